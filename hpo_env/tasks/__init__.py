@@ -1,0 +1,1 @@
+"""Task families: what is trained while an agent turns its hyperparameters."""

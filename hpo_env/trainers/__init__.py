@@ -1,0 +1,1 @@
+"""Trainers: they run the inner training of all lanes and report telemetry."""
