@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from hpo_env.vector_env import HPOControlVectorEnv
+from hpo_env.vector_env import RENDER_METADATA, HPOControlVectorEnv
 
 
 class HPOControlEnv(gym.Env[NDArray[np.float32], Any]):
@@ -33,7 +33,7 @@ class HPOControlEnv(gym.Env[NDArray[np.float32], Any]):
         ['learning_rate']
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012 - Gymnasium's type
+    metadata: dict[str, Any] = dict(RENDER_METADATA)  # noqa: RUF012 - Gymnasium's type
 
     def __init__(
         self,
@@ -58,9 +58,7 @@ class HPOControlEnv(gym.Env[NDArray[np.float32], Any]):
         observations, info = self.lanes.reset(seed=seed)
         return observations[0], _unbatch(info)
 
-    def step(
-        self, action: Any
-    ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Train for one decision interval; arguments and results as in the vector environment."""
         observations, rewards, terminated, truncated, info = self.lanes.step(
             np.asarray(action)[None]
@@ -73,7 +71,7 @@ class HPOControlEnv(gym.Env[NDArray[np.float32], Any]):
             _unbatch(info),
         )
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """Draw the run so far, RGB `[height, width, 3]`."""
         frames = self.lanes.render()
         return None if frames is None else frames[0]
@@ -93,7 +91,7 @@ class HPOControlEnv(gym.Env[NDArray[np.float32], Any]):
 
 
 def _unbatch(info: dict[str, Any]) -> dict[str, Any]:
-    """Take the only lane out of a vector info, as Python scalars, where its mask says it is there."""
+    """Take the only lane out of a vector info, as Python scalars, where its mask is set."""
     single: dict[str, Any] = {}
     for key, value in info.items():
         if key.startswith("_"):

@@ -152,7 +152,10 @@ class HyperparameterSpace:
         self.defaults = np.array([h.default for h in self.hyperparameters])  # [H]
         self._axes = [_AXES[h.scale] for h in self.hyperparameters]
         self._steps = np.array(
-            [axis.step(h.max_step) for axis, h in zip(self._axes, self.hyperparameters, strict=True)]
+            [
+                axis.step(h.max_step)
+                for axis, h in zip(self._axes, self.hyperparameters, strict=True)
+            ]
         )  # [H]
         self._integer = np.array([h.scale == "log_integer" for h in self.hyperparameters])
         self._scheduled = np.array([h.scheduled for h in self.hyperparameters])
@@ -218,7 +221,7 @@ class HyperparameterSpace:
                 f"actions must be finite; got {actions[lane, column]} for {self.names[column]!r} "
                 f"in lane {lane}. Has the policy diverged?"
             )
-        return np.clip(actions, -1.0, 1.0)
+        return np.asarray(np.clip(actions, -1.0, 1.0))
 
     def check_choices(self, choices: NDArray[Any]) -> NDArray[np.float64]:
         """Validate discrete choices and turn them into continuous actions.
@@ -243,7 +246,7 @@ class HyperparameterSpace:
             raise ActionError(
                 f"choices must lie in 0..{len(LEVELS) - 1}; got {choices.min()}..{choices.max()}"
             )
-        return LEVELS[choices]
+        return np.asarray(LEVELS[choices])
 
     def move(
         self,
@@ -267,7 +270,7 @@ class HyperparameterSpace:
         start = self.to_axis(initial)
         lowest = np.minimum(self._axis_low - start, 0.0)
         highest = np.maximum(self._axis_high - start, 0.0)
-        return np.clip(corrections + actions * self._steps, lowest, highest)
+        return np.asarray(np.clip(corrections + actions * self._steps, lowest, highest))
 
     def base(
         self, initial: NDArray[np.float64], factors: NDArray[np.float64]
@@ -300,7 +303,7 @@ class HyperparameterSpace:
     def corrections(
         self, base: NDArray[np.float64], values: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return the corrections `[N, H]` that turn `base` into `values`: the inverse of `values`."""
+        """Return the corrections `[N, H]` that turn `base` into `values`; inverse of `values`."""
         return self.to_axis(values) - self.to_axis(base)
 
     def to_json(self) -> list[dict[str, Any]]:

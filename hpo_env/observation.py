@@ -1,7 +1,7 @@
 """The observation: one table of fields, from which vector, space, names and documentation follow.
 
-Every field is bounded to `[-1, 1]`, free of scale (logarithms, ratios, cosines, normalised time) and
-computed from telemetry alone, so there are no running statistics to ship with a policy and nothing
+Every field is bounded to `[-1, 1]`, free of scale (logarithms, ratios, cosines, normalised time)
+and computed from telemetry alone, so there are no running statistics to ship with a policy and nothing
 in it depends on the number of lanes. What was not measured is 0, and a mask field says so.
 
 `Observer` is the memory behind it: the environment keeps one over N lanes, a deployed controller
@@ -309,10 +309,10 @@ class Observer:
 
         Args:
             lanes: Which lanes `[n]`.
-            telemetry: What was measured before the first update `[n]`; only the validation loss counts.
+            telemetry: What was measured before the first update `[n]`: the validation loss counts.
             num_intervals: Decision intervals in each run `[n]`.
             values: Base values of the first interval `[n, H]`.
-            available: 1 where a hyperparameter can be written, -1 where not `[n, H]`; all by default.
+            available: 1 where a hyperparameter can be written, -1 where not `[n, H]`; default 1.
         """
         has_validation = _measured(telemetry.validation_loss)
         log = log_loss(telemetry.validation_loss)  # NaN when not measured: filled by `update`
@@ -355,13 +355,15 @@ class Observer:
         """
         loss, has_validation = followed_loss(telemetry)
         before = self.memory
-        log = np.where(np.isfinite(loss), log_loss(loss), before.current)
+        log = np.where(
+            np.isfinite(loss), log_loss(loss), before.current
+        )  # a diverged lane keeps its last
         first = np.where(np.isnan(before.first), log, before.first)
         previous = np.where(np.isnan(before.current), log, before.current)
         drop = previous - log
         agreement = np.where(
             np.isfinite(telemetry.update_agreement),
-            telemetry.update_agreement,
+            np.clip(telemetry.update_agreement, -1.0, 1.0),
             before.agreement_average,
         )
         self.memory = replace(
@@ -400,8 +402,8 @@ class Observer:
             memory.available,
         )
         columns += [knob[:, h] for h in range(len(self.space)) for knob in per_knob]
-        stacked = np.stack(columns, axis=1)
-        return np.nan_to_num(stacked, nan=0.0, posinf=1.0, neginf=-1.0).astype(np.float32)
+        stacked = np.nan_to_num(np.stack(columns, axis=1), nan=0.0, posinf=1.0, neginf=-1.0)
+        return np.asarray(stacked, dtype=np.float32)
 
     def snapshot(self, lanes: NDArray[np.int64]) -> tuple[dict[str, Array], Telemetry]:
         """Copy the memory of some lanes; `restore` is its inverse."""

@@ -1,4 +1,4 @@
-"""A trained policy as two plain files, and the numpy forward pass that runs it.
+"""A policy as two plain files.
 
 `policy.safetensors` holds the weights, `controller.json` everything else: architecture, observation
 fields, hyperparameters, base schedule, versions, checksums, and golden vectors that are computed
@@ -6,8 +6,6 @@ again at every load. Neither can carry code. The names of both files are fixed, 
 stands in them is used as a path.
 
 Needs numpy and safetensors: no torch, no Gymnasium, no Stable-Baselines3.
-
-Axes: `N` lanes, `D` observation fields, `H` hyperparameters, `O` outputs of the network.
 """
 
 from __future__ import annotations
@@ -15,28 +13,24 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
-from hpo_env.errors import ConfigurationError, HPOControlError, PolicyFileError, unknown_name
-from hpo_env.hyperparameters import LEVELS, HyperparameterSpace
+from hpo_env.errors import HPOControlError, PolicyFileError
+from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.observation import OBSERVATION_VERSION, field_names
-from hpo_env.schedules import schedule
+from hpo_env.policy import Array, Policy, tensor_shapes
 from hpo_env.seeding import stream
 
-Activation = Literal["tanh", "relu"]
-Head = Literal["clipped", "squashed", "choices", "joint_choice"]
-Array = NDArray[np.float32]
+__all__ = ["CONTROLLER_FILE", "WEIGHTS_FILE", "Policy", "load", "save"]
 
 WEIGHTS_FILE = "policy.safetensors"
 CONTROLLER_FILE = "controller.json"
@@ -48,182 +42,6 @@ _GOLDEN_TOLERANCE = 1e-5  # float32 sums in another order differ by about 1e-7
 _MAX_LAYERS, _MAX_WIDTH = 16, 16_384  # far beyond any controller: stops absurd files early
 _MAX_JSON_BYTES = 4_000_000
 _MAX_HEADER_BYTES = 100_000  # of the safetensors file, beside the weights
-
-_ACTIVATIONS: dict[str, Any] = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, np.float32(0.0))}
-
-
-def _num_outputs(head: Head, num_hyperparameters: int) -> int:
-    """Return `O`, how many numbers the network puts out."""
-    return {
-        "clipped": num_hyperparameters,
-        "squashed": num_hyperparameters,
-        "choices": num_hyperparameters * len(LEVELS),
-        "joint_choice": len(LEVELS) ** num_hyperparameters,
-    }[head]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Policy:
-    """A multilayer perceptron that turns observations into moves of hyperparameters.
-
-    It reads the fields of today's observation, `field_names(space.names)`, in their order; `load`
-    rearranges what an older version saved.
-
-    Args:
-        family: The task family that it was trained on.
-        space: The hyperparameters that it moves, `H` of them.
-        base_schedule: The schedule that its moves correct.
-        head: What the outputs mean. "clipped": means of a Gaussian, clipped to `[-1, 1]` (PPO, A2C).
-            "squashed": their tanh (SAC, TD3, TQC). "choices": five logits for each hyperparameter,
-            the largest of which picks from `LEVELS` (discrete PPO and A2C). "joint_choice": one
-            value for each of the `5^H` combinations, the last hyperparameter varying fastest (DQN).
-        activation: Of the hidden layers.
-        weights: One float32 matrix `[out, in]` a layer, from `[.., D]` to `[O, ..]`.
-        biases: One float32 vector `[out]` a layer.
-        metadata: Plain data about how it came to be; nothing depends on it.
-
-    Raises:
-        ConfigurationError: A shape, a dtype or a value contradicts the above.
-        UnknownNameError: No such head, activation or base schedule.
-
-    Example:
-        >>> from hpo_env.hyperparameters import Hyperparameter
-        >>> lr = Hyperparameter(name="learning_rate", low=1e-6, high=1.0, default=1e-3, max_step=4.0)
-        >>> num_fields = len(field_names(["learning_rate"]))
-        >>> policy = Policy(
-        ...     family="supervised",
-        ...     space=HyperparameterSpace([lr]),
-        ...     base_schedule="cosine",
-        ...     head="choices",
-        ...     activation="tanh",
-        ...     weights=(np.zeros((5, num_fields), dtype=np.float32),),
-        ...     biases=(np.array([0, 1, 0, 0, 0], dtype=np.float32),),
-        ... )
-        >>> policy.act(np.zeros((1, num_fields))).tolist()
-        [[-0.5]]
-    """
-
-    family: str
-    space: HyperparameterSpace
-    base_schedule: str
-    head: Head
-    activation: Activation
-    weights: tuple[Array, ...]
-    biases: tuple[Array, ...]
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Check that the network fits the observation, the head and itself."""
-        if self.head not in ("clipped", "squashed", "choices", "joint_choice"):
-            raise unknown_name("head", self.head, ("clipped", "squashed", "choices", "joint_choice"))
-        if self.activation not in _ACTIVATIONS:
-            raise unknown_name("activation", self.activation, _ACTIVATIONS)
-        schedule(self.base_schedule)
-        if not self.family:
-            raise ConfigurationError("family must name the task family; got an empty string")
-        if not self.weights or len(self.weights) != len(self.biases):
-            raise ConfigurationError(
-                f"one bias a layer and at least one layer must be given; "
-                f"got {len(self.weights)} weights and {len(self.biases)} biases"
-            )
-        sizes = [len(self.fields), *(len(bias) for bias in self.biases)]
-        for name, tensor, shape in _layout(sizes, self.weights, self.biases):
-            if tensor.shape != shape or tensor.dtype != np.float32:
-                raise ConfigurationError(
-                    f"{name} must be float32 {shape}; got {tensor.dtype} {tensor.shape}"
-                )
-            if not np.isfinite(tensor).all():
-                raise ConfigurationError(f"{name} must be finite; has the agent diverged?")
-        needed = _num_outputs(self.head, len(self.space))
-        if sizes[-1] != needed:
-            raise ConfigurationError(
-                f"head {self.head!r} over {len(self.space)} hyperparameters {self.space.names} "
-                f"needs {needed} outputs; got {sizes[-1]}"
-            )
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """Names of the observation's fields that `act` reads, `D` of them, in order."""
-        return field_names(self.space.names)
-
-    @property
-    def action_mode(self) -> Literal["continuous", "discrete"]:
-        """The environment's action mode in which it was trained."""
-        return "continuous" if self.head in ("clipped", "squashed") else "discrete"
-
-    def outputs(self, observations: NDArray[np.floating[Any]]) -> Array:
-        """Run the network: means, logits or action values, by `head`.
-
-        Args:
-            observations: `[N, D]`.
-
-        Returns:
-            Outputs `[N, O]`, float32.
-
-        Raises:
-            ConfigurationError: The shape is not `[N, D]`.
-        """
-        hidden: Array = np.asarray(observations, dtype=np.float32)
-        if hidden.ndim != 2 or hidden.shape[1] != self.weights[0].shape[1]:
-            raise ConfigurationError(
-                f"observations must have shape [N, D={self.weights[0].shape[1]}]; "
-                f"got {hidden.shape}"
-            )
-        activate = _ACTIVATIONS[self.activation]
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            hidden = activate(hidden @ weight.T + bias)
-        return np.asarray(hidden @ self.weights[-1].T + self.biases[-1])
-
-    def act(self, observations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Decide, without randomness, how to move every hyperparameter.
-
-        Args:
-            observations: `[N, D]`, as `Observer.observe` returns them.
-
-        Returns:
-            Moves `[N, H]` in `[-1, 1]`, what `HyperparameterSpace.move` takes: also of a discrete
-            policy, whose choices are looked up in `LEVELS`.
-
-        Raises:
-            ConfigurationError: The shape is not `[N, D]`.
-        """
-        outputs = self.outputs(observations)
-        if self.head == "clipped":
-            return np.minimum(np.maximum(outputs, -1.0), 1.0).astype(np.float64)
-        if self.head == "squashed":
-            return np.tanh(outputs).astype(np.float64)
-        num_lanes, num_hyperparameters = len(outputs), len(self.space)
-        if self.head == "choices":
-            logits = outputs.reshape(num_lanes, num_hyperparameters, len(LEVELS))
-            return LEVELS[logits.argmax(axis=2)]
-        return LEVELS[split_joint_choices(outputs.argmax(axis=1), num_hyperparameters)]
-
-
-def split_joint_choices(
-    choices: NDArray[np.integer[Any]], num_hyperparameters: int
-) -> NDArray[np.int64]:
-    """Split indices `[N]` over all `5^H` combinations into one choice a hyperparameter `[N, H]`.
-
-    Example:
-        >>> split_joint_choices(np.array([0, 7, 24]), 2).tolist()
-        [[0, 0], [1, 2], [4, 4]]
-    """
-    shape = (len(LEVELS),) * num_hyperparameters
-    return np.stack(np.unravel_index(choices, shape), axis=1).astype(np.int64)
-
-
-def _layout(
-    sizes: Sequence[int], weights: Sequence[Array], biases: Sequence[Array]
-) -> list[tuple[str, Array, tuple[int, ...]]]:
-    """List every tensor of the network with its name in the file and the shape it must have."""
-    rows = []
-    for layer, (num_in, num_out) in enumerate(pairwise(sizes)):
-        rows.append((f"layers.{layer}.weight", weights[layer], (num_out, num_in)))
-        rows.append((f"layers.{layer}.bias", biases[layer], (num_out,)))
-    return rows
-
-
-# -------------------------------------------------------------------------------------- save, load
 
 
 def save(policy: Policy, folder: str | Path) -> Path:
@@ -243,10 +61,7 @@ def save(policy: Policy, folder: str | Path) -> Path:
         PolicyFileError: The folder cannot be written, or the metadata is not plain data.
     """
     folder = Path(folder)
-    tensors = {
-        name: np.ascontiguousarray(tensor)
-        for name, tensor, _ in _layout(_sizes(policy), policy.weights, policy.biases)
-    }
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in policy.tensors().items()}
     weights = save_safetensors(tensors, metadata={"format": FORMAT})
     document = _document(policy, hashlib.sha256(weights).hexdigest())
     try:
@@ -322,10 +137,6 @@ def _refuse(path: Path, rule: str, value: object, fix: str = _FIX) -> NoReturn:
     raise PolicyFileError(f"{path}: {rule}; got {shown[:200]}. {fix}")
 
 
-def _sizes(policy: Policy) -> list[int]:
-    return [len(policy.fields), *(len(bias) for bias in policy.biases)]
-
-
 def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
     observations = stream(0, "golden").uniform(-1.0, 1.0, (_NUM_GOLDEN, len(policy.fields)))
     observations = observations.astype(np.float32)
@@ -337,7 +148,7 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
         "base_schedule": policy.base_schedule,
         "head": policy.head,
         "activation": policy.activation,
-        "layer_sizes": _sizes(policy),
+        "layer_sizes": list(policy.layer_sizes),
         "observation_fields": list(policy.fields),
         "hyperparameters": policy.space.to_json(),
         "weights_sha256": weights_sha256,
@@ -410,7 +221,7 @@ def _read_document(folder: Path) -> dict[str, Any]:
         )
     observation = document.get("observation_version")
     ours = list(OBSERVATION_VERSION)
-    if not _is_version(observation) or observation[0] != ours[0]:
+    if not isinstance(observation, list) or observation[:1] != ours[:1]:
         _refuse(
             path,
             f"'observation_version' must have the major number {ours[0]}: with another one the "
@@ -421,10 +232,6 @@ def _read_document(folder: Path) -> dict[str, Any]:
     if document.get("sha256") != _checksum(document):
         _refuse(path, "'sha256' must be the checksum of the other entries", document.get("sha256"))
     return document
-
-
-def _is_version(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(type(v) is int for v in value)
 
 
 def _entry(path: Path, document: Mapping[str, Any], key: str, kind: type) -> Any:
@@ -454,9 +261,7 @@ def _read_sizes(path: Path, document: Mapping[str, Any]) -> list[int]:
     return sizes
 
 
-def _read_fields(
-    path: Path, document: Mapping[str, Any], space: HyperparameterSpace
-) -> list[str]:
+def _read_fields(path: Path, document: Mapping[str, Any], space: HyperparameterSpace) -> list[str]:
     fields: list[str] = _entry(path, document, "observation_fields", list)
     if not all(type(name) is str for name in fields) or len(set(fields)) != len(fields):
         _refuse(path, "'observation_fields' must be distinct names", fields)
@@ -472,8 +277,8 @@ def _read_fields(
 
 
 def _read_weights(folder: Path, sha256: str, sizes: Sequence[int]) -> dict[str, Array]:
-    path = folder / WEIGHTS_FILE
-    num_parameters = sum(num_out * (num_in + 1) for num_in, num_out in pairwise(sizes))
+    path, shapes = folder / WEIGHTS_FILE, tensor_shapes(sizes)
+    num_parameters = sum(math.prod(shape) for shape in shapes.values())
     content = _read_bytes(path, 4 * num_parameters + _MAX_HEADER_BYTES)
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
@@ -484,10 +289,6 @@ def _read_weights(folder: Path, sha256: str, sizes: Sequence[int]) -> dict[str, 
         tensors = load_safetensors(content)
     except (SafetensorError, KeyError, ValueError) as error:
         raise PolicyFileError(f"{path}: must be a safetensors file: {error}. {_FIX}") from error
-    shapes = {}
-    for layer, (num_in, num_out) in enumerate(pairwise(sizes)):
-        shapes[f"layers.{layer}.weight"] = (num_out, num_in)
-        shapes[f"layers.{layer}.bias"] = (num_out,)
     if set(tensors) != set(shapes):
         _refuse(path, f"the tensors must be {sorted(shapes)}", sorted(tensors))
     for name, shape in shapes.items():

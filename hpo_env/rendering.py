@@ -62,5 +62,5 @@ def draw_run(history: RunHistory) -> NDArray[np.uint8]:
     knobs.set_yscale("symlog", linthresh=1e-6)
     knobs.set_xlabel("decision interval")
     knobs.legend(loc="upper right")
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]

@@ -1,7 +1,7 @@
 """The reward: how much the logarithm of the validation loss fell in one interval.
 
-`r(t) = log q(t-1) - log q(t)`, so that an episode's rewards add up to `log(q(0) / q(T))`. A diverged
-run is given the loss `q(0) * exp(DIVERGENCE_LOG_RATIO + 1)`. A run whose loss exceeds
+`r(t) = log q(t-1) - log q(t)`, so that an episode's rewards add up to `log(q(0) / q(T))`. A
+diverged run is given the loss `q(0) * exp(DIVERGENCE_LOG_RATIO + 1)`. A run whose loss exceeds
 `q(0) * exp(DIVERGENCE_LOG_RATIO)` counts as diverged, so every finished run scores higher.
 """
 
@@ -21,13 +21,11 @@ def log_loss(loss: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.log(np.maximum(loss, _LOSS_FLOOR))
 
 
-def has_diverged(
-    loss: NDArray[np.float64], first_loss: NDArray[np.float64]
-) -> NDArray[np.bool_]:
+def has_diverged(loss: NDArray[np.float64], first_loss: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Say which losses `[N]` are not finite, or beyond `exp(DIVERGENCE_LOG_RATIO)` of the first."""
     with np.errstate(invalid="ignore"):
         too_high = loss > first_loss * np.exp(DIVERGENCE_LOG_RATIO)
-    return ~np.isfinite(loss) | too_high
+    return np.asarray(~np.isfinite(loss) | too_high)
 
 
 def rewards(

@@ -1,7 +1,7 @@
 """Base schedules: what a controller's actions are corrections of.
 
-A schedule is a function of progress alone, from 0 at the start of the run to 1 at its end, and gives
-the factor on the initial value. It is evaluated once a decision interval, in the interval's middle,
+A schedule is a function of progress alone, from 0 at the start of the run to 1 at its end, and
+gives the factor on the initial value. It is evaluated once a decision interval, in the interval's middle,
 and it applies to the hyperparameters marked `scheduled` (the learning rate).
 """
 
@@ -44,7 +44,7 @@ def linear(progress: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def one_cycle(progress: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rise from 1/25 to 1 over 30 % of the run, then fall to 0, both on half a cosine (Smith, 2018)."""
+    """Rise from 1/25 to 1 over 30 % of the run, then fall to 0, on half cosines (Smith, 2018)."""
     rise = 1.0 - cosine(np.clip(progress / _ONE_CYCLE_PEAK, 0.0, 1.0))
     fall = cosine(np.clip((progress - _ONE_CYCLE_PEAK) / (1.0 - _ONE_CYCLE_PEAK), 0.0, 1.0))
     up = _ONE_CYCLE_START + (1.0 - _ONE_CYCLE_START) * rise

@@ -32,6 +32,8 @@ from hpo_env.telemetry import Telemetry
 ActionMode = Literal["continuous", "discrete"]
 Array = NDArray[np.float64]
 
+RENDER_METADATA: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 4}
+
 _TINY_FACTOR = 1e-12  # keeps the logarithm of a schedule that ends at 0 finite
 
 
@@ -39,13 +41,13 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
     """N training runs whose hyperparameters an agent turns while they go on.
 
     ## Description
-    Each lane draws a task (a data set, a model, an optimiser, a horizon), trains it for one decision
-    interval a step, and starts a new one when the run is over. A lane that is given the seed `s` is
+    Each lane draws a task (a data set, a model, an optimiser, a horizon), trains it for one
+    decision interval a step, and starts a new one when the run is over. A lane that is given the seed `s` is
     the single environment with that seed, whatever the other lanes do.
 
     ## Action space
-    `action_mode="continuous"`: `Box(-1, 1, (H,))`; an entry moves the hyperparameter's correction by
-    up to its `max_step` (a factor of 4 for the learning rate). `action_mode="discrete"`:
+    `action_mode="continuous"`: `Box(-1, 1, (H,))`; an entry moves the hyperparameter's correction
+    by up to its `max_step` (a factor of 4 for the learning rate). `action_mode="discrete"`:
     `MultiDiscrete([5] * H)`, the choices being -1, -1/2, 0, 1/2 and 1 of that. Doing nothing keeps
     the base schedule, corrected by what was done before; doing nothing from the start keeps the
     base schedule itself, bit for bit.
@@ -114,7 +116,9 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         if num_envs < 1:
             raise ConfigurationError(f"num_envs must be at least 1; got {num_envs}")
         if render_mode not in (None, "rgb_array"):
-            raise ConfigurationError(f"render_mode must be 'rgb_array' or None; got {render_mode!r}")
+            raise ConfigurationError(
+                f"render_mode must be 'rgb_array' or None; got {render_mode!r}"
+            )
         if tasks is not None and len(tasks) != num_envs:
             raise ConfigurationError(
                 f"one task a lane must be given; got {len(tasks)} tasks for {num_envs} lanes"
@@ -131,7 +135,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         self.num_envs = num_envs
         self.render_mode = render_mode
         self.autoreset_mode = _autoreset_mode(autoreset_mode)
-        self.metadata = {"render_modes": ["rgb_array"], "autoreset_mode": self.autoreset_mode}
+        self.metadata = RENDER_METADATA | {"autoreset_mode": self.autoreset_mode}
 
         space = self.family.space
         names = _controlled_names(hyperparameters, self.family.default_controlled, space.names)
@@ -199,7 +203,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
             actions: `[N, H]`, float in `[-1, 1]` or integer choices, by `action_mode`.
 
         Returns:
-            Observations `[N, D]`, rewards `[N]`, terminated `[N]`, truncated `[N]` (never set), info.
+            Observations `[N, D]`, rewards `[N]`, terminated `[N]`, truncated `[N]` (all False), info.
 
         Raises:
             ActionError: An action has the wrong shape, is not finite or is no choice.
@@ -232,7 +236,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         return observations, reward, terminated, np.zeros(self.num_envs, dtype=bool), info
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
-        """Draw every lane's run so far: losses above, hyperparameters below, RGB `[height, width, 3]`."""
+        """Draw every lane's run so far, losses above hyperparameters, RGB `[height, width, 3]`."""
         if self.render_mode is None:
             gym.logger.warn("render() needs render_mode='rgb_array' at construction")
             return None
@@ -241,7 +245,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
     # ------------------------------------------------------------------------ forking and resuming
 
     def snapshot(self, lanes: Sequence[int] | NDArray[np.int64] | None = None) -> dict[str, Any]:
-        """Copy all state of the given lanes (all by default), so that `restore` replays bit for bit."""
+        """Copy all state of the given lanes (default: all); `restore` replays it bit for bit."""
         index = self._lanes if lanes is None else np.asarray(lanes, dtype=np.int64)
         return {
             "trainer": self.trainer.snapshot(index),
@@ -255,7 +259,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
     def restore(
         self, snapshot: Mapping[str, Any], lanes: Sequence[int] | NDArray[np.int64] | None = None
     ) -> NDArray[np.float32]:
-        """Put a snapshot of n lanes into n lanes, the same or others, and return observations `[N, D]`."""
+        """Put a snapshot of n lanes into n lanes, the same or others; returns observations."""
         index = self._lanes if lanes is None else np.asarray(lanes, dtype=np.int64)
         if not self._rngs:
             self._seed(0, np.ones(self.num_envs, dtype=bool))
@@ -396,7 +400,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
                 f"one seed a lane must be given; got {len(seeds)} for {self.num_envs} lanes"
             )
         for lane in np.flatnonzero(mask):
-            lane_seed = seeds[lane]
+            lane_seed = seeds[int(lane)]
             if lane_seed is not None:
                 self._rngs[lane] = np.random.default_rng(lane_seed)
 
@@ -415,7 +419,9 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         return mask
 
     def _record(self, lanes: NDArray[np.int64]) -> None:
-        controlled = {name: self._values[:, self.space.index(name)] for name in self.controlled.names}
+        controlled = {
+            name: self._values[:, self.space.index(name)] for name in self.controlled.names
+        }
         for lane in lanes:
             self._histories[lane].append(
                 train_loss=self._telemetry.train_loss[lane],
@@ -481,5 +487,3 @@ def _restrict(info: dict[str, Any], mask: NDArray[np.bool_]) -> dict[str, Any]:
         elif key.startswith("_"):
             narrowed[key] = value & mask
     return narrowed
-
-

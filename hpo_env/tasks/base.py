@@ -103,9 +103,7 @@ class Trainer(ABC):
     """
 
     @abstractmethod
-    def reset(
-        self, lanes: NDArray[np.int64], tasks: list[Task], seeds: list[int]
-    ) -> Telemetry:
+    def reset(self, lanes: NDArray[np.int64], tasks: list[Task], seeds: list[int]) -> Telemetry:
         """Start new runs.
 
         Args:
@@ -131,9 +129,7 @@ class Trainer(ABC):
         """
 
     @abstractmethod
-    def test(
-        self, lanes: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def test(self, lanes: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Measure test loss `[n]` and test metric `[n]`; never shown to an agent."""
 
     @abstractmethod

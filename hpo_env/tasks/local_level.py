@@ -6,8 +6,8 @@ Kalman gain
 
     a* = p / (p + 1)   with   p = (q + sqrt(q² + 4 q)) / 2
 
-(Harvey, "Forecasting, Structural Time Series Models and the Kalman Filter", 1989, section 4.1.2). The
-noise ratio `q` is not shown. Below `a*` the forecast errors follow one another with the same sign,
+(Harvey, "Forecasting, Structural Time Series Models and the Kalman Filter", 1989, section 4.1.2).
+The noise ratio `q` is not shown. Below `a*` the forecast errors follow one another with the same sign,
 above it with opposite signs: the telemetry's agreement of successive updates, as in any training.
 """
 
@@ -146,9 +146,7 @@ class LocalLevelTrainer(ArrayTrainer):
         before, after = train[:, :-1], train[:, 1:]
         length = np.sqrt(np.sum(before**2, axis=(1, 2)) * np.sum(after**2, axis=(1, 2)))
         telemetry.update_agreement[:] = np.sum(before * after, axis=(1, 2)) / length
-        telemetry.diverged[:] = has_diverged(
-            telemetry.validation_loss, self.state["first_loss"]
-        )
+        telemetry.diverged[:] = has_diverged(telemetry.validation_loss, self.state["first_loss"])
         self.state["test_loss"] = np.mean(errors[:, :, _TEST] ** 2, axis=(1, 2))
         return telemetry, values.copy()
 

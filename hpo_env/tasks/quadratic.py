@@ -54,7 +54,8 @@ def optimal_rates(task: QuadraticTask) -> tuple[NDArray[np.float64], NDArray[np.
         Rates and losses, each of shape `[num_decisions * UPDATES_PER_DECISION]`.
 
     Example:
-        >>> task = QuadraticTask(name="q", num_decisions=1, initial=(1e-3,), curvature=2.0, noise=1.0)
+        >>> numbers = dict(num_decisions=1, initial=(1e-3,), curvature=2.0, noise=1.0)
+        >>> task = QuadraticTask(name="quadratic", **numbers)
         >>> optimal_rates(task)[0].round(4).tolist()  # 1/(2h), 1/(3h), ...
         [0.25, 0.1667, 0.125, 0.1]
     """

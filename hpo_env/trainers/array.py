@@ -1,7 +1,7 @@
 """A trainer whose whole state is a few NumPy arrays with a lane axis and one generator a lane.
 
-Families without gradients, and those with known answers, need no more. The noise of a lane comes from
-its own generator, so a lane does not depend on its neighbours.
+Families without gradients, and those with known answers, need no more. The noise of a lane comes
+from its own generator, so a lane does not depend on its neighbours.
 """
 
 from __future__ import annotations

@@ -1,0 +1,76 @@
+"""Joint discrete actions, for agents that know one `Discrete` choice only (DQN).
+
+Every combination of the hyperparameters' choices becomes one choice. The number of combinations is
+a power of H, so this serves a few hyperparameters and is refused beyond.
+
+Axes: `N` lanes, `H` controlled hyperparameters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium.spaces import Discrete, MultiDiscrete
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+
+from hpo_env.errors import ConfigurationError
+
+MAX_JOINT_CHOICES = 625
+"""Four hyperparameters of five choices: beyond, a Q-network hardly ever tries a combination twice."""
+
+
+def split_joint(choices: NDArray[np.integer[Any]], nvec: NDArray[np.integer[Any]]) -> NDArray[Any]:
+    """Turn joint choices `[N]` into one choice a hyperparameter `[N, H]`.
+
+    Example:
+        >>> split_joint(np.array([0, 7]), np.array([5, 5])).tolist()
+        [[0, 0], [1, 2]]
+    """
+    return np.stack(np.unravel_index(choices, tuple(nvec)), axis=-1)
+
+
+def join_choices(choices: NDArray[np.integer[Any]], nvec: NDArray[np.integer[Any]]) -> NDArray[Any]:
+    """Turn one choice a hyperparameter `[N, H]` into joint choices `[N]`: the inverse."""
+    return np.asarray(np.ravel_multi_index(tuple(choices.T), tuple(nvec)))
+
+
+class JointActions(VecEnvWrapper):
+    """Show a `MultiDiscrete` action space as one `Discrete` space.
+
+    Args:
+        venv: An environment with `MultiDiscrete` actions.
+
+    Raises:
+        ConfigurationError: The actions are not `MultiDiscrete`, or have too many combinations.
+    """
+
+    def __init__(self, venv: VecEnv) -> None:
+        space = venv.action_space
+        if not isinstance(space, MultiDiscrete):
+            raise ConfigurationError(
+                f"joint choices need action_mode='discrete'; the action space is {space}"
+            )
+        count = int(np.prod(space.nvec, dtype=np.int64))
+        if count > MAX_JOINT_CHOICES:
+            raise ConfigurationError(
+                f"{len(space.nvec)} hyperparameters have {count} joint choices, and at most "
+                f"{MAX_JOINT_CHOICES} are allowed: give the agent fewer hyperparameters, or take "
+                "agent 'ppo', which chooses for each one separately"
+            )
+        super().__init__(venv, action_space=Discrete(count))
+        self._nvec = space.nvec
+
+    def reset(self) -> Any:
+        """Start new episodes in all lanes."""
+        return self.venv.reset()
+
+    def step_async(self, actions: NDArray[Any]) -> None:
+        """Take joint choices `[N]`."""
+        self.venv.step_async(split_joint(np.asarray(actions).reshape(-1), self._nvec))
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Train every lane for one decision interval."""
+        return self.venv.step_wait()

@@ -1,0 +1,348 @@
+"""What a meta-training is: one frozen record, its defaults, and the check that it makes sense.
+
+A setting that is `None` was not given. `TrainConfig.resolved` fills it from three tables: the preset
+(how long), the agent (how it learns) and the family (what it learns on); what was given wins.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from hpo_env.errors import ConfigurationError, unknown_name
+from hpo_env.schedules import schedule
+from hpo_env.tasks.base import Engine, check_choice
+from hpo_env.tasks.registry import FAMILIES
+from hpo_env.vector_env import ActionMode
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {"steps": 100_000, "segment_steps": 25_000, "validation_lanes": 64},
+    "standard": {"steps": 400_000, "segment_steps": 40_000, "validation_lanes": 128},
+    "full": {"steps": 2_000_000, "segment_steps": 80_000, "validation_lanes": 256},
+}
+"""How long to train, and how often and how widely to look at meta-validation tasks."""
+
+_POLICY_GRADIENT = {"gae_lambda": 0.95, "ent_coef": 0.005, "gamma": 1.0, "net_arch": (64, 64)}
+_PPO = _POLICY_GRADIENT | {
+    "learning_rate": 1e-3,
+    "n_steps": 20,
+    "batch_size": 1280,
+    "n_epochs": 6,
+    "clip_range": 0.2,
+}
+_OFF_POLICY = {
+    "learning_rate": 1e-3,
+    "gamma": 1.0,
+    "net_arch": (64, 64),
+    "batch_size": 512,
+    "buffer_size": 200_000,
+    "learning_starts": 5_000,
+    "gradient_steps": 8,
+}
+
+AGENT_SETTINGS: dict[str, dict[str, Any]] = {
+    "ppo": _PPO,
+    "a2c": _POLICY_GRADIENT | {"learning_rate": 1e-3, "n_steps": 10},
+    "sac": _OFF_POLICY,
+    "td3": _OFF_POLICY,
+    "tqc": _OFF_POLICY,
+    "dqn": _OFF_POLICY | {"learning_rate": 5e-4},
+    "recurrent_ppo": _PPO | {"n_steps": 40, "n_epochs": 4},
+}
+"""The settings that each agent reads, with our values; a setting that is missing here is refused."""
+
+ACTION_MODES: dict[str, tuple[str, ...]] = {
+    "ppo": ("discrete", "continuous"),
+    "a2c": ("discrete", "continuous"),
+    "sac": ("continuous",),
+    "td3": ("continuous",),
+    "tqc": ("continuous",),
+    "dqn": ("discrete",),
+    "recurrent_ppo": ("discrete", "continuous"),
+}
+"""The action modes that each agent can learn in; the first is taken when none is given."""
+
+FAMILY_SETTINGS: dict[str, dict[str, Any]] = {
+    "quadratic": {"base_schedule": "constant"},
+    "local_level": {"base_schedule": "constant"},
+}
+"""Settings that a family needs other than the usual."""
+
+_USUAL: dict[str, Any] = {"base_schedule": "cosine"}
+
+
+def _parse_options(words: list[str]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not (name and equals):
+            raise ValueError(f"family options are written NAME=VALUE; got {word!r}")
+        try:
+            options[name] = json.loads(text)
+        except json.JSONDecodeError:
+            options[name] = text
+    return options
+
+
+_OPTIONS = tyro.constructors.PrimitiveConstructorSpec[Any](
+    nargs="*",
+    metavar="NAME=VALUE",
+    instance_from_str=_parse_options,
+    is_instance=lambda value: isinstance(value, dict),
+    str_from_instance=lambda options: [f"{k}={json.dumps(v)}" for k, v in options.items()],
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Meta-train an agent on HPOControl-v0, and export the policy that did best on validation tasks.
+
+    Args:
+        family: The task family to train on: supervised, quadratic or local_level.
+        agent: The learning algorithm: ppo, a2c, sac, td3, dqn, tqc or recurrent_ppo. The last two
+            need `pip install 'hpo-control[contrib]'`.
+        preset: How long to train: quick, standard or full. Sets `steps`, `segment_steps` and
+            `validation_lanes`; a flag that you give wins over it.
+        steps: Environment steps to train for, summed over lanes; a step is one decision interval of
+            one inner training run.
+        seed: The one seed of the run; with the same seed, machine and versions a run repeats bit
+            for bit.
+        num_envs: Inner training runs that go on at once (lanes). More lanes make each step cheaper
+            and each update of the agent less noisy.
+        hyperparameters: Names of the hyperparameters that the agent turns; the family's own choice
+            when not given.
+        action_mode: discrete (factors 1/m ... 1 ... m for each hyperparameter) or continuous. Not
+            given: discrete where the agent can, because it transfers better.
+        base_schedule: The schedule that actions correct, and what a policy that does nothing
+            leaves in force. Not given: cosine, the best schedule to start from, or constant for the
+            families with a known answer.
+        num_decisions: Decisions in an episode; the family draws its own when not given.
+        updates_per_decision: Inner updates between two decisions; the family's own when not given.
+        family_options: Further options of the family, for instance `dataset=wine model=mlp`.
+        engine: How inner runs are computed: compiled (fastest, takes seconds to start), eager,
+            reference (one after another, slow) or auto.
+        device: Torch device of the inner training. The agent itself stays on the CPU, where its
+            small network runs faster.
+        run_dir: Folder in which the run's own folder is made.
+        resume: Run folder of an interrupted run to go on with; all other settings come from there.
+        progress: bar (a live bar), lines (a line a segment), quiet, or auto: a bar on a terminal and
+            lines elsewhere.
+        segment_steps: Environment steps between two checkpoints; meta-validation runs at each, and
+            an interrupted run loses at most one segment.
+        validation_lanes: Episodes on meta-validation tasks that score a checkpoint.
+        learning_rate: The agent's learning rate at the start; it falls linearly to nearly 0, which
+            calms the policy down before the end.
+        gamma: Discount of the agent, in [0, 1]. 1 because what counts is the loss at the end of a
+            run of known length.
+        net_arch: Width of each hidden layer of the agent's networks.
+        n_steps: Steps in each lane between two updates of the agent (policy-gradient agents).
+        batch_size: Transitions in a minibatch of the agent's update; for policy-gradient agents it
+            must divide `n_steps * num_envs`.
+        n_epochs: Passes over each rollout (PPO kinds).
+        clip_range: How far the probability ratio may move in an update (PPO kinds).
+        gae_lambda: Weight of longer returns in the advantage estimate, in [0, 1].
+        ent_coef: Weight of the entropy bonus, which keeps exploration up (policy-gradient agents).
+        buffer_size: Transitions that the replay buffer holds (off-policy agents).
+        learning_starts: Environment steps taken at random before learning (off-policy agents).
+        gradient_steps: Updates of the agent after each step of all lanes (off-policy agents).
+
+    Raises:
+        UnknownNameError: A name is in no registry; the nearest are suggested.
+        ConfigurationError: A number is out of range, or settings contradict each other.
+
+    Example:
+        >>> config = TrainConfig(family="quadratic", preset="quick", seed=3).resolved()
+        >>> config.steps, config.action_mode, config.base_schedule
+        (100000, 'discrete', 'constant')
+    """
+
+    family: str = "supervised"
+    agent: str = "ppo"
+    preset: str = "standard"
+    steps: int | None = None
+    seed: int = 0
+    num_envs: int = 128
+    hyperparameters: tuple[str, ...] | None = None
+    action_mode: str | None = None
+    base_schedule: str | None = None
+    num_decisions: int | None = None
+    updates_per_decision: int | None = None
+    family_options: Annotated[Mapping[str, Any], _OPTIONS] = field(default_factory=dict)
+    engine: str = "auto"
+    device: str = "cpu"
+    run_dir: Path = Path("logs")
+    resume: Path | None = None
+    progress: str = "auto"
+    segment_steps: int | None = None
+    validation_lanes: int | None = None
+
+    learning_rate: float | None = None
+    gamma: float | None = None
+    net_arch: tuple[int, ...] | None = None
+    n_steps: int | None = None
+    batch_size: int | None = None
+    n_epochs: int | None = None
+    clip_range: float | None = None
+    gae_lambda: float | None = None
+    ent_coef: float | None = None
+    buffer_size: int | None = None
+    learning_starts: int | None = None
+    gradient_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_names(self)
+        _check_numbers(self)
+
+    def resolved(self) -> TrainConfig:
+        """Return the same configuration with every setting that was not given filled in.
+
+        Raises:
+            ConfigurationError: A setting was given that the agent does not read, or the batch size
+                does not divide the rollout.
+        """
+        table = _USUAL | FAMILY_SETTINGS.get(self.family, {})
+        table = table | AGENT_SETTINGS[self.agent] | PRESETS[self.preset]
+        table["action_mode"] = ACTION_MODES[self.agent][0]
+        missing = {n: v for n, v in table.items() if getattr(self, n) is None}
+        if "batch_size" in missing and "n_steps" in table:
+            rollout = (self.n_steps or table["n_steps"]) * self.num_envs
+            missing["batch_size"] = _divisor_near(rollout, missing["batch_size"])
+        config = replace(self, **missing)
+        _check_agent_settings(config)
+        return config
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the run in plain data: all that decides its outcome, and nothing else."""
+        data = asdict(self)
+        for name in _NOT_STORED:
+            del data[name]
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TrainConfig:
+        """Build the configuration that `to_json` described.
+
+        Raises:
+            ConfigurationError: A setting is unknown.
+        """
+        known = {f.name for f in fields(cls)} - set(_NOT_STORED)
+        unknown = sorted(set(data) - known)
+        if unknown:
+            raise ConfigurationError(
+                f"unknown settings {unknown}: written by another version of this package?"
+            )
+        return cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in data.items()})
+
+    def env_arguments(self) -> dict[str, Any]:
+        """Return the arguments of the environment that this configuration asks for."""
+        options = dict(self.family_options)
+        if self.updates_per_decision is not None:
+            options["updates_per_decision"] = self.updates_per_decision
+        return {
+            "family": self.family,
+            "hyperparameters": self.hyperparameters,
+            "num_decisions": self.num_decisions,
+            "action_mode": self.action_mode,
+            "base_schedule": self.base_schedule,
+            "engine": self.engine,
+            "device": self.device,
+            **options,
+        }
+
+
+_NOT_STORED = ("run_dir", "resume", "progress")
+_PROGRESS = ("auto", "bar", "lines", "quiet")
+_ALL_AGENT_SETTINGS = sorted({name for table in AGENT_SETTINGS.values() for name in table})
+
+
+def _check_names(config: TrainConfig) -> None:
+    for kind, name, allowed in (
+        ("task family", config.family, FAMILIES),
+        ("agent", config.agent, AGENT_SETTINGS),
+        ("preset", config.preset, PRESETS),
+        ("progress", config.progress, _PROGRESS),
+    ):
+        if name not in allowed:
+            raise unknown_name(kind, name, allowed)
+    check_choice("engine", config.engine, Engine)
+    if config.base_schedule is not None:
+        schedule(config.base_schedule)
+    if config.action_mode is not None:
+        check_choice("action mode", config.action_mode, ActionMode)
+        modes = ACTION_MODES[config.agent]
+        if config.action_mode not in modes:
+            able = [a for a, m in ACTION_MODES.items() if config.action_mode in m]
+            raise ConfigurationError(
+                f"agent {config.agent!r} learns {' or '.join(modes)} actions only; with "
+                f"action_mode={config.action_mode!r} take one of {', '.join(able)}"
+            )
+
+
+_AT_LEAST = {
+    "steps": 1,
+    "seed": 0,
+    "num_envs": 1,
+    "num_decisions": 1,
+    "updates_per_decision": 1,
+    "segment_steps": 1,
+    "validation_lanes": 1,
+    "n_steps": 1,
+    "batch_size": 2,  # advantages of a single transition cannot be normalised
+    "n_epochs": 1,
+    "buffer_size": 1,
+    "learning_starts": 0,
+    "gradient_steps": 1,
+    "ent_coef": 0,
+}
+_UP_TO_ONE = ("gamma", "gae_lambda")
+_POSITIVE = ("learning_rate", "clip_range")
+
+
+def _check_numbers(config: TrainConfig) -> None:
+    for name, lowest in _AT_LEAST.items():
+        value = getattr(config, name)
+        if value is not None and not (math.isfinite(value) and value >= lowest):
+            raise ConfigurationError(f"{name} must be at least {lowest}; got {value}")
+    for name in _UP_TO_ONE:
+        value = getattr(config, name)
+        if value is not None and not 0.0 <= value <= 1.0:
+            raise ConfigurationError(f"{name} must lie in [0, 1]; got {value}")
+    for name in _POSITIVE:
+        value = getattr(config, name)
+        if value is not None and not (math.isfinite(value) and value > 0.0):
+            raise ConfigurationError(f"{name} must be positive and finite; got {value}")
+    if config.net_arch is not None and not (config.net_arch and min(config.net_arch) >= 1):
+        raise ConfigurationError(
+            f"net_arch must name the width of at least one layer; got {config.net_arch}"
+        )
+
+
+def _check_agent_settings(config: TrainConfig) -> None:
+    reads = AGENT_SETTINGS[config.agent]
+    for name in _ALL_AGENT_SETTINGS:
+        if name not in reads and getattr(config, name) is not None:
+            raise ConfigurationError(
+                f"agent {config.agent!r} does not read {name}; it reads {', '.join(sorted(reads))}"
+            )
+    if config.n_steps is None or config.batch_size is None:
+        return
+    rollout = config.n_steps * config.num_envs
+    if rollout % config.batch_size:
+        raise ConfigurationError(
+            f"batch_size must divide n_steps * num_envs = {rollout}; got {config.batch_size}, "
+            f"the nearest that does is {_divisor_near(rollout, config.batch_size)}"
+        )
+
+
+def _divisor_near(number: int, wanted: int) -> int:
+    """Return the divisor of `number`, 2 or more where there is one, nearest to `wanted` in ratio."""
+    divisors = [d for d in range(1, number + 1) if number % d == 0 and d >= min(2, number)]
+    return min(divisors, key=lambda d: abs(math.log(d / wanted)))
+
+

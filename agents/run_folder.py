@@ -1,0 +1,211 @@
+"""The run folder: everything that a meta-training leaves behind, in one place.
+
+    <family>-<agent>-seed<k>-<utc>/
+        config.json      the resolved configuration
+        command.txt      the command lines, the first and each that resumed the run
+        versions.json    versions of what computed it, and the git commit
+        events.out.*     TensorBoard
+        progress.jsonl   a line a segment: steps, score, divergence, seconds
+        checkpoints/     the newest two and the best
+        policy/          the exported policy
+        result.json      the outcome, once there is one
+
+Files are written whole or not at all, and only `progress.jsonl` and `command.txt` grow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import hpo_env
+from agents.config import TrainConfig
+from hpo_env.errors import RunFolderError
+
+_PACKAGES = ("torch", "numpy", "gymnasium", "stable-baselines3", "sb3-contrib", "safetensors")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a crash at any moment leaves the old one or the new one, whole.
+
+    Args:
+        path: Where to; its folder must exist.
+        content: All of the file.
+    """
+    temporary = path.with_name(path.name + ".partial")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # half a file would only fill a full disk further
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name, too, must be on the disk
+    finally:
+        os.close(folder)
+
+
+def to_json_bytes(data: Any) -> bytes:
+    """Write plain data as JSON that people can read and `diff`."""
+    return (json.dumps(data, indent=2, sort_keys=True) + "\n").encode()
+
+
+class RunFolder:
+    """One meta-training's folder.
+
+    Args:
+        path: An existing folder. Use `create` for a new run and `open` for an existing one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.policy = path / "policy"
+
+    @classmethod
+    def create(cls, config: TrainConfig, *, now: datetime | None = None) -> RunFolder:
+        """Make the folder of a new run, and write what is known before it starts.
+
+        Args:
+            config: The resolved configuration.
+            now: The time that goes into the name; the present by default.
+
+        Raises:
+            RunFolderError: The folder exists already, or cannot be made.
+        """
+        moment = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+        path = config.run_dir / f"{config.family}-{config.agent}-seed{config.seed}-{moment}"
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            raise RunFolderError(
+                f"{path} exists already. Go on with that run by --resume {path}, or choose another "
+                "--run-dir; nothing was overwritten."
+            ) from None
+        except OSError as error:
+            raise RunFolderError(f"the run folder {path} cannot be made: {error}") from error
+        folder = cls(path)
+        folder.checkpoints.mkdir()
+        write_atomically(path / "config.json", to_json_bytes(config.to_json()))
+        write_atomically(path / "versions.json", to_json_bytes(_versions()))
+        folder.note_command()
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Open the folder of an existing run.
+
+        Raises:
+            RunFolderError: There is no such folder, or it is not a run's.
+        """
+        if not path.is_dir():
+            near = sorted(p.name for p in path.parent.glob("*-seed*")) if path.parent.is_dir() else []
+            hint = f" Runs in {path.parent}: {', '.join(near[-5:])}." if near else ""
+            raise RunFolderError(f"no run folder {path}.{hint}")
+        if not (path / "config.json").is_file():
+            raise RunFolderError(f"{path} is not a run folder: it has no config.json")
+        folder = cls(path)
+        folder.checkpoints.mkdir(exist_ok=True)
+        return folder
+
+    def read_config(self) -> TrainConfig:
+        """Return the configuration that the run was started with.
+
+        Raises:
+            RunFolderError: config.json is damaged.
+        """
+        try:
+            data = json.loads((self.path / "config.json").read_text())
+            return TrainConfig.from_json(data)
+        except (ValueError, TypeError) as error:
+            raise RunFolderError(f"{self.path / 'config.json'} cannot be used: {error}") from error
+
+    def note_command(self) -> None:
+        """Append the command line of this process."""
+        with (self.path / "command.txt").open("a") as file:
+            file.write(shlex.join(sys.argv) + "\n")
+
+    def changed_versions(self) -> dict[str, tuple[str | None, str | None]]:
+        """Return what is installed in another version than when the run began: then and now."""
+        try:
+            then = json.loads((self.path / "versions.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        now = _versions()
+        return {
+            name: (then.get(name), now[name])
+            for name in now
+            if name != "git_commit" and then.get(name) != now[name]
+        }
+
+    def append_progress(self, line: Mapping[str, Any]) -> None:
+        """Append a segment's line."""
+        with (self.path / "progress.jsonl").open("a") as file:
+            file.write(json.dumps(line, sort_keys=True) + "\n")
+
+    def read_progress(self) -> list[dict[str, Any]]:
+        """Return the lines so far; one that a crash cut off is left out."""
+        path = self.path / "progress.jsonl"
+        lines = []
+        for text in path.read_text().splitlines() if path.is_file() else []:
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                break
+        return lines
+
+    def rewind_progress(self, segment: int) -> None:
+        """Drop the lines after a segment: they will be written again."""
+        kept = [line for line in self.read_progress() if line["segment"] <= segment]
+        text = "".join(json.dumps(line, sort_keys=True) + "\n" for line in kept)
+        write_atomically(self.path / "progress.jsonl", text.encode())
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write the outcome."""
+        write_atomically(self.path / "result.json", to_json_bytes(result))
+
+
+def _versions() -> dict[str, str | None]:
+    versions: dict[str, str | None] = {
+        "python": platform.python_version(),
+        "hpo-control": hpo_env.__version__,
+        "git_commit": _git_commit(),
+    }
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return versions
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the checkout that this code runs from; None where it is installed."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "--verify", "--quiet", "HEAD"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

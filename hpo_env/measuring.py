@@ -1,0 +1,197 @@
+"""Measuring one decision interval of a training run with torch, at little cost.
+
+The reference trainer and the controller in a user's own loop both fill their telemetry here, so a
+policy sees the same numbers in both. Nothing is read from the device before the interval's end:
+losses and norms stay tensors until then. The price is two copies of the weights and two gradient
+norms an interval.
+
+Axes: `U` updates of the interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hpo_env.telemetry import Telemetry
+
+
+def global_norm(tensors: Iterable[Tensor]) -> Tensor:
+    """Return the Euclidean norm of all tensors taken as one vector, a tensor without axes.
+
+    Example:
+        >>> global_norm([torch.tensor([3.0]), torch.tensor([[4.0]])]).item()
+        5.0
+    """
+    return torch.nn.utils.get_total_norm([tensor.detach() for tensor in tensors])
+
+
+class IntervalMeasurement:
+    """Collects one interval of one run: `before_update` and `after_update` U times, then `finish`.
+
+    Args:
+        num_updates: `U`, at least 1. The first half are the updates `0 .. U // 2 - 1`.
+        num_parts: How many optimisers share the run; each measures its own part of the weights.
+
+    Example:
+        >>> w = torch.tensor([1.0])
+        >>> interval = IntervalMeasurement(2)
+        >>> for loss in (4.0, 2.0):
+        ...     interval.before_update([w], [torch.tensor([3.0])])
+        ...     w -= 0.25
+        ...     interval.after_update(torch.tensor(loss))
+        >>> telemetry = interval.finish([w], validation_loss=1.5)
+        >>> [x.item() for x in (telemetry.train_loss, telemetry.update_ratio)]
+        [3.0, 0.5]
+    """
+
+    def __init__(self, num_updates: int, num_parts: int = 1) -> None:
+        self.num_updates = num_updates
+        self.losses: list[Tensor | float] = []
+        self.start: list[list[Tensor] | None] = [None] * num_parts
+        self.middle: list[list[Tensor] | None] = [None] * num_parts
+        self.first_norms: list[Tensor | None] = [None] * num_parts
+        self.last_norms: list[Tensor | None] = [None] * num_parts
+
+    @property
+    def is_due(self) -> bool:
+        """Whether `before_update` would measure anything before the update that comes next."""
+        update = len(self.losses)
+        return (
+            update in (0, self.num_updates // 2, self.num_updates - 1)
+            or None in self.start
+            or (update > self.num_updates // 2 and None in self.middle)
+        )
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all U updates are done."""
+        return len(self.losses) >= self.num_updates
+
+    def before_update(
+        self,
+        parameters: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        *,
+        part: int = 0,
+        gradient_scale: Tensor | float = 1.0,
+    ) -> None:
+        """Measure what the coming update makes it time to measure.
+
+        Args:
+            parameters: The weights of that part, in an order that stays.
+            gradients: Their gradients, before clipping; empty when there are none.
+            part: Which optimiser is about to step.
+            gradient_scale: What the gradients were multiplied by, as under mixed precision.
+        """
+        update, half = len(self.losses), self.num_updates // 2
+        if self.start[part] is None:
+            self.start[part] = _copy(parameters)
+        if self.num_updates > 1 and update >= half and self.middle[part] is None:
+            self.middle[part] = _copy(parameters)
+        is_first, is_last = self.first_norms[part] is None, update == self.num_updates - 1
+        if (is_first or is_last) and len(gradients):
+            norm = global_norm(gradients) / gradient_scale
+            if is_first:
+                self.first_norms[part] = norm
+            if is_last:
+                self.last_norms[part] = norm
+
+    def after_update(self, loss: Tensor | float) -> None:
+        """Note the minibatch loss of the update just made; a tensor is not read yet."""
+        # A copy, because graphs that are captured and replayed write every loss to one place.
+        self.losses.append(loss.detach().clone() if isinstance(loss, Tensor) else float(loss))
+
+    def finish(
+        self,
+        *parameters: Sequence[Tensor],
+        validation_loss: float = math.nan,
+        validation_metric: float = math.nan,
+        diverged: bool = False,
+    ) -> Telemetry:
+        """Work out the telemetry of the interval.
+
+        Args:
+            *parameters: The weights now, one sequence a part.
+            validation_loss: Measured now; NaN when it was not.
+            validation_metric: The same.
+            diverged: Whether the caller counts the run as diverged.
+
+        Returns:
+            Telemetry of one lane. NaN stands where nothing was measured, and for the comparison of
+            halves when there was a single update.
+        """
+        losses = read_losses(self.losses)
+        half = self.num_updates // 2
+        telemetry = Telemetry.missing(1)
+        if len(losses):
+            telemetry.train_loss[:] = losses.mean()
+            telemetry.train_loss_second_half[:] = losses[half:].mean() if half else losses.mean()
+        if half and len(losses) > half:
+            telemetry.train_loss_first_half[:] = losses[:half].mean()
+            telemetry.train_loss_spread[:] = losses.std()
+        telemetry.gradient_norm_first[:] = _total(self.first_norms)
+        telemetry.gradient_norm_last[:] = _total(self.last_norms)
+        ratio, agreement = self._displacement(parameters)
+        telemetry.update_ratio[:] = ratio
+        telemetry.update_agreement[:] = agreement
+        telemetry.validation_loss[:] = validation_loss
+        telemetry.validation_metric[:] = validation_metric
+        telemetry.diverged[:] = diverged
+        return telemetry
+
+    def _displacement(self, parameters: Sequence[Sequence[Tensor]]) -> tuple[float, float]:
+        """Return how far the weights moved, relative to their size, and the halves' cosine."""
+        start = _joined(self.start)
+        if start is None:
+            return math.nan, math.nan
+        now = [weight.detach() for part in parameters for weight in part]
+        whole = torch._foreach_sub(now, start)
+        size, moved = global_norm(start), global_norm(whole)
+        middle = _joined(self.middle)
+        if middle is None:
+            sizes = torch.stack([size, moved]).double().tolist()
+            return _quotient(sizes[1], sizes[0]), math.nan
+        second = torch._foreach_sub(now, middle)
+        first = torch._foreach_sub(whole, second)
+        dots = [torch.dot(a.flatten(), b.flatten()) for a, b in zip(first, second, strict=True)]
+        device = size.device
+        dot = torch.stack([d.to(device, torch.float32) for d in dots]).sum()
+        measured = [size, moved, global_norm(first), global_norm(second), dot]
+        # One read of the device for everything.
+        size_, moved_, first_, second_, dot_ = torch.stack(
+            [m.to(device, torch.float32) for m in measured]
+        ).tolist()
+        return _quotient(moved_, size_), _quotient(dot_, first_ * second_)
+
+
+def read_losses(losses: Sequence[Tensor | float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Read losses `[U]` from wherever they are, with one transfer where they share a device."""
+    tensors = [loss for loss in losses if isinstance(loss, Tensor)]
+    if len(tensors) == len(losses) and tensors:
+        return torch.stack([t.reshape(()) for t in tensors]).double().cpu().numpy()
+    return np.array([float(loss) for loss in losses], dtype=np.float64)
+
+
+def _copy(parameters: Sequence[Tensor]) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in parameters]
+
+
+def _joined(parts: Sequence[list[Tensor] | None]) -> list[Tensor] | None:
+    if any(part is None for part in parts):
+        return None
+    return [tensor for part in parts if part is not None for tensor in part]
+
+
+def _total(norms: Sequence[Tensor | None]) -> float:
+    """Combine the norms of the parts; a part that took no step has none."""
+    measured = [float(norm) for norm in norms if norm is not None]
+    return math.hypot(*measured) if measured else math.nan
+
+
+def _quotient(numerator: float, denominator: float) -> float:
+    return numerator / denominator if denominator > 0.0 else math.nan

@@ -1,0 +1,218 @@
+"""A policy: the network that turns observations into moves, as a numpy forward pass.
+
+Needs numpy alone: this is what runs inside a user's training loop, under 50 µs a decision.
+
+Axes: `N` lanes, `D` observation fields, `H` hyperparameters, `O` outputs of the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo_env.errors import ConfigurationError, unknown_name
+from hpo_env.hyperparameters import LEVELS, HyperparameterSpace
+from hpo_env.observation import field_names
+from hpo_env.schedules import schedule
+
+Activation = Literal["tanh", "relu"]
+Head = Literal["clipped", "squashed", "choices", "joint_choice"]
+Array = NDArray[np.float32]
+
+_ACTIVATIONS: dict[str, Any] = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, np.float32(0.0))}
+
+
+def num_outputs(head: Head, num_hyperparameters: int) -> int:
+    """Return `O`, how many numbers the network of a head puts out for `H` hyperparameters.
+
+    Example:
+        >>> num_outputs("choices", 2), num_outputs("joint_choice", 2)
+        (10, 25)
+    """
+    if head == "choices":
+        return num_hyperparameters * len(LEVELS)
+    if head == "joint_choice":
+        return int(len(LEVELS) ** num_hyperparameters)
+    return num_hyperparameters
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Policy:
+    """A multilayer perceptron that turns observations into moves of hyperparameters.
+
+    It reads the fields of today's observation, `field_names(space.names)`, in their order; `load`
+    rearranges what an older version saved.
+
+    Args:
+        family: The task family that it was trained on.
+        space: The hyperparameters that it moves, `H` of them.
+        base_schedule: The schedule that its moves correct.
+        head: What the outputs mean. "clipped": means of a Gaussian, clipped to `[-1, 1]` (PPO and
+            A2C). "squashed": their tanh (SAC, TD3, TQC). "choices": five logits for each
+            hyperparameter, the largest of which picks from `LEVELS` (discrete PPO and A2C).
+            "joint_choice": one value for each of the `5^H` combinations, the last hyperparameter
+            varying fastest (DQN).
+        activation: Of the hidden layers.
+        weights: One float32 matrix `[out, in]` a layer, from `[.., D]` to `[O, ..]`.
+        biases: One float32 vector `[out]` a layer.
+        metadata: Plain data about how it came to be; nothing depends on it.
+
+    Raises:
+        ConfigurationError: A shape, a dtype or a value contradicts the above.
+        UnknownNameError: No such head, activation or base schedule.
+
+    Example:
+        >>> from hpo_env.hyperparameters import Hyperparameter
+        >>> lr = Hyperparameter(name="lr", low=1e-6, high=1.0, default=1e-3, max_step=4.0)
+        >>> num_fields = len(field_names(["lr"]))
+        >>> policy = Policy(
+        ...     family="supervised",
+        ...     space=HyperparameterSpace([lr]),
+        ...     base_schedule="cosine",
+        ...     head="choices",
+        ...     activation="tanh",
+        ...     weights=(np.zeros((5, num_fields), dtype=np.float32),),
+        ...     biases=(np.array([0, 1, 0, 0, 0], dtype=np.float32),),
+        ... )
+        >>> policy.act(np.zeros((1, num_fields))).tolist()
+        [[-0.5]]
+    """
+
+    family: str
+    space: HyperparameterSpace
+    base_schedule: str
+    head: Head
+    activation: Activation
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that the network fits the observation, the head and itself."""
+        if self.head not in get_args(Head):
+            raise unknown_name("head", self.head, get_args(Head))
+        if self.activation not in _ACTIVATIONS:
+            raise unknown_name("activation", self.activation, _ACTIVATIONS)
+        schedule(self.base_schedule)
+        if not self.family:
+            raise ConfigurationError("family must name the task family; got an empty string")
+        if not self.weights or len(self.weights) != len(self.biases):
+            raise ConfigurationError(
+                f"one bias a layer and at least one layer must be given; "
+                f"got {len(self.weights)} weights and {len(self.biases)} biases"
+            )
+        shapes = tensor_shapes(self.layer_sizes)
+        for name, tensor in self.tensors().items():
+            if tensor.dtype != np.float32 or tensor.shape != shapes[name]:
+                raise ConfigurationError(
+                    f"{name} must be float32 {shapes[name]}; got {tensor.dtype} {tensor.shape}"
+                )
+            if not np.isfinite(tensor).all():
+                raise ConfigurationError(f"{name} must be finite; has the agent diverged?")
+        needed = num_outputs(self.head, len(self.space))
+        if self.layer_sizes[-1] != needed:
+            raise ConfigurationError(
+                f"head {self.head!r} over {len(self.space)} hyperparameters {self.space.names} "
+                f"needs {needed} outputs; got {self.layer_sizes[-1]}"
+            )
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the observation's fields that `act` reads, `D` of them, in order."""
+        return field_names(self.space.names)
+
+    @property
+    def action_mode(self) -> Literal["continuous", "discrete"]:
+        """The environment's action mode in which it was trained."""
+        return "continuous" if self.head in ("clipped", "squashed") else "discrete"
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """Widths from the observation, `D`, over the hidden layers to the outputs, `O`."""
+        return (len(self.fields), *(len(bias) for bias in self.biases))
+
+    def tensors(self) -> dict[str, Array]:
+        """Name every tensor of the network, as `tensor_shapes` does."""
+        named = {f"layers.{layer}.weight": weight for layer, weight in enumerate(self.weights)}
+        return named | {f"layers.{layer}.bias": bias for layer, bias in enumerate(self.biases)}
+
+    def outputs(self, observations: NDArray[np.floating[Any]]) -> Array:
+        """Run the network: means, logits or action values, by `head`.
+
+        Args:
+            observations: `[N, D]`.
+
+        Returns:
+            Outputs `[N, O]`, float32.
+
+        Raises:
+            ConfigurationError: The shape is not `[N, D]`.
+        """
+        hidden: Array = np.asarray(observations, dtype=np.float32)
+        if hidden.ndim != 2 or hidden.shape[1] != self.weights[0].shape[1]:
+            raise ConfigurationError(
+                f"observations must have shape [N, D={self.weights[0].shape[1]}]; "
+                f"got {hidden.shape}"
+            )
+        activate = _ACTIVATIONS[self.activation]
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            hidden = activate(hidden @ weight.T + bias)
+        return np.asarray(hidden @ self.weights[-1].T + self.biases[-1])
+
+    def act(self, observations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Decide, without randomness, how to move every hyperparameter.
+
+        Args:
+            observations: `[N, D]`, as `Observer.observe` returns them.
+
+        Returns:
+            Moves `[N, H]` in `[-1, 1]`, what `HyperparameterSpace.move` takes: also of a discrete
+            policy, whose choices are looked up in `LEVELS`.
+
+        Raises:
+            ConfigurationError: The shape is not `[N, D]`.
+        """
+        outputs = self.outputs(observations)
+        if self.head == "clipped":
+            return np.minimum(np.maximum(outputs, -1.0), 1.0).astype(np.float64)
+        if self.head == "squashed":
+            return np.tanh(outputs).astype(np.float64)
+        num_lanes, num_hyperparameters = len(outputs), len(self.space)
+        if self.head == "choices":
+            logits = outputs.reshape(num_lanes, num_hyperparameters, len(LEVELS))
+            choices = logits.argmax(axis=2)
+        else:
+            choices = split_joint_choices(outputs.argmax(axis=1), num_hyperparameters)
+        return np.asarray(LEVELS[choices])
+
+
+def split_joint_choices(
+    choices: NDArray[np.integer[Any]], num_hyperparameters: int
+) -> NDArray[np.int64]:
+    """Split indices `[N]` over all `5^H` combinations into one choice a hyperparameter `[N, H]`.
+
+    Example:
+        >>> split_joint_choices(np.array([0, 7, 24]), 2).tolist()
+        [[0, 0], [1, 2], [4, 4]]
+    """
+    shape = (len(LEVELS),) * num_hyperparameters
+    return np.stack(np.unravel_index(choices, shape), axis=1).astype(np.int64)
+
+
+def tensor_shapes(layer_sizes: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor of the network, by its name in the file.
+
+    Example:
+        >>> tensor_shapes([26, 5])
+        {'layers.0.weight': (5, 26), 'layers.0.bias': (5,)}
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer, (num_in, num_out) in enumerate(pairwise(layer_sizes)):
+        shapes[f"layers.{layer}.weight"] = (num_out, num_in)
+        shapes[f"layers.{layer}.bias"] = (num_out,)
+    return shapes

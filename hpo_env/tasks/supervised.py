@@ -1,0 +1,286 @@
+"""Supervised learning on real tables and images: an inner network under SGD, AdamW or RMSprop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+import numpy as np
+
+from hpo_env.datasets import Dataset, dataset_names
+from hpo_env.errors import ConfigurationError
+from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
+from hpo_env.models import ARCHITECTURES, IMAGE_SHAPE, ModelSplit, architecture
+from hpo_env.optimizers import OPTIMIZERS, optimizer_info
+from hpo_env.seeding import draw_episode_seed
+from hpo_env.tasks.base import Engine, Split, TaskFamily, Trainer, check_choice
+from hpo_env.tasks.supervised_data import MAX_TRAIN_ROWS, SupervisedTask, load_task_dataset
+
+MAX_BATCH_SIZE = 64
+MAX_TABLE_FEATURES = 32
+"""Features that a task of the distribution uses at most; a data set asked for by name keeps all."""
+
+Initial = float | tuple[float, float]
+
+_EVALUATION_DECISIONS = 30
+_TRAIN_DECISIONS = (15, 60)
+_LEARNING_RATES = {"sgd": (1e-5, 1.0)}
+_OTHER_LEARNING_RATES = (1e-5, 1e-1)
+_TRAIN_INITIAL: dict[str, tuple[float, float]] = {
+    "weight_decay": (1e-6, 1e-2),
+    "batch_size": (16.0, 64.0),
+}
+_MIN_TRAIN_ROWS = 200
+_MAX_TRAIN_ROWS = 2 * MAX_TRAIN_ROWS  # enough to fill the training rows
+_MAX_LABEL_NOISE = 0.2
+_MAX_TARGET_NOISE = 0.5
+_INPUT_SCALES = (0.3, 3.0)
+_SHARE_UNCHANGED = 0.5
+"""Share of training tasks whose labels are left as they are, and whose features are."""
+
+_T = TypeVar("_T")
+
+
+class SupervisedFamily(TaskFamily):
+    """Networks on real data, by data set, architecture, optimiser and initial learning rate.
+
+    The train split varies its data sets: subsets of rows and features, noise on labels or targets,
+    the inputs' scale. The other splits differ from call to call in the split of the rows only.
+
+    Args:
+        split: Which data sets; they lie on one side each.
+        num_decisions: Decision intervals of every task; None: 15 to 60 (log-uniform) in the train
+            split and 30 in the others.
+        updates_per_decision: Updates of the inner network in one interval.
+        dataset: Only this data set, by name or as the path of a CSV, Parquet or NPZ file.
+        target: The column that a file's rows are to predict.
+        model: Only this architecture; None: any of `architectures` that fits the data.
+        optimizer: Only this optimiser; None: any.
+        architectures: Which side of the architectures to draw from; None: that of `split`.
+        initial: Initial values that replace the family's own, by hyperparameter: a number, or a
+            range `(low, high)` from which each task draws evenly on the hyperparameter's scale.
+
+    Raises:
+        UnknownNameError: A name is in no registry; the nearest are suggested.
+        ConfigurationError: A number is out of its range, or model and data do not fit.
+        DatasetError: The file makes no task.
+
+    Example:
+        >>> family = SupervisedFamily(dataset="digits", split="test", optimizer="adamw")
+        >>> task = family.sample(np.random.default_rng(0))
+        >>> task.name, task.num_decisions, task.optimizer
+        ('digits', 30, 'adamw')
+    """
+
+    name: ClassVar[str] = "supervised"
+    hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
+        Hyperparameter(
+            name="learning_rate", low=1e-6, high=1.0, default=1e-3, max_step=4.0, scheduled=True
+        ),
+        Hyperparameter(name="weight_decay", low=1e-6, high=1e-1, default=1e-4, max_step=4.0),
+        Hyperparameter(
+            name="momentum",
+            low=0.0,
+            high=0.999,
+            default=0.9,
+            max_step=2.0,
+            scale="one_minus_log",
+        ),
+        Hyperparameter(
+            name="batch_size",
+            low=8.0,
+            high=float(MAX_BATCH_SIZE),
+            default=float(MAX_BATCH_SIZE),
+            max_step=2.0,
+            scale="log_integer",
+        ),
+        Hyperparameter(
+            name="dropout", low=0.0, high=0.5, default=0.0, max_step=0.1, scale="linear"
+        ),
+        Hyperparameter(
+            name="label_smoothing", low=0.0, high=0.3, default=0.0, max_step=0.05, scale="linear"
+        ),
+        # A gradient norm of 100 is not seen in runs that go well: the default clips nothing.
+        Hyperparameter(name="gradient_clip", low=1e-2, high=1e2, default=1e2, max_step=4.0),
+    )
+    default_controlled: ClassVar[tuple[str, ...]] = ("learning_rate", "weight_decay")
+
+    def __init__(
+        self,
+        *,
+        split: Split = "train",
+        num_decisions: int | None = None,
+        updates_per_decision: int = 10,
+        dataset: str | Path | None = None,
+        target: str | None = None,
+        model: str | None = None,
+        optimizer: str | None = None,
+        architectures: ModelSplit | None = None,
+        initial: Mapping[str, Initial] | None = None,
+    ) -> None:
+        super().__init__(split=split, num_decisions=num_decisions)
+        if updates_per_decision < 1:
+            raise ConfigurationError(
+                f"updates_per_decision must be a positive integer; got {updates_per_decision}"
+            )
+        if target is not None and dataset is None:
+            raise ConfigurationError(f"{target=} needs a dataset: the path of the file it is in")
+        self.updates_per_decision = updates_per_decision
+        self.dataset = None if dataset is None else str(dataset)
+        self.target = target
+        self.model = model
+        self.optimizers = tuple(OPTIMIZERS) if optimizer is None else (optimizer,)
+        optimizer_info(self.optimizers[0])
+        self.architectures: ModelSplit = split if architectures is None else architectures
+        check_choice("side of architectures", self.architectures, ModelSplit)
+        self.initial = _checked_initial(self.space, initial or {})
+        self._check_model()
+
+    def _check_model(self) -> None:
+        if self.model is None:
+            if self.dataset is not None:
+                self._load(self.dataset)  # so that a bad file is refused here
+            return
+        chosen = architecture(self.model)
+        if not chosen.images_only:
+            if self.dataset is not None:
+                self._load(self.dataset)
+            return
+        if not self._choose_datasets():
+            where = f"data set {self.dataset!r}" if self.dataset else f"no set of {self.split!r}"
+            fits = ", ".join(name for name, a in ARCHITECTURES.items() if not a.images_only)
+            raise ConfigurationError(
+                f"model {self.model!r} needs images of shape {IMAGE_SHAPE}, and {where} has them"
+                f" not: it is a table. Models for tables: {fits}"
+            )
+
+    def _load(self, dataset: str) -> Dataset:
+        return load_task_dataset(dataset, self.target)
+
+    def _choose_datasets(self) -> list[str]:
+        """List the data sets that some model of this family fits."""
+        names = dataset_names(split=self.split) if self.dataset is None else (self.dataset,)
+        if self.model is None or not architecture(self.model).images_only:
+            return list(names)
+        return [name for name in names if self._load(name).image_shape == IMAGE_SHAPE]
+
+    def sample(self, rng: np.random.Generator) -> SupervisedTask:
+        """Draw a task."""
+        dataset_name = _choose(self._choose_datasets(), rng)
+        dataset = self._load(dataset_name)
+        optimizer = _choose(self.optimizers, rng)
+        is_augmented = self.split == "train"
+        return SupervisedTask(
+            name=dataset.name,
+            num_decisions=self._draw_num_decisions(rng),
+            initial=self._draw_initial(optimizer, rng),
+            dataset=dataset_name,
+            target=self.target,
+            architecture=self._draw_architecture(dataset, rng),
+            optimizer=optimizer,
+            augmentation_seed=draw_episode_seed(rng),
+            num_rows=_draw_num_rows(len(dataset.x), rng) if is_augmented else len(dataset.x),
+            num_features=self._draw_num_features(dataset, rng),
+            label_noise=_draw_noise(_MAX_LABEL_NOISE, rng) if is_augmented else 0.0,
+            target_noise=_draw_noise(_MAX_TARGET_NOISE, rng) if is_augmented else 0.0,
+            input_scale=_log_uniform(*_INPUT_SCALES, rng) if is_augmented else 1.0,
+        )
+
+    def _draw_num_decisions(self, rng: np.random.Generator) -> int:
+        if self.num_decisions is not None:
+            return self.num_decisions
+        if self.split != "train":
+            return _EVALUATION_DECISIONS
+        return round(_log_uniform(*_TRAIN_DECISIONS, rng))
+
+    def _draw_architecture(self, dataset: Dataset, rng: np.random.Generator) -> str:
+        if self.model is not None:
+            return self.model
+        is_image = dataset.image_shape == IMAGE_SHAPE
+        fitting = [
+            name
+            for name, candidate in ARCHITECTURES.items()
+            if candidate.split == self.architectures and (is_image or not candidate.images_only)
+        ]
+        return _choose(fitting, rng)
+
+    def _draw_num_features(self, dataset: Dataset, rng: np.random.Generator) -> int:
+        present = dataset.x.shape[1]
+        if dataset.image_shape is not None:
+            return present
+        most = min(present, MAX_TABLE_FEATURES) if self.dataset is None else present
+        if self.split != "train" or rng.random() < _SHARE_UNCHANGED:
+            return most
+        return int(rng.integers(-(-most // 2), most + 1))
+
+    def _draw_initial(self, optimizer: str, rng: np.random.Generator) -> tuple[float, ...]:
+        ranges: dict[str, Initial] = {
+            "learning_rate": _LEARNING_RATES.get(optimizer, _OTHER_LEARNING_RATES),
+            **(_TRAIN_INITIAL if self.split == "train" else {}),
+            **self.initial,
+        }
+        return tuple(
+            _draw_value(h, ranges.get(h.name, h.default), rng) for h in self.hyperparameters
+        )
+
+    def make_trainer(self, num_lanes: int, *, engine: Engine, device: str = "cpu") -> Trainer:
+        """Build the batched trainer, or the reference trainer for `engine="reference"`."""
+        check_choice("engine", engine, Engine)
+        if engine == "reference":
+            from hpo_env.trainers.reference import ReferenceTrainer
+
+            return ReferenceTrainer(
+                num_lanes, updates_per_decision=self.updates_per_decision, device=device
+            )
+        from hpo_env.trainers.batched import BatchedTrainer
+
+        return BatchedTrainer(
+            num_lanes,
+            updates_per_decision=self.updates_per_decision,
+            engine=engine,
+            device=device,
+        )
+
+
+def _checked_initial(
+    space: HyperparameterSpace, initial: Mapping[str, Initial]
+) -> dict[str, Initial]:
+    for name, value in initial.items():
+        known = space.hyperparameters[space.index(name)]
+        low, high = value if isinstance(value, tuple | list) else (value, value)
+        if not known.low <= low <= high <= known.high:
+            raise ConfigurationError(
+                f"initial {name}: {known.low} <= low <= high <= {known.high} must hold; "
+                f"got {value}"
+            )
+    return dict(initial)
+
+
+def _draw_value(
+    hyperparameter: Hyperparameter, value: Initial, rng: np.random.Generator
+) -> float:
+    """Draw from a range evenly on the hyperparameter's own axis."""
+    if not isinstance(value, tuple | list):
+        return float(value)
+    space = HyperparameterSpace([hyperparameter])
+    low, high = np.array([[value[0]]]), np.array([[value[1]]])
+    distance = rng.random() * (space.to_axis(high) - space.to_axis(low))
+    return float(np.clip(space.values(low, distance), low, high).item())
+
+
+def _choose(names: list[_T] | tuple[_T, ...], rng: np.random.Generator) -> _T:
+    return names[int(rng.integers(len(names)))]
+
+
+def _log_uniform(low: float, high: float, rng: np.random.Generator) -> float:
+    return float(low * (high / low) ** rng.random())
+
+
+def _draw_num_rows(num_present: int, rng: np.random.Generator) -> int:
+    high = min(num_present, _MAX_TRAIN_ROWS)
+    return round(_log_uniform(min(high, _MIN_TRAIN_ROWS), high, rng))
+
+
+def _draw_noise(largest: float, rng: np.random.Generator) -> float:
+    return 0.0 if rng.random() < _SHARE_UNCHANGED else float(rng.uniform(0.0, largest))

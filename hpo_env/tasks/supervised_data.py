@@ -1,0 +1,192 @@
+"""What a supervised task is, and the rows it trains on.
+
+A task is plain numbers; `prepare` turns them into arrays. It draws rows and features, splits the
+rows 60/20/20, adds noise, and imputes and standardises with the training rows alone.
+
+Axes: R rows, `D` features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo_env.datasets import Dataset, load
+from hpo_env.seeding import stream
+from hpo_env.tasks.base import Task
+
+MAX_TRAIN_ROWS = 1024
+MAX_VALIDATION_ROWS = 512
+MAX_TEST_ROWS = 512
+_TRAIN_SHARE = 0.6
+_VALIDATION_SHARE = 0.2
+_LARGEST_INPUT = 8.0
+"""Standard deviations at which an input is cut off: one wild cell must not decide a run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupervisedTask(Task):
+    """A data set, a model and an optimiser, and how the data is varied.
+
+    Args:
+        dataset: A named data set, or the path of a file.
+        target: The column to predict; for files only.
+        architecture: One of `hpo_env.models.ARCHITECTURES`.
+        optimizer: One of `hpo_env.optimizers.OPTIMIZERS`.
+        augmentation_seed: Decides which rows and features, their split, and the noise.
+        num_rows: Rows in use, all splits together.
+        num_features: Features in use.
+        label_noise: Share of labels that are replaced by random ones.
+        target_noise: Standard deviation of noise added to a standardised regression target.
+        input_scale: Factor on the standardised inputs.
+    """
+
+    dataset: str
+    target: str | None = None
+    architecture: str
+    optimizer: str
+    augmentation_seed: int
+    num_rows: int
+    num_features: int
+    label_noise: float = 0.0
+    target_noise: float = 0.0
+    input_scale: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class Rows:
+    """Rows of one side of a split.
+
+    Args:
+        x: Standardised inputs `[R, D]`, float32, finite.
+        y: Labels or standardised targets `[R]`, float32.
+    """
+
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class Problem:
+    """The arrays of a task.
+
+    Args:
+        train: Rows to train on, at most `MAX_TRAIN_ROWS`.
+        validation: Rows whose loss is rewarded, at most `MAX_VALIDATION_ROWS`.
+        test: Rows for results, at most `MAX_TEST_ROWS`.
+        is_regression: Whether y is a number.
+        num_outputs: Real outputs of the model: classes, or 1.
+        is_image: Whether the features are the pixels of an image.
+    """
+
+    train: Rows
+    validation: Rows
+    test: Rows
+    is_regression: bool
+    num_outputs: int
+    is_image: bool
+
+    @property
+    def num_features(self) -> int:
+        """Real inputs of the model."""
+        return self.train.x.shape[1]
+
+
+def load_task_dataset(name_or_path: str, target: str | None) -> Dataset:
+    """Load a named data set or a file; an unchanged file is read once a process."""
+    path = Path(name_or_path)
+    changed = path.stat().st_mtime_ns if target is not None and path.is_file() else 0
+    return _load(name_or_path, target, changed)
+
+
+@lru_cache(maxsize=64)
+def _load(name_or_path: str, target: str | None, changed: int) -> Dataset:
+    return load(name_or_path, target)
+
+
+def prepare(task: SupervisedTask) -> Problem:
+    """Make the arrays of a task; equal tasks give equal arrays."""
+    dataset = load_task_dataset(task.dataset, task.target)
+    rng = stream(task.augmentation_seed, "augmentation")
+    rows = rng.permutation(len(dataset.x))[: task.num_rows]
+    parts = _split(rows)
+    features = _choose_features(dataset.x.shape[1], task.num_features, rng)
+    inputs = _standardized_inputs([dataset.x[part][:, features] for part in parts])
+    targets = _noisy_targets(dataset, parts, task, rng)
+    scale = np.float32(task.input_scale)
+    train, validation, test = (
+        Rows(x=x * scale, y=y) for x, y in zip(inputs, targets, strict=True)
+    )
+    is_regression = dataset.kind == "regression"
+    return Problem(
+        train=train,
+        validation=validation,
+        test=test,
+        is_regression=is_regression,
+        num_outputs=1 if is_regression else dataset.num_classes,
+        is_image=dataset.image_shape is not None,
+    )
+
+
+def _split(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    first = int(_TRAIN_SHARE * len(rows))
+    second = first + int(_VALIDATION_SHARE * len(rows))
+    return [
+        rows[:first][:MAX_TRAIN_ROWS],
+        rows[first:second][:MAX_VALIDATION_ROWS],
+        rows[second:][:MAX_TEST_ROWS],
+    ]
+
+
+def _choose_features(
+    num_present: int, num_wanted: int, rng: np.random.Generator
+) -> NDArray[np.int64] | slice:
+    if num_wanted >= num_present:
+        return slice(None)
+    return np.sort(rng.permutation(num_present)[:num_wanted])
+
+
+def _standardized_inputs(parts: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    """Standardise by the first part; a missing cell becomes the mean, 0."""
+    train = parts[0]
+    is_present = ~np.isnan(train)
+    count = np.maximum(is_present.sum(axis=0), 1)
+    mean = np.where(is_present, train, 0.0).sum(axis=0, dtype=np.float64) / count
+    centred = np.where(is_present, train - mean, 0.0)
+    std = np.sqrt((centred * centred).sum(axis=0) / count)
+    std = np.where(std > 1e-8 * np.abs(mean) + 1e-12, std, 1.0)  # constant in these rows
+    low, high = -_LARGEST_INPUT, _LARGEST_INPUT
+    return [
+        np.nan_to_num(np.clip((part - mean) / std, low, high), nan=0.0).astype(np.float32)
+        for part in parts
+    ]
+
+
+def _noisy_targets(
+    dataset: Dataset,
+    parts: list[NDArray[np.int64]],
+    task: SupervisedTask,
+    rng: np.random.Generator,
+) -> list[NDArray[np.float32]]:
+    targets = [dataset.y[part].astype(np.float64) for part in parts]
+    if dataset.kind == "regression":
+        mean, std = targets[0].mean(), targets[0].std()
+        std = std if std > 1e-8 * abs(mean) + 1e-12 else 1.0
+        targets = [(y - mean) / std for y in targets]
+        if task.target_noise:
+            targets = [y + task.target_noise * rng.standard_normal(len(y)) for y in targets]
+    elif task.label_noise:
+        targets = [
+            np.where(
+                rng.random(len(y)) < task.label_noise, rng.integers(dataset.num_classes, size=len(y)), y
+            )
+            for y in targets
+        ]
+    return [y.astype(np.float32) for y in targets]

@@ -1,0 +1,163 @@
+"""The fast trainer: all lanes of a model are trained by one call.
+
+Axes: `N` lanes, `H` hyperparameters.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hpo_env.errors import ConfigurationError
+from hpo_env.models import ModelSpec
+from hpo_env.tasks.base import Engine, Task, Trainer
+from hpo_env.tasks.supervised import MAX_BATCH_SIZE, SupervisedFamily
+from hpo_env.tasks.supervised_data import SupervisedTask, prepare
+from hpo_env.telemetry import Telemetry
+from hpo_env.trainers.cohort import Cohort, LaneSnapshot, spec_for
+from hpo_env.trainers.step import CompileMode, has_compiler
+
+_NAMES = tuple(h.name for h in SupervisedFamily.hyperparameters)
+_BATCH_SIZE = _NAMES.index("batch_size")
+_LANES_WORTH_COMPILING = 32
+
+
+class BatchedTrainer(Trainer):
+    """Trains lanes in cohorts of equal models.
+
+    Args:
+        num_lanes: `N`.
+        updates_per_decision: Updates in one interval.
+        engine: "compiled", "eager", or "auto": compiled from 32 lanes on if there is a C++
+            compiler.
+        device: A torch device.
+
+    Raises:
+        ConfigurationError: No lanes, or a device that is not there.
+    """
+
+    def __init__(
+        self,
+        num_lanes: int,
+        *,
+        updates_per_decision: int = 10,
+        engine: Engine = "auto",
+        device: str = "cpu",
+    ) -> None:
+        if num_lanes < 1:
+            raise ConfigurationError(f"num_lanes must be a positive integer; got {num_lanes}")
+        self._num_lanes = num_lanes
+        self._updates = updates_per_decision
+        self._device = _checked_device(device)
+        self._mode = _mode(engine, num_lanes, self._device)
+        self._cohorts: dict[ModelSpec, Cohort] = {}
+        self._specs: list[ModelSpec | None] = [None] * num_lanes
+
+    def reset(
+        self, lanes: NDArray[np.int64], tasks: list[Task], seeds: list[int]
+    ) -> Telemetry:
+        """Start new runs; see `Trainer.reset`."""
+        for lane, task, seed in zip(lanes.tolist(), tasks, seeds, strict=True):
+            supervised = cast(SupervisedTask, task)
+            problem = prepare(supervised)
+            cohort = self._enter(lane, spec_for(supervised.architecture, problem))
+            cohort.add(
+                lane,
+                supervised.architecture,
+                problem,
+                optimizer=supervised.optimizer,
+                seed=seed,
+            )
+        telemetry = Telemetry.missing(len(lanes))
+        for cohort, places in self._by_cohort(lanes):
+            slots = np.array([cohort.slot_of(lane) for lane in lanes[places]])
+            loss, metric = cohort.evaluate(slots)
+            cohort.set_first_loss(slots, loss)
+            telemetry.validation_loss[places] = loss
+            telemetry.validation_metric[places] = metric
+        return telemetry
+
+    def advance(self, values: NDArray[np.float64]) -> tuple[Telemetry, NDArray[np.float64]]:
+        """Train every lane for one decision interval; see `Trainer.advance`."""
+        telemetry = Telemetry.missing(self._num_lanes)
+        used = values.copy()
+        for cohort in self._cohorts.values():
+            if cohort.num_lanes == 0:
+                continue
+            lanes = cohort.lanes.copy()
+            columns = dict(zip(_NAMES, values[lanes].T, strict=True))
+            measured, batch_sizes = cohort.advance(columns, self._updates)
+            telemetry.put(lanes, measured)
+            used[lanes, _BATCH_SIZE] = batch_sizes
+        return telemetry, used
+
+    def test(
+        self, lanes: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Measure loss and metric on test rows; see `Trainer.test`."""
+        losses, metrics = np.empty(len(lanes)), np.empty(len(lanes))
+        for cohort, places in self._by_cohort(lanes):
+            slots = np.array([cohort.slot_of(lane) for lane in lanes[places]])
+            losses[places], metrics[places] = cohort.evaluate(slots, is_test=True)
+        return losses, metrics
+
+    def snapshot(self, lanes: NDArray[np.int64]) -> list[LaneSnapshot]:
+        """Copy all state of lanes; see `Trainer.snapshot`."""
+        return [self._cohort_of(lane).snapshot(lane) for lane in lanes.tolist()]
+
+    def restore(self, lanes: NDArray[np.int64], snapshot: list[LaneSnapshot]) -> None:
+        """Put a snapshot into lanes; see `Trainer.restore`."""
+        for lane, state in zip(lanes.tolist(), snapshot, strict=True):
+            self._enter(lane, state.spec).restore(lane, state)
+
+    def _enter(self, lane: int, spec: ModelSpec) -> Cohort:
+        """Take a lane out of its cohort and return the one that it is to join."""
+        if self._specs[lane] is not None:
+            old = self._cohort_of(lane)
+            old.remove(old.slot_of(lane))
+        self._specs[lane] = spec
+        if spec not in self._cohorts:
+            self._cohorts[spec] = Cohort(
+                spec, mode=self._mode, device=self._device, batch=MAX_BATCH_SIZE
+            )
+        return self._cohorts[spec]
+
+    def _cohort_of(self, lane: int) -> Cohort:
+        spec = self._specs[lane]
+        if spec is None:
+            raise ConfigurationError(f"lane {lane} has no run yet: call reset first")
+        return self._cohorts[spec]
+
+    def _by_cohort(self, lanes: NDArray[np.int64]) -> list[tuple[Cohort, NDArray[np.int64]]]:
+        """Group places in `lanes` by the cohort of the lane there."""
+        specs = [self._specs[lane] for lane in lanes]
+        return [
+            (self._cohort_of(int(lanes[places[0]])), places)
+            for spec in dict.fromkeys(specs)
+            if len(places := np.array([i for i, s in enumerate(specs) if s == spec]))
+        ]
+
+
+def _checked_device(device: str) -> torch.device:
+    try:
+        checked = torch.device(device)
+        torch.empty(0, device=checked)
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+        raise ConfigurationError(f"device {device!r} cannot be used: {error}") from error
+    return checked
+
+
+def _mode(engine: Engine, num_lanes: int, device: torch.device) -> CompileMode:
+    if engine == "auto":
+        is_worth_it = num_lanes >= _LANES_WORTH_COMPILING
+        return "auto" if is_worth_it and (device.type != "cpu" or has_compiler()) else "eager"
+    if engine == "reference":
+        raise ConfigurationError("engine 'reference' is ReferenceTrainer")
+    if engine == "compiled" and device.type == "cpu" and not has_compiler():
+        raise ConfigurationError(
+            "engine 'compiled' needs a C++ compiler, and there is none; install g++, or use 'eager'"
+        )
+    return engine

@@ -1,0 +1,417 @@
+"""A cohort: all lanes of an environment whose inner model is the same.
+
+Its lanes fill the first slots of buffers that are larger, so that one call trains them all. A lane
+that leaves is replaced by the last one.
+
+Axes: `N` lanes of the cohort, `C` slots, `U` updates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hpo_env.models import ModelSpec, initial_weights, pad_weights
+from hpo_env.optimizers import coefficients
+from hpo_env.reward import has_diverged
+from hpo_env.seeding import stream
+from hpo_env.tasks.supervised_data import (
+    MAX_TEST_ROWS,
+    MAX_TRAIN_ROWS,
+    MAX_VALIDATION_ROWS,
+    Problem,
+    Rows,
+)
+from hpo_env.telemetry import Telemetry
+from hpo_env.trainers.step import (
+    COUNTERS,
+    NUM_MULTIPLIERS,
+    SETTINGS,
+    CompileMode,
+    kernels,
+)
+
+_FIRST_SLOTS = 4
+_PADDING = 16
+"""Outputs are padded to a multiple of it: a whole number of vectors on every processor."""
+_TABLE_PADDING = 32
+
+Float64 = NDArray[np.float64]
+
+_RECORD = np.dtype(
+    [
+        ("lane", np.int64),
+        ("seed", np.int64),
+        ("num_updates", np.int64),
+        ("num_consumed", np.int64),
+        ("num_rows", np.int64),
+        ("num_validation_rows", np.float32),
+        ("num_test_rows", np.float32),
+        ("num_outputs", np.float32),
+        ("is_regression", np.float32),
+        ("validation_variance", np.float64),
+        ("test_variance", np.float64),
+        ("first_loss", np.float64),
+        ("optimizer", "U16"),
+    ]
+)
+"""What the host knows of a slot's lane."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LaneSnapshot:
+    """All state of one lane: its model, its record and a copy of its slot of every buffer."""
+
+    spec: ModelSpec
+    record: Any
+    tensors: tuple[Tensor, ...]
+
+
+def spec_for(name: str, problem: Problem) -> ModelSpec:
+    """Choose the padded model of a problem; what is alike shares a cohort."""
+    unit = 1 if problem.is_image else _TABLE_PADDING
+    return ModelSpec(
+        architecture=name,
+        num_inputs=-(-problem.num_features // unit) * unit,
+        num_outputs=-(-problem.num_outputs // _PADDING) * _PADDING,
+    )
+
+
+def order_multipliers(num_rows: int, seed: int) -> NDArray[np.int64]:
+    """Draw strides `[NUM_MULTIPLIERS]` that are coprime to the number of rows."""
+    candidates = np.arange(1, max(num_rows, 2))
+    coprime = candidates[np.gcd(candidates, num_rows) == 1]
+    rng = stream(seed, "order")
+    return coprime[rng.integers(len(coprime), size=NUM_MULTIPLIERS)]
+
+
+def shuffled(rows: Rows, seed: int) -> Rows:
+    """Shuffle training rows, from which the minibatch order counts."""
+    order = stream(seed, "rows").permutation(len(rows))
+    return Rows(x=rows.x[order], y=rows.y[order])
+
+
+class Cohort:
+    """Lanes in slots `0..N-1` of common buffers.
+
+    Args:
+        spec: Their model.
+        mode: How the model's functions run.
+        device: Where the buffers are.
+        batch: The largest minibatch.
+    """
+
+    def __init__(
+        self, spec: ModelSpec, *, mode: CompileMode, device: torch.device, batch: int
+    ) -> None:
+        self.spec = spec
+        self.num_lanes = 0
+        self._mode = mode
+        self._device = device
+        self._batch = batch
+        self._records = np.zeros(0, dtype=_RECORD)
+        shapes = [parameter.shape for parameter in spec.parameters()]
+        d = spec.num_inputs
+        self._num_weights = len(shapes)
+        # weights, momenta, squares, their copies at the start and middle of an interval, data
+        self._shapes: list[tuple[int, ...]] = [
+            *(shapes * 5),
+            *((MAX_TRAIN_ROWS, d), (MAX_TRAIN_ROWS,)),
+            *((MAX_VALIDATION_ROWS, d), (MAX_VALIDATION_ROWS,)),
+            *((MAX_TEST_ROWS, d), (MAX_TEST_ROWS,)),
+            (NUM_MULTIPLIERS,),
+        ]
+        self._buffers: list[Tensor] = []
+        self._views: list[Tensor] = []
+        self._grow(_FIRST_SLOTS)
+
+    @property
+    def lanes(self) -> NDArray[np.int64]:
+        """Which lane each slot holds, `[N]`."""
+        lanes: NDArray[np.int64] = self._records["lane"][: self.num_lanes]
+        return lanes
+
+    # --- Membership -------------------------------------------------------------------------------
+
+    def add(self, lane: int, name: str, problem: Problem, *, optimizer: str, seed: int) -> int:
+        """Start a lane in a new slot, and return the slot."""
+        slot = self._take_slot(lane)
+        train = shuffled(problem.train, seed)
+        record = self._records[slot]
+        record["seed"], record["optimizer"] = seed, optimizer
+        record["num_updates"] = record["num_consumed"] = 0
+        record["num_rows"] = len(train)
+        record["num_validation_rows"] = len(problem.validation)
+        record["num_test_rows"] = len(problem.test)
+        record["num_outputs"] = problem.num_outputs
+        record["is_regression"] = problem.is_regression
+        record["validation_variance"] = problem.validation.y.var(dtype=np.float64)
+        record["test_variance"] = problem.test.y.var(dtype=np.float64)
+        weights = initial_weights(name, problem.num_features, problem.num_outputs, seed)
+        k = self._num_weights
+        for index, weight in enumerate(pad_weights(self.spec, weights)):
+            self._buffers[index][slot] = torch.from_numpy(weight)
+            self._buffers[k + index][slot] = 0.0
+            self._buffers[2 * k + index][slot] = 0.0
+        for part, rows in enumerate((train, problem.validation, problem.test)):
+            x, y = self._buffers[5 * k + 2 * part], self._buffers[5 * k + 2 * part + 1]
+            r, d = rows.x.shape
+            x[slot, :r, :d] = torch.from_numpy(rows.x)
+            x[slot, :r, d:] = 0.0
+            x[slot, r:] = 0.0
+            y[slot, :r] = torch.from_numpy(rows.y)
+            y[slot, r:] = 0.0
+        self._buffers[-1][slot] = torch.from_numpy(order_multipliers(len(train), seed))
+        return slot
+
+    def remove(self, slot: int) -> None:
+        """Drop a slot's lane; the last slot moves into the hole."""
+        last = self.num_lanes - 1
+        if slot != last:
+            for buffer in self._buffers:
+                buffer[slot] = buffer[last]
+            self._records[slot] = self._records[last]
+        self.num_lanes = last
+        self._views = []
+
+    def slot_of(self, lane: int) -> int:
+        """Find the slot of a lane."""
+        return int(np.flatnonzero(self.lanes == lane)[0])
+
+    def snapshot(self, lane: int) -> LaneSnapshot:
+        """Copy the state of a lane."""
+        slot = self.slot_of(lane)
+        return LaneSnapshot(
+            spec=self.spec,
+            record=self._records[slot].copy(),
+            tensors=tuple(buffer[slot].clone() for buffer in self._buffers),
+        )
+
+    def restore(self, lane: int, snapshot: LaneSnapshot) -> None:
+        """Put the state of a snapshot into a new slot."""
+        slot = self._take_slot(lane)
+        for buffer, tensor in zip(self._buffers, snapshot.tensors, strict=True):
+            buffer[slot] = tensor
+        self._records[slot] = snapshot.record
+        self._records[slot]["lane"] = lane
+
+    def _take_slot(self, lane: int) -> int:
+        if self.num_lanes == len(self._records):
+            self._grow(2 * self.num_lanes)
+        slot = self.num_lanes
+        self._records[slot]["lane"] = lane
+        self.num_lanes += 1
+        self._views = []
+        return slot
+
+    def _grow(self, num_slots: int) -> None:
+        records = np.zeros(num_slots, dtype=_RECORD)
+        records[: len(self._records)] = self._records
+        records["num_rows"] = np.maximum(records["num_rows"], 1)  # empty slots must not divide by 0
+        records["num_outputs"] = np.maximum(records["num_outputs"], 1)
+        self._records = records
+        grown = []
+        for index, shape in enumerate(self._shapes):
+            dtype = torch.int64 if index == len(self._shapes) - 1 else torch.float32
+            buffer = torch.zeros((num_slots, *shape), dtype=dtype, device=self._device)
+            if self._buffers:
+                buffer[: self.num_lanes] = self._buffers[index][: self.num_lanes]
+            grown.append(buffer)
+        self._buffers = grown
+        self._views = []
+
+    # --- Training ---------------------------------------------------------------------------------
+
+    def advance(self, values: dict[str, Float64], num_updates: int) -> tuple[Telemetry, Float64]:
+        """Train all lanes for one interval.
+
+        Args:
+            values: Hyperparameters `[N]` by name.
+            num_updates: `U`.
+
+        Returns:
+            Telemetry `[N]`, and the batch sizes in use `[N]`.
+        """
+        n, k = self.num_lanes, self._num_weights
+        run = kernels(
+            self.spec,
+            self._mode,
+            has_dropout=bool((values["dropout"] > 0.0).any()),
+            batch=self._batch,
+        )
+        views = self._active(max(n, run.least_lanes))
+        weights, momenta, squares = views[:k], views[k : 2 * k], views[2 * k : 3 * k]
+        start, middle, data = views[3 * k : 4 * k], views[4 * k : 5 * k], views[5 * k :]
+        batch_sizes = np.clip(np.rint(values["batch_size"]), 1, self._batch).astype(np.int64)
+        settings = self._settings(values, num_updates, len(weights[0]))
+        counters = self._counters(batch_sizes, num_updates, len(weights[0]))
+        _copy(weights, start)
+        losses, norms = [], []
+        with torch.no_grad():
+            for u in range(num_updates):
+                if u == num_updates // 2:
+                    _copy(weights, middle)
+                loss, norm = run.train(
+                    weights,
+                    momenta,
+                    squares,
+                    data[0],
+                    data[1],
+                    data[-1],
+                    counters[u],
+                    settings[u],
+                )
+                losses.append(loss)
+                norms.append(norm)
+            movement = run.compare(start, middle, weights)
+        record = self._records[:n]
+        record["num_updates"] += num_updates
+        record["num_consumed"] += num_updates * batch_sizes
+        telemetry = _telemetry(
+            _to_numpy(torch.stack(losses))[:, :n],
+            _to_numpy(torch.stack([norms[0], norms[-1]]))[:, :n],
+            _to_numpy(movement)[:n],
+            *self.evaluate(None),
+            record["first_loss"],
+        )
+        return telemetry, batch_sizes.astype(np.float64)
+
+    def evaluate(
+        self, slots: NDArray[np.int64] | None, *, is_test: bool = False
+    ) -> tuple[Float64, Float64]:
+        """Measure loss and metric of some slots, or of all, on validation or test rows."""
+        k = self._num_weights
+        run = kernels(self.spec, self._mode, has_dropout=False, batch=self._batch)
+        part = 5 * k + (4 if is_test else 2)
+        indices = [*range(k), part, part + 1]
+        if slots is None:
+            views = self._active(max(self.num_lanes, run.least_lanes))
+            tensors = [views[i] for i in indices]
+            record = self._records[: len(tensors[0])]
+        else:
+            padded = np.resize(slots, max(len(slots), run.least_lanes))
+            chosen = torch.from_numpy(padded).to(self._device)
+            tensors = [self._buffers[i].index_select(0, chosen) for i in indices]
+            record = self._records[padded]
+        prefix = "test" if is_test else "validation"
+        facts = [
+            self._lane_tensor(record[name])
+            for name in (f"num_{prefix}_rows", "num_outputs", "is_regression")
+        ]
+        with torch.no_grad():
+            loss, accuracy = run.evaluate(
+                _dynamic(tensors[:k]), *_dynamic(tensors[k:]), *_dynamic(facts)
+            )
+        n = self.num_lanes if slots is None else len(slots)
+        losses = _to_numpy(loss)[:n]
+        record = record[:n]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            r2 = 1.0 - losses / record[f"{prefix}_variance"]
+        return losses, np.where(record["is_regression"] > 0.5, r2, _to_numpy(accuracy)[:n])
+
+    def set_first_loss(self, slots: NDArray[np.int64], losses: Float64) -> None:
+        """Note the losses before the first update, against which divergence is judged."""
+        self._records["first_loss"][slots] = losses
+
+    def _active(self, num_slots: int) -> list[Tensor]:
+        """Return the first slots of every buffer; an idle one makes up the number."""
+        if not self._views or len(self._views[0]) != num_slots:
+            self._views = _dynamic([buffer[:num_slots] for buffer in self._buffers])
+        return self._views
+
+    def _settings(
+        self, values: dict[str, Float64], num_updates: int, num_slots: int
+    ) -> list[Tensor]:
+        n = self.num_lanes
+        record = self._records[:n]
+        settings = np.zeros((num_updates, num_slots, len(SETTINGS)), dtype=np.float32)
+        settings[:, n:, SETTINGS.index("num_outputs")] = 1.0
+        updates = record["num_updates"] + np.arange(1, num_updates + 1)[:, None]
+        computed = coefficients(
+            record["optimizer"],
+            learning_rate=values["learning_rate"],
+            weight_decay=values["weight_decay"],
+            momentum=values["momentum"],
+            updates=updates,
+        )
+        settings[:, :n, : computed.shape[2]] = computed
+        for name in ("dropout", "label_smoothing", "gradient_clip"):
+            settings[:, :n, SETTINGS.index(name)] = values[name]
+        for name in ("is_regression", "num_outputs"):
+            settings[:, :n, SETTINGS.index(name)] = record[name]
+        return self._per_update(settings)
+
+    def _counters(
+        self, batch_sizes: NDArray[np.int64], num_updates: int, num_slots: int
+    ) -> list[Tensor]:
+        n = self.num_lanes
+        record = self._records[:n]
+        step = np.arange(num_updates)[:, None]
+        counters = np.ones((num_updates, num_slots, len(COUNTERS)), dtype=np.int64)
+        columns = (
+            record["seed"],
+            record["num_updates"] + step,
+            record["num_consumed"] + step * batch_sizes,
+            record["num_rows"],
+            batch_sizes,
+        )
+        for index, column in enumerate(columns):
+            counters[:, :n, index] = column
+        return self._per_update(counters)
+
+    def _per_update(self, array: NDArray[Any]) -> list[Tensor]:
+        """Cut `[U, N, ...]` into U tensors that share no memory."""
+        whole = torch.from_numpy(array).to(self._device)
+        return _dynamic([piece.clone() for piece in whole.unbind(0)])
+
+    def _lane_tensor(self, column: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(column)).to(self._device)
+
+
+def _copy(source: list[Tensor], target: list[Tensor]) -> None:
+    for s, t in zip(source, target, strict=True):
+        t.copy_(s)
+
+
+def _dynamic(tensors: list[Tensor]) -> list[Tensor]:
+    for tensor in tensors:
+        torch._dynamo.mark_dynamic(tensor, 0)
+    return tensors
+
+
+def _to_numpy(tensor: Tensor) -> Float64:
+    return tensor.cpu().numpy().astype(np.float64)
+
+
+def _telemetry(
+    losses: Float64,
+    norms: Float64,
+    movement: Float64,
+    validation_loss: Float64,
+    validation_metric: Float64,
+    first_loss: Float64,
+) -> Telemetry:
+    """Make the record `[N]` of an interval from minibatch losses `[U, N]` and what was measured."""
+    half = len(losses) // 2
+    nan = np.full(losses.shape[1], np.nan)
+    diverged = has_diverged(validation_loss, first_loss) | ~np.isfinite(losses).all(axis=0)
+    with np.errstate(all="ignore"):
+        weights, whole, first, second, product = np.moveaxis(movement, -1, 0)
+        return Telemetry(
+            train_loss=losses.mean(axis=0),
+            train_loss_first_half=losses[:half].mean(axis=0) if half else nan,
+            train_loss_second_half=losses[half:].mean(axis=0) if half else nan,
+            train_loss_spread=losses.std(axis=0),
+            validation_loss=validation_loss,
+            validation_metric=validation_metric,
+            gradient_norm_first=norms[0],
+            gradient_norm_last=norms[1],
+            update_ratio=np.sqrt(whole / weights),
+            update_agreement=product / np.sqrt(first * second) if half else nan,
+            diverged=diverged,
+        )

@@ -1,0 +1,327 @@
+"""What lanes of one model do together: an update, an evaluation, a comparison of weights.
+
+Three functions of tensors whose first axis is the lane, in which no lane touches another. They
+run as they stand ("eager") or under `torch.compile` with that axis dynamic, so that one
+compilation a model serves any number of lanes.
+
+Axes: `N` lanes, `B` minibatch rows (the largest minibatch), `R` rows, `D` inputs, `K` outputs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import types
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.func import grad_and_value
+
+from hpo_env.errors import ConfigurationError
+from hpo_env.models import Architecture, Dropout, ModelSpec, architecture
+from hpo_env.optimizers import COEFFICIENTS, update
+from hpo_env.random_numbers import DROPOUT, ORDER, combine, mix, uniform
+
+SETTINGS = (
+    *COEFFICIENTS,
+    "dropout",
+    "label_smoothing",
+    "gradient_clip",
+    "is_regression",
+    "num_outputs",
+)
+"""Columns of the step's float32 settings `[N, ...]`."""
+COUNTERS = ("seed", "num_updates", "num_consumed", "num_rows", "batch_size")
+"""Columns of the step's int64 counters `[N, ...]`."""
+NUM_MULTIPLIERS = 16
+"""Minibatch orders repeat their stride after that many epochs, and their start never."""
+
+_NOT_AN_OUTPUT = -1e9  # exp of it is 0, and unlike -inf it leaves no NaN behind
+_CLIP_EPSILON = 1e-6  # torch.nn.utils.clip_grad_norm_ adds it to the norm
+
+CompileMode = Literal["auto", "compiled", "eager"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernels:
+    """The functions of one model.
+
+    Args:
+        train: `training_step`.
+        evaluate: `evaluation`.
+        compare: `weight_movement`.
+        least_lanes: Fewest lanes that they may be called with.
+    """
+
+    train: Callable[..., tuple[Tensor, Tensor]]
+    evaluate: Callable[..., tuple[Tensor, Tensor]]
+    compare: Callable[..., Tensor]
+    least_lanes: int
+
+
+def training_step(
+    model: Architecture,
+    has_dropout: bool,
+    batch: int,
+    weights: list[Tensor],
+    momenta: list[Tensor],
+    squares: list[Tensor],
+    x: Tensor,
+    y: Tensor,
+    multipliers: Tensor,
+    counters: Tensor,
+    settings: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Update every lane once, in place.
+
+    Args:
+        model: The lanes' model.
+        has_dropout: Whether some lane's dropout rate is above 0.
+        batch: `B`.
+        weights: Each `[N, ...]`; updated.
+        momenta: Optimiser state like the weights; updated.
+        squares: Optimiser state like the weights; updated.
+        x: Training inputs `[N, R, D]`.
+        y: Labels or targets `[N, R]`.
+        multipliers: Strides of the minibatch order `[N, NUM_MULTIPLIERS]`, int64.
+        counters: `[N, len(COUNTERS)]`, int64.
+        settings: `[N, len(SETTINGS)]`, float32.
+
+    Returns:
+        Minibatch loss `[N]` and gradient norm before clipping `[N]`.
+    """
+    s = dict(zip(SETTINGS, settings.unbind(1), strict=True))
+    seed, num_updates, num_consumed, num_rows, batch_size = counters.unbind(1)
+    rows = minibatch_rows(seed, num_consumed, num_rows, multipliers, batch)
+    x_batch, y_batch = take_rows(x, rows), y.gather(1, rows)
+    is_real = torch.arange(batch, device=x.device) < batch_size[:, None]
+    drop = _dropout(seed, num_updates, s["dropout"]) if has_dropout else _no_dropout
+
+    def total_loss(w: list[Tensor]) -> tuple[Tensor, Tensor]:
+        outputs = model.apply(w, x_batch, drop)
+        losses = row_losses(
+            outputs, y_batch, s["num_outputs"], s["is_regression"], s["label_smoothing"]
+        )
+        loss = torch.where(is_real, losses, 0.0).sum(1) / batch_size
+        return loss.sum(), loss
+
+    gradients, (_, loss) = grad_and_value(total_loss, has_aux=True)(weights)
+    norm = torch.sqrt(_sum_over_weights([g * g for g in gradients]))
+    scale = torch.clamp(s["gradient_clip"] / (norm + _CLIP_EPSILON), max=1.0)
+    update(weights, momenta, squares, gradients, scale, s)
+    return loss, norm
+
+
+def minibatch_rows(
+    seed: Tensor, num_consumed: Tensor, num_rows: Tensor, multipliers: Tensor, batch: int
+) -> Tensor:
+    """Say which training rows come next.
+
+    Epoch `e` visits row `(a * position + b) mod R` at each of its R positions, `a` being coprime
+    to R: every row once. `a` comes from a table of the lane's, `b` is a hash of seed and epoch.
+
+    Returns:
+        Row numbers `[N, B]`, int64.
+    """
+    consumed = num_consumed[:, None] + torch.arange(batch, device=seed.device)
+    epoch = consumed // num_rows[:, None]
+    position = consumed - epoch * num_rows[:, None]
+    start = combine(combine(mix(seed), ORDER)[:, None], epoch)
+    stride = multipliers.gather(1, epoch % NUM_MULTIPLIERS)
+    return (stride * position + start) % num_rows[:, None]
+
+
+def take_rows(x: Tensor, rows: Tensor) -> Tensor:
+    """Gather rows `[N, B]` of `[N, R, D]` into `[N, B, D]`."""
+    n, r, d = x.shape
+    first = torch.arange(n, device=x.device)[:, None] * r
+    return x.reshape(n * r, d).index_select(0, (rows + first).reshape(-1)).reshape(n, -1, d)
+
+
+def row_losses(
+    outputs: Tensor, y: Tensor, num_outputs: Tensor, is_regression: Tensor, smoothing: Tensor
+) -> Tensor:
+    """Compute cross-entropy over the lane's real classes, or squared error of output 0.
+
+    Args:
+        outputs: `[N, B, K]`.
+        y: Labels or targets `[N, B]`.
+        num_outputs: Real outputs `[N]`.
+        is_regression: 0 or 1, `[N]`.
+        smoothing: Label smoothing `[N]`.
+
+    Returns:
+        Losses `[N, B]`.
+    """
+    output = torch.arange(outputs.shape[2], device=outputs.device)
+    is_output = output < num_outputs[:, None, None]
+    log_shares = torch.log_softmax(torch.where(is_output, outputs, _NOT_AN_OUTPUT), -1)
+    uniform_share = (smoothing / num_outputs)[:, None, None]
+    is_label = output == y[:, :, None]
+    wanted = torch.where(is_label, 1.0 - smoothing[:, None, None] + uniform_share, uniform_share)
+    entropy = -(torch.where(is_output, wanted, 0.0) * log_shares).sum(-1)
+    error = outputs[:, :, 0] - y
+    return torch.where(is_regression[:, None] > 0.5, error * error, entropy)
+
+
+def evaluation(
+    model: Architecture,
+    weights: list[Tensor],
+    x: Tensor,
+    y: Tensor,
+    num_rows: Tensor,
+    num_outputs: Tensor,
+    is_regression: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Measure loss `[N]` (no smoothing, no dropout) and share of right labels `[N]`.
+
+    Args:
+        model: The lanes' model.
+        weights: Each `[N, ...]`.
+        x: Inputs `[N, R, D]`.
+        y: Labels or targets `[N, R]`.
+        num_rows: Real rows `[N]`, float32.
+        num_outputs: Real outputs `[N]`, float32.
+        is_regression: 0 or 1, `[N]`, float32.
+    """
+    outputs = model.apply(weights, x, _no_dropout)
+    losses = row_losses(outputs, y, num_outputs, is_regression, torch.zeros_like(num_rows))
+    output = torch.arange(outputs.shape[2], device=outputs.device)
+    guess = torch.where(output < num_outputs[:, None, None], outputs, _NOT_AN_OUTPUT).argmax(-1)
+    is_real = torch.arange(x.shape[1], device=x.device) < num_rows[:, None]
+    loss = torch.where(is_real, losses, 0.0).sum(1) / num_rows
+    accuracy = torch.where(is_real & (guess == y), 1.0, 0.0).sum(1) / num_rows
+    return loss, accuracy
+
+
+def weight_movement(start: list[Tensor], middle: list[Tensor], end: list[Tensor]) -> Tensor:
+    """Compare weights at the start, the middle and the end of an interval.
+
+    Returns:
+        `[N, 5]`: the squared norms of the starting weights, of the whole displacement, of its
+        first and of its second half, and the dot product of the halves.
+    """
+    first = [m - s for m, s in zip(middle, start, strict=True)]
+    second = [e - m for e, m in zip(end, middle, strict=True)]
+    whole = [e - s for e, s in zip(end, start, strict=True)]
+    pairs = ((start, start), (whole, whole), (first, first), (second, second), (first, second))
+    return torch.stack(
+        [_sum_over_weights([a * b for a, b in zip(*pair, strict=True)]) for pair in pairs], 1
+    )
+
+
+def _sum_over_weights(products: list[Tensor]) -> Tensor:
+    total = products[0].sum(tuple(range(1, products[0].dim())))
+    for product in products[1:]:
+        total = total + product.sum(tuple(range(1, product.dim())))
+    return total
+
+
+def _no_dropout(h: Tensor, site: int) -> Tensor:
+    return h
+
+
+def _dropout(seed: Tensor, num_updates: Tensor, rate: Tensor) -> Dropout:
+    update_key = combine(combine(mix(seed), DROPOUT), num_updates)
+    scale = (1.0 / (1.0 - rate))[:, None, None]
+
+    def drop(h: Tensor, site: int) -> Tensor:
+        element = torch.arange(h.shape[1] * h.shape[2], device=h.device)
+        key = combine(update_key, site)[:, None, None]
+        numbers = uniform(combine(key, element.reshape(h.shape[1], h.shape[2])))
+        return torch.where(numbers >= rate[:, None, None], h * scale, 0.0)
+
+    return drop
+
+
+# --- Compilation ----------------------------------------------------------------------------------
+
+
+@cache
+def kernels(spec: ModelSpec, mode: CompileMode, *, has_dropout: bool, batch: int) -> Kernels:
+    """Return the functions of a model; all trainers of the process share them.
+
+    Args:
+        spec: The model.
+        mode: "compiled", "eager", or "auto": compiled, and eager if that fails.
+        has_dropout: Whether `train` drops anything.
+        batch: `B`.
+    """
+    model = architecture(spec.architecture)
+
+    def train(*args: Any) -> tuple[Tensor, Tensor]:
+        return training_step(model, has_dropout, batch, *args)
+
+    if mode == "eager":
+        evaluate, compare = _evaluate(spec, mode), weight_movement
+        return Kernels(train=train, evaluate=evaluate, compare=compare, least_lanes=1)
+    return Kernels(
+        train=_compiled(train, mode),
+        evaluate=_evaluate(spec, mode),
+        compare=_compare(spec, mode),
+        least_lanes=2,  # the compiler would take a single lane for a constant
+    )
+
+
+@cache
+def _evaluate(spec: ModelSpec, mode: CompileMode) -> Callable[..., tuple[Tensor, Tensor]]:
+    model = architecture(spec.architecture)
+
+    def evaluate(*args: Any) -> tuple[Tensor, Tensor]:
+        return evaluation(model, *args)
+
+    return evaluate if mode == "eager" else _compiled(evaluate, mode)
+
+
+@cache
+def _compare(spec: ModelSpec, mode: CompileMode) -> Callable[..., Tensor]:
+    def compare(*args: Any) -> Tensor:
+        return weight_movement(*args)
+
+    return _compiled(compare, mode)
+
+
+def has_compiler() -> bool:
+    """Say whether there is a C++ compiler for `torch.compile` on a CPU."""
+    named = os.environ.get("CXX")
+    return any(shutil.which(c) is not None for c in ([named] if named else ["g++", "clang++"]))
+
+
+def _compiled(function: Callable[..., Any], mode: CompileMode) -> Callable[..., Any]:
+    """Compile at the first call; on failure go on eagerly with a warning, or raise."""
+    # Compilations are stored with a function's code object, a handful each: one code a model.
+    own = types.FunctionType(
+        function.__code__.replace(co_name=f"{function.__name__}_compiled"),
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    fast = torch.compile(own, fullgraph=True)
+    chosen: Callable[..., Any] | None = None
+
+    def call(*args: Any) -> Any:
+        nonlocal chosen
+        if chosen is not None:
+            return chosen(*args)
+        try:
+            result = fast(*args)
+        except Exception as error:  # every stage of the compiler has errors of its own
+            reason = str(error).strip().splitlines()[0]
+            if mode == "compiled":
+                raise ConfigurationError(
+                    f"engine 'compiled' failed: {reason}. Is a C++ compiler installed? "
+                    "engine='eager' needs none"
+                ) from error
+            warnings.warn(f"training runs without torch.compile: {reason}", stacklevel=2)
+            chosen = function
+            return function(*args)
+        chosen = fast
+        return result
+
+    return call

@@ -1,0 +1,77 @@
+"""The single environment: Gymnasium's interface, plain Python results, pictures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import hpo_env
+from hpo_env.tasks.registry import FAMILIES
+from tests.hpo_env.families import SMALL
+
+
+def test_importing_registers_the_id_without_importing_torch() -> None:
+    code = (
+        "import sys, hpo_env, gymnasium; assert 'torch' not in sys.modules;"
+        "print(gymnasium.spec(hpo_env.ENV_ID).entry_point)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "hpo_env.env:HPOControlEnv"
+
+
+def test_a_module_prefix_imports_the_package() -> None:
+    code = "import gymnasium; gymnasium.make('hpo_env:HPOControl-v0', family='quadratic')"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_spec_is_plain_data() -> None:
+    assert hpo_env.ENV_ID in gym.spec(hpo_env.ENV_ID).to_json()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_info_holds_python_scalars_and_test_results_at_the_end_only(family: str) -> None:
+    env = gym.make("HPOControl-v0", family=family, **SMALL[family])
+    _, info = env.reset(seed=1)
+    assert isinstance(info["train_loss"], float)
+    assert isinstance(info["validation_loss"], float)
+    over = False
+    while not over:
+        assert "test_loss" not in info
+        _, reward, over, _, info = env.step(np.zeros(env.action_space.shape, np.float32))
+        assert isinstance(reward, float)
+        assert all(isinstance(v, float) for v in info["hyperparameters"].values())
+    assert isinstance(info["test_loss"], float)
+    assert isinstance(info["diverged"], bool)
+
+
+def test_a_snapshot_goes_back_in_time() -> None:
+    env = gym.make("HPOControl-v0", family="quadratic").unwrapped
+    env.reset(seed=0)
+    held = env.snapshot()  # type: ignore[attr-defined]
+    first = env.step(np.array([0.3], np.float32))
+    observation = env.restore(held)  # type: ignore[attr-defined]
+    assert observation[0] == -1.0
+    second = env.step(np.array([0.3], np.float32))
+    assert np.array_equal(first[0], second[0])
+    assert first[1] == second[1]
+
+
+def test_a_picture_shows_the_run_so_far() -> None:
+    env = gym.make("HPOControl-v0", family="quadratic", render_mode="rgb_array")
+    env.reset(seed=0)
+    blank = env.render()
+    for _ in range(3):
+        env.step(np.array([0.5], np.float32))
+    picture = env.render()
+    assert isinstance(picture, np.ndarray)
+    assert isinstance(blank, np.ndarray)
+    assert picture.shape == (480, 640, 3)
+    assert picture.dtype == np.uint8
+    assert (picture != blank).mean() > 0.005
+    env.close()
