@@ -57,7 +57,7 @@ def combine(key: Any, place: Any) -> Any:
 def uniform(key: Any) -> Any:
     """Turn keys into float32 numbers in `[0, 1)`, exact multiples of `2^-24`."""
     top = key >> 8
-    as_float = top.astype(np.float32) if isinstance(top, np.ndarray) else top.float()
+    as_float = top.astype(np.float32) if isinstance(top, np.ndarray | np.generic) else top.float()
     return as_float * 2.0**-24
 
 

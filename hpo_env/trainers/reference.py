@@ -1,0 +1,249 @@
+"""The slow, obvious trainer: one module and one `torch.optim` optimiser a lane.
+
+It is what the batched trainer has to agree with: same initial weights, same minibatches, same
+dropout masks, everything else left to torch.
+
+Axes: `N` lanes, `H` hyperparameters, `B` rows.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hpo_env.errors import ConfigurationError
+from hpo_env.models import initial_weights
+from hpo_env.optimizers import optimizer_info
+from hpo_env.random_numbers import ORDER, combine, dropout_uniforms, mix
+from hpo_env.reward import has_diverged
+from hpo_env.tasks.base import Task, Trainer
+from hpo_env.tasks.supervised import MAX_BATCH_SIZE, SupervisedFamily
+from hpo_env.tasks.supervised_data import Problem, Rows, SupervisedTask, prepare
+from hpo_env.telemetry import Telemetry
+from hpo_env.trainers.cohort import order_multipliers, shuffled
+from hpo_env.trainers.reference_models import reference_module
+
+_NAMES = tuple(h.name for h in SupervisedFamily.hyperparameters)
+
+
+class ReferenceTrainer(Trainer):
+    """Trains N independent learners, one after another.
+
+    Args:
+        num_lanes: `N`.
+        updates_per_decision: Updates in one interval.
+        device: Only "cpu".
+
+    Raises:
+        ConfigurationError: No lanes, or another device.
+    """
+
+    def __init__(
+        self, num_lanes: int, *, updates_per_decision: int = 10, device: str = "cpu"
+    ) -> None:
+        if num_lanes < 1:
+            raise ConfigurationError(f"num_lanes must be a positive integer; got {num_lanes}")
+        if device != "cpu":
+            raise ConfigurationError(f"engine 'reference' runs on 'cpu' only; got {device!r}")
+        self._updates = updates_per_decision
+        self._learners: list[Learner | None] = [None] * num_lanes
+
+    def reset(
+        self, lanes: NDArray[np.int64], tasks: list[Task], seeds: list[int]
+    ) -> Telemetry:
+        """Start new runs; see `Trainer.reset`."""
+        telemetry = Telemetry.missing(len(lanes))
+        for place, lane in enumerate(lanes):
+            learner = Learner(cast(SupervisedTask, tasks[place]), seeds[place])
+            self._learners[lane] = learner
+            loss, metric = learner.evaluate(learner.problem.validation)
+            learner.first_loss = loss
+            telemetry.validation_loss[place] = loss
+            telemetry.validation_metric[place] = metric
+        return telemetry
+
+    def advance(self, values: NDArray[np.float64]) -> tuple[Telemetry, NDArray[np.float64]]:
+        """Train every lane that has a run for one decision interval; see `Trainer.advance`."""
+        telemetry = Telemetry.missing(len(self._learners))
+        used = values.copy()
+        for lane, learner in enumerate(self._learners):
+            if learner is not None:
+                interval = Values(**dict(zip(_NAMES, values[lane].tolist(), strict=True)))
+                telemetry.put(np.array([lane]), learner.train(interval, self._updates))
+                used[lane, _NAMES.index("batch_size")] = interval.num_rows
+        return telemetry, used
+
+    def test(
+        self, lanes: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Measure loss and metric on test rows; see `Trainer.test`."""
+        learners = [self._learner(lane) for lane in lanes]
+        measured = [learner.evaluate(learner.problem.test) for learner in learners]
+        return np.array([m[0] for m in measured]), np.array([m[1] for m in measured])
+
+    def snapshot(self, lanes: NDArray[np.int64]) -> list[Learner]:
+        """Copy all state of lanes; see `Trainer.snapshot`."""
+        return [copy.deepcopy(self._learner(lane)) for lane in lanes]
+
+    def restore(self, lanes: NDArray[np.int64], snapshot: list[Learner]) -> None:
+        """Put a snapshot into lanes; see `Trainer.restore`."""
+        for lane, learner in zip(lanes, snapshot, strict=True):
+            self._learners[lane] = copy.deepcopy(learner)
+
+    def _learner(self, lane: int) -> Learner:
+        learner = self._learners[lane]
+        if learner is None:
+            raise ConfigurationError(f"lane {lane} has no run yet: call reset first")
+        return learner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Values:
+    """The hyperparameters of one interval."""
+
+    learning_rate: float
+    weight_decay: float
+    momentum: float
+    batch_size: float
+    dropout: float
+    label_smoothing: float
+    gradient_clip: float
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of a minibatch."""
+        return min(max(round(self.batch_size), 1), MAX_BATCH_SIZE)
+
+
+class Learner:
+    """One lane: a module, its optimiser and its place in the minibatch order.
+
+    Args:
+        task: What to train.
+        seed: The episode seed.
+    """
+
+    def __init__(self, task: SupervisedTask, seed: int) -> None:
+        self.problem: Problem = prepare(task)
+        self.seed = seed
+        self.rows = shuffled(self.problem.train, seed)
+        self.multipliers = order_multipliers(len(self.rows), seed)
+        num_inputs, num_outputs = self.problem.num_features, self.problem.num_outputs
+        weights = initial_weights(task.architecture, num_inputs, num_outputs, seed)
+        self.module: nn.Module = reference_module(
+            task.architecture, num_inputs, num_outputs, weights
+        )
+        self.info = optimizer_info(task.optimizer)
+        self.optimizer = self.info.torch_class(
+            self.module.parameters(), **self.info.settings(1e-3, 0.0, 0.9)
+        )
+        self.num_updates = 0
+        self.num_consumed = 0
+        self.first_loss = float("nan")
+
+    def train(self, values: Values, num_updates: int) -> Telemetry:
+        """Train for one interval and return what it measured, N = 1."""
+        settings = self.info.settings(
+            values.learning_rate, values.weight_decay, values.momentum
+        )
+        for group in self.optimizer.param_groups:
+            group.update(settings)
+        half = num_updates // 2
+        losses, norms = [], []
+        start = middle = self._weights()
+        for update in range(num_updates):
+            if update == half:
+                middle = self._weights()
+            loss, norm = self.update(values)
+            losses.append(loss)
+            norms.append(norm)
+        end = self._weights()
+        loss, metric = self.evaluate(self.problem.validation)
+        first, second = middle - start, end - middle
+        nan = float("nan")
+        with np.errstate(all="ignore"):
+            agreement = first @ second / np.sqrt((first @ first) * (second @ second))
+            ratio = np.linalg.norm(end - start) / np.linalg.norm(start)
+        has_stopped = bool(has_diverged(np.array(loss), np.array(self.first_loss)))
+        measured = {
+            "train_loss": float(np.mean(losses)),
+            "train_loss_first_half": float(np.mean(losses[:half])) if half else nan,
+            "train_loss_second_half": float(np.mean(losses[half:])) if half else nan,
+            "train_loss_spread": float(np.std(losses)),
+            "validation_loss": loss,
+            "validation_metric": metric,
+            "gradient_norm_first": norms[0],
+            "gradient_norm_last": norms[-1],
+            "update_ratio": float(ratio),
+            "update_agreement": float(agreement) if half else nan,
+        }
+        return Telemetry(
+            **{name: np.array([value]) for name, value in measured.items()},
+            diverged=np.array([has_stopped or not np.isfinite(losses).all()]),
+        )
+
+    def update(self, values: Values) -> tuple[float, float]:
+        """Do one update, and return minibatch loss and gradient norm before clipping."""
+        chosen = self.next_rows(values.num_rows)
+        x, y = torch.from_numpy(self.rows.x[chosen]), torch.from_numpy(self.rows.y[chosen])
+        self.optimizer.zero_grad()
+        outputs = self.module(x, self._dropout(values.dropout))
+        loss = self._loss(outputs, y, values.label_smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.module.parameters(), values.gradient_clip)
+        self.optimizer.step()
+        self.num_updates += 1
+        return loss.item(), norm.item()
+
+    def next_rows(self, num_rows: int) -> list[int]:
+        """Return the rows of the next minibatch, epoch after epoch without replacement."""
+        present, chosen = len(self.rows), []
+        for _ in range(num_rows):
+            epoch, position = divmod(self.num_consumed, present)
+            start = int(combine(combine(mix(np.array(self.seed)), ORDER), np.array(epoch)))
+            stride = int(self.multipliers[epoch % len(self.multipliers)])
+            chosen.append((stride * position + start) % present)
+            self.num_consumed += 1
+        return chosen
+
+    def evaluate(self, rows: Rows) -> tuple[float, float]:
+        """Measure loss and metric."""
+        y = torch.from_numpy(rows.y)
+        with torch.no_grad():
+            outputs = self.module(torch.from_numpy(rows.x), lambda h, site: h)
+            loss = self._loss(outputs, y, 0.0).item()
+        if self.problem.is_regression:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return loss, float(1.0 - loss / rows.y.var(dtype=np.float64))
+        return loss, float((outputs.argmax(1) == y).double().mean())
+
+    def _loss(self, outputs: Tensor, y: Tensor, smoothing: float) -> Tensor:
+        if self.problem.is_regression:
+            return F.mse_loss(outputs[:, 0], y)
+        return F.cross_entropy(outputs, y.long(), label_smoothing=smoothing)
+
+    def _dropout(self, rate: float) -> _Drop:
+        return _Drop(seed=self.seed, update=self.num_updates, rate=rate)
+
+    def _weights(self) -> NDArray[np.float64]:
+        flat = torch.cat([p.detach().reshape(-1) for p in self.module.parameters()])
+        return flat.numpy().astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drop:
+    seed: int
+    update: int
+    rate: float
+
+    def __call__(self, h: Tensor, site: int) -> Tensor:
+        shape = (h.shape[0], h.shape[1])
+        numbers = torch.from_numpy(dropout_uniforms(self.seed, self.update, site, shape))
+        return torch.where(numbers >= self.rate, h / (1.0 - self.rate), 0.0)
