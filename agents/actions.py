@@ -17,24 +17,10 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from hpo_env.errors import ConfigurationError
+from hpo_env.policy import split_joint_choices
 
 MAX_JOINT_CHOICES = 625
-"""Four hyperparameters of five choices: beyond, a Q-network hardly ever tries a combination twice."""
-
-
-def split_joint(choices: NDArray[np.integer[Any]], nvec: NDArray[np.integer[Any]]) -> NDArray[Any]:
-    """Turn joint choices `[N]` into one choice a hyperparameter `[N, H]`.
-
-    Example:
-        >>> split_joint(np.array([0, 7]), np.array([5, 5])).tolist()
-        [[0, 0], [1, 2]]
-    """
-    return np.stack(np.unravel_index(choices, tuple(nvec)), axis=-1)
-
-
-def join_choices(choices: NDArray[np.integer[Any]], nvec: NDArray[np.integer[Any]]) -> NDArray[Any]:
-    """Turn one choice a hyperparameter `[N, H]` into joint choices `[N]`: the inverse."""
-    return np.asarray(np.ravel_multi_index(tuple(choices.T), tuple(nvec)))
+"""Four hyperparameters of five choices: beyond, few combinations are ever tried twice."""
 
 
 class JointActions(VecEnvWrapper):
@@ -61,7 +47,7 @@ class JointActions(VecEnvWrapper):
                 "agent 'ppo', which chooses for each one separately"
             )
         super().__init__(venv, action_space=Discrete(count))
-        self._nvec = space.nvec
+        self._num_hyperparameters = len(space.nvec)
 
     def reset(self) -> Any:
         """Start new episodes in all lanes."""
@@ -69,7 +55,7 @@ class JointActions(VecEnvWrapper):
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Take joint choices `[N]`."""
-        self.venv.step_async(split_joint(np.asarray(actions).reshape(-1), self._nvec))
+        self.venv.step_async(split_joint_choices(actions, self._num_hyperparameters))
 
     def step_wait(self) -> VecEnvStepReturn:
         """Train every lane for one decision interval."""

@@ -20,7 +20,7 @@ import safetensors.torch
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
-from stable_baselines3.common.utils import recursive_getattr
+from stable_baselines3.common.save_util import recursive_getattr
 
 from agents.run_folder import write_atomically
 from hpo_env.errors import RunFolderError
@@ -188,7 +188,9 @@ def _restore(
     entries: dict[str, Any] = {**tensors, **numbers}
     for part in modules:
         target = recursive_getattr(model, part)
-        mine = {n.removeprefix(f"{part}/"): v for n, v in entries.items() if n.startswith(f"{part}/")}
+        mine = {
+            n.removeprefix(f"{part}/"): v for n, v in entries.items() if n.startswith(f"{part}/")
+        }
         if isinstance(target, torch.optim.Optimizer):
             _restore_optimizer(target, mine)
         else:

@@ -1,7 +1,7 @@
 """What a meta-training is: one frozen record, its defaults, and the check that it makes sense.
 
-A setting that is `None` was not given. `TrainConfig.resolved` fills it from three tables: the preset
-(how long), the agent (how it learns) and the family (what it learns on); what was given wins.
+A setting that is `None` was not given. `TrainConfig.resolved` fills it from the tables here: the
+preset says how long, the agent how, and some pairs of family and agent have values of their own.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ AGENT_SETTINGS: dict[str, dict[str, Any]] = {
     "dqn": _OFF_POLICY | {"learning_rate": 5e-4},
     "recurrent_ppo": _PPO | {"n_steps": 40, "n_epochs": 4},
 }
-"""The settings that each agent reads, with our values; a setting that is missing here is refused."""
+"""The settings that each agent reads, with our values; others are refused."""
 
 ACTION_MODES: dict[str, tuple[str, ...]] = {
     "ppo": ("discrete", "continuous"),
@@ -68,13 +68,17 @@ ACTION_MODES: dict[str, tuple[str, ...]] = {
 }
 """The action modes that each agent can learn in; the first is taken when none is given."""
 
-FAMILY_SETTINGS: dict[str, dict[str, Any]] = {
-    "quadratic": {"base_schedule": "constant"},
-    "local_level": {"base_schedule": "constant"},
-}
-"""Settings that a family needs other than the usual."""
+BASE_SCHEDULES: dict[str, str] = {"local_level": "constant"}
+"""Base schedules of the families whose hyperparameters no schedule applies to; cosine elsewhere."""
 
-_USUAL: dict[str, Any] = {"base_schedule": "cosine"}
+PAIR_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
+    # All lanes' episodes are equally long and begin together, so a rollout shorter than an episode
+    # would see one stage of it only.
+    ("quadratic", "ppo"): {"n_steps": 40, "learning_rate": 2e-3},
+    ("local_level", "ppo"): {"n_steps": 30, "learning_rate": 2e-3},
+}
+"""Settings of an agent on one family other than its usual ones, found with
+`benchmarks/known_answers.py`."""
 
 
 def _parse_options(words: list[str]) -> dict[str, Any]:
@@ -101,7 +105,7 @@ _OPTIONS = tyro.constructors.PrimitiveConstructorSpec[Any](
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Meta-train an agent on HPOControl-v0, and export the policy that did best on validation tasks.
+    """Meta-train an agent on HPOControl-v0 and export the policy that did best on validation tasks.
 
     Args:
         family: The task family to train on: supervised, quadratic or local_level.
@@ -120,8 +124,7 @@ class TrainConfig:
         action_mode: discrete (factors 1/m ... 1 ... m for each hyperparameter) or continuous. Not
             given: discrete where the agent can, because it transfers better.
         base_schedule: The schedule that actions correct, and what a policy that does nothing
-            leaves in force. Not given: cosine, the best schedule to start from, or constant for the
-            families with a known answer.
+            leaves in force. Not given: cosine, the best schedule to start from.
         num_decisions: Decisions in an episode; the family draws its own when not given.
         updates_per_decision: Inner updates between two decisions; the family's own when not given.
         family_options: Further options of the family, for instance `dataset=wine model=mlp`.
@@ -131,7 +134,7 @@ class TrainConfig:
             small network runs faster.
         run_dir: Folder in which the run's own folder is made.
         resume: Run folder of an interrupted run to go on with; all other settings come from there.
-        progress: bar (a live bar), lines (a line a segment), quiet, or auto: a bar on a terminal and
+        progress: bar (a live bar), lines (a line a segment), quiet, or auto: a bar on a terminal,
             lines elsewhere.
         segment_steps: Environment steps between two checkpoints; meta-validation runs at each, and
             an interrupted run loses at most one segment.
@@ -159,7 +162,7 @@ class TrainConfig:
     Example:
         >>> config = TrainConfig(family="quadratic", preset="quick", seed=3).resolved()
         >>> config.steps, config.action_mode, config.base_schedule
-        (100000, 'discrete', 'constant')
+        (100000, 'discrete', 'cosine')
     """
 
     family: str = "supervised"
@@ -206,9 +209,10 @@ class TrainConfig:
             ConfigurationError: A setting was given that the agent does not read, or the batch size
                 does not divide the rollout.
         """
-        table = _USUAL | FAMILY_SETTINGS.get(self.family, {})
-        table = table | AGENT_SETTINGS[self.agent] | PRESETS[self.preset]
+        pair = PAIR_SETTINGS.get((self.family, self.agent), {})
+        table = PRESETS[self.preset] | AGENT_SETTINGS[self.agent] | pair
         table["action_mode"] = ACTION_MODES[self.agent][0]
+        table["base_schedule"] = BASE_SCHEDULES.get(self.family, "cosine")
         missing = {n: v for n, v in table.items() if getattr(self, n) is None}
         if "batch_size" in missing and "n_steps" in table:
             rollout = (self.n_steps or table["n_steps"]) * self.num_envs
@@ -216,6 +220,26 @@ class TrainConfig:
         config = replace(self, **missing)
         _check_agent_settings(config)
         return config
+
+    def segment_bounds(self) -> list[int]:
+        """Return the environment steps at which segments end, whole rollouts each.
+
+        The last bound is the first multiple of a rollout that reaches `steps`. The configuration
+        must be resolved.
+
+        Example:
+            >>> config = TrainConfig(
+            ...     family="quadratic", steps=1000, segment_steps=400, num_envs=10, n_steps=10
+            ... )
+            >>> config.resolved().segment_bounds()
+            [400, 800, 1000]
+        """
+        assert self.steps is not None
+        assert self.segment_steps is not None
+        rollout = self.num_envs * (self.n_steps or 1)
+        total = -(-self.steps // rollout)
+        per_segment = max(1, self.segment_steps // rollout)
+        return [min(k + per_segment, total) * rollout for k in range(0, total, per_segment)]
 
     def to_json(self) -> dict[str, Any]:
         """Describe the run in plain data: all that decides its outcome, and nothing else."""
@@ -237,7 +261,10 @@ class TrainConfig:
             raise ConfigurationError(
                 f"unknown settings {unknown}: written by another version of this package?"
             )
-        return cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in data.items()})
+        values: dict[str, Any] = {
+            n: tuple(v) if isinstance(v, list) else v for n, v in data.items()
+        }
+        return cls(**values)
 
     def env_arguments(self) -> dict[str, Any]:
         """Return the arguments of the environment that this configuration asks for."""
@@ -341,8 +368,6 @@ def _check_agent_settings(config: TrainConfig) -> None:
 
 
 def _divisor_near(number: int, wanted: int) -> int:
-    """Return the divisor of `number`, 2 or more where there is one, nearest to `wanted` in ratio."""
+    """Return the divisor of `number` (2 or more where there is one) nearest to `wanted`."""
     divisors = [d for d in range(1, number + 1) if number % d == 0 and d >= min(2, number)]
     return min(divisors, key=lambda d: abs(math.log(d / wanted)))
-
-

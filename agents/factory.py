@@ -17,9 +17,12 @@ from agents.actions import JointActions
 from agents.config import TrainConfig
 from agents.sb3_vec_env import SB3VecEnv
 from hpo_env.errors import MissingExtraError
+from hpo_env.tasks.base import Split
 from hpo_env.vector_env import HPOControlVectorEnv
 
-_FINAL_RATE = 0.02  # share of the learning rate left at the end; at 0 the last rollouts teach nothing
+_FINAL_RATE = (
+    0.02  # share of the learning rate left at the end; at 0 the last rollouts teach nothing
+)
 _EXPLORATION_NOISE = 0.2  # TD3's policy is deterministic: a tenth of the action range is added
 _EXPLORATION_FRACTION = 0.3  # DQN's random choices fade over this share of the run
 
@@ -101,7 +104,7 @@ AGENTS: dict[str, AgentKind] = {
 }
 
 
-def make_venv(config: TrainConfig, *, split: str, num_envs: int) -> VecEnv:
+def make_venv(config: TrainConfig, *, split: Split, num_envs: int) -> VecEnv:
     """Build the environment that an agent of this configuration trains or is scored on.
 
     Args:
@@ -134,18 +137,26 @@ def make_model(config: TrainConfig, venv: VecEnv) -> BaseAlgorithm:
     model = model_class(
         kind.policy,
         venv,
-        learning_rate=LinearSchedule(
-            config.learning_rate, _FINAL_RATE * config.learning_rate, 1.0
-        ),
+        learning_rate=LinearSchedule(config.learning_rate, _FINAL_RATE * config.learning_rate, 1.0),
         gamma=config.gamma,
         policy_kwargs={"net_arch": list(config.net_arch)},
-        seed=None,  # seeded at the start of every segment
+        seed=segment_seed(config.seed, 0),
         device="cpu",
         **kind.arguments(config, venv),
     )
-    model.whole_run_steps = config.steps
+    model.whole_run_steps = config.segment_bounds()[-1]
     assert isinstance(model, BaseAlgorithm)
     return model
+
+
+def segment_seed(seed: int, segment: int) -> int:
+    """Return the seed of all random streams of a segment.
+
+    Args:
+        seed: The run's seed.
+        segment: Number of the segment, from 1; 0 is the drawing of the initial weights.
+    """
+    return int(np.random.SeedSequence([seed, segment]).generate_state(1)[0])
 
 
 def over_whole_run(model_class: type[BaseAlgorithm]) -> Any:
@@ -174,5 +185,6 @@ def _load(path: str) -> type[BaseAlgorithm]:
             f"{name} is in sb3-contrib, which is not installed; "
             "install it with: pip install 'hpo-control[contrib]'"
         ) from error
+    assert isinstance(loaded, type)
     assert issubclass(loaded, BaseAlgorithm)
     return loaded

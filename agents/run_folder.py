@@ -84,24 +84,29 @@ class RunFolder:
             now: The time that goes into the name; the present by default.
 
         Raises:
-            RunFolderError: The folder exists already, or cannot be made.
+            RunFolderError: The folder exists already, or cannot be written.
         """
         moment = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+        if (config.run_dir / "config.json").exists():
+            raise RunFolderError(
+                f"--run-dir {config.run_dir} is itself the folder of a run. Go on with that run by "
+                f"--resume {config.run_dir}, or choose another --run-dir; nothing was overwritten."
+            )
         path = config.run_dir / f"{config.family}-{config.agent}-seed{config.seed}-{moment}"
+        folder = cls(path)
         try:
             path.mkdir(parents=True)
+            folder.checkpoints.mkdir()
+            write_atomically(path / "config.json", to_json_bytes(config.to_json()))
+            write_atomically(path / "versions.json", to_json_bytes(_versions()))
+            folder.note_command()
         except FileExistsError:
             raise RunFolderError(
                 f"{path} exists already. Go on with that run by --resume {path}, or choose another "
                 "--run-dir; nothing was overwritten."
             ) from None
         except OSError as error:
-            raise RunFolderError(f"the run folder {path} cannot be made: {error}") from error
-        folder = cls(path)
-        folder.checkpoints.mkdir()
-        write_atomically(path / "config.json", to_json_bytes(config.to_json()))
-        write_atomically(path / "versions.json", to_json_bytes(_versions()))
-        folder.note_command()
+            raise RunFolderError(f"the run folder {path} cannot be written: {error}") from error
         return folder
 
     @classmethod
@@ -112,7 +117,9 @@ class RunFolder:
             RunFolderError: There is no such folder, or it is not a run's.
         """
         if not path.is_dir():
-            near = sorted(p.name for p in path.parent.glob("*-seed*")) if path.parent.is_dir() else []
+            near = (
+                sorted(p.name for p in path.parent.glob("*-seed*")) if path.parent.is_dir() else []
+            )
             hint = f" Runs in {path.parent}: {', '.join(near[-5:])}." if near else ""
             raise RunFolderError(f"no run folder {path}.{hint}")
         if not (path / "config.json").is_file():

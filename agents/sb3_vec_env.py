@@ -38,6 +38,7 @@ class LaneStep:
         values: Effective hyperparameters `[N, H]`.
         ended: Lanes whose episode ended with this step, bool `[N]`.
         returns: Sum of the episode's rewards up to and including this step, `[N]`.
+        lengths: Steps of the episode up to and including this one, `[N]`.
         diverged: Lanes whose episode ended by divergence, bool `[N]`.
         validation_loss: Validation loss after the step, `[N]`.
         tasks: Name of the task of each lane that has ended, object `[N]`; None when none has.
@@ -48,6 +49,7 @@ class LaneStep:
     values: Array
     ended: NDArray[np.bool_]
     returns: Array
+    lengths: NDArray[np.int64]
     diverged: NDArray[np.bool_]
     validation_loss: Array
     tasks: NDArray[np.object_] | None
@@ -57,8 +59,9 @@ class SB3VecEnv(VecEnv):
     """An `HPOControlVectorEnv` as Stable-Baselines3 wants it.
 
     Args:
-        lanes: The environment; it must reset ended lanes in the same step, because Stable-Baselines3
-            expects the first observation of the next episode with the last reward of this one.
+        lanes: The environment; it must reset ended lanes in the same step, because
+            Stable-Baselines3 expects the first observation of the next episode with the last reward
+            of this one.
 
     Raises:
         ConfigurationError: The environment resets its lanes in another way.
@@ -76,21 +79,21 @@ class SB3VecEnv(VecEnv):
                 f"got {lanes.autoreset_mode.value!r}"
             )
         self.lanes = lanes  # before super().__init__, which asks for its render_mode
-        super().__init__(
-            lanes.num_envs, lanes.single_observation_space, lanes.single_action_space
-        )
+        super().__init__(lanes.num_envs, lanes.single_observation_space, lanes.single_action_space)
         self.seconds = 0.0
         self.last: LaneStep | None = None
         self._progress_column = list(lanes.observation_docs).index("progress")
         self._actions: NDArray[Any] = np.zeros(0)
         self._observations: NDArray[np.float32] = np.zeros(0, np.float32)
         self._returns = np.zeros(lanes.num_envs)
+        self._lengths = np.zeros(lanes.num_envs, dtype=np.int64)
 
     def reset(self) -> NDArray[np.float32]:
         """Start new episodes in all lanes, with the seeds that `seed` left behind."""
         seeds = None if all(s is None for s in self._seeds) else self._seeds
         self._observations, _ = self.lanes.reset(seed=seeds)
         self._returns = np.zeros(self.num_envs)
+        self._lengths = np.zeros(self.num_envs, dtype=np.int64)
         self.last = None
         self._reset_seeds()
         self._reset_options()
@@ -111,9 +114,10 @@ class SB3VecEnv(VecEnv):
         observations, rewards, terminated, truncated, info = self.lanes.step(self._actions)
         self.seconds += time.perf_counter() - start
         ended = terminated | truncated
-        self._returns = self._returns + rewards
+        self._returns, self._lengths = self._returns + rewards, self._lengths + 1
         self.last = self._lane_step(info, ended)
         self._returns = np.where(ended, 0.0, self._returns)
+        self._lengths = np.where(ended, 0, self._lengths)
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         for lane in np.flatnonzero(ended):
             infos[lane]["terminal_observation"] = info["final_obs"][lane]
@@ -132,13 +136,17 @@ class SB3VecEnv(VecEnv):
         return [getattr(owner, attr_name)] * len(list(self._get_indices(indices)))
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
-        """Set an attribute of all lanes; they are one object, so there is no setting it for some."""
+        """Set an attribute of all lanes; they are one object."""
         if indices is not None:
             raise NotImplementedError("the lanes are one object: set_attr takes no indices")
         setattr(self.lanes, attr_name, value)
 
     def env_method(
-        self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
+        self,
+        method_name: str,
+        *method_args: Any,
+        indices: VecEnvIndices = None,
+        **method_kwargs: Any,
     ) -> list[Any]:
         """Call a method of the lanes once and return its result for each."""
         result = getattr(self.lanes, method_name)(*method_args, **method_kwargs)
@@ -171,6 +179,7 @@ class SB3VecEnv(VecEnv):
             values=np.stack([values[name] for name in self.lanes.controlled.names], axis=1),
             ended=ended,
             returns=self._returns,
+            lengths=self._lengths,
             diverged=closing.get("diverged", np.zeros(self.num_envs, dtype=bool)) & ended,
             validation_loss=closing["validation_loss"],
             tasks=closing.get("task"),

@@ -50,16 +50,16 @@ _OFF_POLICY = "sac, td3, tqc"
 TAGS: tuple[Tag, ...] = (
     Tag(
         name=RETURN,
-        meaning="Mean over the episodes that ended since the last point: fall of the log validation "
-        "loss from start to end of an inner run, with exploration",
+        meaning="Fall of the log validation loss from start to end of an inner run, mean over the "
+        "episodes that ended since the last point, with exploration",
         unit="log loss",
     ),
     Tag(name=LENGTH, meaning="Mean length of the episodes that ended", unit="decisions"),
     Tag(name=DIVERGED, meaning="Share of the episodes that ended by divergence", unit="0 to 1"),
     Tag(
         name=SCORE,
-        meaning="Mean return on the fixed validation tasks, without exploration; the checkpoint with "
-        "the highest is exported",
+        meaning="Mean return on the fixed validation tasks, without exploration; the checkpoint "
+        "with the highest is exported",
         unit="log loss",
     ),
     Tag(name=BEST_SCORE, meaning="Highest score so far", unit="log loss"),
@@ -75,8 +75,8 @@ TAGS: tuple[Tag, ...] = (
     ),
     Tag(
         name=QUANTILE,
-        meaning="Effective value over all lanes and steps since the last point: median, and 10 % and "
-        "90 % quantile (p10, p90)",
+        meaning="Effective value over all lanes and steps since the last point: median, and 10 % "
+        "and 90 % quantile (p10, p90)",
         unit="the hyperparameter's own",
     ),
     Tag(
@@ -126,8 +126,8 @@ TAGS: tuple[Tag, ...] = (
     ),
     Tag(
         name="train/explained_variance",
-        meaning="Share of the returns' variance that the value network explains; below 0 it is worse "
-        "than a constant",
+        meaning="Share of the returns' variance that the value network explains; below 0 it is "
+        "worse than a constant",
         unit="up to 1",
         agents=_ON_POLICY,
     ),
@@ -144,7 +144,12 @@ TAGS: tuple[Tag, ...] = (
         unit="log loss squared",
         agents=_ON_POLICY,
     ),
-    Tag(name="train/loss", meaning="The whole loss of the last minibatch", unit="1", agents="ppo, dqn, recurrent_ppo"),
+    Tag(
+        name="train/loss",
+        meaning="The whole loss of the last minibatch",
+        unit="1",
+        agents="ppo, dqn, recurrent_ppo",
+    ),
     Tag(
         name="train/std",
         meaning="Standard deviation of the Gaussian policy (continuous actions)",
@@ -153,10 +158,10 @@ TAGS: tuple[Tag, ...] = (
     ),
     Tag(name="train/actor_loss", meaning="Loss of the policy", unit="1", agents=_OFF_POLICY),
     Tag(name="train/critic_loss", meaning="Loss of the Q-networks", unit="1", agents=_OFF_POLICY),
-    Tag(name="train/ent_coef", meaning="Learned weight of the entropy", unit="1", agents="sac, tqc"),
     Tag(
-        name="train/ent_coef_loss", meaning="Loss of that weight", unit="1", agents="sac, tqc"
+        name="train/ent_coef", meaning="Learned weight of the entropy", unit="1", agents="sac, tqc"
     ),
+    Tag(name="train/ent_coef_loss", meaning="Loss of that weight", unit="1", agents="sac, tqc"),
     Tag(
         name="rollout/exploration_rate",
         meaning="Share of random actions",

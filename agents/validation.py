@@ -61,6 +61,7 @@ def validate_policy(
     running = np.ones(num_lanes, dtype=bool)
     state, starts = None, np.ones(num_lanes, dtype=bool)
     while running.any():
+        assert isinstance(observations, np.ndarray)
         actions, state = model.predict(
             observations, state=state, episode_start=starts, deterministic=True
         )

@@ -11,12 +11,14 @@ Axes: `U` updates of the interval.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hpo_env.loss_summary import summarize_losses
 from hpo_env.telemetry import Telemetry
 
 
@@ -51,6 +53,7 @@ class IntervalMeasurement:
 
     def __init__(self, num_updates: int, num_parts: int = 1) -> None:
         self.num_updates = num_updates
+        self.num_done = 0
         self.losses: list[Tensor | float] = []
         self.start: list[list[Tensor] | None] = [None] * num_parts
         self.middle: list[list[Tensor] | None] = [None] * num_parts
@@ -60,17 +63,17 @@ class IntervalMeasurement:
     @property
     def is_due(self) -> bool:
         """Whether `before_update` would measure anything before the update that comes next."""
-        update = len(self.losses)
+        half = self.num_updates // 2
         return (
-            update in (0, self.num_updates // 2, self.num_updates - 1)
+            self.num_done in (0, half, self.num_updates - 1)
             or None in self.start
-            or (update > self.num_updates // 2 and None in self.middle)
+            or (self.num_done > half and None in self.middle)
         )
 
     @property
-    def is_complete(self) -> bool:
-        """Whether all U updates are done."""
-        return len(self.losses) >= self.num_updates
+    def is_halfway(self) -> bool:
+        """Whether exactly the first half of the updates is done."""
+        return self.num_done == self.num_updates // 2
 
     def before_update(
         self,
@@ -88,7 +91,7 @@ class IntervalMeasurement:
             part: Which optimiser is about to step.
             gradient_scale: What the gradients were multiplied by, as under mixed precision.
         """
-        update, half = len(self.losses), self.num_updates // 2
+        update, half = self.num_done, self.num_updates // 2
         if self.start[part] is None:
             self.start[part] = _copy(parameters)
         if self.num_updates > 1 and update >= half and self.middle[part] is None:
@@ -101,10 +104,12 @@ class IntervalMeasurement:
             if is_last:
                 self.last_norms[part] = norm
 
-    def after_update(self, loss: Tensor | float) -> None:
-        """Note the minibatch loss of the update just made; a tensor is not read yet."""
-        # A copy, because graphs that are captured and replayed write every loss to one place.
-        self.losses.append(loss.detach().clone() if isinstance(loss, Tensor) else float(loss))
+    def after_update(self, loss: Tensor | float | None = None) -> None:
+        """Count the update just made, and note its minibatch loss; a tensor is not read yet."""
+        self.num_done += 1
+        if loss is not None:
+            # A copy: graphs that are captured and replayed write every loss to one place.
+            self.losses.append(loss.detach().clone() if isinstance(loss, Tensor) else float(loss))
 
     def finish(
         self,
@@ -126,14 +131,8 @@ class IntervalMeasurement:
             halves when there was a single update.
         """
         losses = read_losses(self.losses)
-        half = self.num_updates // 2
         telemetry = Telemetry.missing(1)
-        if len(losses):
-            telemetry.train_loss[:] = losses.mean()
-            telemetry.train_loss_second_half[:] = losses[half:].mean() if half else losses.mean()
-        if half and len(losses) > half:
-            telemetry.train_loss_first_half[:] = losses[:half].mean()
-            telemetry.train_loss_spread[:] = losses.std()
+        summarize_losses(telemetry, losses, self.num_updates)
         telemetry.gradient_norm_first[:] = _total(self.first_norms)
         telemetry.gradient_norm_last[:] = _total(self.last_norms)
         ratio, agreement = self._displacement(parameters)
@@ -144,29 +143,63 @@ class IntervalMeasurement:
         telemetry.diverged[:] = diverged
         return telemetry
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was collected so far, weights and norms as tensors."""
+        return {
+            "num_updates": self.num_updates,
+            "num_done": self.num_done,
+            "losses": read_losses(self.losses).tolist(),
+            "start": self.start,
+            "middle": self.middle,
+            "first_norms": self.first_norms,
+            "last_norms": self.last_norms,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was called."""
+        for name in ("num_updates", "num_done"):
+            setattr(self, name, int(state[name]))
+        for name in ("losses", "start", "middle", "first_norms", "last_norms"):
+            setattr(self, name, list(state[name]))
+
     def _displacement(self, parameters: Sequence[Sequence[Tensor]]) -> tuple[float, float]:
         """Return how far the weights moved, relative to their size, and the halves' cosine."""
-        start = _joined(self.start)
-        if start is None:
-            return math.nan, math.nan
+        start, middle = _joined(self.start), _joined(self.middle)
         now = [weight.detach() for part in parameters for weight in part]
-        whole = torch._foreach_sub(now, start)
-        size, moved = global_norm(start), global_norm(whole)
-        middle = _joined(self.middle)
-        if middle is None:
-            sizes = torch.stack([size, moved]).double().tolist()
-            return _quotient(sizes[1], sizes[0]), math.nan
-        second = torch._foreach_sub(now, middle)
-        first = torch._foreach_sub(whole, second)
-        dots = [torch.dot(a.flatten(), b.flatten()) for a, b in zip(first, second, strict=True)]
-        device = size.device
-        dot = torch.stack([d.to(device, torch.float32) for d in dots]).sum()
-        measured = [size, moved, global_norm(first), global_norm(second), dot]
-        # One read of the device for everything.
-        size_, moved_, first_, second_, dot_ = torch.stack(
-            [m.to(device, torch.float32) for m in measured]
-        ).tolist()
-        return _quotient(moved_, size_), _quotient(dot_, first_ * second_)
+        if not start or len(start) != len(now):
+            return math.nan, math.nan
+        sums = _square_sums(start, start if middle is None else middle, now)
+        size, whole, second, mixed = sums.tolist()  # one read of the device for all
+        first, dot = whole - 2.0 * mixed + second, mixed - second  # of first = whole - second
+        ratio = _quotient(math.sqrt(whole), math.sqrt(size))
+        lengths = math.sqrt(max(first, 0.0) * second)
+        return ratio, math.nan if middle is None else _quotient(dot, lengths)
+
+
+_CHUNK_BYTES = 2**19  # float64 numbers of one piece: a few pieces stay in a core's own cache
+
+
+def _square_sums(
+    start: Sequence[Tensor], middle: Sequence[Tensor], now: Sequence[Tensor]
+) -> Tensor:
+    """Return `|start|^2`, `|whole|^2`, `|second|^2` and `whole . second`, `[4]`.
+
+    `whole` is the displacement from start to now, `second` that from the middle to now. Piece by
+    piece in float64, so that a cosine near 1 keeps its digits and no third copy of the weights is
+    ever held.
+    """
+    device = now[0].device
+    dtype = torch.float32 if device.type == "mps" else torch.float64  # Apple's has no float64
+    size = _CHUNK_BYTES // 8 if device.type == "cpu" else 2**24
+    total = torch.zeros(4, dtype=dtype, device=device)
+    for tensors in zip(start, middle, now, strict=True):
+        pieces = [torch.split(tensor.reshape(-1), size) for tensor in tensors]
+        for a, b, c in zip(*pieces, strict=True):
+            before, end = a.to(device, dtype), c.to(device, dtype)
+            whole, second = end - before, end - b.to(device, dtype)
+            pairs = ((before, before), (whole, whole), (second, second), (whole, second))
+            total += torch.stack([torch.dot(x, y) for x, y in pairs])
+    return total
 
 
 def read_losses(losses: Sequence[Tensor | float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -189,8 +222,8 @@ def _joined(parts: Sequence[list[Tensor] | None]) -> list[Tensor] | None:
 
 def _total(norms: Sequence[Tensor | None]) -> float:
     """Combine the norms of the parts; a part that took no step has none."""
-    measured = [float(norm) for norm in norms if norm is not None]
-    return math.hypot(*measured) if measured else math.nan
+    total = math.hypot(*(float(norm) for norm in norms if norm is not None))
+    return total if any(norm is not None for norm in norms) and math.isfinite(total) else math.nan
 
 
 def _quotient(numerator: float, denominator: float) -> float:

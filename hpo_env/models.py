@@ -94,6 +94,8 @@ class Architecture(ABC):
 
     split: ModelSplit
     images_only: ClassVar[bool] = False
+    rows_per_input: ClassVar[int] = 1
+    """Tokens or pixels: rows that a layer's weights see for each row of inputs."""
 
     @abstractmethod
     def parameters(self, num_inputs: int, num_outputs: int) -> list[Parameter]:
@@ -165,6 +167,7 @@ class Attention(Architecture):
     num_tokens: int = 8
     width: int = 32
     num_heads: int = 2
+    rows_per_input: ClassVar[int] = 8
 
     def parameters(self, num_inputs: int, num_outputs: int) -> list[Parameter]:
         """List embedding, block and read-out."""
@@ -228,6 +231,7 @@ class CNN(Architecture):
     split: ModelSplit
     channels: tuple[int, int] = (8, 16)
     images_only: ClassVar[bool] = True
+    rows_per_input: ClassVar[int] = 64
 
     def parameters(self, num_inputs: int, num_outputs: int) -> list[Parameter]:
         """List both convolutions (patch elements by channels) and the read-out."""
@@ -266,9 +270,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "mlp_64x2": MLP(split="validation", width=64, depth=2),
     "mlp_64x3_silu": MLP(split="validation", width=64, depth=3, activation="silu"),
     "mlp_256x3_relu": MLP(split="test", width=256, depth=3),
-    "resmlp_96x4_norm": MLP(
-        split="test", width=96, depth=4, is_normalized=True, is_residual=True
-    ),
+    "resmlp_96x4_norm": MLP(split="test", width=96, depth=4, is_normalized=True, is_residual=True),
     "attention_8x32": Attention(split="test"),
     "cnn_8x8": CNN(split="test"),
 }
@@ -302,6 +304,10 @@ class ModelSpec:
     def parameters(self) -> list[Parameter]:
         """List the padded weights."""
         return architecture(self.architecture).parameters(self.num_inputs, self.num_outputs)
+
+    def rows_per_input(self) -> int:
+        """Return how many rows its layers see for one row of inputs."""
+        return architecture(self.architecture).rows_per_input
 
 
 def initial_weights(

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 _MASK = 0xFFFFFFFF
@@ -57,7 +58,7 @@ def combine(key: Any, place: Any) -> Any:
 def uniform(key: Any) -> Any:
     """Turn keys into float32 numbers in `[0, 1)`, exact multiples of `2^-24`."""
     top = key >> 8
-    as_float = top.astype(np.float32) if isinstance(top, np.ndarray | np.generic) else top.float()
+    as_float = top.float() if isinstance(top, torch.Tensor) else top.astype(np.float32)
     return as_float * 2.0**-24
 
 

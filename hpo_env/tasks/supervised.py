@@ -251,15 +251,12 @@ def _checked_initial(
         low, high = value if isinstance(value, tuple | list) else (value, value)
         if not known.low <= low <= high <= known.high:
             raise ConfigurationError(
-                f"initial {name}: {known.low} <= low <= high <= {known.high} must hold; "
-                f"got {value}"
+                f"initial {name}: {known.low} <= low <= high <= {known.high} must hold; got {value}"
             )
     return dict(initial)
 
 
-def _draw_value(
-    hyperparameter: Hyperparameter, value: Initial, rng: np.random.Generator
-) -> float:
+def _draw_value(hyperparameter: Hyperparameter, value: Initial, rng: np.random.Generator) -> float:
     """Draw from a range evenly on the hyperparameter's own axis."""
     if not isinstance(value, tuple | list):
         return float(value)

@@ -121,9 +121,7 @@ def prepare(task: SupervisedTask) -> Problem:
     inputs = _standardized_inputs([dataset.x[part][:, features] for part in parts])
     targets = _noisy_targets(dataset, parts, task, rng)
     scale = np.float32(task.input_scale)
-    train, validation, test = (
-        Rows(x=x * scale, y=y) for x, y in zip(inputs, targets, strict=True)
-    )
+    train, validation, test = (Rows(x=x * scale, y=y) for x, y in zip(inputs, targets, strict=True))
     is_regression = dataset.kind == "regression"
     return Problem(
         train=train,
@@ -185,7 +183,9 @@ def _noisy_targets(
     elif task.label_noise:
         targets = [
             np.where(
-                rng.random(len(y)) < task.label_noise, rng.integers(dataset.num_classes, size=len(y)), y
+                rng.random(len(y)) < task.label_noise,
+                rng.integers(dataset.num_classes, size=len(y)),
+                y,
             )
             for y in targets
         ]

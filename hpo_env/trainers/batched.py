@@ -56,9 +56,7 @@ class BatchedTrainer(Trainer):
         self._cohorts: dict[ModelSpec, Cohort] = {}
         self._specs: list[ModelSpec | None] = [None] * num_lanes
 
-    def reset(
-        self, lanes: NDArray[np.int64], tasks: list[Task], seeds: list[int]
-    ) -> Telemetry:
+    def reset(self, lanes: NDArray[np.int64], tasks: list[Task], seeds: list[int]) -> Telemetry:
         """Start new runs; see `Trainer.reset`."""
         for lane, task, seed in zip(lanes.tolist(), tasks, seeds, strict=True):
             supervised = cast(SupervisedTask, task)
@@ -94,9 +92,7 @@ class BatchedTrainer(Trainer):
             used[lanes, _BATCH_SIZE] = batch_sizes
         return telemetry, used
 
-    def test(
-        self, lanes: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def test(self, lanes: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Measure loss and metric on test rows; see `Trainer.test`."""
         losses, metrics = np.empty(len(lanes)), np.empty(len(lanes))
         for cohort, places in self._by_cohort(lanes):

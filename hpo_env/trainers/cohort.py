@@ -8,6 +8,7 @@ Axes: `N` lanes of the cohort, `C` slots, `U` updates.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,20 +20,19 @@ from torch import Tensor
 from hpo_env.models import ModelSpec, initial_weights, pad_weights
 from hpo_env.optimizers import coefficients
 from hpo_env.reward import has_diverged
-from hpo_env.seeding import stream
 from hpo_env.tasks.supervised_data import (
     MAX_TEST_ROWS,
     MAX_TRAIN_ROWS,
     MAX_VALIDATION_ROWS,
     Problem,
-    Rows,
 )
 from hpo_env.telemetry import Telemetry
+from hpo_env.trainers.minibatches import NUM_STRIDES, interval_rows, order_strides, shuffled
 from hpo_env.trainers.step import (
     COUNTERS,
-    NUM_MULTIPLIERS,
     SETTINGS,
     CompileMode,
+    Kernels,
     kernels,
 )
 
@@ -40,6 +40,9 @@ _FIRST_SLOTS = 4
 _PADDING = 16
 """Outputs are padded to a multiple of it: a whole number of vectors on every processor."""
 _TABLE_PADDING = 32
+_LARGEST_TEMPORARY = 8 * 2**20
+"""Bytes of one layer's outputs in a call: above, the C library gives them back to the system each
+time, and getting them again costs a fifth of the interval."""
 
 Float64 = NDArray[np.float64]
 
@@ -58,6 +61,7 @@ _RECORD = np.dtype(
         ("test_variance", np.float64),
         ("first_loss", np.float64),
         ("optimizer", "U16"),
+        ("strides", np.int64, NUM_STRIDES),
     ]
 )
 """What the host knows of a slot's lane."""
@@ -82,20 +86,6 @@ def spec_for(name: str, problem: Problem) -> ModelSpec:
     )
 
 
-def order_multipliers(num_rows: int, seed: int) -> NDArray[np.int64]:
-    """Draw strides `[NUM_MULTIPLIERS]` that are coprime to the number of rows."""
-    candidates = np.arange(1, max(num_rows, 2))
-    coprime = candidates[np.gcd(candidates, num_rows) == 1]
-    rng = stream(seed, "order")
-    return coprime[rng.integers(len(coprime), size=NUM_MULTIPLIERS)]
-
-
-def shuffled(rows: Rows, seed: int) -> Rows:
-    """Shuffle training rows, from which the minibatch order counts."""
-    order = stream(seed, "rows").permutation(len(rows))
-    return Rows(x=rows.x[order], y=rows.y[order])
-
-
 class Cohort:
     """Lanes in slots `0..N-1` of common buffers.
 
@@ -114,6 +104,9 @@ class Cohort:
         self._mode = mode
         self._device = device
         self._batch = batch
+        widest = max(parameter.shape[-1] for parameter in spec.parameters())
+        largest = 4 * MAX_VALIDATION_ROWS * widest * spec.rows_per_input()
+        self._lanes_per_call = max(_LARGEST_TEMPORARY // largest, 2)
         self._records = np.zeros(0, dtype=_RECORD)
         shapes = [parameter.shape for parameter in spec.parameters()]
         d = spec.num_inputs
@@ -124,10 +117,9 @@ class Cohort:
             *((MAX_TRAIN_ROWS, d), (MAX_TRAIN_ROWS,)),
             *((MAX_VALIDATION_ROWS, d), (MAX_VALIDATION_ROWS,)),
             *((MAX_TEST_ROWS, d), (MAX_TEST_ROWS,)),
-            (NUM_MULTIPLIERS,),
         ]
         self._buffers: list[Tensor] = []
-        self._views: list[Tensor] = []
+        self._views: dict[tuple[int, int], list[Tensor]] = {}
         self._grow(_FIRST_SLOTS)
 
     @property
@@ -146,6 +138,7 @@ class Cohort:
         record["seed"], record["optimizer"] = seed, optimizer
         record["num_updates"] = record["num_consumed"] = 0
         record["num_rows"] = len(train)
+        record["strides"] = order_strides(len(train), seed)
         record["num_validation_rows"] = len(problem.validation)
         record["num_test_rows"] = len(problem.test)
         record["num_outputs"] = problem.num_outputs
@@ -166,7 +159,6 @@ class Cohort:
             x[slot, r:] = 0.0
             y[slot, :r] = torch.from_numpy(rows.y)
             y[slot, r:] = 0.0
-        self._buffers[-1][slot] = torch.from_numpy(order_multipliers(len(train), seed))
         return slot
 
     def remove(self, slot: int) -> None:
@@ -177,7 +169,7 @@ class Cohort:
                 buffer[slot] = buffer[last]
             self._records[slot] = self._records[last]
         self.num_lanes = last
-        self._views = []
+        self._views = {}
 
     def slot_of(self, lane: int) -> int:
         """Find the slot of a lane."""
@@ -206,7 +198,7 @@ class Cohort:
         slot = self.num_lanes
         self._records[slot]["lane"] = lane
         self.num_lanes += 1
-        self._views = []
+        self._views = {}
         return slot
 
     def _grow(self, num_slots: int) -> None:
@@ -217,13 +209,12 @@ class Cohort:
         self._records = records
         grown = []
         for index, shape in enumerate(self._shapes):
-            dtype = torch.int64 if index == len(self._shapes) - 1 else torch.float32
-            buffer = torch.zeros((num_slots, *shape), dtype=dtype, device=self._device)
+            buffer = torch.zeros((num_slots, *shape), device=self._device)
             if self._buffers:
                 buffer[: self.num_lanes] = self._buffers[index][: self.num_lanes]
             grown.append(buffer)
         self._buffers = grown
-        self._views = []
+        self._views = {}
 
     # --- Training ---------------------------------------------------------------------------------
 
@@ -237,96 +228,113 @@ class Cohort:
         Returns:
             Telemetry `[N]`, and the batch sizes in use `[N]`.
         """
-        n, k = self.num_lanes, self._num_weights
-        run = kernels(
-            self.spec,
-            self._mode,
-            has_dropout=bool((values["dropout"] > 0.0).any()),
-            batch=self._batch,
-        )
-        views = self._active(max(n, run.least_lanes))
-        weights, momenta, squares = views[:k], views[k : 2 * k], views[2 * k : 3 * k]
-        start, middle, data = views[3 * k : 4 * k], views[4 * k : 5 * k], views[5 * k :]
+        n = self.num_lanes
+        has_dropout = bool((values["dropout"] > 0.0).any())
+        run = kernels(self.spec, self._mode, has_dropout=has_dropout)
         batch_sizes = np.clip(np.rint(values["batch_size"]), 1, self._batch).astype(np.int64)
-        settings = self._settings(values, num_updates, len(weights[0]))
-        counters = self._counters(batch_sizes, num_updates, len(weights[0]))
-        _copy(weights, start)
+        num_slots = max(n, run.least_lanes)
+        inputs = [
+            self._rows(batch_sizes, num_updates, num_slots),
+            self._counters(batch_sizes, num_updates, num_slots),
+            self._settings(values, num_updates, num_slots),
+        ]
+        pieces = [
+            self._train(run, span, [whole[:, span] for whole in inputs], num_updates)
+            for span in self._spans(run)
+        ]
+        losses, norms, movement, loss, accuracy = (
+            _to_numpy(torch.cat(parts, -1))[..., :n] for parts in zip(*pieces, strict=True)
+        )
+        record = self._records[:n]
+        record["num_updates"] += num_updates
+        record["num_consumed"] += num_updates * batch_sizes
+        metric = _metric(record, loss, accuracy, record["validation_variance"])
+        telemetry = _telemetry(losses, norms, movement, loss, metric, record["first_loss"])
+        return telemetry, batch_sizes.astype(np.float64)
+
+    def _train(
+        self, run: Kernels, span: slice, inputs: list[Tensor], num_updates: int
+    ) -> tuple[Tensor, ...]:
+        """Train the lanes of one span, while their weights are in the processor's cache.
+
+        Returns:
+            Minibatch losses `[U, n]`, first and last gradient norm `[2, n]`, movement of the
+            weights `[5, n]`, validation loss `[n]` and accuracy `[n]`.
+        """
+        k = self._num_weights
+        views = self._views_of(span)
+        weights, momenta, squares = views[:k], views[k : 2 * k], views[2 * k : 3 * k]
+        start, middle, (x, y) = views[3 * k : 4 * k], views[4 * k : 5 * k], views[5 * k : 5 * k + 2]
+        # Copies: a piece of a larger tensor would be compiled for its place in it.
+        rows, counters, settings = (
+            _dynamic([piece.clone() for piece in whole.unbind(0)]) for whole in inputs
+        )
         losses, norms = [], []
         with torch.no_grad():
+            _copy(weights, start)
             for u in range(num_updates):
                 if u == num_updates // 2:
                     _copy(weights, middle)
                 loss, norm = run.train(
-                    weights,
-                    momenta,
-                    squares,
-                    data[0],
-                    data[1],
-                    data[-1],
-                    counters[u],
-                    settings[u],
+                    weights, momenta, squares, x, y, rows[u], counters[u], settings[u]
                 )
                 losses.append(loss)
                 norms.append(norm)
             movement = run.compare(start, middle, weights)
-        record = self._records[:n]
-        record["num_updates"] += num_updates
-        record["num_consumed"] += num_updates * batch_sizes
-        telemetry = _telemetry(
-            _to_numpy(torch.stack(losses))[:, :n],
-            _to_numpy(torch.stack([norms[0], norms[-1]]))[:, :n],
-            _to_numpy(movement)[:n],
-            *self.evaluate(None),
-            record["first_loss"],
-        )
-        return telemetry, batch_sizes.astype(np.float64)
+            loss, accuracy = run.evaluate(
+                weights, *views[5 * k + 2 : 5 * k + 4], *self._facts(span)
+            )
+        return torch.stack(losses), torch.stack([norms[0], norms[-1]]), movement, loss, accuracy
 
     def evaluate(
-        self, slots: NDArray[np.int64] | None, *, is_test: bool = False
+        self, slots: NDArray[np.int64], *, is_test: bool = False
     ) -> tuple[Float64, Float64]:
-        """Measure loss and metric of some slots, or of all, on validation or test rows."""
+        """Measure loss and metric of some slots on their validation or test rows."""
         k = self._num_weights
-        run = kernels(self.spec, self._mode, has_dropout=False, batch=self._batch)
+        run = kernels(self.spec, self._mode, has_dropout=False)
         part = 5 * k + (4 if is_test else 2)
-        indices = [*range(k), part, part + 1]
-        if slots is None:
-            views = self._active(max(self.num_lanes, run.least_lanes))
-            tensors = [views[i] for i in indices]
-            record = self._records[: len(tensors[0])]
-        else:
-            padded = np.resize(slots, max(len(slots), run.least_lanes))
-            chosen = torch.from_numpy(padded).to(self._device)
-            tensors = [self._buffers[i].index_select(0, chosen) for i in indices]
-            record = self._records[padded]
-        prefix = "test" if is_test else "validation"
-        facts = [
-            self._lane_tensor(record[name])
-            for name in (f"num_{prefix}_rows", "num_outputs", "is_regression")
-        ]
+        padded = np.resize(slots, max(len(slots), run.least_lanes))
+        chosen = torch.from_numpy(padded).to(self._device)
+        tensors = [self._buffers[i].index_select(0, chosen) for i in (*range(k), part, part + 1)]
+        tensors = _dynamic(tensors)
         with torch.no_grad():
             loss, accuracy = run.evaluate(
-                _dynamic(tensors[:k]), *_dynamic(tensors[k:]), *_dynamic(facts)
+                tensors[:k], *tensors[k:], *self._facts(padded, is_test=is_test)
             )
-        n = self.num_lanes if slots is None else len(slots)
-        losses = _to_numpy(loss)[:n]
-        record = record[:n]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            r2 = 1.0 - losses / record[f"{prefix}_variance"]
-        return losses, np.where(record["is_regression"] > 0.5, r2, _to_numpy(accuracy)[:n])
+        losses, accuracies = _to_numpy(loss)[: len(slots)], _to_numpy(accuracy)[: len(slots)]
+        record = self._records[slots]
+        variance = record["test_variance" if is_test else "validation_variance"]
+        return losses, _metric(record, losses, accuracies, variance)
 
     def set_first_loss(self, slots: NDArray[np.int64], losses: Float64) -> None:
         """Note the losses before the first update, against which divergence is judged."""
         self._records["first_loss"][slots] = losses
 
-    def _active(self, num_slots: int) -> list[Tensor]:
-        """Return the first slots of every buffer; an idle one makes up the number."""
-        if not self._views or len(self._views[0]) != num_slots:
-            self._views = _dynamic([buffer[:num_slots] for buffer in self._buffers])
-        return self._views
+    def _spans(self, run: Kernels) -> list[slice]:
+        """Cut the lanes into spans of equal size; an idle slot makes up the least number."""
+        num_slots = max(self.num_lanes, run.least_lanes)
+        num_spans = -(-num_slots // self._lanes_per_call)
+        ends = np.linspace(0, num_slots, num_spans + 1).round().astype(int).tolist()
+        return [slice(a, b) for a, b in itertools.pairwise(ends)]
 
-    def _settings(
-        self, values: dict[str, Float64], num_updates: int, num_slots: int
-    ) -> list[Tensor]:
+    def _views_of(self, span: slice) -> list[Tensor]:
+        """Return the slots of a span of every buffer."""
+        key = (span.start, span.stop)
+        if key not in self._views:
+            self._views[key] = _dynamic([buffer[span] for buffer in self._buffers])
+        return self._views[key]
+
+    def _facts(self, slots: slice | NDArray[np.int64], *, is_test: bool = False) -> list[Tensor]:
+        """Return what evaluation has to know of each lane: rows, outputs, kind of target."""
+        names = (
+            "num_test_rows" if is_test else "num_validation_rows",
+            "num_outputs",
+            "is_regression",
+        )
+        columns = [np.ascontiguousarray(self._records[name][slots]) for name in names]
+        return _dynamic([torch.from_numpy(column).to(self._device) for column in columns])
+
+    def _settings(self, values: dict[str, Float64], num_updates: int, num_slots: int) -> Tensor:
         n = self.num_lanes
         record = self._records[:n]
         settings = np.zeros((num_updates, num_slots, len(SETTINGS)), dtype=np.float32)
@@ -344,11 +352,9 @@ class Cohort:
             settings[:, :n, SETTINGS.index(name)] = values[name]
         for name in ("is_regression", "num_outputs"):
             settings[:, :n, SETTINGS.index(name)] = record[name]
-        return self._per_update(settings)
+        return torch.from_numpy(settings).to(self._device)
 
-    def _counters(
-        self, batch_sizes: NDArray[np.int64], num_updates: int, num_slots: int
-    ) -> list[Tensor]:
+    def _counters(self, batch_sizes: NDArray[np.int64], num_updates: int, num_slots: int) -> Tensor:
         n = self.num_lanes
         record = self._records[:n]
         step = np.arange(num_updates)[:, None]
@@ -356,21 +362,26 @@ class Cohort:
         columns = (
             record["seed"],
             record["num_updates"] + step,
-            record["num_consumed"] + step * batch_sizes,
-            record["num_rows"],
             batch_sizes,
         )
         for index, column in enumerate(columns):
             counters[:, :n, index] = column
-        return self._per_update(counters)
+        return torch.from_numpy(counters).to(self._device)
 
-    def _per_update(self, array: NDArray[Any]) -> list[Tensor]:
-        """Cut `[U, N, ...]` into U tensors that share no memory."""
-        whole = torch.from_numpy(array).to(self._device)
-        return _dynamic([piece.clone() for piece in whole.unbind(0)])
-
-    def _lane_tensor(self, column: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(column)).to(self._device)
+    def _rows(self, batch_sizes: NDArray[np.int64], num_updates: int, num_slots: int) -> Tensor:
+        record = self._records[:num_slots]
+        sizes = np.ones(num_slots, dtype=np.int64)
+        sizes[: len(batch_sizes)] = batch_sizes
+        return interval_rows(
+            record["seed"],
+            record["num_consumed"],
+            record["num_rows"],
+            sizes,
+            record["strides"],
+            num_updates=num_updates,
+            batch=self._batch,
+            device=self._device,
+        )
 
 
 def _copy(source: list[Tensor], target: list[Tensor]) -> None:
@@ -388,6 +399,12 @@ def _to_numpy(tensor: Tensor) -> Float64:
     return tensor.cpu().numpy().astype(np.float64)
 
 
+def _metric(record: Any, loss: Float64, accuracy: Float64, variance: Float64) -> Float64:
+    """Return R² of regressions and accuracy of classifications."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(record["is_regression"] > 0.5, 1.0 - loss / variance, accuracy)
+
+
 def _telemetry(
     losses: Float64,
     norms: Float64,
@@ -401,7 +418,7 @@ def _telemetry(
     nan = np.full(losses.shape[1], np.nan)
     diverged = has_diverged(validation_loss, first_loss) | ~np.isfinite(losses).all(axis=0)
     with np.errstate(all="ignore"):
-        weights, whole, first, second, product = np.moveaxis(movement, -1, 0)
+        weights, whole, first, second, product = movement
         return Telemetry(
             train_loss=losses.mean(axis=0),
             train_loss_first_half=losses[:half].mean(axis=0) if half else nan,

@@ -14,20 +14,20 @@ from typing import cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hpo_env.errors import ConfigurationError
 from hpo_env.models import initial_weights
 from hpo_env.optimizers import optimizer_info
-from hpo_env.random_numbers import ORDER, combine, dropout_uniforms, mix
+from hpo_env.random_numbers import dropout_uniforms
 from hpo_env.reward import has_diverged
 from hpo_env.tasks.base import Task, Trainer
 from hpo_env.tasks.supervised import MAX_BATCH_SIZE, SupervisedFamily
 from hpo_env.tasks.supervised_data import Problem, Rows, SupervisedTask, prepare
 from hpo_env.telemetry import Telemetry
-from hpo_env.trainers.cohort import order_multipliers, shuffled
+from hpo_env.trainers.minibatches import order_start, order_strides, shuffled
 from hpo_env.trainers.reference_models import reference_module
 
 _NAMES = tuple(h.name for h in SupervisedFamily.hyperparameters)
@@ -55,9 +55,7 @@ class ReferenceTrainer(Trainer):
         self._updates = updates_per_decision
         self._learners: list[Learner | None] = [None] * num_lanes
 
-    def reset(
-        self, lanes: NDArray[np.int64], tasks: list[Task], seeds: list[int]
-    ) -> Telemetry:
+    def reset(self, lanes: NDArray[np.int64], tasks: list[Task], seeds: list[int]) -> Telemetry:
         """Start new runs; see `Trainer.reset`."""
         telemetry = Telemetry.missing(len(lanes))
         for place, lane in enumerate(lanes):
@@ -80,9 +78,7 @@ class ReferenceTrainer(Trainer):
                 used[lane, _NAMES.index("batch_size")] = interval.num_rows
         return telemetry, used
 
-    def test(
-        self, lanes: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def test(self, lanes: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Measure loss and metric on test rows; see `Trainer.test`."""
         learners = [self._learner(lane) for lane in lanes]
         measured = [learner.evaluate(learner.problem.test) for learner in learners]
@@ -134,7 +130,7 @@ class Learner:
         self.problem: Problem = prepare(task)
         self.seed = seed
         self.rows = shuffled(self.problem.train, seed)
-        self.multipliers = order_multipliers(len(self.rows), seed)
+        self.strides = order_strides(len(self.rows), seed)
         num_inputs, num_outputs = self.problem.num_features, self.problem.num_outputs
         weights = initial_weights(task.architecture, num_inputs, num_outputs, seed)
         self.module: nn.Module = reference_module(
@@ -150,9 +146,7 @@ class Learner:
 
     def train(self, values: Values, num_updates: int) -> Telemetry:
         """Train for one interval and return what it measured, N = 1."""
-        settings = self.info.settings(
-            values.learning_rate, values.weight_decay, values.momentum
-        )
+        settings = self.info.settings(values.learning_rate, values.weight_decay, values.momentum)
         for group in self.optimizer.param_groups:
             group.update(settings)
         half = num_updates // 2
@@ -207,8 +201,8 @@ class Learner:
         present, chosen = len(self.rows), []
         for _ in range(num_rows):
             epoch, position = divmod(self.num_consumed, present)
-            start = int(combine(combine(mix(np.array(self.seed)), ORDER), np.array(epoch)))
-            stride = int(self.multipliers[epoch % len(self.multipliers)])
+            start = int(order_start(np.array(self.seed), np.array(epoch), np.array(present)))
+            stride = int(self.strides[epoch % len(self.strides)])
             chosen.append((stride * position + start) % present)
             self.num_consumed += 1
         return chosen

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -61,9 +61,7 @@ class MLPModule(nn.Module):
         self.activation = ACTIVATIONS[sizes.activation]
         self.is_residual = sizes.is_residual
         widths = [num_inputs] + [sizes.width] * sizes.depth
-        self.hidden = nn.ModuleList(
-            nn.Linear(widths[i], widths[i + 1]) for i in range(sizes.depth)
-        )
+        self.hidden = nn.ModuleList(nn.Linear(widths[i], widths[i + 1]) for i in range(sizes.depth))
         self.norms = nn.ModuleList(
             nn.LayerNorm(sizes.width, eps=NORM_EPSILON) if sizes.is_normalized else nn.Identity()
             for _ in range(sizes.depth)

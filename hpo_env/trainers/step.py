@@ -25,7 +25,7 @@ from torch.func import grad_and_value
 from hpo_env.errors import ConfigurationError
 from hpo_env.models import Architecture, Dropout, ModelSpec, architecture
 from hpo_env.optimizers import COEFFICIENTS, update
-from hpo_env.random_numbers import DROPOUT, ORDER, combine, mix, uniform
+from hpo_env.random_numbers import combine, dropout_key, uniform
 
 SETTINGS = (
     *COEFFICIENTS,
@@ -36,11 +36,8 @@ SETTINGS = (
     "num_outputs",
 )
 """Columns of the step's float32 settings `[N, ...]`."""
-COUNTERS = ("seed", "num_updates", "num_consumed", "num_rows", "batch_size")
+COUNTERS = ("seed", "num_updates", "batch_size")
 """Columns of the step's int64 counters `[N, ...]`."""
-NUM_MULTIPLIERS = 16
-"""Minibatch orders repeat their stride after that many epochs, and their start never."""
-
 _NOT_AN_OUTPUT = -1e9  # exp of it is 0, and unlike -inf it leaves no NaN behind
 _CLIP_EPSILON = 1e-6  # torch.nn.utils.clip_grad_norm_ adds it to the norm
 
@@ -67,13 +64,12 @@ class Kernels:
 def training_step(
     model: Architecture,
     has_dropout: bool,
-    batch: int,
     weights: list[Tensor],
     momenta: list[Tensor],
     squares: list[Tensor],
     x: Tensor,
     y: Tensor,
-    multipliers: Tensor,
+    rows: Tensor,
     counters: Tensor,
     settings: Tensor,
 ) -> tuple[Tensor, Tensor]:
@@ -82,13 +78,12 @@ def training_step(
     Args:
         model: The lanes' model.
         has_dropout: Whether some lane's dropout rate is above 0.
-        batch: `B`.
         weights: Each `[N, ...]`; updated.
         momenta: Optimiser state like the weights; updated.
         squares: Optimiser state like the weights; updated.
         x: Training inputs `[N, R, D]`.
         y: Labels or targets `[N, R]`.
-        multipliers: Strides of the minibatch order `[N, NUM_MULTIPLIERS]`, int64.
+        rows: The minibatch's training rows `[N, B]`, int64.
         counters: `[N, len(COUNTERS)]`, int64.
         settings: `[N, len(SETTINGS)]`, float32.
 
@@ -96,10 +91,9 @@ def training_step(
         Minibatch loss `[N]` and gradient norm before clipping `[N]`.
     """
     s = dict(zip(SETTINGS, settings.unbind(1), strict=True))
-    seed, num_updates, num_consumed, num_rows, batch_size = counters.unbind(1)
-    rows = minibatch_rows(seed, num_consumed, num_rows, multipliers, batch)
+    seed, num_updates, batch_size = counters.unbind(1)
     x_batch, y_batch = take_rows(x, rows), y.gather(1, rows)
-    is_real = torch.arange(batch, device=x.device) < batch_size[:, None]
+    is_real = torch.arange(rows.shape[1], device=x.device) < batch_size[:, None]
     drop = _dropout(seed, num_updates, s["dropout"]) if has_dropout else _no_dropout
 
     def total_loss(w: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -115,25 +109,6 @@ def training_step(
     scale = torch.clamp(s["gradient_clip"] / (norm + _CLIP_EPSILON), max=1.0)
     update(weights, momenta, squares, gradients, scale, s)
     return loss, norm
-
-
-def minibatch_rows(
-    seed: Tensor, num_consumed: Tensor, num_rows: Tensor, multipliers: Tensor, batch: int
-) -> Tensor:
-    """Say which training rows come next.
-
-    Epoch `e` visits row `(a * position + b) mod R` at each of its R positions, `a` being coprime
-    to R: every row once. `a` comes from a table of the lane's, `b` is a hash of seed and epoch.
-
-    Returns:
-        Row numbers `[N, B]`, int64.
-    """
-    consumed = num_consumed[:, None] + torch.arange(batch, device=seed.device)
-    epoch = consumed // num_rows[:, None]
-    position = consumed - epoch * num_rows[:, None]
-    start = combine(combine(mix(seed), ORDER)[:, None], epoch)
-    stride = multipliers.gather(1, epoch % NUM_MULTIPLIERS)
-    return (stride * position + start) % num_rows[:, None]
 
 
 def take_rows(x: Tensor, rows: Tensor) -> Tensor:
@@ -203,7 +178,7 @@ def weight_movement(start: list[Tensor], middle: list[Tensor], end: list[Tensor]
     """Compare weights at the start, the middle and the end of an interval.
 
     Returns:
-        `[N, 5]`: the squared norms of the starting weights, of the whole displacement, of its
+        `[5, N]`: the squared norms of the starting weights, of the whole displacement, of its
         first and of its second half, and the dot product of the halves.
     """
     first = [m - s for m, s in zip(middle, start, strict=True)]
@@ -211,7 +186,7 @@ def weight_movement(start: list[Tensor], middle: list[Tensor], end: list[Tensor]
     whole = [e - s for e, s in zip(end, start, strict=True)]
     pairs = ((start, start), (whole, whole), (first, first), (second, second), (first, second))
     return torch.stack(
-        [_sum_over_weights([a * b for a, b in zip(*pair, strict=True)]) for pair in pairs], 1
+        [_sum_over_weights([a * b for a, b in zip(*pair, strict=True)]) for pair in pairs]
     )
 
 
@@ -227,7 +202,7 @@ def _no_dropout(h: Tensor, site: int) -> Tensor:
 
 
 def _dropout(seed: Tensor, num_updates: Tensor, rate: Tensor) -> Dropout:
-    update_key = combine(combine(mix(seed), DROPOUT), num_updates)
+    update_key = dropout_key(seed, num_updates)
     scale = (1.0 / (1.0 - rate))[:, None, None]
 
     def drop(h: Tensor, site: int) -> Tensor:
@@ -243,19 +218,18 @@ def _dropout(seed: Tensor, num_updates: Tensor, rate: Tensor) -> Dropout:
 
 
 @cache
-def kernels(spec: ModelSpec, mode: CompileMode, *, has_dropout: bool, batch: int) -> Kernels:
+def kernels(spec: ModelSpec, mode: CompileMode, *, has_dropout: bool) -> Kernels:
     """Return the functions of a model; all trainers of the process share them.
 
     Args:
         spec: The model.
         mode: "compiled", "eager", or "auto": compiled, and eager if that fails.
         has_dropout: Whether `train` drops anything.
-        batch: `B`.
     """
     model = architecture(spec.architecture)
 
     def train(*args: Any) -> tuple[Tensor, Tensor]:
-        return training_step(model, has_dropout, batch, *args)
+        return training_step(model, has_dropout, *args)
 
     if mode == "eager":
         evaluate, compare = _evaluate(spec, mode), weight_movement

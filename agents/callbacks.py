@@ -1,0 +1,149 @@
+"""What is logged while an agent learns: aggregates over lanes, once a rollout.
+
+A point in TensorBoard costs about 50 µs, so nothing is logged per lane or per step. All tags come
+from `tags`.
+
+Axes: `N` lanes, `H` controlled hyperparameters, `T` steps since the last point.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
+from torch.utils.tensorboard import SummaryWriter
+
+from agents import tags
+from agents.sb3_vec_env import LaneStep, unwrap
+
+_QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
+_SATURATED = 0.999  # |action| from here on counts as the end of its range
+
+ReportRollout = Callable[[int, float | None], None]
+"""Called with the environment steps so far and the mean return; None when no episode ended."""
+
+
+class LaneMetrics(BaseCallback):
+    """Log what the lanes went through, at the end of a rollout.
+
+    Args:
+        every_steps: Environment steps between two points, at least. Off-policy agents have a
+            rollout at every step, and a point at each would cost more than the learning.
+        report: Called at each point, for a progress display.
+    """
+
+    def __init__(self, *, every_steps: int, report: ReportRollout) -> None:
+        super().__init__()
+        self._every_steps = every_steps
+        self._report = report
+        self._steps: list[LaneStep] = []
+
+    def _on_training_start(self) -> None:
+        self._steps = []
+        self._begin_window()
+
+    def _on_step(self) -> bool:
+        step = unwrap(self.training_env).last
+        assert step is not None
+        self._steps.append(step)
+        return True
+
+    def _on_rollout_end(self) -> None:
+        if self.num_timesteps - self._window_start >= self._every_steps:
+            self.write()
+
+    def write(self) -> None:
+        """Write the point now, if any step was taken since the last."""
+        if not self._steps:
+            return
+        mean_return = self._record_episodes()
+        self._record_hyperparameters()
+        self._record_throughput()
+        self.logger.dump(self.num_timesteps)
+        self._steps = []
+        self._begin_window()
+        self._report(self.num_timesteps, mean_return)
+
+    def _begin_window(self) -> None:
+        self._window_start = self.num_timesteps
+        self._window_clock = time.perf_counter()
+        self._window_env_seconds = unwrap(self.training_env).seconds
+
+    def _record_episodes(self) -> float | None:
+        ended = np.stack([step.ended for step in self._steps])  # [T, N]
+        if not ended.any():
+            return None
+        returns = np.stack([step.returns for step in self._steps])[ended]
+        lengths = np.stack([step.lengths for step in self._steps])[ended]
+        diverged = np.stack([step.diverged for step in self._steps])[ended]
+        mean_return = float(returns.mean())
+        self.logger.record(tags.RETURN, mean_return)
+        self.logger.record(tags.LENGTH, float(lengths.mean()))
+        self.logger.record(tags.DIVERGED, float(diverged.mean()))
+        return mean_return
+
+    def _record_hyperparameters(self) -> None:
+        values = np.concatenate([step.values for step in self._steps])  # [T * N, H]
+        moves = np.concatenate([step.moves for step in self._steps])  # [T * N, H]
+        progress = np.concatenate([step.progress for step in self._steps])  # [T * N]
+        thirds = np.minimum((progress * len(tags.THIRDS)).astype(int), len(tags.THIRDS) - 1)
+        for h, name in enumerate(unwrap(self.training_env).lanes.controlled.names):
+            column = values[:, h]
+            for label, quantile in zip(
+                _QUANTILES, np.quantile(column, list(_QUANTILES.values())), strict=True
+            ):
+                tag = tags.QUANTILE.format(hyperparameter=name, quantile=label)
+                self.logger.record(tag, float(quantile))
+            for index, third in enumerate(tags.THIRDS):
+                if (thirds == index).any():
+                    tag = tags.BY_THIRD.format(hyperparameter=name, third=third)
+                    self.logger.record(tag, float(np.median(column[thirds == index])))
+            saturated = np.abs(moves[:, h]) >= _SATURATED
+            self.logger.record(
+                tags.ACTION_MEAN.format(hyperparameter=name), float(moves[:, h].mean())
+            )
+            self.logger.record(
+                tags.ACTION_SATURATION.format(hyperparameter=name), float(saturated.mean())
+            )
+
+    def _record_throughput(self) -> None:
+        seconds = max(time.perf_counter() - self._window_clock, 1e-9)
+        steps = self.num_timesteps - self._window_start
+        in_env = unwrap(self.training_env).seconds - self._window_env_seconds
+        self.logger.record(tags.STEPS_PER_SECOND, steps / seconds)
+        self.logger.record(tags.ENV_SHARE, in_env / seconds)
+
+
+class _TensorBoard(TensorBoardOutputFormat):
+    """Stable-Baselines3's TensorBoard output, able to replace what a lost segment had written."""
+
+    def __init__(self, folder: str, *, purge_step: int | None) -> None:
+        self.writer = SummaryWriter(folder, purge_step=purge_step)
+        self._is_closed = False
+
+
+def tensorboard_logger(folder: str, *, resumed_after: int | None) -> Logger:
+    """Build the logger that an agent writes its curves with.
+
+    Args:
+        folder: The run folder.
+        resumed_after: Environment steps of the checkpoint that training goes on from; TensorBoard
+            drops what was written for later steps, so that curves have no point twice. None for a
+            new run.
+    """
+    purge_step = None
+    if resumed_after is not None:
+        purge_step = resumed_after + 1
+        _await_next_second(Path(folder))
+    return Logger(folder, [_TensorBoard(folder, purge_step=purge_step)])
+
+
+def _await_next_second(folder: Path) -> None:
+    """Wait until a new event file sorts behind the old ones, whose names begin with the second."""
+    newest = max((path.stat().st_mtime for path in folder.glob("events.out.*")), default=0.0)
+    while int(newest) == int(time.time()):
+        time.sleep(0.05)

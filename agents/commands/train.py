@@ -1,0 +1,69 @@
+"""`hpo-control train`, which is also `python meta_train.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import tyro
+
+from agents.config import TrainConfig
+from hpo_env.errors import ConfigurationError
+
+_DECIDE_DEFAULTS = ("family", "agent", "preset")
+_WITH_RESUME = ("--resume", "--progress")
+
+
+def main(args: Sequence[str]) -> None:
+    """Train as the arguments say."""
+    config = parse(args)
+    from agents.meta_training import meta_train  # brings torch, which --help can do without
+
+    folder = meta_train(config)
+    if config.progress != "quiet":
+        print(
+            f"done. Outcome: {folder / 'result.json'}\ncurves: tensorboard --logdir {folder.parent}"
+        )
+
+
+def parse(args: Sequence[str]) -> TrainConfig:
+    """Turn command-line arguments into a configuration.
+
+    The preset, the agent and the family decide the other settings' defaults, so they are read
+    first: `--help` shows the values that would be in force.
+
+    Raises:
+        ConfigurationError: A setting cannot be, or `--resume` came with settings of its own.
+        UnknownNameError: A name is in no registry; the nearest are suggested.
+    """
+    words = [word for arg in args for word in arg.split("=", 1)[:1] if word.startswith("--")]
+    if "--resume" in words:
+        extra = sorted(set(words) - set(_WITH_RESUME))
+        if extra:
+            raise ConfigurationError(
+                f"--resume goes on with the run's own settings and takes no others; got {extra}. "
+                "Leave them out, or start a new run"
+            )
+        return _cli(args, TrainConfig())
+    given = {name: _value_of(name, args) for name in _DECIDE_DEFAULTS}
+    decisive: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    chosen = TrainConfig(**decisive)
+    defaults = chosen.resolved()
+    # The batch size has to fit the rollout, whose size may be given; so it waits for that.
+    return _cli(args, replace(defaults, batch_size=None)).resolved()
+
+
+def _cli(args: Sequence[str], default: TrainConfig) -> TrainConfig:
+    return tyro.cli(TrainConfig, args=list(args), default=default)
+
+
+def _value_of(name: str, args: Sequence[str]) -> str | None:
+    """Return the last value that the arguments give to a flag."""
+    value = None
+    for flag, following in zip(args, [*args[1:], None], strict=True):
+        if flag == f"--{name}":
+            value = following
+        elif flag.startswith(f"--{name}="):
+            value = flag.partition("=")[2]
+    return value

@@ -1,0 +1,188 @@
+"""Statistics of paired runs: what was gained, how sure that is, and where it went worst.
+
+Follows Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice"
+(2021): interquartile means, stratified bootstrap intervals and the probability of improvement, here
+on differences of pairs, because all methods ran on the same lanes.
+
+Axes: `E` runs, `U` units of independent repetition, `R` bootstrap resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from agents.evaluation.protocol import Results
+from hpo_env.errors import ConfigurationError, unknown_name
+from hpo_env.seeding import stream
+
+Array = NDArray[np.float64]
+
+TIE = 0.01
+"""Log losses this close, one per cent, are a tie."""
+
+_NUM_RESAMPLES = 5_000
+_COVERAGE = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """An estimate and its 95 % interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def interquartile_mean(values: Array) -> float:
+    """Return the mean of the middle half of the values `[E]`.
+
+    Example:
+        >>> interquartile_mean(np.array([0.0, 1.0, 2.0, 99.0]))
+        1.5
+    """
+    return float(stats.trim_mean(values, 0.25))
+
+
+def bootstrap_mean(
+    values: Array, strata: NDArray[Any], units: NDArray[Any], *, seed: int = 0
+) -> Interval:
+    """Return the mean of the values and its stratified bootstrap percentile interval.
+
+    Within each stratum its units are drawn with replacement, a unit with all its values. The
+    strata themselves stay: the interval is about new runs on these data sets, and says nothing of
+    data sets that are not here. A stratum of one unit adds no width, so run several seeds.
+
+    Args:
+        values: `[E]`.
+        strata: What each value belongs to `[E]`: the data set.
+        units: What is repeated independently `[E]`; values of a unit go together.
+        seed: Of the resampling.
+
+    Example:
+        >>> strata, units = np.array(["a"] * 4), np.array([1, 1, 2, 2])
+        >>> bootstrap_mean(np.array([0.0, 2.0, 4.0, 6.0]), strata, units)
+        Interval(estimate=3.0, low=1.0, high=5.0)
+    """
+    rng = stream(seed, "bootstrap")
+    sums, counts = np.zeros(_NUM_RESAMPLES), np.zeros(_NUM_RESAMPLES)
+    for stratum in np.unique(strata):
+        inside = strata == stratum
+        _, unit = np.unique(units[inside], return_inverse=True)
+        unit_sums = np.bincount(unit, weights=values[inside])  # [U]
+        unit_counts = np.bincount(unit).astype(np.float64)
+        drawn = rng.integers(len(unit_sums), size=(_NUM_RESAMPLES, len(unit_sums)))  # [R, U]
+        sums += unit_sums[drawn].sum(axis=1)
+        counts += unit_counts[drawn].sum(axis=1)
+    tail = (1.0 - _COVERAGE) / 2.0
+    low, high = np.quantile(sums / counts, [tail, 1.0 - tail])
+    return Interval(estimate=float(values.mean()), low=float(low), high=float(high))
+
+
+def probability_of_improvement(differences: Array) -> float:
+    """Return the share of pairs `[E]` with a positive difference; an exact tie counts half.
+
+    Example:
+        >>> probability_of_improvement(np.array([0.3, 0.1, 0.0, -0.2]))
+        0.625
+    """
+    return float(np.mean(0.5 * (np.sign(differences) + 1.0)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodSummary:
+    """One method beside the reference, which is the controller.
+
+    Differences are the method's log test loss less the reference's: positive where the reference
+    did better.
+
+    Args:
+        method: Its name.
+        num_runs: E.
+        mean_log_test_loss: Mean; divergence as in `Results.log_test_loss`.
+        iqm_log_test_loss: Interquartile mean of the same.
+        difference: Mean difference; None for the reference itself.
+        probability_of_improvement: How often the reference did better; None for itself.
+        wins: Runs in which the reference did better by more than `TIE`.
+        ties: Runs within `TIE`.
+        losses: Runs in which the reference did worse by more than `TIE`.
+        worst_task: The data set on which the reference did worst against this method.
+        worst_difference: The mean difference there.
+        diverged: Share of the method's runs that diverged.
+    """
+
+    method: str
+    num_runs: int
+    mean_log_test_loss: float
+    iqm_log_test_loss: float
+    difference: Interval | None
+    probability_of_improvement: float | None
+    wins: int
+    ties: int
+    losses: int
+    worst_task: str
+    worst_difference: float
+    diverged: float
+
+
+def summarize(
+    results: Mapping[str, Results], *, reference: str = "controller"
+) -> list[MethodSummary]:
+    """Compare every method with the reference, the reference first and then the best first.
+
+    Args:
+        results: By method, all on the same runs.
+        reference: The method that the others are compared with.
+
+    Raises:
+        UnknownNameError: There is no such reference.
+        ConfigurationError: The methods did not run on the same tasks and seeds.
+    """
+    if reference not in results:
+        raise unknown_name("method", reference, results)
+    for other in results.values():
+        check_paired(results[reference], other)
+    summaries = [_summarize(other, results[reference]) for other in results.values()]
+    return sorted(summaries, key=lambda s: (s.method != reference, s.mean_log_test_loss))
+
+
+def check_paired(one: Results, other: Results) -> None:
+    """Check that entry `e` of both results is the same run.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if one.tasks != other.tasks or not np.array_equal(one.seeds, other.seeds):
+        raise ConfigurationError(
+            f"methods {one.method!r} and {other.method!r} did not run on the same tasks and seeds; "
+            "give run_method the same lists"
+        )
+
+
+def _summarize(results: Results, reference: Results) -> MethodSummary:
+    losses, names = results.log_test_loss, results.names
+    differences = losses - reference.log_test_loss
+    by_name = {str(name): float(differences[names == name].mean()) for name in np.unique(names)}
+    worst = min(by_name, key=lambda name: by_name[name])
+    is_reference = results is reference
+    return MethodSummary(
+        method=results.method,
+        num_runs=len(results),
+        mean_log_test_loss=float(losses.mean()),
+        iqm_log_test_loss=interquartile_mean(losses),
+        difference=None if is_reference else bootstrap_mean(differences, names, results.units),
+        probability_of_improvement=(
+            None if is_reference else probability_of_improvement(differences)
+        ),
+        wins=int((differences > TIE).sum()),
+        ties=int((np.abs(differences) <= TIE).sum()),
+        losses=int((differences < -TIE).sum()),
+        worst_task=worst,
+        worst_difference=by_name[worst],
+        diverged=float(results.diverged.mean()),
+    )

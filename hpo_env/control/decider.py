@@ -1,0 +1,227 @@
+"""A policy with its memory: telemetry of one interval in, hyperparameters of the next one out.
+
+This is the environment's arithmetic for one lane, through the same functions: `Observer`,
+`HyperparameterSpace`, `interval_factors`. A host that trains without torch needs nothing else.
+
+Axes: `H` hyperparameters of the policy; the single lane is the first axis of every array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo_env.errors import ConfigurationError
+from hpo_env.observation import Observer, followed_loss
+from hpo_env.policy import Policy
+from hpo_env.reward import has_diverged
+from hpo_env.telemetry import Telemetry
+
+Array = NDArray[np.float64]
+Reason = Literal["policy", "guard", "frozen"]
+
+_LANE = np.array([0])
+_TINY = 1e-12  # keeps the logarithm of a schedule that ends at 0 finite, as in the environment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """One decision, and what it was made from.
+
+    Args:
+        interval: The interval that it is for, from 0.
+        step: Updates done before it.
+        reason: Who moved: the policy, the guard after a divergence, or nobody ("frozen").
+        observation: What the policy saw, by field.
+        moves: The action for each hyperparameter that could be written, in `[-1, 1]`.
+        values: The values in force after it, read back from where they are used.
+        train_loss: Mean loss of the interval before; NaN at the start.
+        validation_loss: At the time of the decision; NaN when not measured.
+    """
+
+    interval: int
+    step: int
+    reason: Reason
+    observation: dict[str, float]
+    moves: dict[str, float]
+    values: dict[str, float]
+    train_loss: float
+    validation_loss: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the decision in plain data; `Decision(**data)` is the inverse."""
+        return asdict(self)
+
+
+class Decider:
+    """Decides for one run.
+
+    Args:
+        policy: What decides.
+        initial: The value of every hyperparameter that can be written, before any schedule. Those
+            of the policy's that are missing here are masked: they are never moved, and the policy
+            sees that.
+
+    Raises:
+        ConfigurationError: No hyperparameter of the policy can be written.
+    """
+
+    def __init__(self, policy: Policy, initial: Mapping[str, float]) -> None:
+        self.policy = policy
+        space = self.space = policy.space
+        self.available = np.array(
+            [
+                h.name in initial and _can_be_moved(initial[h.name], h.scale)
+                for h in space.hyperparameters
+            ]
+        )  # [H]
+        if not self.available.any():
+            raise ConfigurationError(
+                f"the policy moves {list(space.names)}, and none of them can be written here "
+                f"(there is {dict(initial)}): bind one with bind={{name: function}}"
+            )
+        given = [initial.get(h.name, h.default) for h in space.hyperparameters]
+        self.initial = np.where(self.available, given, space.defaults)[None]  # [1, H]
+        self.observer = Observer(space, 1)
+        self.corrections = np.zeros((1, len(space)))
+        self.moves = np.zeros((1, len(space)))
+        self.first_loss = np.array([np.nan])
+        self.must_cut = False
+        self.is_frozen = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The hyperparameters that are written."""
+        return tuple(n for n, there in zip(self.space.names, self.available, strict=True) if there)
+
+    def begin(self, validation_loss: float, *, num_intervals: int, base: Array) -> None:
+        """Start the run.
+
+        Args:
+            validation_loss: Measured before the first update; NaN when it was not.
+            num_intervals: Decision intervals in the run.
+            base: Base values of the first interval `[1, H]`.
+        """
+        telemetry = Telemetry.missing(1)
+        telemetry.validation_loss[:] = self.first_loss[:] = validation_loss
+        self.observer.begin(
+            _LANE,
+            telemetry,
+            num_intervals=np.array([num_intervals]),
+            values=self._masked(base),
+            available=np.where(self.available, 1.0, -1.0)[None],
+        )
+
+    def decide(self) -> tuple[Reason, dict[str, float]]:
+        """Move the corrections for the interval that comes next.
+
+        Returns:
+            Who moved, and what was observed, by field.
+        """
+        observation = self.observer.observe()
+        reason: Reason = "policy"
+        if self.is_frozen:
+            reason, moves = "frozen", np.zeros((1, len(self.space)))
+        elif self.must_cut and "learning_rate" in self.names:
+            reason, moves = "guard", np.zeros((1, len(self.space)))
+            moves[:, self.space.index("learning_rate")] = -1.0
+        else:
+            moves = self.space.check_actions(self.policy.act(observation))
+        self.must_cut = False
+        self.take(moves)
+        seen = dict(zip(self.observer.names, observation[0].tolist(), strict=True))
+        return reason, seen
+
+    def take(self, moves: Array) -> None:
+        """Move the corrections by `moves [1, H]`; those of masked hyperparameters stay 0."""
+        self.moves = np.where(self.available, moves, 0.0)
+        self.corrections = self.space.move(self.corrections, self.moves, self.initial)
+
+    def values(self, base: Array) -> Array:
+        """Correct base values `[1, H]`."""
+        return self.space.values(base, self.corrections)
+
+    def observe_interval(self, telemetry: Telemetry, *, values: Array, base_change: float) -> bool:
+        """Take in the interval that just ended.
+
+        Args:
+            telemetry: What it measured, one lane; `diverged` where a loss was not finite.
+            values: The values in force at its end `[1, H]`.
+            base_change: Log ratio of the base schedule's next factor to this interval's.
+
+        Returns:
+            Whether the run has diverged: the next decision then cuts the learning rate.
+        """
+        loss, _ = followed_loss(telemetry)
+        is_measured = not np.isnan(loss[0])
+        if np.isnan(self.first_loss[0]) and np.isfinite(loss[0]):
+            self.first_loss = loss.copy()
+        diverged = bool(telemetry.diverged[0])
+        diverged = diverged or (is_measured and bool(has_diverged(loss, self.first_loss)[0]))
+        self.observer.update(
+            telemetry,
+            actions=self.moves,
+            corrections=self.corrections,
+            values=self._masked(values),
+            base_change=np.array([base_change]),
+        )
+        self.must_cut = diverged
+        return diverged
+
+    def extend(self, num_intervals: int) -> None:
+        """Tell the policy that the run has become longer."""
+        self.observer.memory.num_intervals[:] = num_intervals
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all state as plain data; `load_state_dict` is the inverse."""
+        memory, telemetry = self.observer.snapshot(_LANE)
+        return {
+            "hyperparameters": list(self.space.names),
+            "available": self.available.tolist(),
+            "initial": self.initial.tolist(),
+            "corrections": self.corrections.tolist(),
+            "moves": self.moves.tolist(),
+            "first_loss": self.first_loss.tolist(),
+            "must_cut": self.must_cut,
+            "is_frozen": self.is_frozen,
+            "memory": {name: array.tolist() for name, array in memory.items()},
+            "telemetry": {f.name: getattr(telemetry, f.name).tolist() for f in fields(telemetry)},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was called.
+
+        Raises:
+            ConfigurationError: The state belongs to other hyperparameters.
+        """
+        theirs = (state["hyperparameters"], state["available"])
+        ours = (list(self.space.names), self.available.tolist())
+        if theirs != ours:
+            raise ConfigurationError(
+                f"the saved run moves {theirs[0]} (available: {theirs[1]}), this one {ours[0]} "
+                f"({ours[1]}): attach the same policy to the same kind of optimiser, with the same "
+                "bind="
+            )
+        for name in ("initial", "corrections", "moves", "first_loss"):
+            setattr(self, name, np.array(state[name], dtype=np.float64))
+        self.must_cut, self.is_frozen = bool(state["must_cut"]), bool(state["is_frozen"])
+        memory = {name: np.array(values) for name, values in state["memory"].items()}
+        telemetry = Telemetry(**{n: np.array(v) for n, v in state["telemetry"].items()})
+        self.observer.restore(_LANE, (memory, telemetry))
+
+    def _masked(self, values: Array) -> Array:
+        return np.where(self.available, values, np.nan)
+
+
+def log_change(factor: float, next_factor: float) -> float:
+    """Return the log ratio of two factors of a base schedule, finite also where one is 0."""
+    return float(np.log(np.maximum(next_factor, _TINY)) - np.log(np.maximum(factor, _TINY)))
+
+
+def _can_be_moved(initial: float, scale: str) -> bool:
+    """Say whether a correction changes the value: a factor does not change a weight decay of 0."""
+    return bool(np.isfinite(initial)) and (scale not in ("log", "log_integer") or initial > 0.0)

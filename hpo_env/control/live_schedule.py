@@ -1,0 +1,214 @@
+"""Torch schedulers as base schedules: they go on writing, but into a shadow of the optimiser.
+
+A scheduler that a loop steps, by update or by epoch, is left with the loop. Only what it writes to
+is exchanged: a shadow with the same param groups and no parameters. So recursive schedulers, which
+compute the next rate from the last one, never see a correction, and the run reads from the shadow
+what the schedule wants.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from hpo_env.control.param_groups import GROUP_HYPERPARAMETERS, Group, has, put, read
+from hpo_env.errors import ConfigurationError
+
+_MOST_SIMULATED_STEPS = 2000  # 10 ms; a schedule does not turn faster than that
+
+
+class ShadowOptimizer:
+    """What a scheduler sees of an optimiser: its param groups, without parameters."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, groups: list[Group] | None = None) -> None:
+        self._optimizer = optimizer
+        self._opt_called = True  # schedulers warn when they are stepped before the optimiser
+        self.defaults = optimizer.defaults
+        self.state: dict[Any, Any] = {}
+        self.param_groups = (
+            [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
+            if groups is None
+            else groups
+        )
+        for group in self.param_groups:
+            group["lr"] = float(group["lr"])  # a tensor would be shared with the optimiser
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ShadowOptimizer:
+        return ShadowOptimizer(self._optimizer, [dict(g) for g in self.param_groups])
+
+    def step(self) -> None:
+        """Do nothing: a scheduler never calls it, but looks at it."""
+
+    step._wrapped_by_lr_sched = True  # type: ignore[attr-defined]
+
+
+class LiveSchedule:
+    """The base values that a loop's own schedulers ask for.
+
+    Args:
+        schedulers: Each of one of the optimisers; nested ones are found.
+        optimizers: Those of the run, `unwrapped`.
+
+    Raises:
+        ConfigurationError: A scheduler belongs to another optimiser, or is none.
+    """
+
+    def __init__(
+        self, schedulers: Sequence[Any], optimizers: Sequence[torch.optim.Optimizer]
+    ) -> None:
+        self.schedulers = [unwrapped_scheduler(s) for s in schedulers]
+        self._shadows = [ShadowOptimizer(optimizer) for optimizer in optimizers]
+        for scheduler in self.schedulers:
+            for part in _nested(scheduler):
+                owner = unwrapped(part.optimizer)
+                places = [i for i, o in enumerate(optimizers) if o is owner]
+                if not places:
+                    raise ConfigurationError(
+                        f"base_schedule: {type(part).__name__} belongs to another optimiser than "
+                        "those attached; build it with the one that is attached"
+                    )
+                part.optimizer = self._shadows[places[0]]
+        self._interval_start = self._num_calls()
+        self._middle = self.groups("learning_rate")
+
+    def groups(self, name: str) -> list[float]:
+        """Return the base values of a hyperparameter, one for each param group that has it."""
+        return [read(g, name) for s in self._shadows for g in s.param_groups if has(g, name)]
+
+    def initial(self) -> list[float]:
+        """Return the learning rates before any schedule, one a param group."""
+        groups = [g for shadow in self._shadows for g in shadow.param_groups]
+        return [float(group.get("initial_lr", group["lr"])) for group in groups]
+
+    def begin_interval(self) -> None:
+        """Note where an interval starts."""
+        self._interval_start = self._num_calls()
+        self._middle = self.groups("learning_rate")
+
+    def note_middle(self) -> None:
+        """Note the rates in the middle of the interval."""
+        self._middle = self.groups("learning_rate")
+
+    def change_ahead(self, group: int) -> tuple[float, float]:
+        """Return a group's rate in the middle of this interval, and of the next one.
+
+        The next one is simulated on a copy, at the pace of this interval. A schedule that cannot
+        be foretold, as it waits for a metric, counts as one that stays.
+        """
+        now = self.groups("learning_rate")[group]
+        num_calls = round((self._num_calls() - self._interval_start) / 2)
+        foreseen = now
+        if not any(isinstance(s, ReduceLROnPlateau) for s in self.schedulers):
+            foreseen = self._simulated(min(num_calls, _MOST_SIMULATED_STEPS), group, now)
+        return self._middle[group], foreseen
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the schedulers wrote; their own state is saved by the loop."""
+        return {
+            "groups": {name: self.groups(name) for name in GROUP_HYPERPARAMETERS},
+            "interval_start": self._interval_start,
+            "middle": self._middle,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was called."""
+        for name, values in state["groups"].items():
+            groups = [g for s in self._shadows for g in s.param_groups if has(g, name)]
+            for group, value in zip(groups, values, strict=True):
+                put(group, name, value)
+        self._interval_start = state["interval_start"]
+        self._middle = list(state["middle"])
+
+    def detach(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
+        """Give the optimisers back to their schedulers."""
+        for scheduler in self.schedulers:
+            for part in _nested(scheduler):
+                part.optimizer = optimizers[self._shadows.index(part.optimizer)]
+
+    def _num_calls(self) -> int:
+        parts = [part for scheduler in self.schedulers for part in _nested(scheduler)]
+        return max(int(getattr(part, "last_epoch", 0)) for part in parts)
+
+    def _simulated(self, num_calls: int, group: int, now: float) -> float:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                schedulers = copy.deepcopy(self.schedulers)
+                for _ in range(num_calls):
+                    for scheduler in schedulers:
+                        scheduler.step()
+            optimizers = [p.optimizer for s in schedulers for p in _nested(s)]
+            place = 0
+            for shadow in self._shadows:
+                size = len(shadow.param_groups)
+                if place <= group < place + size:
+                    copies = [o for o in optimizers if o._optimizer is shadow._optimizer]
+                    return float(copies[-1].param_groups[group - place]["lr"]) if copies else now
+                place += size
+        except Exception:  # schedules are anybody's code, and this is only a forecast
+            return now
+        return now
+
+
+def unwrapped(optimizer: Any) -> torch.optim.Optimizer:
+    """Return the torch optimiser inside the wrappers of Lightning and Accelerate."""
+    while isinstance(getattr(optimizer, "optimizer", None), torch.optim.Optimizer):
+        optimizer = optimizer.optimizer
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise ConfigurationError(
+            f"an optimiser of torch must be given, or several in a list; "
+            f"got {type(optimizer).__name__}"
+        )
+    return optimizer
+
+
+def unwrapped_scheduler(scheduler: Any) -> Any:
+    """Return the torch scheduler inside a wrapper of Accelerate."""
+    inner = getattr(scheduler, "scheduler", scheduler)
+    if not isinstance(inner, LRScheduler):
+        raise ConfigurationError(
+            "base_schedule must be the name of a schedule or a scheduler of torch "
+            f"(torch.optim.lr_scheduler); got {type(scheduler).__name__}"
+        )
+    return inner
+
+
+def foreign_schedulers(
+    optimizers: Sequence[torch.optim.Optimizer], known: Sequence[Any]
+) -> list[str]:
+    """Name the living schedulers that write to one of the optimisers and are not `known`."""
+    for _ in range(2):
+        ours = [part for scheduler in known for part in _nested(scheduler)]
+        found = [s for s in _living_schedulers(optimizers) if s not in ours]
+        if not found:
+            return []
+        gc.collect()  # one that nobody holds any more does no harm
+    return sorted({type(scheduler).__name__ for scheduler in found})
+
+
+def _living_schedulers(optimizers: Sequence[torch.optim.Optimizer]) -> list[Any]:
+    if not any(hasattr(o.step, "_wrapped_by_lr_sched") for o in optimizers):
+        return []  # no scheduler was ever built on them
+    # type() and not isinstance(): the latter runs code of lazy objects that lie about.
+    schedulers = [o for o in gc.get_objects() if issubclass(type(o), LRScheduler)]
+    return [s for s in schedulers if _owner(s) in optimizers]
+
+
+def _owner(scheduler: Any) -> Any:
+    optimizer: Any = getattr(scheduler, "optimizer", None)
+    while isinstance(getattr(optimizer, "optimizer", None), torch.optim.Optimizer):
+        optimizer = optimizer.optimizer
+    return optimizer
+
+
+def _nested(scheduler: Any) -> Iterator[Any]:
+    """Yield a scheduler and those that it is made of."""
+    yield scheduler
+    for inner in getattr(scheduler, "_schedulers", ()):
+        yield from _nested(inner)

@@ -1,0 +1,86 @@
+"""How the updates of a run are divided into decision intervals."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+from hpo_env.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """`num_intervals` intervals over `total_steps` updates, as equal as whole numbers allow.
+
+    Args:
+        total_steps: Updates in the whole run, at least 1.
+        num_intervals: Decision intervals in the whole run, at most one an update.
+        first_step: Where the division starts: later than 0 once a run was extended.
+        first_interval: The interval that starts there.
+
+    Raises:
+        ConfigurationError: Nothing is left to divide.
+
+    Example:
+        >>> plan = Plan(total_steps=10, num_intervals=3)
+        >>> [plan.end(i) for i in range(3)]
+        [3, 6, 10]
+    """
+
+    total_steps: int
+    num_intervals: int
+    first_step: int = 0
+    first_interval: int = 0
+
+    def __post_init__(self) -> None:
+        if self.total_steps < 1:
+            raise ConfigurationError(
+                f"total_steps must be at least 1; got {self.total_steps}. It counts the calls of "
+                "step(), one after each optimizer.step(): is the loader empty?"
+            )
+        if self.num_intervals < 1:
+            raise ConfigurationError(f"num_decisions must be at least 1; got {self.num_intervals}")
+
+    @classmethod
+    def of(cls, total_steps: int, num_decisions: int) -> Plan:
+        """Divide a run; with fewer updates than decisions, every update is an interval."""
+        intervals = min(num_decisions, total_steps) if total_steps >= 1 else num_decisions
+        return cls(total_steps=total_steps, num_intervals=intervals)
+
+    def end(self, interval: int) -> int:
+        """Return how many updates are done when the interval is over."""
+        steps = self.total_steps - self.first_step
+        intervals = self.num_intervals - self.first_interval
+        return self.first_step + (interval - self.first_interval + 1) * steps // intervals
+
+    def extended(self, total_steps: int, *, interval: int) -> Plan:
+        """Return the plan of a longer run, whose new intervals are about as long as the old.
+
+        Args:
+            total_steps: Updates in the whole run, at least as many as before.
+            interval: The interval that is running, which keeps its end; `num_intervals` when the
+                run was over.
+
+        Raises:
+            ConfigurationError: The run would get shorter.
+        """
+        if total_steps < self.total_steps:
+            raise ConfigurationError(
+                f"a run can be extended, not cut: total_steps was {self.total_steps}, "
+                f"got {total_steps}"
+            )
+        if total_steps == self.total_steps:
+            return self
+        length = (self.total_steps - self.first_step) / (self.num_intervals - self.first_interval)
+        following = min(interval + 1, self.num_intervals)
+        start = self.end(following - 1)
+        return replace(
+            self,
+            total_steps=total_steps,
+            num_intervals=following + max(1, round((total_steps - start) / length)),
+            first_step=start,
+            first_interval=following,
+        )
+
+    def to_json(self) -> dict[str, int]:
+        """Describe the plan in plain data; `Plan(**data)` is the inverse."""
+        return asdict(self)

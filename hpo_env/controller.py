@@ -1,0 +1,230 @@
+"""The controller: a meta-trained policy, attached to anybody's training loop.
+
+    controller = Controller.from_pretrained("supervised")
+    run = controller.attach(optimizer, total_steps=10_000, model=model, validate=validate)
+    for x, y in loader:
+        loss = criterion(model(x), y)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        run.step(loss)
+
+Importing this needs numpy and safetensors; torch is imported when a torch optimiser is attached,
+Gymnasium and Stable-Baselines3 never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo_env.control.knobs import BoundKnob
+from hpo_env.control.run import ControllerWarning, Run, RunLogger
+from hpo_env.control.schedule_file import Replay, read_schedule
+from hpo_env.errors import ConfigurationError, PolicyFileError
+from hpo_env.policy import Policy
+from hpo_env.policy_file import load
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hpo_env.control.torch_run import TorchRun
+
+__all__ = ["Controller", "ControllerWarning", "Run", "RunLogger", "replay_schedule"]
+
+ZOO = Path(__file__).parent / "zoo"
+"""Where the policies that we ship lie, one folder each."""
+
+_DEFAULT_DECISIONS = 30
+
+
+class Controller:
+    """A policy that steers training runs; one controller may steer any number of them.
+
+    Args:
+        policy: What decides; see `from_pretrained` and `hpo_env.policy_file.load`.
+
+    Example:
+        >>> import torch
+        >>> controller = Controller(policy)  # doctest: +SKIP
+        >>> optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)  # doctest: +SKIP
+        >>> run = controller.attach(optimizer, total_steps=1000)  # doctest: +SKIP
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path) -> Controller:
+        """Load a policy; nothing in its files is executed.
+
+        Args:
+            name_or_path: The name of a policy that we ship ("supervised"), or the folder of one.
+
+        Raises:
+            PolicyFileError: There is none, or its files are damaged, doctored or of another
+                version.
+        """
+        return cls(load(_policy_folder(name_or_path)))
+
+    def attach(
+        self,
+        optimizer: Any,
+        *,
+        total_steps: int,
+        model: nn.Module | None = None,
+        validate: Callable[[], Any] | None = None,
+        num_decisions: int | None = None,
+        base_schedule: Any = None,
+        bind: Mapping[str, Callable[[float], float | None]] | None = None,
+        initial: Mapping[str, float] | None = None,
+        loggers: Sequence[RunLogger] = (),
+        state: Mapping[str, Any] | None = None,
+    ) -> TorchRun:
+        """Steer a training loop of torch.
+
+        Learning rate, weight decay and momentum (the first beta of Adam kinds) are written into the
+        param groups, which keep their ratios. What the policy moves and nobody can write is masked.
+        Under `torch.distributed` every process attaches; they measure together, the first decides.
+
+        Args:
+            optimizer: One torch optimiser or a list of those that are stepped together, also in the
+                wrappers of Lightning and Accelerate.
+            total_steps: How often `run.step` will be called: once after each `optimizer.step()`, so
+                not for every micro-batch of an accumulated gradient. `run.extend` raises it later.
+            model: Lets the controller move the rate of its dropout layers, put it back into
+                training mode after `validate`, and restore its buffers after a divergence.
+            validate: Returns the validation loss, a positive number, at the start and after every
+                decision interval. Without it the training loss stands in, and the policy is told.
+            num_decisions: Decision intervals in the run; by default as many as in the policy's
+                training.
+            base_schedule: What the decisions correct: the name of a schedule; or a torch scheduler
+                (or a list of them) of this optimiser, which the loop goes on stepping as ever; by
+                default the schedule that the policy was trained on.
+            bind: Functions that set what is in no param group: `{"batch_size": set_batch_size}`.
+            initial: Values in force at the start of what is bound, where they differ from the
+                hyperparameter's default. `{"gradient_clip": 1.0}` without a function has the
+                controller clip gradients itself.
+            loggers: Told of every decision and interval; see `hpo_env.integrations`.
+            state: A saved `run.state_dict()` to go on from.
+
+        Returns:
+            The run: call `run.step(loss)` after each `optimizer.step()`.
+
+        Raises:
+            ConfigurationError: A number is out of range; another scheduler also writes to the
+                optimiser; nothing that the policy moves can be written.
+            UnknownNameError: A hyperparameter or a schedule of that name does not exist.
+        """
+        from hpo_env.control.torch_run import TorchRun
+
+        run = TorchRun(
+            self.policy,
+            list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer],
+            total_steps=total_steps,
+            num_decisions=self._num_decisions(num_decisions),
+            base_schedule=self.policy.base_schedule if base_schedule is None else base_schedule,
+            model=model,
+            validate=validate,
+            bind=bind or {},
+            initial=initial or {},
+            loggers=loggers,
+        )
+        run.begin(state)
+        return run
+
+    def drive(
+        self,
+        bind: Mapping[str, Callable[[float], float | None]],
+        *,
+        initial: Mapping[str, float],
+        total_steps: int,
+        validate: Callable[[], Any] | None = None,
+        num_decisions: int | None = None,
+        base_schedule: str | None = None,
+        loggers: Sequence[RunLogger] = (),
+        state: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Steer a training that is not torch's: call `run.step(loss)` after every update.
+
+        Args:
+            bind: Functions that set hyperparameters, by name.
+            initial: The values in force at the start, one for each function.
+            total_steps: See `attach`; so are the rest.
+            validate: Returns the validation loss.
+            num_decisions: Decision intervals in the run.
+            base_schedule: Name of the schedule that the decisions correct.
+            loggers: Told of every decision and interval.
+            state: A saved `run.state_dict()` to go on from.
+
+        Raises:
+            ConfigurationError: A number is out of range, or a function has no initial value.
+            UnknownNameError: A hyperparameter or a schedule of that name does not exist.
+        """
+        for name in bind:
+            self.policy.space.index(name)
+        if set(bind) != set(initial):
+            raise ConfigurationError(
+                f"bind and initial must name the same hyperparameters; got {sorted(bind)} and "
+                f"{sorted(initial)}"
+            )
+        run = Run(
+            self.policy,
+            {n: BoundKnob(function=function, initial=initial[n]) for n, function in bind.items()},
+            total_steps=total_steps,
+            num_decisions=self._num_decisions(num_decisions),
+            base_schedule=self.policy.base_schedule if base_schedule is None else base_schedule,
+            validate=validate,
+            loggers=loggers,
+        )
+        run.begin(state)
+        return run
+
+    def _num_decisions(self, given: int | None) -> int:
+        trained = self.policy.metadata.get("num_decisions")
+        default = trained if isinstance(trained, int) and trained > 0 else _DEFAULT_DECISIONS
+        return default if given is None else given
+
+
+def replay_schedule(
+    path: str | Path,
+    optimizer: Any,
+    *,
+    bind: Mapping[str, Callable[[float], Any]] | None = None,
+) -> Replay:
+    """Train by a saved schedule, without a controller.
+
+    Args:
+        path: What `run.save_schedule` wrote.
+        optimizer: The optimiser, or a list of them, built as in the run that was saved.
+        bind: Functions for what is in no param group.
+
+    Returns:
+        The replay: call its `step()` after each `optimizer.step()`.
+
+    Raises:
+        ConfigurationError: The file is damaged, or has a column that cannot be written.
+    """
+    from hpo_env.control.torch_run import writers
+
+    rows = read_schedule(path)
+    optimizers = list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
+    names = [name for name in rows[0] if name != "step"]
+    return Replay(rows, writers(optimizers, bind or {}, names))
+
+
+def _policy_folder(name_or_path: str | Path) -> Path:
+    """Find the folder of a policy; a name is only ever compared with those that are there."""
+    shipped = (
+        {folder.name: folder for folder in ZOO.iterdir() if folder.is_dir()} if ZOO.is_dir() else {}
+    )
+    if isinstance(name_or_path, str) and name_or_path in shipped:
+        return shipped[name_or_path]
+    folder = Path(name_or_path)
+    if not folder.is_dir():
+        raise PolicyFileError(
+            f"{str(name_or_path)!r} is neither a folder nor a policy that we ship "
+            f"({', '.join(sorted(shipped)) or 'there is none in this version'})"
+        )
+    return folder

@@ -1,0 +1,34 @@
+"""What one interval's minibatch losses come to."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo_env.telemetry import Telemetry
+
+
+def summarize_losses(telemetry: Telemetry, losses: NDArray[np.float64], num_updates: int) -> None:
+    """Fill the training-loss entries of a record of one lane, in place.
+
+    Args:
+        telemetry: One lane's.
+        losses: Minibatch losses, one an update; empty leaves the record as it is.
+        num_updates: Updates in the interval. The first half are the first `num_updates // 2`, and
+            with a single update there are no halves to compare.
+
+    Example:
+        >>> telemetry = Telemetry.missing(1)
+        >>> summarize_losses(telemetry, np.array([4.0, 2.0, 0.0]), 3)
+        >>> telemetry.train_loss.item(), telemetry.train_loss_second_half.item()
+        (2.0, 1.0)
+    """
+    if not len(losses):
+        return
+    half = num_updates // 2
+    with np.errstate(invalid="ignore", over="ignore"):  # losses may be infinite
+        telemetry.train_loss[:] = losses.mean()
+        telemetry.train_loss_spread[:] = losses.std()
+        if half and len(losses) > half:
+            telemetry.train_loss_first_half[:] = losses[:half].mean()
+            telemetry.train_loss_second_half[:] = losses[half:].mean()

@@ -1,0 +1,14 @@
+"""What the fork server imports once, so that no worker has to: torch, and the environment."""
+
+from __future__ import annotations
+
+import gc
+
+import torch
+
+import hpo_env.sharding.shard
+import hpo_env.tasks.supervised
+
+__all__ = ["hpo_env", "torch"]
+
+gc.freeze()  # the collector would write to every page and so copy them into each worker

@@ -1,0 +1,88 @@
+"""Batched models equal plain modules of their own size, however they are padded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from hpo_env.errors import ConfigurationError, UnknownNameError
+from hpo_env.models import (
+    ARCHITECTURES,
+    ModelSpec,
+    architecture,
+    initial_weights,
+    pad_weights,
+)
+from hpo_env.trainers.reference_models import reference_module
+
+NAMES = tuple(ARCHITECTURES)
+
+
+def keep(h: torch.Tensor, site: int) -> torch.Tensor:
+    return h
+
+
+def halve_even(h: torch.Tensor, site: int) -> torch.Tensor:
+    """A deterministic stand-in for dropout that tells layers and elements apart."""
+    factor = torch.ones(h.shape[-1])
+    factor[:: site + 2] = 0.5
+    return h * factor
+
+
+def num_inputs_of(name: str) -> int:
+    return 64 if architecture(name).images_only else 13
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("drop", [keep, halve_even])
+def test_padded_lanes_equal_unpadded_modules(name: str, drop: object) -> None:
+    d, k = num_inputs_of(name), 5
+    spec = ModelSpec(name, num_inputs=64 if d == 64 else 32, num_outputs=16)
+    lanes = [initial_weights(name, d, k, seed) for seed in (1, 2, 3)]
+    stacked = [torch.from_numpy(np.stack(w)) for w in zip(*(pad_weights(spec, w) for w in lanes))]
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((3, 9, d), dtype=np.float32))
+    padded = torch.nn.functional.pad(x, (0, spec.num_inputs - d))
+    with torch.no_grad():
+        outputs = architecture(name).apply(stacked, padded, drop)  # type: ignore[arg-type]
+        for lane, weights in enumerate(lanes):
+            alone = reference_module(name, d, k, weights)(x[lane], drop)
+            torch.testing.assert_close(outputs[lane, :, :k], alone, atol=1e-5, rtol=1e-5)
+    assert (outputs[:, :, k:] == 0.0).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_initial_weights_follow_from_the_seed_alone(name: str) -> None:
+    d = num_inputs_of(name)
+    first, same, other = (initial_weights(name, d, 3, seed) for seed in (5, 5, 6))
+    assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True))
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_initial_weights_have_the_variance_of_their_fan_in() -> None:
+    weights = initial_weights("mlp_256x3_relu", 20, 10, seed=0)
+    assert weights[0].std() == pytest.approx((2 / 20) ** 0.5, rel=0.05)
+    assert weights[2].std() == pytest.approx((2 / 256) ** 0.5, rel=0.02)
+    assert weights[-2].std() == pytest.approx((1 / 3 / 256) ** 0.5, rel=0.05)
+    assert all((bias == 0.0).all() for bias in weights[1::2])
+
+
+def test_a_model_starts_near_the_loss_of_a_uniform_guess() -> None:
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((512, 20), dtype=np.float32))
+    for name in NAMES:
+        if not architecture(name).images_only:
+            module = reference_module(name, 20, 10, initial_weights(name, 20, 10, seed=1))
+            with torch.no_grad():
+                share = torch.log_softmax(module(x, keep), -1).mean().item()
+            assert np.log(10) <= -share < np.log(10) + 0.6, name
+
+
+def test_every_side_has_architectures_and_unknown_ones_are_refused() -> None:
+    assert {a.split for a in ARCHITECTURES.values()} == {"train", "validation", "test"}
+    with pytest.raises(UnknownNameError, match="did you mean 'mlp_64x2"):
+        architecture("mlp_64x")
+
+
+def test_a_cnn_refuses_anything_but_8x8_images() -> None:
+    with pytest.raises(ConfigurationError, match="images"):
+        ModelSpec("cnn_8x8", num_inputs=32, num_outputs=16).parameters()
