@@ -74,8 +74,8 @@ BASE_SCHEDULES: dict[str, str] = {"local_level": "constant"}
 PAIR_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
     # All lanes' episodes are equally long and begin together, so a rollout shorter than an episode
     # would see one stage of it only.
-    ("quadratic", "ppo"): {"n_steps": 40, "learning_rate": 2e-3},
-    ("local_level", "ppo"): {"n_steps": 30, "learning_rate": 2e-3},
+    ("quadratic", "ppo"): {"n_steps": 40, "learning_rate": 3e-3},
+    ("local_level", "ppo"): {"n_steps": 30, "learning_rate": 3e-3},
 }
 """Settings of an agent on one family other than its usual ones, found with
 `benchmarks/known_answers.py`."""
@@ -127,7 +127,7 @@ class TrainConfig:
             leaves in force. Not given: cosine, the best schedule to start from.
         num_decisions: Decisions in an episode; the family draws its own when not given.
         updates_per_decision: Inner updates between two decisions; the family's own when not given.
-        family_options: Further options of the family, for instance `dataset=wine model=mlp`.
+        family_options: Further options of the family, for instance `dataset=digits model=mlp_64x2_relu`.
         engine: How inner runs are computed: compiled (fastest, takes seconds to start), eager,
             reference (one after another, slow) or auto.
         device: Torch device of the inner training. The agent itself stays on the CPU, where its

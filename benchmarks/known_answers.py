@@ -20,23 +20,27 @@ from typing import Any
 
 import numpy as np
 import tyro
-from numpy.typing import NDArray
 
 from agents.config import TrainConfig
+from agents.evaluation.known_answers import (
+    KalmanGain,
+    local_level_error_ratio,
+    quadratic_drop_share,
+)
+from agents.evaluation.methods import Controlled
+from agents.evaluation.protocol import make_tasks, run_method
 from agents.meta_training import meta_train
 from hpo_env.policy import Policy
 from hpo_env.policy_file import load
-from hpo_env.tasks.local_level import LocalLevelFamily, kalman_gain
-from hpo_env.tasks.quadratic import QuadraticFamily, optimal_rates
-from hpo_env.vector_env import HPOControlVectorEnv
-
-Array = NDArray[np.float64]
+from hpo_env.tasks.base import Task
+from hpo_env.tasks.local_level import LocalLevelFamily, LocalLevelTask
+from hpo_env.tasks.quadratic import QuadraticFamily
 
 STEPS = {"quadratic": 600_000, "local_level": 130_000}
 """Environment steps of training that fit into two minutes of one core, with some room."""
 
 _TASKS_A_ROW = 32
-_INITIAL_RATES = np.logspace(-5, 1, 7)
+_INITIAL_RATES = tuple(10.0**exponent for exponent in range(-5, 2))
 _SEED = 0  # of the test tasks; training has its own
 
 
@@ -69,75 +73,39 @@ def train(family: str, *, steps: int | None, seed: int, run_dir: Path) -> tuple[
     return load(folder / "policy"), time.perf_counter() - start
 
 
-def run_policy(policy: Policy | None, family: str, tasks: list[Any]) -> dict[str, Any]:
-    """Run one episode on each task and return the last step's information.
-
-    Args:
-        policy: What chooses; None leaves every value where it starts, whatever the schedule.
-        family: The tasks' family.
-        tasks: One task a lane.
-    """
-    env = HPOControlVectorEnv(
-        len(tasks),
-        family=family,
-        split="test",
-        tasks=tasks,
-        action_mode="continuous",
-        base_schedule="constant" if policy is None else policy.base_schedule,
-    )
-    observations, _ = env.reset(seed=_SEED)
-    for _ in range(tasks[0].num_decisions):
-        actions = (
-            np.zeros((len(tasks), len(env.controlled)))
-            if policy is None
-            else policy.act(observations)
-        )
-        observations, _, _, _, info = env.step(actions)
-    final: dict[str, Any] = info["final_info"]
-    return final
-
-
 def quadratic(policy: Policy, *, share: float = 0.9) -> list[Row]:
     """Compare with the best schedule, from each initial rate."""
-    rng = np.random.default_rng(_SEED)
     family = QuadraticFamily(split="test")
-    drawn = [family.sample(rng) for _ in range(_TASKS_A_ROW)]
-    tasks = [replace(t, initial=(float(rate),)) for rate in _INITIAL_RATES for t in drawn]
-    first = np.array([0.5 * t.curvature for t in tasks])
-    best = np.log(first / np.array([optimal_rates(t)[1][-1] for t in tasks]))
-    # A diverged lane starts anew in the same step; its last loss is what it diverged with.
-    reached = np.log(first / run_policy(policy, "quadratic", tasks)["test_loss"])
-    shape = (len(_INITIAL_RATES), _TASKS_A_ROW)
-    reached, best = reached.reshape(shape), best.reshape(shape)
-    ratios = reached.mean(axis=1) / best.mean(axis=1)
-    worst = (reached / best).min(axis=1)
-    return [
-        Row(start=float(s), result=float(r), worst=float(w), limit=share, passed=bool(r >= share))
-        for s, r, w in zip(_INITIAL_RATES, ratios, worst, strict=True)
-    ]
+    tasks = make_tasks(family, _TASKS_A_ROW, _SEED, initial_rates=_INITIAL_RATES)
+    results = run_method(Controlled(policy=policy), tasks, [_SEED], family="quadratic")
+    rows = []
+    for rate in _INITIAL_RATES:
+        same = np.flatnonzero(results.initial(0) == rate)
+        mean = quadratic_drop_share(results.take(same))
+        worst = min(quadratic_drop_share(results.take(same[i : i + 1])) for i in range(len(same)))
+        rows.append(Row(start=rate, result=mean, worst=worst, limit=share, passed=mean >= share))
+    return rows
 
 
 def local_level(policy: Policy, *, factor: float = 1.05) -> list[Row]:
     """Compare with the Kalman gain on the same series, for each unseen noise ratio."""
-    rng = np.random.default_rng(_SEED)
     family = LocalLevelFamily(split="test")
-    ratios = sorted(family.sample(rng).noise_ratio for _ in range(8))
-    drawn: list[Any] = [family.sample(rng) for _ in range(_TASKS_A_ROW)]
-    tasks = [replace(t, noise_ratio=q) for q in ratios for t in drawn]
-    known = [replace(t, initial=(kalman_gain(t.noise_ratio),)) for t in tasks]
-    reached = run_policy(policy, "local_level", tasks)["test_loss"]
-    best = run_policy(None, "local_level", known)["test_loss"]
-    errors = (reached / best).reshape(len(ratios), _TASKS_A_ROW)
-    return [
-        Row(
-            start=q,
-            result=float(e.mean()),
-            worst=float(e.max()),
-            limit=factor,
-            passed=bool(e.mean() <= factor),
-        )
-        for q, e in zip(ratios, errors, strict=True)
-    ]
+    drawn = make_tasks(family, _TASKS_A_ROW, _SEED)
+    unseen: list[Any] = sorted(drawn[: len(drawn) // 4], key=_noise_ratio)
+    rows = []
+    for ratio in map(_noise_ratio, unseen):
+        tasks = [replace(task, noise_ratio=ratio) for task in drawn]  # type: ignore[call-arg]
+        results = run_method(Controlled(policy=policy), tasks, [_SEED], family="local_level")
+        oracle = run_method(KalmanGain(), tasks, [_SEED], family="local_level")
+        mean = local_level_error_ratio(results, oracle)
+        worst = float(np.exp((results.log_test_loss - oracle.log_test_loss).max()))
+        rows.append(Row(start=ratio, result=mean, worst=worst, limit=factor, passed=mean <= factor))
+    return rows
+
+
+def _noise_ratio(task: Task) -> float:
+    assert isinstance(task, LocalLevelTask)
+    return task.noise_ratio
 
 
 COMPARISONS: dict[str, tuple[Callable[[Policy], list[Row]], str, str]] = {

@@ -1,7 +1,7 @@
 """How fast the inner training runs, beside the loop that everybody writes.
 
-All three do the same work on one thread: `lanes` models, `updates` AdamW updates each on minibatches
-of 64 with gradient clipping, then one pass over 512 validation rows. One environment step is one
+All do the same work on one thread: `lanes` models, `updates` AdamW updates each on minibatches of
+64 with gradient clipping, then one pass over the validation rows. One environment step is one
 model's share of that.
 
     python benchmarks/throughput.py --json logs/throughput.json
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 import tyro
 from rich.console import Console
 from rich.table import Table
@@ -64,7 +64,10 @@ class Options:
 def environment_steps(options: Options, model: str, lanes: int) -> Callable[[], int]:
     """Return a function that takes one vector step of the environment and counts lane steps."""
     env = HPOControlVectorEnv(
-        num_envs=lanes, engine=options.engine, num_decisions=10**6, **_family_options(options, model)
+        num_envs=lanes,
+        engine=options.engine,
+        num_decisions=10**6,
+        **_family_options(options, model),
     )
     env.reset(seed=0)
     still = np.zeros(env.action_space.shape or (), dtype=np.float32)
@@ -125,7 +128,7 @@ class _SequentialLoop:
 
     def run(self, updates: int) -> float:
         order = torch.randperm(len(self.x)).repeat(1 + updates * MAX_BATCH_SIZE // len(self.x))
-        for rows in order.split(MAX_BATCH_SIZE)[:updates]:
+        for rows in torch.split(order, MAX_BATCH_SIZE)[:updates]:
             self.optimizer.zero_grad()
             loss = F.cross_entropy(self.module(self.x[rows], _keep), self.y[rows])
             loss.backward()  # type: ignore[no-untyped-call]
@@ -153,8 +156,8 @@ def _family_options(options: Options, model: str) -> dict[str, Any]:
 def measure(ways: dict[str, Callable[[], int]], repeats: int) -> dict[str, float]:
     """Time every way in turn, so that a busy moment hits all of them.
 
-    Seconds are those that the processor spent here: one thread does all the work, and other programs
-    on the machine are not counted against it.
+    Seconds are those that the processor spent here: one thread does all the work, and the time of
+    other programs on the machine is not counted against it.
 
     Returns:
         Steps a second by way, the median of all repeats.

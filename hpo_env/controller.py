@@ -123,7 +123,7 @@ class Controller:
             self.policy,
             list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer],
             total_steps=total_steps,
-            num_decisions=self._num_decisions(num_decisions),
+            num_decisions=self.default_num_decisions if num_decisions is None else num_decisions,
             base_schedule=self.policy.base_schedule if base_schedule is None else base_schedule,
             model=model,
             validate=validate,
@@ -173,7 +173,7 @@ class Controller:
             self.policy,
             {n: BoundKnob(function=function, initial=initial[n]) for n, function in bind.items()},
             total_steps=total_steps,
-            num_decisions=self._num_decisions(num_decisions),
+            num_decisions=self.default_num_decisions if num_decisions is None else num_decisions,
             base_schedule=self.policy.base_schedule if base_schedule is None else base_schedule,
             validate=validate,
             loggers=loggers,
@@ -181,10 +181,11 @@ class Controller:
         run.begin(state)
         return run
 
-    def _num_decisions(self, given: int | None) -> int:
+    @property
+    def default_num_decisions(self) -> int:
+        """Decision intervals of the runs that the policy was trained on."""
         trained = self.policy.metadata.get("num_decisions")
-        default = trained if isinstance(trained, int) and trained > 0 else _DEFAULT_DECISIONS
-        return default if given is None else given
+        return trained if isinstance(trained, int) and trained > 0 else _DEFAULT_DECISIONS
 
 
 def replay_schedule(

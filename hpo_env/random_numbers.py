@@ -50,7 +50,7 @@ def combine(key: Any, place: Any) -> Any:
 
     Example:
         >>> combine(np.array([7]), np.array([0, 1])).tolist()
-        [4244896113, 3311264087]
+        [323350233, 4137396030]
     """
     return mix((key + place * _WEYL) & _MASK)
 

@@ -235,6 +235,11 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
             info |= _final(final_observations, final_info, terminated)
         return observations, reward, terminated, np.zeros(self.num_envs, dtype=bool), info
 
+    @property
+    def validation_loss(self) -> Array:
+        """Validation losses of the runs that go on, `[N]`."""
+        return self._loss.copy()
+
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """Draw every lane's run so far, losses above hyperparameters, RGB `[height, width, 3]`."""
         if self.render_mode is None:

@@ -73,6 +73,8 @@ def format_interval(interval: Interval) -> str:
         >>> format_interval(Interval(estimate=0.1234, low=-0.01, high=0.3))
         '+0.123 [-0.010, +0.300]'
     """
+    if math.isnan(interval.low):
+        return f"{interval.estimate:+.3f} [one run only]"
     return f"{interval.estimate:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
 
 
@@ -80,23 +82,22 @@ def architecture_table(results: Mapping[str, Results]) -> Table | None:
     """Make a table of one row an architecture, with the best opponent over all of them beside.
 
     Returns:
-        The table; None where the family has no architectures or there is no opponent.
+        The table, whose column "seen" says whether meta-training had the architecture; None where
+        the family has no architectures or there is no opponent.
     """
     rows = architecture_rows(results)
     if not rows:
         return None
-    table = Table(title="By architecture")
+    title = f"By architecture: the controller and the best other method, {rows[0]['opponent']}"
+    table = Table(title=title)
     table.add_column("architecture", no_wrap=True)
-    table.add_column("in meta-training")
-    opponent = str(rows[0]["opponent"])
-    headings = ("runs", REFERENCE, opponent, "opponent worse by\n[95 % interval]")
-    for heading in headings:
+    table.add_column("seen")
+    for heading in (REFERENCE, "other", "other's less controller's\n[95% interval]"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
             row["architecture"],
-            "seen" if row["seen"] else "never seen",
-            str(row["num_runs"]),
+            "yes" if row["seen"] else "no",
             f"{row[REFERENCE]:.3f}",
             f"{row['opponent_loss']:.3f}",
             format_interval(Interval(**row["difference"])),

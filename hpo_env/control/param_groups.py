@@ -17,6 +17,8 @@ GROUP_HYPERPARAMETERS = ("learning_rate", "weight_decay", "momentum")
 
 Group = dict[str, Any]
 
+_LEAST_RMSPROP_MOMENTUM = 1e-6  # not 0: see `_lacks_momentum`
+
 
 class DropoutKnob:
     """The dropout layers of a model, which keep their ratios; layers without dropout stay so.
@@ -63,6 +65,7 @@ class GroupKnob:
     def __init__(self, name: str, optimizers: Sequence[torch.optim.Optimizer]) -> None:
         self.name = name
         self._optimizers = list(optimizers)
+        self._has_rmsprop = any(isinstance(o, torch.optim.RMSprop) for o in optimizers)
         self.base = [read(group, name) for group in self.groups()]  # [G]
         self.reference = max(range(len(self.base)), key=self.base.__getitem__)
         self.initial = self.base[self.reference]
@@ -72,6 +75,8 @@ class GroupKnob:
     def of(cls, name: str, optimizers: Sequence[torch.optim.Optimizer]) -> GroupKnob | None:
         """Build the knob, or return None where no param group has such a thing."""
         having = [o for o in optimizers if any(has(g, name) for g in o.param_groups)]
+        if name == "momentum":
+            having = [o for o in having if not _lacks_momentum(o)]
         return cls(name, having) if name in GROUP_HYPERPARAMETERS and having else None
 
     def groups(self) -> list[Group]:
@@ -82,6 +87,8 @@ class GroupKnob:
     def write(self, value: float) -> float:
         """Set every group's value, and return the reference's."""
         groups = self.groups()
+        if self.name == "momentum" and self._has_rmsprop:
+            value = max(value, _LEAST_RMSPROP_MOMENTUM)
         # A group added in mid-run comes with its own initial value.
         self.base += [read(group, self.name) for group in groups[len(self.base) :]]
         self.write_groups(self._spread(value), groups)
@@ -130,6 +137,12 @@ class ClipKnob:
     def clip(self, parameters: Iterable[Tensor], scale: Tensor | float) -> None:
         """Clip gradients, which may be scaled."""
         nn.utils.clip_grad_norm_(parameters, float(self.value * scale))
+
+
+def _lacks_momentum(optimizer: torch.optim.Optimizer) -> bool:
+    """Say whether momentum cannot be raised: RMSprop makes its buffers at the first step, or never."""
+    is_rmsprop = isinstance(optimizer, torch.optim.RMSprop)
+    return is_rmsprop and not any(read(group, "momentum") for group in optimizer.param_groups)
 
 
 def _key(group: Group, name: str) -> str:

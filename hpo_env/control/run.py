@@ -58,8 +58,8 @@ class Run:
         total_steps: Updates in the run: how often `step` will be called.
         num_decisions: Decision intervals that they are divided into.
         base_schedule: Name of the schedule that the policy's moves correct.
-        validate: Returns the validation loss, a positive number; None leaves the training loss to
-            stand in.
+        validate: Returns the validation loss, a positive number, or None when it has none. None
+            in its place leaves the training loss to stand in.
         loggers: Told of every decision and every interval.
 
     Raises:
@@ -120,15 +120,15 @@ class Run:
             loss: The minibatch loss, a number or a tensor of one element; the tensor is not read
                 before the interval's end. None when there is no such thing.
         """
-        if self.is_over:
+        if self.num_steps >= self._end:
             self._warn(
                 "over",
                 f"step() was called after the run's {self.plan.total_steps} updates: the values "
                 "stay as they are. Call extend(total_steps) to let the controller go on",
             )
             return
-        self.num_steps += 1
         self._note_update(loss)
+        self.num_steps += 1
         if self.num_steps >= self._end:
             self._close_interval()
             if not self.is_over:
@@ -242,7 +242,7 @@ class Run:
 
     def _note_update(self, loss: Any) -> None:
         if loss is not None:
-            self._losses.append(float(loss))
+            self._losses.append(_number(loss))
 
     def _begin_measurement(self, num_updates: int) -> None:
         self._losses = []
@@ -363,7 +363,10 @@ class Run:
         if self._validate is None:
             return math.nan
         try:
-            loss = float(self._validate())
+            result = self._validate()
+            if result is None:  # it has nothing to say yet
+                return math.nan
+            loss = _number(result)
         except Exception as error:  # anybody's code; a run of days must not end here
             self._warn(
                 "validate",
@@ -384,6 +387,11 @@ class Run:
         if kind not in self._warned:
             self._warned.add(kind)
             warnings.warn(message, ControllerWarning, stacklevel=4)
+
+
+def _number(value: Any) -> float:
+    """Read a number, also out of a tensor that takes part in a gradient."""
+    return float(value.detach() if hasattr(value, "detach") else value)
 
 
 _REPORTED = (

@@ -8,7 +8,6 @@ writes them.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hpo_env.control import replicas
 from hpo_env.control.decider import log_change
 from hpo_env.control.knobs import BoundKnob, Knob
 from hpo_env.control.live_schedule import (
@@ -32,16 +30,15 @@ from hpo_env.control.param_groups import (
     DropoutKnob,
     GroupKnob,
 )
-from hpo_env.control.run import Run, RunLogger
+from hpo_env.control.run import RunLogger
 from hpo_env.control.schedule_file import ScheduleRow
+from hpo_env.control.weights_run import WeightsRun
 from hpo_env.errors import ConfigurationError
-from hpo_env.measuring import IntervalMeasurement
 from hpo_env.policy import Policy
 from hpo_env.schedules import schedule
-from hpo_env.telemetry import Telemetry
 
 
-class TorchRun(Run):
+class TorchRun(WeightsRun):
     """One controlled run of one or several torch optimisers; see `Controller.attach`."""
 
     def __init__(
@@ -64,7 +61,6 @@ class TorchRun(Run):
         schedulers = _schedulers(base_schedule)
         known = [unwrapped_scheduler(scheduler) for scheduler in schedulers]
         _refuse_foreign_schedulers(self._optimizers, known)
-        self._model = model
         self._live = LiveSchedule(schedulers, self._optimizers) if schedulers else None
         knobs = _knobs(policy, self._optimizers, model=model, bind=bind, initial=initial)
         self._groups = _group_knobs(policy, knobs, self._optimizers, all_of_them=bool(schedulers))
@@ -74,13 +70,13 @@ class TorchRun(Run):
             self._groups["learning_rate"].initial = max(rates)
         clip = knobs.get("gradient_clip")
         self._clip = clip if isinstance(clip, ClipKnob) else None
-        self._measurement = IntervalMeasurement(1, len(self._optimizers))
-        self._parameters: list[list[Tensor]] = []
-        self._buffers: list[Tensor] = []
-        self._device = next(self._all_parameters(), torch.zeros(())).device
+        self._is_idle = self._live is None and self._clip is None  # nothing to do at most steps
+        self._rates: list[Any] = [None] * len(self._optimizers)
         super().__init__(
             policy,
             knobs,
+            parts=lambda: [_parameters(optimizer) for optimizer in self._optimizers],
+            model=model,
             total_steps=total_steps,
             num_decisions=num_decisions,
             base_schedule="constant" if schedulers else base_schedule,
@@ -104,24 +100,59 @@ class TorchRun(Run):
             self._live = None
         super().close()
 
+    def part_of(self, optimizer: torch.optim.Optimizer) -> int:
+        """Say which of the run's optimisers this is."""
+        return next(i for i, ours in enumerate(self._optimizers) if ours is optimizer)
+
     # ------------------------------------------------------------------------------------ the hooks
 
-    def _before_step(self, part: int, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+    def _before_step(
+        self, part: int, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any
+    ) -> tuple[Any, Any] | None:
+        # Most steps end here. They are made with caches full of the training's own data, where
+        # every line of Python costs ten times what it costs in a benchmark.
+        is_untouched = optimizer.param_groups[0]["lr"] is self._rates[part]
+        if is_untouched and self._is_idle and not self._measurement.is_due and len(args) < 2:
+            return None
         if self.is_over:
             if self._live is not None:
                 self._write()  # the schedule may go on
-            return
+            return None
         self._check_foreign_writes()
         if self._live is not None:
+            if self._measurement.is_halfway:
+                self._live.note_middle()
             self._write()
-        measurement = self._measurement
+        closure = args[1] if len(args) > 1 else kwargs.get("closure")
+        if closure is None:
+            self._see_gradients(part, optimizer)
+            return None
+        closure = self._measuring(closure, part, optimizer)
+        if len(args) > 1:
+            return (args[0], closure, *args[2:]), kwargs
+        return args, {**kwargs, "closure": closure}
+
+    def _measuring(
+        self, closure: Callable[[], Any], part: int, optimizer: torch.optim.Optimizer
+    ) -> Callable[[], Any]:
+        """Wrap a closure that computes the gradients within the optimiser's step."""
+        calls = 0
+
+        def wrapped() -> Any:
+            nonlocal calls
+            result = closure()
+            calls += 1
+            if calls == 1:  # line searches call it again, at other weights
+                self._see_gradients(part, optimizer)
+            return result
+
+        return wrapped
+
+    def _see_gradients(self, part: int, optimizer: torch.optim.Optimizer) -> None:
         # Fused optimisers are handed gradients that mixed precision has scaled.
         scale = getattr(optimizer, "grad_scale", None)
         scale = 1.0 if scale is None else scale
-        if measurement.is_due:
-            parameters = self._parameters[part]
-            gradients = [p.grad for p in parameters if p.grad is not None]
-            measurement.before_update(parameters, gradients, part=part, gradient_scale=scale)
+        self.before_update(part, gradient_scale=scale)
         if self._clip is not None:
             self._clip.clip(self._parameters[part], scale)
 
@@ -144,90 +175,27 @@ class TorchRun(Run):
 
     # ----------------------------------------------------------------------- what torch can measure
 
-    def _note_update(self, loss: Any) -> None:
-        if isinstance(loss, Tensor) and loss.numel() != 1:
-            raise ConfigurationError(
-                f"step(loss) needs one number; got a tensor of shape {tuple(loss.shape)}. "
-                "Average it first"
-            )
-        self._measurement.after_update(loss)
-        if self._live is not None and self._measurement.is_halfway:
-            self._live.note_middle()
-
     def _begin_measurement(self, num_updates: int) -> None:
-        self._measurement = IntervalMeasurement(num_updates, len(self._optimizers))
-        self._parameters = [_parameters(optimizer) for optimizer in self._optimizers]
-        if self._model is not None:
-            self._buffers = [buffer.detach().clone() for buffer in self._model.buffers()]
+        super()._begin_measurement(num_updates)
         if self._live is not None:
             self._live.begin_interval()
 
-    def _measured(self, validation_loss: float) -> Telemetry:
-        telemetry = self._measurement.finish(*self._parameters, validation_loss=validation_loss)
-        has_loss = len(self._measurement.losses) > 0
-        telemetry.diverged[:] = has_loss and not math.isfinite(telemetry.train_loss[0])
-        if replicas.is_replicated():
-            replicas.mean_telemetry(telemetry, self._device)
-        return telemetry
-
     def _measurement_state(self) -> dict[str, Any]:
-        return {
-            "interval": self._measurement.state_dict(),
+        return super()._measurement_state() | {
             "live": None if self._live is None else self._live.state_dict(),
             "base": {name: list(knob.base) for name, knob in self._groups.items()},
         }
 
     def _load_measurement(self, state: Mapping[str, Any]) -> None:
-        self._begin_measurement(max(self._end - self._start, 1))
-        self._measurement.load_state_dict(state["interval"])
+        super()._load_measurement(state)
         for name, base in state["base"].items():
             self._groups[name].base = list(base)
         if self._live is not None and state["live"] is not None:
             self._live.load_state_dict(state["live"])
 
-    def _rescue(self) -> str:
-        """Put back the weights of the interval's start where weights are no longer finite."""
-        start = self._measurement.start
-        now = [p for part in self._parameters for p in part]
-        if all(bool(torch.isfinite(p).all()) for p in now):
-            return ""
-        if any(part is None for part in start):
-            return "the weights are not finite, and no copy is there to go back to; "
-        with torch.no_grad():
-            copies = [copy for part in start if part is not None for copy in part]
-            for parameter, copy in zip(now, copies, strict=True):
-                parameter.copy_(copy)
-            if self._model is not None:
-                for buffer, copy in zip(self._model.buffers(), self._buffers, strict=True):
-                    buffer.copy_(copy)
+    def _forget_moments(self) -> None:
         for optimizer in self._optimizers:
             optimizer.state.clear()
-        return "the weights of the interval's start are back, the optimiser's memory is empty, and "
-
-    def _validated(self) -> float:
-        modules = [] if self._model is None else list(self._model.modules())
-        modes = [module.training for module in modules]
-        try:
-            return super()._validated()
-        finally:
-            # A validate() that leaves the model in eval() would switch off dropout for good. Each
-            # module by itself, as some may be kept in eval() on purpose.
-            for module, mode in zip(modules, modes, strict=True):
-                module.training = mode
-
-    # ------------------------------------------------------------------ replicas and base schedules
-
-    def _decide(self) -> tuple[Any, dict[str, float]]:
-        before = self._decider.corrections.copy()
-        reason, observation = super()._decide()
-        if replicas.is_replicated():
-            moves = replicas.from_first(self._decider.moves[0].tolist(), self._device)
-            self._decider.corrections = before
-            self._decider.take(np.array([moves]))
-        return reason, observation
-
-    def _reduced_loss(self, loss: float) -> float:
-        return replicas.mean_loss(loss, self._device) if replicas.is_replicated() else loss
 
     def _base(self) -> NDArray[np.float64]:
         if self._live is None:
@@ -254,10 +222,8 @@ class TorchRun(Run):
                     row[name] = knob.write(knob.base[knob.reference])
                 if len(knob.written) > 1:
                     row |= {f"{name}/{g}": value for g, value in enumerate(knob.written)}
+        self._rates = [optimizer.param_groups[0]["lr"] for optimizer in self._optimizers]
         return row
-
-    def _all_parameters(self) -> Any:
-        return (p for o in self._optimizers for group in o.param_groups for p in group["params"])
 
 
 def writers(

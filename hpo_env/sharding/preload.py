@@ -1,4 +1,8 @@
-"""What the fork server imports once, so that no worker has to: torch, and the environment."""
+"""What the fork server imports once, so that no worker has to: torch, and the environment.
+
+Nothing here may start a thread: it would be missing in the workers, its locks held for ever. That
+leaves out the packages that data sets come from, as they bring pyarrow, which starts one.
+"""
 
 from __future__ import annotations
 

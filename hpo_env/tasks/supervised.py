@@ -27,6 +27,9 @@ _EVALUATION_DECISIONS = 30
 _TRAIN_DECISIONS = (15, 60)
 _LEARNING_RATES = {"sgd": (1e-5, 1.0)}
 _OTHER_LEARNING_RATES = (1e-5, 1e-1)
+_INITIAL_MOMENTUM = {"rmsprop": 0.0}
+"""torch's own default: RMSprop's first steps are ten times its rate, and momentum would make them a
+hundred times, which blows most networks up at rates that are usual."""
 _TRAIN_INITIAL: dict[str, tuple[float, float]] = {
     "weight_decay": (1e-6, 1e-2),
     "batch_size": (16.0, 64.0),
@@ -46,7 +49,8 @@ class SupervisedFamily(TaskFamily):
     """Networks on real data, by data set, architecture, optimiser and initial learning rate.
 
     The train split varies its data sets: subsets of rows and features, noise on labels or targets,
-    the inputs' scale. The other splits differ from call to call in the split of the rows only.
+    the inputs' scale. A data set asked for by name is not varied, and the other splits differ from
+    call to call in the split of the rows only.
 
     Args:
         split: Which data sets; they lie on one side each.
@@ -137,6 +141,11 @@ class SupervisedFamily(TaskFamily):
         self.initial = _checked_initial(self.space, initial or {})
         self._check_model()
 
+    @property
+    def is_augmented(self) -> bool:
+        """Whether tasks vary their data set; a data set asked for by name is left as it is."""
+        return self.split == "train" and self.dataset is None
+
     def _check_model(self) -> None:
         if self.model is None:
             if self.dataset is not None:
@@ -170,7 +179,7 @@ class SupervisedFamily(TaskFamily):
         dataset_name = _choose(self._choose_datasets(), rng)
         dataset = self._load(dataset_name)
         optimizer = _choose(self.optimizers, rng)
-        is_augmented = self.split == "train"
+        is_augmented = self.is_augmented
         return SupervisedTask(
             name=dataset.name,
             num_decisions=self._draw_num_decisions(rng),
@@ -206,17 +215,20 @@ class SupervisedFamily(TaskFamily):
         return _choose(fitting, rng)
 
     def _draw_num_features(self, dataset: Dataset, rng: np.random.Generator) -> int:
-        present = dataset.x.shape[1]
+        present: int = dataset.x.shape[1]
         if dataset.image_shape is not None:
             return present
         most = min(present, MAX_TABLE_FEATURES) if self.dataset is None else present
-        if self.split != "train" or rng.random() < _SHARE_UNCHANGED:
+        if not self.is_augmented or rng.random() < _SHARE_UNCHANGED:
             return most
         return int(rng.integers(-(-most // 2), most + 1))
 
     def _draw_initial(self, optimizer: str, rng: np.random.Generator) -> tuple[float, ...]:
         ranges: dict[str, Initial] = {
             "learning_rate": _LEARNING_RATES.get(optimizer, _OTHER_LEARNING_RATES),
+            **(
+                {"momentum": _INITIAL_MOMENTUM[optimizer]} if optimizer in _INITIAL_MOMENTUM else {}
+            ),
             **(_TRAIN_INITIAL if self.split == "train" else {}),
             **self.initial,
         }

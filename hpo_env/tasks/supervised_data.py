@@ -96,7 +96,7 @@ class Problem:
     @property
     def num_features(self) -> int:
         """Real inputs of the model."""
-        return self.train.x.shape[1]
+        return int(self.train.x.shape[1])
 
 
 def load_task_dataset(name_or_path: str, target: str | None) -> Dataset:

@@ -38,13 +38,17 @@ def shuffled(rows: Rows, seed: int) -> Rows:
 def order_strides(num_rows: int, seed: int) -> NDArray[np.int64]:
     """Draw strides `[NUM_STRIDES]` that are coprime to the number of rows."""
     coprime = _coprime(num_rows)
-    return coprime[stream(seed, "order").integers(len(coprime), size=NUM_STRIDES)]
+    strides: NDArray[np.int64] = coprime[
+        stream(seed, "order").integers(len(coprime), size=NUM_STRIDES)
+    ]
+    return strides
 
 
 @lru_cache(maxsize=4096)
 def _coprime(num_rows: int) -> NDArray[np.int64]:
     candidates = np.arange(1, max(num_rows, 2))
-    return candidates[np.gcd(candidates, num_rows) == 1]
+    coprime: NDArray[np.int64] = candidates[np.gcd(candidates, num_rows) == 1]
+    return coprime
 
 
 def order_start(seed: Any, epoch: Any, num_rows: Any) -> NDArray[np.float32]:

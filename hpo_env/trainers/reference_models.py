@@ -22,6 +22,14 @@ Drop = Callable[[Tensor, int], Tensor]
 """Drops elements of a layer `[B, W]`; the integer numbers the model's dropout layers."""
 
 
+class ReferenceModule(nn.Module):
+    """A module whose layers can be listed in the order of the batched model's weights."""
+
+    def children_in_order(self) -> Iterator[nn.Module]:
+        """Yield the layers in the order of the batched model's weights."""
+        raise NotImplementedError
+
+
 def reference_module(
     name: str, num_inputs: int, num_outputs: int, weights: list[NDArray[np.float32]]
 ) -> nn.Module:
@@ -37,7 +45,7 @@ def reference_module(
         A module, called as `module(x, drop)` with inputs `[B, D]`, that returns `[B, K]`.
     """
     chosen = architecture(name)
-    module: nn.Module
+    module: ReferenceModule
     if isinstance(chosen, MLP):
         module = MLPModule(chosen, num_inputs, num_outputs)
     elif isinstance(chosen, Attention):
@@ -47,13 +55,13 @@ def reference_module(
         module = CNNModule(chosen, num_outputs)
     left = iter(weights)
     with torch.no_grad():
-        for layer in module.children_in_order():  # type: ignore[operator]
+        for layer in module.children_in_order():
             _load(layer, left)
     assert next(left, None) is None
     return module
 
 
-class MLPModule(nn.Module):
+class MLPModule(ReferenceModule):
     """Twin of `hpo_env.models.MLP`."""
 
     def __init__(self, sizes: MLP, num_inputs: int, num_outputs: int) -> None:
@@ -83,7 +91,7 @@ class MLPModule(nn.Module):
         return self.output(h)  # type: ignore[no-any-return]
 
 
-class AttentionModule(nn.Module):
+class AttentionModule(ReferenceModule):
     """Twin of `hpo_env.models.Attention`."""
 
     def __init__(self, sizes: Attention, num_inputs: int, num_outputs: int) -> None:
@@ -121,7 +129,7 @@ class AttentionModule(nn.Module):
         return self.output(self.norm3(h).mean(1))  # type: ignore[no-any-return]
 
 
-class CNNModule(nn.Module):
+class CNNModule(ReferenceModule):
     """Twin of `hpo_env.models.CNN`."""
 
     def __init__(self, sizes: CNN, num_outputs: int) -> None:
@@ -150,8 +158,7 @@ def _load(layer: nn.Module, weights: Iterator[NDArray[np.float32]]) -> None:
     weight, bias = torch.from_numpy(next(weights)), torch.from_numpy(next(weights))
     if isinstance(layer, nn.ModuleList):  # one embedding a token, stacked
         for embed, w, b in zip(layer, weight, bias, strict=True):
-            embed.weight.copy_(w.T)
-            embed.bias.copy_(b[0])
+            _load(embed, iter([w.numpy(), b.numpy()]))
     elif isinstance(layer, nn.MultiheadAttention):
         layer.in_proj_weight.copy_(weight.T)
         layer.in_proj_bias.copy_(bias[0])

@@ -284,9 +284,11 @@ def _compiled(function: Callable[..., Any], mode: CompileMode) -> Callable[..., 
         if chosen is not None:
             return chosen(*args)
         try:
-            result = fast(*args)
+            with warnings.catch_warnings():  # torch deprecates what its own compiler uses
+                warnings.simplefilter("ignore")
+                result = fast(*args)
         except Exception as error:  # every stage of the compiler has errors of its own
-            reason = str(error).strip().splitlines()[0]
+            reason = " ".join(str(error).split("\n\n")[0].split())
             if mode == "compiled":
                 raise ConfigurationError(
                     f"engine 'compiled' failed: {reason}. Is a C++ compiler installed? "

@@ -159,6 +159,16 @@ def test_a_weight_decay_of_zero_stays_so_and_is_masked() -> None:
     assert optimizer.param_groups[0]["weight_decay"] == 0.0
 
 
+def test_rmsprop_without_momentum_keeps_none_and_with_it_never_drops_it() -> None:
+    for momentum, names in ((0.0, {"learning_rate"}), (0.1, {"learning_rate", "momentum"})):
+        training = Training()
+        optimizer = torch.optim.RMSprop(training.model.parameters(), 1e-3, momentum=momentum)
+        policy = fixed_policy(-1.0, ["learning_rate", "momentum"])
+        run = Controller(policy).attach(optimizer, total_steps=4, num_decisions=4)
+        assert set(run.values) == names
+        training.train(optimizer, run, range(4))  # torch fails where buffers are missing
+
+
 def test_nothing_to_write_is_refused() -> None:
     optimizer = adamw(Training())
     with pytest.raises(ConfigurationError, match=r"label_smoothing.*bind"):
@@ -474,7 +484,7 @@ def test_a_negative_validation_loss_is_reported_and_masked() -> None:
     optimizer = adamw(training)
     with pytest.warns(ControllerWarning, match="must return a positive loss"):
         run = Controller(random_policy()).attach(
-            optimizer, total_steps=3, validate=lambda: torch.tensor(-1.0)
+            optimizer, total_steps=3, validate=lambda: torch.tensor(-1.0, requires_grad=True)
         )
     assert run.decisions[0].observation["has_validation"] == -1.0
 
@@ -539,7 +549,7 @@ optimizer = torch.optim.SGD([w], lr=0.1, momentum=0.9)
 run = controller.attach(optimizer, total_steps=4)
 for _ in range(4):
     loss = (w ** 2).sum()
-    loss.backward()  # type: ignore[no-untyped-call]; optimizer.step(); optimizer.zero_grad()
+    loss.backward(); optimizer.step(); optimizer.zero_grad()
     run.step(loss)
 assert run.is_over and w.abs().max() < 1
 """
@@ -567,3 +577,48 @@ def test_a_host_without_torch_is_driven_by_functions() -> None:
         Controller(policy).drive({"shrinkage": print}, initial={}, total_steps=3)
     with pytest.raises(UnknownNameError):
         Controller(policy).drive({"depth": print}, initial={"depth": 3.0}, total_steps=3)
+
+
+def test_gradients_that_a_closure_computes_are_measured() -> None:
+    seen = []
+    for has_closure in (False, True):
+        training = Training()
+        optimizer = torch.optim.SGD(training.model.parameters(), lr=0.01)
+        run = Controller(random_policy()).attach(optimizer, total_steps=STEPS)
+        for step in range(STEPS):
+
+            def closure(step: int = step) -> torch.Tensor:
+                optimizer.zero_grad()
+                loss = training.loss(step)
+                loss.backward()  # type: ignore[no-untyped-call]
+                return loss
+
+            if has_closure:
+                run.step(optimizer.step(closure))
+            else:
+                loss = closure()
+                optimizer.step()
+                run.step(loss)
+        assert run.decisions[1].observation["has_gradient"] == 1.0
+        seen.append([decision.observation for decision in run.decisions])
+    assert seen[0] == seen[1]
+
+
+def test_an_optimizer_with_a_line_search_can_be_steered() -> None:
+    training = Training()
+    optimizer = torch.optim.LBFGS(training.model.parameters(), lr=0.1, max_iter=3)
+    run = Controller(fixed_policy(-0.1)).attach(optimizer, total_steps=6, num_decisions=3)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = training.loss(0)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    losses = []
+    for _ in range(6):
+        loss = optimizer.step(closure)
+        run.step(loss)
+        losses.append(loss.item())
+    assert run.is_over
+    assert losses[-1] < losses[0]

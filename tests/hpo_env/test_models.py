@@ -40,7 +40,8 @@ def test_padded_lanes_equal_unpadded_modules(name: str, drop: object) -> None:
     d, k = num_inputs_of(name), 5
     spec = ModelSpec(name, num_inputs=64 if d == 64 else 32, num_outputs=16)
     lanes = [initial_weights(name, d, k, seed) for seed in (1, 2, 3)]
-    stacked = [torch.from_numpy(np.stack(w)) for w in zip(*(pad_weights(spec, w) for w in lanes))]
+    padded_lanes = [pad_weights(spec, weights) for weights in lanes]
+    stacked = [torch.from_numpy(np.stack(w)) for w in zip(*padded_lanes, strict=True)]
     x = torch.from_numpy(np.random.default_rng(0).standard_normal((3, 9, d), dtype=np.float32))
     padded = torch.nn.functional.pad(x, (0, spec.num_inputs - d))
     with torch.no_grad():

@@ -127,9 +127,11 @@ def test_architectures_are_told_apart_by_whether_training_saw_them(supervised: C
     assert {row["seen"] for row in rows} == {False}  # test tasks have architectures of their own
     assert len({row["opponent"] for row in rows}) == 1
     table = architecture_table(supervised.results)
-    text = shown(table)
+    text = shown(table, width=80)
     assert all(row["architecture"] in text for row in rows)
-    assert "never seen" in text
+    assert "…" not in text
+    seen = {line.split("│")[2].strip() for line in text.splitlines() if line.startswith("│")}
+    assert seen == {"no"}
 
 
 def test_accuracy_is_reported_where_there_is_one(supervised: Comparison) -> None:

@@ -63,6 +63,20 @@ def test_repetitions_of_a_unit_add_no_certainty() -> None:
     assert tenfold.high - tenfold.low == pytest.approx(once.high - once.low)
 
 
+def test_strata_of_one_unit_are_pooled_so_that_they_do_not_look_certain() -> None:
+    values = np.array([0.0, 1.0, 2.0, 3.0])
+    singles = bootstrap_mean(values, np.array(list("abcd")), np.arange(4))
+    assert singles == bootstrap_mean(values, np.zeros(4), np.arange(4))
+    lone = bootstrap_mean(values, np.array(list("aaab")), np.arange(4))
+    assert lone == bootstrap_mean(values, np.zeros(4), np.arange(4))
+
+
+def test_one_unit_has_no_interval() -> None:
+    interval = bootstrap_mean(np.array([1.0, 3.0]), np.zeros(2), np.zeros(2))
+    assert interval.estimate == 2.0
+    assert np.isnan([interval.low, interval.high]).all()
+
+
 def test_the_interval_is_the_same_every_time() -> None:
     values = np.arange(9.0)
     first, second = (bootstrap_mean(values, values % 3, values) for _ in range(2))

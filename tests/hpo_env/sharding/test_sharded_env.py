@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
@@ -22,20 +23,55 @@ from tests.hpo_env.sharding.comparing import (
 )
 
 workers = pytest.mark.parametrize("num_workers", [1, 2, 3])
-snapshots = pytest.mark.parametrize(
-    ("family", "num_workers"),
-    [("quadratic", 1), ("quadratic", 2), ("local_level", 3), ("supervised", 2)],
-)
 modes = pytest.mark.parametrize("mode", [m.value for m in AutoresetMode])
 
 
+@pytest.fixture(scope="module")
+def supervised_in_two() -> Iterator[ShardedVectorEnv]:
+    """One environment for several tests: its workers have much to import."""
+    with sharded(4, 2, "supervised") as env:
+        yield env
+
+
+def check_same_lanes(many: ShardedVectorEnv, one: HPOControlVectorEnv) -> None:
+    assert_same_results(many.reset(seed=3), one.reset(seed=3))
+    assert many.tasks == one.tasks
+    for actions in draw_actions(one, 6):
+        assert_same_results(many.step(actions), one.step(actions))
+        assert many.tasks == one.tasks
+
+
+def check_replay(env: ShardedVectorEnv) -> None:
+    env.reset(seed=9)
+    first, *rest = draw_actions(env, 6)
+    observations = env.step(first)[0]
+    held = pickle.loads(pickle.dumps(env.snapshot()))
+    expected = [env.step(actions) for actions in rest]
+    assert np.array_equal(env.restore(held), observations)
+    for actions, results in zip(rest, expected, strict=True):
+        assert_same_results(env.step(actions), results)
+
+
+def check_fork(env: ShardedVectorEnv) -> None:
+    env.reset(seed=9)
+    first, *rest = draw_actions(env, 6)
+    env.step(first)
+    observations = env.fork([0, 0, 3], [1, 2, 0])  # within a worker and across
+    assert np.array_equal(observations[1], observations[2])
+    assert np.array_equal(observations[0], observations[3])
+    for actions in rest:
+        actions[2], actions[0] = actions[1], actions[3]
+        observations, rewards, terminated, _, _ = env.step(actions)
+        for a, b in ((1, 2), (0, 3)):
+            assert np.array_equal(observations[a], observations[b])
+            assert rewards[a] == rewards[b]
+            assert terminated[a] == terminated[b]
+            assert env.tasks[a] == env.tasks[b]
+
+
+@workers
 @pytest.mark.parametrize(
-    ("family", "action_mode", "num_workers"),
-    [
-        *[("quadratic", "continuous", k) for k in (1, 2, 3)],
-        *[("local_level", "discrete", k) for k in (1, 2, 3)],
-        ("supervised", "continuous", 2),
-    ],
+    ("family", "action_mode"), [("quadratic", "continuous"), ("local_level", "discrete")]
 )
 def test_every_lane_is_the_same_lane_to_the_last_bit(
     family: str, action_mode: str, num_workers: int
@@ -44,11 +80,12 @@ def test_every_lane_is_the_same_lane_to_the_last_bit(
         sharded(5, 0, family, action_mode=action_mode) as one,
         sharded(5, num_workers, family, action_mode=action_mode) as many,
     ):
-        assert_same_results(many.reset(seed=3), one.reset(seed=3))
-        assert many.tasks == one.tasks
-        for actions in draw_actions(one, 6):
-            assert_same_results(many.step(actions), one.step(actions))
-            assert many.tasks == one.tasks
+        check_same_lanes(many, one)
+
+
+def test_so_it_is_with_real_training(supervised_in_two: ShardedVectorEnv) -> None:
+    with sharded(4, 0, "supervised") as one:
+        check_same_lanes(supervised_in_two, one)
 
 
 @workers
@@ -159,17 +196,14 @@ def test_stable_baselines_adapter_takes_it_as_it_is() -> None:
             assert [sorted(i) for i in a[3]] == [sorted(i) for i in b[3]]
 
 
-@snapshots
-def test_a_pickled_snapshot_replays_bit_for_bit(family: str, num_workers: int) -> None:
-    with sharded(4, num_workers, family) as env:
-        env.reset(seed=9)
-        first, *rest = draw_actions(env, 6)
-        observations = env.step(first)[0]
-        held = pickle.loads(pickle.dumps(env.snapshot()))
-        expected = [env.step(actions) for actions in rest]
-        assert np.array_equal(env.restore(held), observations)
-        for actions, results in zip(rest, expected, strict=True):
-            assert_same_results(env.step(actions), results)
+@workers
+def test_a_pickled_snapshot_replays_bit_for_bit(num_workers: int) -> None:
+    with sharded(4, num_workers) as env:
+        check_replay(env)
+
+
+def test_real_training_replays_bit_for_bit(supervised_in_two: ShardedVectorEnv) -> None:
+    check_replay(supervised_in_two)
 
 
 def test_a_snapshot_fits_any_number_of_workers() -> None:
@@ -182,23 +216,14 @@ def test_a_snapshot_fits_any_number_of_workers() -> None:
         assert_same_results(two.step(actions[1]), three.step(actions[1]))
 
 
-@snapshots
-def test_a_fork_goes_on_as_its_source_does(family: str, num_workers: int) -> None:
-    with sharded(4, num_workers, family) as env:
-        env.reset(seed=9)
-        first, *rest = draw_actions(env, 6)
-        env.step(first)
-        observations = env.fork([0, 0, 3], [1, 2, 0])  # within a worker and across
-        assert np.array_equal(observations[1], observations[2])
-        assert np.array_equal(observations[0], observations[3])
-        for actions in rest:
-            actions[2], actions[0] = actions[1], actions[3]
-            observations, rewards, terminated, _, _ = env.step(actions)
-            for a, b in ((1, 2), (0, 3)):
-                assert np.array_equal(observations[a], observations[b])
-                assert rewards[a] == rewards[b]
-                assert terminated[a] == terminated[b]
-                assert env.tasks[a] == env.tasks[b]
+@workers
+def test_a_fork_goes_on_as_its_source_does(num_workers: int) -> None:
+    with sharded(4, num_workers) as env:
+        check_fork(env)
+
+
+def test_real_training_goes_on_in_a_fork(supervised_in_two: ShardedVectorEnv) -> None:
+    check_fork(supervised_in_two)
 
 
 def test_a_fork_leaves_the_other_lanes_alone() -> None:

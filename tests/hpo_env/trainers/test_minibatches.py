@@ -64,7 +64,7 @@ def test_an_epoch_visits_every_row_once(seed: int, num_rows: int) -> None:
 
 
 def test_epochs_and_seeds_differ() -> None:
-    orders = {tuple(order_of(seed, 100, epoch)) for seed in (1, 2) for epoch in range(20)}
+    orders = {tuple(order_of(seed, 997, epoch)) for seed in (1, 2) for epoch in range(20)}
     assert len(orders) == 40
 
 
