@@ -101,13 +101,20 @@ class Comparison:
     tuned: dict[str, TunedRates]
 
 
-def compare(policy: Policy, plan: Plan, *, on_stage: OnStage | None = None) -> Comparison:
+def compare(
+    policy: Policy,
+    plan: Plan,
+    *,
+    on_stage: OnStage | None = None,
+    tuned: Mapping[str, TunedRates] | None = None,
+) -> Comparison:
     """Carry out a plan.
 
     Args:
         policy: The controller's policy.
         plan: What to compare.
         on_stage: Called as the work goes on.
+        tuned: Rates that an earlier comparison has chosen, by schedule; they are not chosen again.
 
     Raises:
         ConfigurationError: The family has no such option, or the policy does not fit the family.
@@ -124,19 +131,19 @@ def compare(policy: Policy, plan: Plan, *, on_stage: OnStage | None = None) -> C
         "max_lanes": plan.max_lanes,
         **{name: plan.options[name] for name in _TRAINER_OPTIONS if name in plan.options},
     }
-    tuned: dict[str, TunedRates] = {}
+    rates_by_schedule = dict(tuned or {})
 
     def tune_once(schedule: str) -> TunedRates:
-        if schedule not in tuned:
+        if schedule not in rates_by_schedule:
             training = make_family(plan.family, split="train")
-            tuned[schedule] = tune_rates(
+            rates_by_schedule[schedule] = tune_rates(
                 schedule,
                 make_tasks(training, plan.num_tuning_tasks, plan.seed),
                 seeds[:1],
                 on_progress=_stage(on_stage, f"tuning {schedule}"),
                 **shared,
             )
-        return tuned[schedule]
+        return rates_by_schedule[schedule]
 
     context = MethodContext(policy=policy, space=family.space, tuned=tune_once)
     results = {
@@ -149,7 +156,7 @@ def compare(policy: Policy, plan: Plan, *, on_stage: OnStage | None = None) -> C
         )
         for name in dict.fromkeys(("controller", *plan.methods))
     }
-    return Comparison(plan=plan, results=results, tuned=tuned)
+    return Comparison(plan=plan, results=results, tuned=rates_by_schedule)
 
 
 def _stage(on_stage: OnStage | None, name: str) -> Callable[[int, int], None] | None:

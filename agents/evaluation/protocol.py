@@ -31,6 +31,8 @@ Array = NDArray[np.float64]
 OnProgress = Callable[[int, int], None]
 """Called with the decision intervals that are done, summed over lanes, and with all there are."""
 
+_NUM_CANDIDATES = 8  # enough that a data set which is still missing is nearly always among them
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Results:
@@ -124,7 +126,10 @@ class Results:
 def make_tasks(
     family: TaskFamily, count: int, seed: int, *, initial_rates: Sequence[float] | None = None
 ) -> list[Task]:
-    """Draw tasks, the same ones whatever else is drawn.
+    """Draw tasks, the first ones being the same however many are drawn.
+
+    Each is the one of several draws whose data set, and then whose architecture, came up least so
+    far: a few tasks then cover the family as evenly as many would.
 
     Args:
         family: Where they come from, its split included.
@@ -140,12 +145,25 @@ def make_tasks(
     """
     if count < 1:
         raise ConfigurationError(f"at least 1 task must be drawn; got {count}")
-    tasks = [family.sample(stream(seed, "evaluation task", i)) for i in range(count)]
+    tasks: list[Task] = []
+    for i in range(count):
+        rng = stream(seed, "evaluation task", i)
+        candidates = [family.sample(rng) for _ in range(_NUM_CANDIDATES)]
+        tasks.append(min(candidates, key=partial(_how_often, tasks)))
     if initial_rates is None:
         return tasks
     if not len(initial_rates):
         raise ConfigurationError("initial_rates must hold at least one rate, or be None")
     return [with_rate(task, family.space, rate) for task in tasks for rate in initial_rates]
+
+
+def _how_often(tasks: Sequence[Task], candidate: Task) -> tuple[int, int]:
+    """Count the tasks of the candidate's data set, and those of its architecture."""
+    architecture = getattr(candidate, "architecture", "")
+    return (
+        sum(task.name == candidate.name for task in tasks),
+        sum(getattr(task, "architecture", "") == architecture for task in tasks),
+    )
 
 
 def lane_seed(task: Task, seed: int) -> int:

@@ -74,8 +74,9 @@ class LiveSchedule:
                         "those attached; build it with the one that is attached"
                     )
                 part.optimizer = self._shadows[places[0]]
-        self._interval_start = self._num_calls()
-        self._middle = self.groups("learning_rate")
+        self._middle_rates = self.groups("learning_rate")
+        self._middle_call = self._num_calls()
+        self._calls_an_interval = 0
 
     def groups(self, name: str) -> list[float]:
         """Return the base values of a hyperparameter, one for each param group that has it."""
@@ -86,34 +87,35 @@ class LiveSchedule:
         groups = [g for shadow in self._shadows for g in shadow.param_groups]
         return [float(group.get("initial_lr", group["lr"])) for group in groups]
 
-    def begin_interval(self) -> None:
-        """Note where an interval starts."""
-        self._interval_start = self._num_calls()
-        self._middle = self.groups("learning_rate")
+    def note_middle(self, share: float) -> None:
+        """Note the rates in the middle of an interval.
 
-    def note_middle(self) -> None:
-        """Note the rates in the middle of the interval."""
-        self._middle = self.groups("learning_rate")
+        Args:
+            share: How many intervals have passed since the last call, or since the start.
+        """
+        call = self._num_calls()
+        self._calls_an_interval = round((call - self._middle_call) / share)
+        self._middle_call, self._middle_rates = call, self.groups("learning_rate")
 
     def change_ahead(self, group: int) -> tuple[float, float]:
         """Return a group's rate in the middle of this interval, and of the next one.
 
-        The next one is simulated on a copy, at the pace of this interval. A schedule that cannot
-        be foretold, as it waits for a metric, counts as one that stays.
+        The next one is simulated on a copy, at the pace so far. A schedule that cannot be foretold,
+        as it waits for a metric, counts as one that stays.
         """
-        now = self.groups("learning_rate")[group]
-        num_calls = round((self._num_calls() - self._interval_start) / 2)
-        foreseen = now
+        foreseen = self.groups("learning_rate")[group]
+        num_calls = self._middle_call + self._calls_an_interval - self._num_calls()
         if not any(isinstance(s, ReduceLROnPlateau) for s in self.schedulers):
-            foreseen = self._simulated(min(num_calls, _MOST_SIMULATED_STEPS), group, now)
-        return self._middle[group], foreseen
+            foreseen = self._simulated(min(num_calls, _MOST_SIMULATED_STEPS), group, foreseen)
+        return self._middle_rates[group], foreseen
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the schedulers wrote; their own state is saved by the loop."""
         return {
             "groups": {name: self.groups(name) for name in GROUP_HYPERPARAMETERS},
-            "interval_start": self._interval_start,
-            "middle": self._middle,
+            "middle_rates": self._middle_rates,
+            "middle_call": self._middle_call,
+            "calls_an_interval": self._calls_an_interval,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -122,8 +124,9 @@ class LiveSchedule:
             groups = [g for s in self._shadows for g in s.param_groups if has(g, name)]
             for group, value in zip(groups, values, strict=True):
                 put(group, name, value)
-        self._interval_start = state["interval_start"]
-        self._middle = list(state["middle"])
+        self._middle_rates = list(state["middle_rates"])
+        self._middle_call = state["middle_call"]
+        self._calls_an_interval = state["calls_an_interval"]
 
     def detach(self, optimizers: Sequence[torch.optim.Optimizer]) -> None:
         """Give the optimisers back to their schedulers."""

@@ -121,7 +121,7 @@ class TorchRun(WeightsRun):
         self._check_foreign_writes()
         if self._live is not None:
             if self._measurement.is_halfway:
-                self._live.note_middle()
+                self._live.note_middle(0.5 if self.interval == 0 else 1.0)
             self._write()
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if closure is None:
@@ -174,11 +174,6 @@ class TorchRun(WeightsRun):
             )
 
     # ----------------------------------------------------------------------- what torch can measure
-
-    def _begin_measurement(self, num_updates: int) -> None:
-        super()._begin_measurement(num_updates)
-        if self._live is not None:
-            self._live.begin_interval()
 
     def _measurement_state(self) -> dict[str, Any]:
         return super()._measurement_state() | {

@@ -110,8 +110,8 @@ class BatchedTrainer(Trainer):
             self._enter(lane, state.spec).restore(lane, state)
 
     def _enter(self, lane: int, spec: ModelSpec) -> Cohort:
-        """Take a lane out of its cohort and return the one that it is to join."""
-        if self._specs[lane] is not None:
+        """Take a lane out of its cohort, if it has to change it, and return the one to join."""
+        if self._specs[lane] not in (None, spec):
             old = self._cohort_of(lane)
             old.remove(old.slot_of(lane))
         self._specs[lane] = spec

@@ -111,14 +111,17 @@ class Cohort:
         shapes = [parameter.shape for parameter in spec.parameters()]
         d = spec.num_inputs
         self._num_weights = len(shapes)
-        # weights, momenta, squares, their copies at the start and middle of an interval, data
-        self._shapes: list[tuple[int, ...]] = [
-            *(shapes * 5),
+        # A lane's state: weights, momenta, squares; then inputs and targets of each split.
+        self._state_shapes: list[tuple[int, ...]] = [
+            *(shapes * 3),
             *((MAX_TRAIN_ROWS, d), (MAX_TRAIN_ROWS,)),
             *((MAX_VALIDATION_ROWS, d), (MAX_VALIDATION_ROWS,)),
             *((MAX_TEST_ROWS, d), (MAX_TEST_ROWS,)),
         ]
+        # Not state: the weights at the start and in the middle of an interval.
+        self._scratch_shapes = shapes * 2
         self._buffers: list[Tensor] = []
+        self._scratch: list[Tensor] = []
         self._views: dict[tuple[int, int], list[Tensor]] = {}
         self._grow(_FIRST_SLOTS)
 
@@ -131,7 +134,7 @@ class Cohort:
     # --- Membership -------------------------------------------------------------------------------
 
     def add(self, lane: int, name: str, problem: Problem, *, optimizer: str, seed: int) -> int:
-        """Start a lane in a new slot, and return the slot."""
+        """Start a lane, in the slot that it has or in a new one, and return the slot."""
         slot = self._take_slot(lane)
         train = shuffled(problem.train, seed)
         record = self._records[slot]
@@ -152,13 +155,11 @@ class Cohort:
             self._buffers[k + index][slot] = 0.0
             self._buffers[2 * k + index][slot] = 0.0
         for part, rows in enumerate((train, problem.validation, problem.test)):
-            x, y = self._buffers[5 * k + 2 * part], self._buffers[5 * k + 2 * part + 1]
-            r, d = rows.x.shape
+            x, y = self._buffers[3 * k + 2 * part], self._buffers[3 * k + 2 * part + 1]
+            r, d = rows.x.shape  # what older runs left in the rows beyond is masked out
             x[slot, :r, :d] = torch.from_numpy(rows.x)
             x[slot, :r, d:] = 0.0
-            x[slot, r:] = 0.0
             y[slot, :r] = torch.from_numpy(rows.y)
-            y[slot, r:] = 0.0
         return slot
 
     def remove(self, slot: int) -> None:
@@ -169,7 +170,6 @@ class Cohort:
                 buffer[slot] = buffer[last]
             self._records[slot] = self._records[last]
         self.num_lanes = last
-        self._views = {}
 
     def slot_of(self, lane: int) -> int:
         """Find the slot of a lane."""
@@ -185,7 +185,7 @@ class Cohort:
         )
 
     def restore(self, lane: int, snapshot: LaneSnapshot) -> None:
-        """Put the state of a snapshot into a new slot."""
+        """Put the state of a snapshot into the slot that the lane has, or into a new one."""
         slot = self._take_slot(lane)
         for buffer, tensor in zip(self._buffers, snapshot.tensors, strict=True):
             buffer[slot] = tensor
@@ -193,12 +193,13 @@ class Cohort:
         self._records[slot]["lane"] = lane
 
     def _take_slot(self, lane: int) -> int:
+        if lane in self.lanes:
+            return self.slot_of(lane)
         if self.num_lanes == len(self._records):
             self._grow(2 * self.num_lanes)
         slot = self.num_lanes
         self._records[slot]["lane"] = lane
         self.num_lanes += 1
-        self._views = {}
         return slot
 
     def _grow(self, num_slots: int) -> None:
@@ -207,13 +208,13 @@ class Cohort:
         records["num_rows"] = np.maximum(records["num_rows"], 1)  # empty slots must not divide by 0
         records["num_outputs"] = np.maximum(records["num_outputs"], 1)
         self._records = records
-        grown = []
-        for index, shape in enumerate(self._shapes):
-            buffer = torch.zeros((num_slots, *shape), device=self._device)
-            if self._buffers:
-                buffer[: self.num_lanes] = self._buffers[index][: self.num_lanes]
-            grown.append(buffer)
+        grown = [torch.zeros((num_slots, *s), device=self._device) for s in self._state_shapes]
+        for new, old in zip(grown, self._buffers, strict=bool(self._buffers)):
+            new[: self.num_lanes] = old[: self.num_lanes]
         self._buffers = grown
+        self._scratch = [
+            torch.zeros((num_slots, *s), device=self._device) for s in self._scratch_shapes
+        ]
         self._views = {}
 
     # --- Training ---------------------------------------------------------------------------------
@@ -264,7 +265,8 @@ class Cohort:
         k = self._num_weights
         views = self._views_of(span)
         weights, momenta, squares = views[:k], views[k : 2 * k], views[2 * k : 3 * k]
-        start, middle, (x, y) = views[3 * k : 4 * k], views[4 * k : 5 * k], views[5 * k : 5 * k + 2]
+        x, y, x_validation, y_validation = views[3 * k : 3 * k + 4]
+        start, middle = views[-2 * k : -k], views[-k:]
         # Copies: a piece of a larger tensor would be compiled for its place in it.
         rows, counters, settings = (
             _dynamic([piece.clone() for piece in whole.unbind(0)]) for whole in inputs
@@ -281,9 +283,7 @@ class Cohort:
                 losses.append(loss)
                 norms.append(norm)
             movement = run.compare(start, middle, weights)
-            loss, accuracy = run.evaluate(
-                weights, *views[5 * k + 2 : 5 * k + 4], *self._facts(span)
-            )
+            loss, accuracy = run.evaluate(weights, x_validation, y_validation, *self._facts(span))
         return torch.stack(losses), torch.stack([norms[0], norms[-1]]), movement, loss, accuracy
 
     def evaluate(
@@ -292,7 +292,7 @@ class Cohort:
         """Measure loss and metric of some slots on their validation or test rows."""
         k = self._num_weights
         run = kernels(self.spec, self._mode, has_dropout=False)
-        part = 5 * k + (4 if is_test else 2)
+        part = 3 * k + (4 if is_test else 2)
         padded = np.resize(slots, max(len(slots), run.least_lanes))
         chosen = torch.from_numpy(padded).to(self._device)
         tensors = [self._buffers[i].index_select(0, chosen) for i in (*range(k), part, part + 1)]
@@ -318,10 +318,10 @@ class Cohort:
         return [slice(a, b) for a, b in itertools.pairwise(ends)]
 
     def _views_of(self, span: slice) -> list[Tensor]:
-        """Return the slots of a span of every buffer."""
+        """Return the slots of a span of every buffer, state before scratch."""
         key = (span.start, span.stop)
         if key not in self._views:
-            self._views[key] = _dynamic([buffer[span] for buffer in self._buffers])
+            self._views[key] = _dynamic([b[span] for b in (*self._buffers, *self._scratch)])
         return self._views[key]
 
     def _facts(self, slots: slice | NDArray[np.int64], *, is_test: bool = False) -> list[Tensor]:

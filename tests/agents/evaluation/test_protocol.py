@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from agents.evaluation.methods import Controlled, RandomMoves, Scheduled
 from agents.evaluation.protocol import Results, lane_seed, make_tasks, run_method
+from hpo_env.datasets import dataset_names
 from hpo_env.env import HPOControlEnv
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import HyperparameterSpace
@@ -29,6 +31,15 @@ def quadratics(
 def test_tasks_do_not_depend_on_how_many_are_drawn() -> None:
     assert quadratics(5)[:2] == quadratics(2)
     assert len(set(quadratics(5))) == 5
+
+
+def test_tasks_are_spread_evenly_over_data_sets_and_architectures() -> None:
+    tasks = make_tasks(make_family("supervised", split="test"), 24, 0)
+    per_dataset = Counter(task.name for task in tasks)
+    assert set(per_dataset) == set(dataset_names(split="test"))
+    assert max(per_dataset.values()) <= 4
+    per_architecture = Counter(task.architecture for task in tasks)  # type: ignore[attr-defined]
+    assert len(per_architecture) >= 3
 
 
 def test_each_task_is_repeated_at_every_initial_rate() -> None:
