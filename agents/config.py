@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -20,6 +20,8 @@ from hpo_env.schedules import schedule
 from hpo_env.tasks.base import Engine, check_choice
 from hpo_env.tasks.registry import FAMILIES
 from hpo_env.vector_env import ActionMode
+
+Critic = Literal["task", "observation"]
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"steps": 100_000, "segment_steps": 25_000, "validation_lanes": 64},
@@ -47,8 +49,8 @@ _OFF_POLICY = {
 }
 
 AGENT_SETTINGS: dict[str, dict[str, Any]] = {
-    "ppo": _PPO,
-    "a2c": _POLICY_GRADIENT | {"learning_rate": 1e-3, "n_steps": 10},
+    "ppo": _PPO | {"critic": "task"},
+    "a2c": _POLICY_GRADIENT | {"learning_rate": 1e-3, "n_steps": 10, "critic": "task"},
     "sac": _OFF_POLICY,
     "td3": _OFF_POLICY,
     "tqc": _OFF_POLICY,
@@ -127,7 +129,7 @@ class TrainConfig:
             leaves in force. Not given: cosine, the best schedule to start from.
         num_decisions: Decisions in an episode; the family draws its own when not given.
         updates_per_decision: Inner updates between two decisions; the family's own when not given.
-        family_options: Further options of the family, for instance `dataset=digits model=mlp_64x2_relu`.
+        family_options: Further options of the family, for instance `dataset=digits optimizer=sgd`.
         engine: How inner runs are computed: compiled (fastest, takes seconds to start), eager,
             reference (one after another, slow) or auto.
         device: Torch device of the inner training. The agent itself stays on the CPU, where its
@@ -151,6 +153,10 @@ class TrainConfig:
         clip_range: How far the probability ratio may move in an update (PPO kinds).
         gae_lambda: Weight of longer returns in the advantage estimate, in [0, 1].
         ent_coef: Weight of the entropy bonus, which keeps exploration up (policy-gradient agents).
+        critic: What the value network sees: observation, or task, which adds what the task is (in
+            training only; policy-gradient agents without memory). The returns of tasks differ by
+            far more than policies make them differ; a critic that knows the task keeps that out
+            of the advantages.
         buffer_size: Transitions that the replay buffer holds (off-policy agents).
         learning_starts: Environment steps taken at random before learning (off-policy agents).
         gradient_steps: Updates of the agent after each step of all lanes (off-policy agents).
@@ -194,6 +200,7 @@ class TrainConfig:
     clip_range: float | None = None
     gae_lambda: float | None = None
     ent_coef: float | None = None
+    critic: str | None = None
     buffer_size: int | None = None
     learning_starts: int | None = None
     gradient_steps: int | None = None
@@ -298,6 +305,8 @@ def _check_names(config: TrainConfig) -> None:
         if name not in allowed:
             raise unknown_name(kind, name, allowed)
     check_choice("engine", config.engine, Engine)
+    if config.critic is not None:
+        check_choice("critic", config.critic, Critic)
     if config.base_schedule is not None:
         schedule(config.base_schedule)
     if config.action_mode is not None:

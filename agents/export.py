@@ -24,6 +24,7 @@ from stable_baselines3.sac.policies import SACPolicy
 from stable_baselines3.td3.policies import TD3Policy
 from torch import nn
 
+from agents.privileged import widen
 from hpo_env import __version__
 from hpo_env.errors import ConfigurationError, PolicyFileError
 from hpo_env.hyperparameters import LEVELS
@@ -165,7 +166,7 @@ def _float32(array: NDArray[Any]) -> NDArray[np.float32]:
 def _check_same_actions(model: BaseAlgorithm, policy: Policy, folder: Path) -> None:
     rng = stream(0, "export")
     observations = rng.uniform(-1.0, 1.0, (_NUM_CHECKED, len(policy.fields))).astype(np.float32)
-    chosen, _ = model.predict(observations, deterministic=True)
+    chosen, _ = model.predict(widen(model, observations), deterministic=True)
     expected = chosen
     if policy.head == "joint_choice":
         expected = LEVELS[split_joint_choices(np.asarray(chosen), len(policy.space))]

@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from agents.actions import JointActions
 from agents.config import TrainConfig
+from agents.privileged import AsymmetricPolicy, PrivilegedObservations
 from agents.sb3_vec_env import SB3VecEnv
 from hpo_env.errors import MissingExtraError
 from hpo_env.tasks.base import Split
@@ -116,8 +117,10 @@ def make_venv(config: TrainConfig, *, split: Split, num_envs: int) -> VecEnv:
         ConfigurationError: The action space has too many combinations for the agent.
     """
     lanes = HPOControlVectorEnv(num_envs, split=split, **config.env_arguments())
-    venv = SB3VecEnv(lanes)
-    return JointActions(venv) if AGENTS[config.agent].is_joint else venv
+    venv: VecEnv = SB3VecEnv(lanes)
+    if AGENTS[config.agent].is_joint:
+        venv = JointActions(venv)
+    return PrivilegedObservations(venv) if config.critic == "task" else venv
 
 
 def make_model(config: TrainConfig, venv: VecEnv) -> BaseAlgorithm:
@@ -134,12 +137,17 @@ def make_model(config: TrainConfig, venv: VecEnv) -> BaseAlgorithm:
     assert config.learning_rate is not None
     assert config.net_arch is not None
     model_class = over_whole_run(_load(kind.path))
+    policy_kwargs: dict[str, Any] = {"net_arch": list(config.net_arch)}
+    policy: str | type[AsymmetricPolicy] = kind.policy
+    if isinstance(venv, PrivilegedObservations):
+        policy = AsymmetricPolicy
+        policy_kwargs["num_public"] = venv.num_public
     model = model_class(
-        kind.policy,
+        policy,
         venv,
         learning_rate=LinearSchedule(config.learning_rate, _FINAL_RATE * config.learning_rate, 1.0),
         gamma=config.gamma,
-        policy_kwargs={"net_arch": list(config.net_arch)},
+        policy_kwargs=policy_kwargs,
         seed=segment_seed(config.seed, 0),
         device="cpu",
         **kind.arguments(config, venv),

@@ -1,8 +1,9 @@
 """A critic that knows the task, beside an actor that does not.
 
 How far a loss can fall depends on the data set far more than on the policy: a return of 0.1 is a
-triumph on one and a failure on another. The value network therefore sees, in training only, what the
-task is; the actor sees the observation and nothing else, so nothing of this reaches a policy file.
+triumph on one and a failure on another. The value network therefore sees, in training only, what
+the task is; the actor sees the observation and nothing else, so nothing of this reaches a policy
+file.
 This takes the differences between tasks out of the advantages without touching the policy that is
 optimal (Pinto et al., "Asymmetric actor critic for image-based robot learning", 2018).
 
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import MlpExtractor
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
@@ -29,7 +31,7 @@ from hpo_env.seeding import stream
 from hpo_env.tasks.base import Task
 
 _WORD_SIZE = 12
-"""Width of the code of a name: names get random directions, nearly orthogonal and without a list."""
+"""Width of the code of a name: names get random directions, nearly orthogonal, without a list."""
 
 
 def describe_task(task: Task) -> NDArray[np.float32]:
@@ -65,7 +67,8 @@ class PrivilegedObservations(VecEnvWrapper):
     """
 
     def __init__(self, venv: VecEnv) -> None:
-        self._lanes = unwrap(venv).lanes
+        self._bridge = unwrap(venv)
+        self._lanes = self._bridge.lanes
         task = self._lanes.family.sample(stream(0, "shape"))
         self._tasks: list[Task | None] = [None] * venv.num_envs
         self._features = np.zeros((venv.num_envs, len(describe_task(task)) + 1), np.float32)
@@ -94,14 +97,24 @@ class PrivilegedObservations(VecEnvWrapper):
             if task is not self._tasks[lane]:
                 self._tasks[lane] = task
                 self._features[lane, :-1] = describe_task(task)
-        self._features[:, -1] = log_loss(self._lanes.validation_loss)
+        self._features[:, -1] = log_loss(self._bridge.validation_loss)
         return np.concatenate([observations, self._features], axis=1)
+
+
+def widen(model: BaseAlgorithm, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Append zeros to observations `[N, D]` where the agent expects privileged features, too."""
+    shape = model.observation_space.shape
+    assert shape is not None
+    missing = shape[0] - observations.shape[1]
+    return np.pad(observations, ((0, 0), (0, missing)))
 
 
 class AsymmetricExtractor(MlpExtractor):
     """Hidden layers of actor and critic, of which the actor's see the first `D` entries only."""
 
-    def __init__(self, num_public: int, num_all: int, net_arch: list[int], **arguments: Any) -> None:
+    def __init__(
+        self, num_public: int, num_all: int, net_arch: list[int], **arguments: Any
+    ) -> None:
         super().__init__(num_all, net_arch, **arguments)
         self.num_public = num_public
         actor = MlpExtractor(num_public, net_arch, **arguments)

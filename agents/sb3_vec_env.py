@@ -82,6 +82,7 @@ class SB3VecEnv(VecEnv):
         super().__init__(lanes.num_envs, lanes.single_observation_space, lanes.single_action_space)
         self.seconds = 0.0
         self.last: LaneStep | None = None
+        self.validation_loss = np.ones(lanes.num_envs)  # of the runs that go on
         self._progress_column = list(lanes.observation_docs).index("progress")
         self._actions: NDArray[Any] = np.zeros(0)
         self._observations: NDArray[np.float32] = np.zeros(0, np.float32)
@@ -91,7 +92,8 @@ class SB3VecEnv(VecEnv):
     def reset(self) -> NDArray[np.float32]:
         """Start new episodes in all lanes, with the seeds that `seed` left behind."""
         seeds = None if all(s is None for s in self._seeds) else self._seeds
-        self._observations, _ = self.lanes.reset(seed=seeds)
+        self._observations, info = self.lanes.reset(seed=seeds)
+        self.validation_loss = info["validation_loss"]
         self._returns = np.zeros(self.num_envs)
         self._lengths = np.zeros(self.num_envs, dtype=np.int64)
         self.last = None
@@ -116,6 +118,7 @@ class SB3VecEnv(VecEnv):
         ended = terminated | truncated
         self._returns, self._lengths = self._returns + rewards, self._lengths + 1
         self.last = self._lane_step(info, ended)
+        self.validation_loss = info["validation_loss"]
         self._returns = np.where(ended, 0.0, self._returns)
         self._lengths = np.where(ended, 0, self._lengths)
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]

@@ -1,8 +1,8 @@
 """The observation: one table of fields, from which vector, space, names and documentation follow.
 
 Every field is bounded to `[-1, 1]`, free of scale (logarithms, ratios, cosines, normalised time)
-and computed from telemetry alone, so there are no running statistics to ship with a policy and nothing
-in it depends on the number of lanes. What was not measured is 0, and a mask field says so.
+and computed from telemetry alone, so there are no running statistics to ship with a policy and
+nothing in it depends on the number of lanes. What was not measured is 0, and a mask field says so.
 
 `Observer` is the memory behind it: the environment keeps one over N lanes, a deployed controller
 keeps one over a single lane, and both call the same three methods.

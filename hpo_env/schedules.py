@@ -1,8 +1,8 @@
 """Base schedules: what a controller's actions are corrections of.
 
 A schedule is a function of progress alone, from 0 at the start of the run to 1 at its end, and
-gives the factor on the initial value. It is evaluated once a decision interval, in the interval's middle,
-and it applies to the hyperparameters marked `scheduled` (the learning rate).
+gives the factor on the initial value. It is evaluated once a decision interval, in the
+interval's middle, and it applies to the hyperparameters marked `scheduled` (the learning rate).
 """
 
 from __future__ import annotations

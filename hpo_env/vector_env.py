@@ -42,8 +42,8 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
 
     ## Description
     Each lane draws a task (a data set, a model, an optimiser, a horizon), trains it for one
-    decision interval a step, and starts a new one when the run is over. A lane that is given the seed `s` is
-    the single environment with that seed, whatever the other lanes do.
+    decision interval a step, and starts a new one when the run is over. A lane that is given the
+    seed `s` is the single environment with that seed, whatever the other lanes do.
 
     ## Action space
     `action_mode="continuous"`: `Box(-1, 1, (H,))`; an entry moves the hyperparameter's correction
@@ -203,7 +203,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
             actions: `[N, H]`, float in `[-1, 1]` or integer choices, by `action_mode`.
 
         Returns:
-            Observations `[N, D]`, rewards `[N]`, terminated `[N]`, truncated `[N]` (all False), info.
+            Observations `[N, D]`, rewards `[N]`, terminated `[N]`, truncated `[N]` (never), info.
 
         Raises:
             ActionError: An action has the wrong shape, is not finite or is no choice.
@@ -234,11 +234,6 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
             info = self._info(np.ones(self.num_envs, dtype=bool))
             info |= _final(final_observations, final_info, terminated)
         return observations, reward, terminated, np.zeros(self.num_envs, dtype=bool), info
-
-    @property
-    def validation_loss(self) -> Array:
-        """Validation losses of the runs that go on, `[N]`."""
-        return self._loss.copy()
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """Draw every lane's run so far, losses above hyperparameters, RGB `[height, width, 3]`."""
@@ -277,6 +272,14 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         for name, values in snapshot["arrays"].items():
             getattr(self, name)[index] = values
         return self._observer.observe()
+
+    def fork(
+        self,
+        source_lanes: Sequence[int] | NDArray[np.int64],
+        target_lanes: Sequence[int] | NDArray[np.int64],
+    ) -> NDArray[np.float32]:
+        """Copy lanes onto others, all state included, and return observations `[N, D]`."""
+        return self.restore(self.snapshot(source_lanes), target_lanes)
 
     # --------------------------------------------------------------------------------- the insides
 

@@ -34,7 +34,7 @@ def hyperparameters() -> str:
             had = "yes" if h.name in family.default_controlled else "on request"
             span = f"{h.low:g} to {h.high:g}"
             rows.append((f"`{name}`", f"`{h.name}`", span, h.scale, f"{h.max_step:g}", had))
-    head = ("family", "hyperparameter", "range", "scale", "largest move of a decision", "agent has it")
+    head = ("family", "hyperparameter", "range", "scale", "largest move", "agent has it")
     return _table(head, rows)
 
 
@@ -52,9 +52,7 @@ def datasets() -> str:
             info, data = dataset_info(name), load_dataset(name)
             classes = data.num_classes or "–"
             shape = f"{data.x.shape[0]:,} × {data.x.shape[1]}"
-            rows.append(
-                (split, f"`{name}`", info.kind, shape, classes, info.source, info.licence)
-            )
+            rows.append((split, f"`{name}`", info.kind, shape, classes, info.source, info.licence))
     head = ("split", "data set", "kind", "rows × columns", "classes", "source", "licence")
     return _table(head, rows)
 

@@ -70,6 +70,17 @@ class WeightsRun(Run):
                 parameters, gradients, part=part, gradient_scale=gradient_scale
             )
 
+    def copy_weights(self, part: int = 0) -> None:
+        """Do the first half of `before_update`, for hosts whose gradients come later."""
+        if self._measurement.is_due and not self.is_over:
+            self._measurement.copy_weights(self._parameters[part], part=part)
+
+    def measure_gradients(self, part: int = 0) -> None:
+        """Do the second half, after the update and before `step`."""
+        if self._measurement.is_due and not self.is_over:
+            gradients = [p.grad for p in self._parameters[part] if p.grad is not None]
+            self._measurement.measure_gradients(gradients, part=part)
+
     def _note_update(self, loss: Any) -> None:
         if isinstance(loss, Tensor) and loss.numel() != 1:
             raise ConfigurationError(

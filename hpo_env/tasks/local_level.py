@@ -7,8 +7,9 @@ Kalman gain
     a* = p / (p + 1)   with   p = (q + sqrt(q² + 4 q)) / 2
 
 (Harvey, "Forecasting, Structural Time Series Models and the Kalman Filter", 1989, section 4.1.2).
-The noise ratio `q` is not shown. Below `a*` the forecast errors follow one another with the same sign,
-above it with opposite signs: the telemetry's agreement of successive updates, as in any training.
+The noise ratio `q` is not shown. Below `a*` the forecast errors follow one another with the same
+sign, above it with opposite signs: the telemetry's agreement of successive updates, as in any
+training.
 """
 
 from __future__ import annotations

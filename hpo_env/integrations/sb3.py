@@ -1,0 +1,112 @@
+"""Stable-Baselines3: a callback that steers an agent's own hyperparameters, rollout by rollout.
+
+The interface for policies of the reinforcement family. It writes where the agent really reads:
+
+=================  ==========================================  ===============================
+hyperparameter     written to                                  read by
+=================  ==========================================  ===============================
+learning_rate      `model.lr_schedule`                         every call of `train()`
+clip_range         `model.clip_range`                          every call of `train()`
+entropy            `model.ent_coef`                            every call of `train()`
+discount           `model.gamma` and the rollout buffer        the rollout after the next
+gae_lambda         `model.gae_lambda` and the rollout buffer   the rollout after the next
+=================  ==========================================  ===============================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hpo_env.control.run import Run
+from hpo_env.controller import Controller
+from hpo_env.integrations.extras import require
+
+_callbacks = require("stable_baselines3.common.callbacks", extra="train")
+_utils = require("stable_baselines3.common.utils", extra="train")
+
+
+class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-defined]
+    """Steers `model.learn` of an on-policy agent (PPO, A2C).
+
+    Args:
+        controller: What decides.
+        validate: Takes the agent and returns a positive number that should fall, such as the
+            distance of its mean return from the best return there is.
+        **options: Further arguments of `Controller.drive`.
+
+    Attributes:
+        run: The run, once training has begun.
+    """
+
+    def __init__(
+        self, controller: Controller, *, validate: Callable[[Any], float], **options: Any
+    ) -> None:
+        super().__init__()
+        self.run: Run | None = None
+        self._controller = controller
+        self._validate = validate
+        self._options = options
+        self._num_rollouts = 0
+
+    def _on_training_start(self) -> None:
+        model: Any = self.model
+        steps_a_rollout = model.n_steps * model.n_envs
+        total = -(-(self.locals["total_timesteps"] - self.num_timesteps) // steps_a_rollout)
+        knobs = _knobs(model)
+        names = [name for name in self._controller.policy.space.names if name in knobs]
+        self.run = self._controller.drive(
+            {name: knobs[name][1] for name in names},
+            initial={name: knobs[name][0] for name in names},
+            total_steps=max(total, 1),
+            validate=lambda: self._validate(model),
+            **self._options,
+        )
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        # The rollout before the first update belongs to the values that are in force already.
+        if self.run is not None and self._num_rollouts > 0:
+            self.run.step()
+        self._num_rollouts += 1
+
+    def _on_training_end(self) -> None:
+        if self.run is not None and not self.run.is_over:
+            self.run.step()
+
+
+_Knob = tuple[float, Callable[[float], float]]
+
+
+def _knobs(model: Any) -> Mapping[str, _Knob]:
+    def write_rate(value: float) -> float:
+        model.lr_schedule = _utils.FloatSchedule(value)
+        return float(model.lr_schedule(model._current_progress_remaining))
+
+    def write_clip_range(value: float) -> float:
+        model.clip_range = _utils.FloatSchedule(value)
+        return float(model.clip_range(model._current_progress_remaining))
+
+    def write_entropy(value: float) -> float:
+        model.ent_coef = value
+        return float(model.ent_coef)
+
+    def write_in_buffer(name: str) -> Callable[[float], float]:
+        def write(value: float) -> float:
+            setattr(model, name, value)
+            setattr(model.rollout_buffer, name, value)
+            return float(getattr(model.rollout_buffer, name))
+
+        return write
+
+    knobs: dict[str, _Knob] = {
+        "learning_rate": (float(model.lr_schedule(1.0)), write_rate),
+        "entropy": (float(model.ent_coef), write_entropy),
+        "discount": (float(model.gamma), write_in_buffer("gamma")),
+        "gae_lambda": (float(model.gae_lambda), write_in_buffer("gae_lambda")),
+    }
+    if hasattr(model, "clip_range"):
+        knobs["clip_range"] = (float(model.clip_range(1.0)), write_clip_range)
+    return knobs

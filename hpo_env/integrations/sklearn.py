@@ -1,0 +1,131 @@
+"""scikit-learn: a controller for a loop over `partial_fit`.
+
+    run = attach(controller, estimator, total_steps=..., validate=validation_loss)
+    for x, y in batches:
+        estimator.partial_fit(x, y, classes=classes)
+        run.step(loss)
+
+For `SGDClassifier` and `SGDRegressor` with `learning_rate="constant"`, and for `MLPClassifier` and
+`MLPRegressor` with the solvers "sgd" and "adam". scikit-learn reads most of these numbers at every
+call of `partial_fit`, but a multilayer perceptron keeps its learning rate and its momentum in an
+object of its own, which is written directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hpo_env.control.run import Run
+from hpo_env.controller import Controller
+from hpo_env.errors import ConfigurationError
+from hpo_env.integrations.extras import require
+
+
+def attach(
+    controller: Controller,
+    estimator: Any,
+    *,
+    total_steps: int,
+    validate: Callable[[], Any] | None = None,
+    **options: Any,
+) -> Run:
+    """Steer an estimator that learns by `partial_fit`.
+
+    Args:
+        controller: What decides.
+        estimator: Of one of the four classes.
+        total_steps: How often `run.step` will be called: once after each `partial_fit`.
+        validate: Returns the validation loss; None leaves the training loss given to `run.step`.
+        **options: Further arguments of `Controller.drive`.
+
+    Raises:
+        ConfigurationError: The estimator is of another class, or changes its own learning rate.
+    """
+    knobs = _knobs(estimator)
+    names = [name for name in controller.policy.space.names if name in knobs]
+    return controller.drive(
+        {name: knobs[name][1] for name in names},
+        initial={name: knobs[name][0] for name in names},
+        total_steps=total_steps,
+        validate=validate,
+        **options,
+    )
+
+
+_Knob = tuple[float, Callable[[float], float]]
+
+
+def _knobs(estimator: Any) -> dict[str, _Knob]:
+    models = require("sklearn.linear_model", extra="data")
+    networks = require("sklearn.neural_network", extra="data")
+    if isinstance(estimator, models.SGDClassifier | models.SGDRegressor):
+        if estimator.learning_rate != "constant":
+            raise ConfigurationError(
+                "learning_rate='constant' must hold, or the estimator changes the rate itself; "
+                f"got {estimator.learning_rate!r}"
+            )
+        return {
+            "learning_rate": (estimator.eta0, _parameter(estimator, "eta0")),
+            "weight_decay": (estimator.alpha, _parameter(estimator, "alpha")),
+        }
+    if isinstance(estimator, networks.MLPClassifier | networks.MLPRegressor):
+        if estimator.solver not in ("sgd", "adam") or (
+            estimator.solver == "sgd" and estimator.learning_rate != "constant"
+        ):
+            raise ConfigurationError(
+                "solver 'adam', or 'sgd' with learning_rate='constant', must be used; got "
+                f"{estimator.solver!r} with {estimator.learning_rate!r}"
+            )
+        momentum = "beta_1" if estimator.solver == "adam" else "momentum"
+        return {
+            "learning_rate": (estimator.learning_rate_init, _rate_of_network(estimator)),
+            "weight_decay": (estimator.alpha, _parameter(estimator, "alpha")),
+            "momentum": (getattr(estimator, momentum), _momentum_of_network(estimator, momentum)),
+        }
+    raise ConfigurationError(
+        "SGDClassifier, SGDRegressor, MLPClassifier or MLPRegressor must be given; "
+        f"got {type(estimator).__name__}"
+    )
+
+
+def _parameter(estimator: Any, name: str) -> Callable[[float], float]:
+    def write(value: float) -> float:
+        estimator.set_params(**{name: value})
+        return float(getattr(estimator, name))
+
+    return write
+
+
+def _rate_of_network(estimator: Any) -> Callable[[float], float]:
+    def write(value: float) -> float:
+        estimator.learning_rate_init = value
+        optimizer = _optimizer(estimator)
+        if optimizer is not None:
+            optimizer.learning_rate_init = optimizer.learning_rate = value
+        return value if optimizer is None else float(optimizer.learning_rate_init)
+
+    return write
+
+
+def _momentum_of_network(estimator: Any, name: str) -> Callable[[float], float]:
+    def write(value: float) -> float:
+        setattr(estimator, name, value)
+        optimizer = _optimizer(estimator)
+        if optimizer is not None:
+            setattr(optimizer, name, value)
+        return value if optimizer is None else float(getattr(optimizer, name))
+
+    return write
+
+
+def _optimizer(estimator: Any) -> Any:
+    """Return the object that holds a network's learning rate, None before the first call."""
+    if not hasattr(estimator, "coefs_"):
+        return None
+    if not hasattr(estimator, "_optimizer"):
+        raise ConfigurationError(
+            "this version of scikit-learn keeps the learning rate of a multilayer perceptron "
+            "elsewhere; versions 1.5 to 1.9 are known to work"
+        )
+    return estimator._optimizer

@@ -1,0 +1,121 @@
+"""The controller in Keras on torch."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hpo_env.controller import Controller
+from hpo_env.errors import ConfigurationError
+from tests.hpo_env.controlled_runs import random_policy
+from tests.hpo_env.integrations.host_data import rows
+
+os.environ["KERAS_BACKEND"] = "torch"
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    keras = pytest.importorskip("keras")
+    from hpo_env.integrations.keras import HPOControlCallback
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # those of the host itself
+
+EPOCHS, STEPS = 4, 24
+
+
+def make_model(optimizer: Any) -> Any:
+    keras.utils.set_random_seed(0)
+    x, _, _, _ = rows()
+    model = keras.Sequential(
+        [keras.Input((x.shape[1],)), keras.layers.Dense(16, "tanh"), keras.layers.Dense(2)]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer=optimizer, loss=loss)
+    return model
+
+
+def validation_loss(model: Any) -> float:
+    _, _, x, y = rows()
+    return float(torch.nn.functional.cross_entropy(model(x), torch.tensor(y)))
+
+
+class Recorder(keras.callbacks.Callback):  # type: ignore[misc,name-defined]
+    """Reads back what the host used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rates: list[float] = []
+        self.decays: list[float] = []
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.rates.append(float(self.model.optimizer.learning_rate))
+        self.decays.append(float(self.model.optimizer.weight_decay))
+
+
+def fit(model: Any, *callbacks: Any, epochs: int = EPOCHS) -> None:
+    x, y, _, _ = rows()
+    model.fit(
+        x, y, batch_size=32, epochs=epochs, shuffle=False, verbose=0, callbacks=list(callbacks)
+    )
+
+
+def test_the_host_uses_what_the_controller_writes() -> None:
+    model = make_model(keras.optimizers.AdamW(0.01, weight_decay=0.01))
+    policy = random_policy(["learning_rate", "weight_decay", "momentum"])
+    callback, recorder = HPOControlCallback(Controller(policy), validate=validation_loss), Recorder()
+    fit(model, callback, recorder)
+    run = callback.run
+    assert run.is_over
+    assert len(recorder.rates) == STEPS
+    written = [decision.values["learning_rate"] for decision in run.decisions]
+    assert recorder.rates == np.repeat(written, STEPS // 8).tolist()
+    assert len(set(written)) == 8
+    assert recorder.decays == pytest.approx(
+        np.repeat([d.values["weight_decay"] for d in run.decisions], STEPS // 8)
+    )
+    assert set(run.values) == {"learning_rate", "weight_decay", "momentum"}
+    seen = run.decisions[2].observation
+    assert (seen["has_training"], seen["has_gradient"], seen["has_updates"]) == (1, 1, 1)
+
+
+def test_batch_losses_are_told_apart_from_the_average_that_keras_reports() -> None:
+    model = make_model(keras.optimizers.SGD(1e-12))  # weights stay, so losses are known
+    callback = HPOControlCallback(Controller(random_policy(["learning_rate"])), num_decisions=1)
+    x, y, _, _ = rows()
+    with torch.no_grad():
+        outputs = model(x)
+    losses = torch.nn.functional.cross_entropy(outputs, torch.tensor(y), reduction="none")
+    batches = losses.reshape(6, 32).mean(1)
+    fit(model, callback, epochs=1)
+    telemetry = callback.run._telemetry
+    assert telemetry.train_loss_spread[0] == pytest.approx(float(batches.std(correction=0)), 1e-3)
+
+
+def test_a_run_goes_on_from_its_saved_state() -> None:
+    whole, recorder = make_model(keras.optimizers.AdamW(0.01)), Recorder()
+    first = HPOControlCallback(Controller(random_policy()), validate=validation_loss)
+    fit(whole, first, recorder)
+    half = make_model(keras.optimizers.AdamW(0.01))
+    callback = HPOControlCallback(
+        Controller(random_policy()), validate=validation_loss, total_steps=STEPS
+    )
+    fit(half, callback, epochs=EPOCHS // 2)
+    resumed = HPOControlCallback(
+        Controller(random_policy()),
+        validate=validation_loss,
+        total_steps=STEPS,
+        state=callback.run.state_dict(),
+    )
+    rest = Recorder()
+    fit(half, resumed, rest, epochs=EPOCHS // 2)
+    assert rest.rates == recorder.rates[STEPS // 2 :]
+
+
+def test_a_schedule_of_keras_own_is_refused() -> None:
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
+    model = make_model(keras.optimizers.SGD(schedule))
+    with pytest.raises(ConfigurationError, match="comes from a LearningRateSchedule"):
+        fit(model, HPOControlCallback(Controller(random_policy())))

@@ -1,0 +1,91 @@
+"""The controller with estimators of scikit-learn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import SGDClassifier, SGDRegressor
+from sklearn.metrics import log_loss
+from sklearn.neural_network import MLPClassifier
+from sklearn.tree import DecisionTreeClassifier
+
+from hpo_env.controller import Controller
+from hpo_env.errors import ConfigurationError
+from hpo_env.integrations.sklearn import attach
+from tests.hpo_env.controlled_runs import fixed_policy, random_policy
+from tests.hpo_env.integrations.host_data import rows
+
+STEPS = 24
+POLICY = random_policy(["learning_rate", "weight_decay", "momentum"])
+
+
+def train(estimator: Any, run: Any) -> list[dict[str, float]]:
+    x, y, _, _ = rows()
+    used = []
+    for step in range(STEPS):
+        batch = slice(step % 6 * 32, step % 6 * 32 + 32)
+        used.append(run.values)
+        estimator.partial_fit(x[batch], y[batch], classes=[0, 1])
+        run.step(getattr(estimator, "loss_", None))
+    return used
+
+
+def validation_loss(estimator: Any) -> float | None:
+    if not hasattr(estimator, "classes_"):
+        return None  # not fitted yet
+    _, _, x, y = rows()
+    return float(log_loss(y, estimator.predict_proba(x)))
+
+
+def make(solver: str) -> Any:
+    if solver == "linear":
+        return SGDClassifier(
+            "log_loss", learning_rate="constant", eta0=0.01, alpha=1e-3, random_state=0
+        )
+    return MLPClassifier(8, solver=solver, learning_rate_init=0.01, alpha=1e-3, random_state=0)
+
+
+@pytest.mark.parametrize("kind", ["linear", "sgd", "adam"])
+def test_the_estimator_uses_what_the_controller_writes(kind: str) -> None:
+    estimator = make(kind)
+    run = attach(
+        Controller(POLICY),
+        estimator,
+        total_steps=STEPS,
+        validate=lambda: validation_loss(estimator),
+    )
+    used = train(estimator, run)
+    assert run.is_over
+    assert len({values["learning_rate"] for values in used}) == 8
+    owner = estimator if kind == "linear" else estimator._optimizer
+    rate = owner.eta0 if kind == "linear" else owner.learning_rate_init
+    assert (rate, estimator.alpha) == (run.values["learning_rate"], run.values["weight_decay"])
+    if kind != "linear":
+        momentum = owner.momentum if kind == "sgd" else owner.beta_1
+        assert momentum == run.values["momentum"]
+
+
+@pytest.mark.parametrize("kind", ["linear", "sgd", "adam"])
+def test_a_rate_that_is_cut_to_nothing_leaves_the_weights_where_they_are(kind: str) -> None:
+    estimator = make(kind)
+    policy = fixed_policy(-1.0, num_decisions=STEPS)
+    run = attach(Controller(policy), estimator, total_steps=STEPS)
+    train(estimator, run)
+    x, y, _, _ = rows()
+    weights = estimator.coef_ if kind == "linear" else estimator.coefs_[0]
+    before = np.array(weights)
+    estimator.partial_fit(x, y)
+    weights = estimator.coef_ if kind == "linear" else estimator.coefs_[0]
+    assert np.abs(weights - before).max() < 1e-4
+
+
+def test_estimators_that_change_their_own_rate_are_refused() -> None:
+    controller = Controller(POLICY)
+    with pytest.raises(ConfigurationError, match="learning_rate='constant' must hold"):
+        attach(controller, SGDRegressor(), total_steps=3)
+    with pytest.raises(ConfigurationError, match="solver 'adam', or 'sgd'"):
+        attach(controller, MLPClassifier(solver="lbfgs"), total_steps=3)
+    with pytest.raises(ConfigurationError, match="got DecisionTreeClassifier"):
+        attach(controller, DecisionTreeClassifier(), total_steps=3)
