@@ -140,7 +140,7 @@ class ClipKnob:
 
 
 def _lacks_momentum(optimizer: torch.optim.Optimizer) -> bool:
-    """Say whether momentum cannot be raised: RMSprop makes its buffers at the first step or never."""
+    """Say whether momentum cannot be raised: RMSprop makes its buffers at once or never."""
     is_rmsprop = isinstance(optimizer, torch.optim.RMSprop)
     return is_rmsprop and not any(read(group, "momentum") for group in optimizer.param_groups)
 

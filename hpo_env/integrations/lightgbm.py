@@ -56,7 +56,7 @@ class HPOControl:
         return [before, after]
 
     def _begin(self, env: Any) -> None:
-        if not hasattr(env.model, "params"):
+        if type(env.model).__name__ == "CVBooster":
             raise ConfigurationError("lightgbm.cv trains several models: use lightgbm.train")
         given = [env.params[alias] for alias in _ALIASES if alias in env.params]
         self._boosting.begin(

@@ -256,7 +256,7 @@ class Cohort:
     def _train(
         self, run: Kernels, span: slice, inputs: list[Tensor], num_updates: int
     ) -> tuple[Tensor, ...]:
-        """Train the lanes of one span, while their weights are in the processor's cache.
+        """Train and evaluate the lanes of one span.
 
         Returns:
             Minibatch losses `[U, n]`, first and last gradient norm `[2, n]`, movement of the
@@ -311,9 +311,12 @@ class Cohort:
         self._records["first_loss"][slots] = losses
 
     def _spans(self, run: Kernels) -> list[slice]:
-        """Cut the lanes into spans of equal size; an idle slot makes up the least number."""
+        """Cut the lanes into spans of equal size, none below the least number of lanes.
+
+        An idle slot makes up the number where there are too few.
+        """
         num_slots = max(self.num_lanes, run.least_lanes)
-        num_spans = -(-num_slots // self._lanes_per_call)
+        num_spans = min(-(-num_slots // self._lanes_per_call), num_slots // run.least_lanes)
         ends = np.linspace(0, num_slots, num_spans + 1).round().astype(int).tolist()
         return [slice(a, b) for a, b in itertools.pairwise(ends)]
 

@@ -579,6 +579,16 @@ def test_a_host_without_torch_is_driven_by_functions() -> None:
         Controller(policy).drive({"depth": print}, initial={"depth": 3.0}, total_steps=3)
 
 
+def closure_of(training: Training, optimizer: torch.optim.Optimizer, step: int) -> Any:
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = training.loss(step)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    return closure
+
+
 def test_gradients_that_a_closure_computes_are_measured() -> None:
     seen = []
     for has_closure in (False, True):
@@ -586,13 +596,7 @@ def test_gradients_that_a_closure_computes_are_measured() -> None:
         optimizer = torch.optim.SGD(training.model.parameters(), lr=0.01)
         run = Controller(random_policy()).attach(optimizer, total_steps=STEPS)
         for step in range(STEPS):
-
-            def closure(step: int = step) -> torch.Tensor:
-                optimizer.zero_grad()
-                loss = training.loss(step)
-                loss.backward()  # type: ignore[no-untyped-call]
-                return loss
-
+            closure = closure_of(training, optimizer, step)
             if has_closure:
                 run.step(optimizer.step(closure))
             else:
@@ -606,18 +610,11 @@ def test_gradients_that_a_closure_computes_are_measured() -> None:
 
 def test_an_optimizer_with_a_line_search_can_be_steered() -> None:
     training = Training()
-    optimizer = torch.optim.LBFGS(training.model.parameters(), lr=0.1, max_iter=3)
+    optimizer: Any = torch.optim.LBFGS(training.model.parameters(), lr=0.1, max_iter=3)
     run = Controller(fixed_policy(-0.1)).attach(optimizer, total_steps=6, num_decisions=3)
-
-    def closure() -> torch.Tensor:
-        optimizer.zero_grad()
-        loss = training.loss(0)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
     losses = []
     for _ in range(6):
-        loss = optimizer.step(closure)
+        loss = optimizer.step(closure_of(training, optimizer, 0))
         run.step(loss)
         losses.append(loss.item())
     assert run.is_over

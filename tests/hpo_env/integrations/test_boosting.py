@@ -88,16 +88,14 @@ def train_xgboost(xgboost: Any, *callbacks: Any, metric: str = "logloss") -> Any
 def test_every_tree_of_xgboost_has_the_shrinkage_that_was_written(xgboost: Any) -> None:
     from hpo_env.integrations.xgboost import HPOControlCallback, read_rate
 
-    class Recorder(xgboost.callback.TrainingCallback):  # type: ignore[misc,name-defined]
+    class Recorder(xgboost.callback.TrainingCallback):  # type: ignore[misc]
         used: list[float] = []  # noqa: RUF012
 
         def before_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
             self.used.append(read_rate(model))
             return False
 
-    callback = HPOControlCallback(
-        Controller(random_policy(["learning_rate"])), total_steps=ROUNDS
-    )
+    callback = HPOControlCallback(Controller(random_policy(["learning_rate"])), total_steps=ROUNDS)
     train_xgboost(xgboost, callback, Recorder())
     assert callback.run is not None
     assert callback.run.is_over
@@ -110,8 +108,6 @@ def test_every_tree_of_xgboost_has_the_shrinkage_that_was_written(xgboost: Any) 
 def test_a_score_in_place_of_a_loss_is_refused(xgboost: Any) -> None:
     from hpo_env.integrations.xgboost import HPOControlCallback
 
-    callback = HPOControlCallback(
-        Controller(random_policy(["learning_rate"])), total_steps=ROUNDS
-    )
-    with pytest.raises(ConfigurationError, match="must be a loss.*got 'auc'"):
+    callback = HPOControlCallback(Controller(random_policy(["learning_rate"])), total_steps=ROUNDS)
+    with pytest.raises(ConfigurationError, match=r"must be a loss.*got 'auc'"):
         train_xgboost(xgboost, callback, metric="auc")

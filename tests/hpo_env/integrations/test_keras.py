@@ -65,7 +65,8 @@ def fit(model: Any, *callbacks: Any, epochs: int = EPOCHS) -> None:
 def test_the_host_uses_what_the_controller_writes() -> None:
     model = make_model(keras.optimizers.AdamW(0.01, weight_decay=0.01))
     policy = random_policy(["learning_rate", "weight_decay", "momentum"])
-    callback, recorder = HPOControlCallback(Controller(policy), validate=validation_loss), Recorder()
+    callback: Any = HPOControlCallback(Controller(policy), validate=validation_loss)
+    recorder = Recorder()
     fit(model, callback, recorder)
     run = callback.run
     assert run.is_over
@@ -83,7 +84,9 @@ def test_the_host_uses_what_the_controller_writes() -> None:
 
 def test_batch_losses_are_told_apart_from_the_average_that_keras_reports() -> None:
     model = make_model(keras.optimizers.SGD(1e-12))  # weights stay, so losses are known
-    callback = HPOControlCallback(Controller(random_policy(["learning_rate"])), num_decisions=1)
+    callback: Any = HPOControlCallback(
+        Controller(random_policy(["learning_rate"])), num_decisions=1
+    )
     x, y, _, _ = rows()
     with torch.no_grad():
         outputs = model(x)
@@ -99,7 +102,7 @@ def test_a_run_goes_on_from_its_saved_state() -> None:
     first = HPOControlCallback(Controller(random_policy()), validate=validation_loss)
     fit(whole, first, recorder)
     half = make_model(keras.optimizers.AdamW(0.01))
-    callback = HPOControlCallback(
+    callback: Any = HPOControlCallback(
         Controller(random_policy()), validate=validation_loss, total_steps=STEPS
     )
     fit(half, callback, epochs=EPOCHS // 2)

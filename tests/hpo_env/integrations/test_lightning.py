@@ -29,7 +29,7 @@ STEPS = EPOCHS * 6
 class Module(lightning.LightningModule):  # type: ignore[misc,name-defined]
     def __init__(self, has_scheduler: bool = False) -> None:
         super().__init__()
-        self.net = make_net()
+        self.net: Any = make_net()
         self.has_scheduler = has_scheduler
         self.used: list[float] = []
 
@@ -78,7 +78,7 @@ def loader() -> Any:
 def plain_rates(accumulate: int = 1) -> tuple[list[float], Any]:
     """Train the same in a plain loop, whose rates are tested elsewhere."""
     x, y, _, _ = tensors()
-    net = make_net()
+    net: Any = make_net()
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.01)
     run = Controller(random_policy(num_decisions=8)).attach(
         optimizer, total_steps=STEPS, validate=lambda: validation_loss(net)

@@ -61,7 +61,12 @@ def test_weights_and_biases_gets_the_same_offline(
     tracked = wandb.init(project="test", mode="offline", dir=str(tmp_path))
     logged: list[dict[str, float]] = []
     own_log = tracked.log
-    monkeypatch.setattr(tracked, "log", lambda row: (logged.append(row), own_log(row)))
+
+    def log(row: dict[str, float]) -> None:
+        logged.append(row)
+        own_log(row)
+
+    monkeypatch.setattr(tracked, "log", log)
     run = train(WandbLogger(tracked))
     tracked.finish()
     rates = [row for row in logged if "hyperparameters/learning_rate" in row]

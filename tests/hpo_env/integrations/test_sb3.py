@@ -18,7 +18,11 @@ SPACE = HyperparameterSpace(
         Hyperparameter(name="entropy", low=1e-6, high=1.0, default=1e-3, max_step=2.0),
         Hyperparameter(name="clip_range", low=0.01, high=1.0, default=0.2, max_step=1.2),
         Hyperparameter(
-            name="discount", low=0.5, high=0.9999, default=0.99, max_step=2.0,
+            name="discount",
+            low=0.5,
+            high=0.9999,
+            default=0.99,
+            max_step=2.0,
             scale="one_minus_log",
         ),
     ]
@@ -43,8 +47,15 @@ def test_the_agent_uses_what_the_controller_writes() -> None:
             )
 
     agent: Any = Agent(
-        "MlpPolicy", "CartPole-v1", n_steps=32, batch_size=32, n_epochs=1, seed=0, device="cpu",
-        ent_coef=0.001, policy_kwargs={"net_arch": [8]},
+        "MlpPolicy",
+        "CartPole-v1",
+        n_steps=32,
+        batch_size=32,
+        n_epochs=1,
+        seed=0,
+        device="cpu",
+        ent_coef=0.001,
+        policy_kwargs={"net_arch": [8]},
     )
     policy = random_policy(SPACE.names, space=SPACE, base_schedule="constant")
     callback = HPOControlCallback(

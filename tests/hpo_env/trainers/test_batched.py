@@ -6,13 +6,16 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+import torch
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.models import ARCHITECTURES
+from hpo_env.models import ARCHITECTURES, ModelSpec
 from hpo_env.tasks.supervised import SupervisedFamily
 from hpo_env.tasks.supervised_data import SupervisedTask
 from hpo_env.telemetry import Telemetry
 from hpo_env.trainers.batched import BatchedTrainer
+from hpo_env.trainers.cohort import Cohort
+from hpo_env.trainers.step import Kernels
 from tests.hpo_env.trainers.runs import CLASSES, IMAGES, NUMBERS, run, task, trainer, values
 
 OPTIMIZERS = ("sgd", "adamw", "rmsprop")
@@ -69,6 +72,20 @@ def test_lanes_that_change_model_from_run_to_run_disturb_nobody() -> None:
     for lane in lanes:
         interval = expected[0] if lane in swapped else expected[1]
         assert_equal(measured.take(np.array([lane])), interval.take(np.array([order[lane]])))
+
+
+def test_calls_cover_all_lanes_with_at_least_two_where_one_would_be_a_constant() -> None:
+    spec = ModelSpec("mlp_32x2_relu", num_inputs=32, num_outputs=16)
+    cohort = Cohort(spec, mode="eager", device=torch.device("cpu"), batch=64)
+    compiled = Kernels(train=run, evaluate=run, compare=run, least_lanes=2)  # never called
+    for lanes_per_call in (2, 3, 64):
+        cohort._lanes_per_call = lanes_per_call
+        for num_lanes in range(1, 20):
+            cohort.num_lanes = num_lanes
+            spans = cohort._spans(compiled)
+            covered = [slot for span in spans for slot in range(span.start, span.stop)]
+            assert covered == list(range(max(num_lanes, 2)))
+            assert min(span.stop - span.start for span in spans) >= 2
 
 
 def test_a_snapshot_continues_bit_for_bit_in_other_lanes() -> None:
