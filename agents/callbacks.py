@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
@@ -21,6 +22,8 @@ from agents import tags
 from agents.sb3_vec_env import LaneStep, unwrap
 
 _QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
+MOVE_BINS = np.linspace(-1.05, 1.05, 22)
+"""Edges of the bins of moves; each of the five discrete moves is in the middle of one."""
 _SATURATED = 0.999  # |action| from here on counts as the end of its range
 
 ReportRollout = Callable[[int, float | None], None]
@@ -41,9 +44,11 @@ class LaneMetrics(BaseCallback):
         self._every_steps = every_steps
         self._report = report
         self._steps: list[LaneStep] = []
+        self._move_counts: NDArray[np.int64] | None = None  # [H, bins], since training started
 
     def _on_training_start(self) -> None:
         self._steps = []
+        self._move_counts = None
         self._begin_window()
 
     def _on_step(self) -> bool:
@@ -82,6 +87,8 @@ class LaneMetrics(BaseCallback):
         diverged = np.stack([step.diverged for step in self._steps])[ended]
         mean_return = float(returns.mean())
         self.logger.record(tags.RETURN, mean_return)
+        for label, value in _quantiles(returns):
+            self.logger.record(tags.RETURN_QUANTILE.format(quantile=label), value)
         self.logger.record(tags.LENGTH, float(lengths.mean()))
         self.logger.record(tags.DIVERGED, float(diverged.mean()))
         return mean_return
@@ -93,11 +100,9 @@ class LaneMetrics(BaseCallback):
         thirds = np.minimum((progress * len(tags.THIRDS)).astype(int), len(tags.THIRDS) - 1)
         for h, name in enumerate(unwrap(self.training_env).lanes.controlled.names):
             column = values[:, h]
-            for label, quantile in zip(
-                _QUANTILES, np.quantile(column, list(_QUANTILES.values())), strict=True
-            ):
+            for label, value in _quantiles(column):
                 tag = tags.QUANTILE.format(hyperparameter=name, quantile=label)
-                self.logger.record(tag, float(quantile))
+                self.logger.record(tag, value)
             for index, third in enumerate(tags.THIRDS):
                 if (thirds == index).any():
                     tag = tags.BY_THIRD.format(hyperparameter=name, third=third)
@@ -110,12 +115,49 @@ class LaneMetrics(BaseCallback):
                 tags.ACTION_SATURATION.format(hyperparameter=name), float(saturated.mean())
             )
 
+        self._count_moves(moves)
+
+    def _count_moves(self, moves: NDArray[np.float64]) -> None:
+        counts = np.stack([np.histogram(column, bins=MOVE_BINS)[0] for column in moves.T])
+        self._move_counts = counts if self._move_counts is None else self._move_counts + counts
+
+    def write_histograms(self, third: str) -> None:
+        """Write how often each move was made since training started.
+
+        Args:
+            third: The third of the whole meta-training that this was.
+        """
+        if self._move_counts is None:
+            return
+        centres = (MOVE_BINS[1:] + MOVE_BINS[:-1]) / 2.0
+        names = unwrap(self.training_env).lanes.controlled.names
+        for name, counts in zip(names, self._move_counts, strict=True):
+            tag = tags.ACTION_HISTOGRAM.format(hyperparameter=name, third=third)
+            for output in self.logger.output_formats:
+                assert isinstance(output, TensorBoardOutputFormat)
+                output.writer.add_histogram_raw(
+                    tag,
+                    min=-1.0,
+                    max=1.0,
+                    num=int(counts.sum()),
+                    sum=float((counts * centres).sum()),
+                    sum_squares=float((counts * centres**2).sum()),
+                    bucket_limits=MOVE_BINS[1:].tolist(),
+                    bucket_counts=counts.tolist(),
+                    global_step=self.num_timesteps,
+                )
+
     def _record_throughput(self) -> None:
         seconds = max(time.perf_counter() - self._window_clock, 1e-9)
         steps = self.num_timesteps - self._window_start
         in_env = unwrap(self.training_env).seconds - self._window_env_seconds
         self.logger.record(tags.STEPS_PER_SECOND, steps / seconds)
         self.logger.record(tags.ENV_SHARE, in_env / seconds)
+
+
+def _quantiles(values: NDArray[np.float64]) -> list[tuple[str, float]]:
+    levels = np.quantile(values, list(_QUANTILES.values()))
+    return list(zip(_QUANTILES, levels.tolist(), strict=True))
 
 
 class _TensorBoard(TensorBoardOutputFormat):

@@ -22,6 +22,7 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents import tags
+from agents.analysis.introduction import conclude, introduce
 from agents.callbacks import LaneMetrics, tensorboard_logger
 from agents.checkpoints import (
     Position,
@@ -36,10 +37,12 @@ from agents.factory import AGENTS, make_model, make_venv, segment_seed
 from agents.progress import ProgressDisplay, make_display
 from agents.run_folder import RunFolder
 from agents.sb3_vec_env import unwrap
-from agents.validation import ValidationReport, validate_policy
+from agents.validation import VALIDATION_SEED, ValidationReport, validate_policy
 from hpo_env.errors import RunFolderError
+from hpo_env.policy_file import load
 
 _POINT_STEPS = 2048  # least distance of two TensorBoard points, in env steps
+_ANALYSED_FROM = 20_000  # env steps; a shorter run is a trial, over before pictures are drawn
 _NEVER = 2**62  # Stable-Baselines3's own logging stays silent: `LaneMetrics` writes all points
 
 
@@ -133,6 +136,8 @@ class MetaTraining:
             with display:
                 self._introduce(display, is_resumed=is_resumed)
                 if not is_resumed:
+                    names = unwrap(self.venv).lanes.controlled.names
+                    introduce(self.folder.path, self.config, names)
                     save_checkpoint(self.folder.checkpoints, self.model, self.position)
                 for segment in range(self.position.segment + 1, len(self.bounds) + 1):
                     self._train_segment(segment, display)
@@ -162,6 +167,25 @@ class MetaTraining:
             export_policy(self.model, env, self.folder.policy, metadata=metadata)
             result["policy"] = self.folder.policy.name
         self.folder.write_result(result)
+        if is_complete:
+            conclude(self.folder.path)
+        if is_complete and result["policy"] and self.bounds[-1] >= _ANALYSED_FROM:
+            self._analyse(result["best_steps"])
+
+    def _analyse(self, steps: int) -> None:
+        """Draw what the exported policy does on the meta-validation tasks, once."""
+        # Here, because matplotlib takes a second to import, which no short run waits for.
+        from agents.analysis.study import read_numbers, study_policy, write_study
+
+        if read_numbers(self.folder.path) is None:
+            study = study_policy(
+                load(self.folder.policy),
+                unwrap(self.validation_venv).lanes,
+                title="meta-validation tasks, at the end of meta-training",
+                split="validation",
+                seed=VALIDATION_SEED,
+            )
+            write_study(study, self.folder.path, step=steps)
 
     def interrupt(self) -> str:
         """Bring the run folder in order after Ctrl-C, and say how to go on."""
@@ -210,6 +234,8 @@ class MetaTraining:
             reset_num_timesteps=False,
         )
         metrics.write()
+        third = (segment - 1) * len(tags.THIRDS) // len(self.bounds)
+        metrics.write_histograms(tags.THIRDS[third])
         report = validate_policy(self.model, self.validation_venv)
         previous = self.position
         is_best = previous.best_score is None or report.score > previous.best_score

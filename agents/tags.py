@@ -1,7 +1,8 @@
-"""The TensorBoard tags that a meta-training writes: the one table that the README's glossary shows.
+"""The TensorBoard tags that we write: the one table that the README's glossary shows.
 
-Nothing else names a tag. `{…}` stands for a hyperparameter, a data set or a third of the episode.
-The horizontal axis is environment steps.
+Nothing else names a tag. `{…}` stands for a hyperparameter, a data set, a third or a quantile.
+The horizontal axis is environment steps in a meta-training's own curves, updates of the inner model
+in single runs, and per cent of the run in `schedules/`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Tag:
 
 
 RETURN = "rollout/episode_return"
+RETURN_QUANTILE = "rollout/episode_return_{quantile}"
 LENGTH = "rollout/episode_length"
 DIVERGED = "rollout/diverged_share"
 SCORE = "meta_validation/score"
@@ -40,6 +42,18 @@ QUANTILE = "hyperparameters/{hyperparameter}/{quantile}"
 BY_THIRD = "hyperparameters/{hyperparameter}/median_{third}_third"
 ACTION_MEAN = "actions/{hyperparameter}/mean"
 ACTION_SATURATION = "actions/{hyperparameter}/saturated_share"
+ACTION_HISTOGRAM = "actions/{hyperparameter}/moves_{third}_third_of_training"
+RUN_VALUE = "hyperparameters/{hyperparameter}"
+RUN_MOVE = "decisions/{hyperparameter}"
+RUN_MEASURED = "intervals/{measurement}"
+SCHEDULE_QUANTILE = "schedules/{hyperparameter}/{quantile}"
+SCHEDULE_LOSS = "schedules/loss_change/{quantile}"
+EVALUATION_LOSS = "evaluation/mean_log_test_loss"
+EVALUATION_GAIN = "evaluation/gain_over_{method}"
+EVALUATION_DIVERGED = "evaluation/diverged_share"
+FIGURE = "figures/{figure}"
+TEXT = "run/{text}"
+PROJECTOR = "tasks"
 STEPS_PER_SECOND = "throughput/env_steps_per_second"
 ENV_SHARE = "throughput/env_time_share"
 
@@ -52,6 +66,11 @@ TAGS: tuple[Tag, ...] = (
         name=RETURN,
         meaning="Fall of the log validation loss from start to end of an inner run, mean over the "
         "episodes that ended since the last point, with exploration",
+        unit="log loss",
+    ),
+    Tag(
+        name=RETURN_QUANTILE,
+        meaning="The same as a band over tasks: median, and 10 % and 90 % quantile (p10, p90)",
         unit="log loss",
     ),
     Tag(name=LENGTH, meaning="Mean length of the episodes that ended", unit="decisions"),
@@ -95,6 +114,12 @@ TAGS: tuple[Tag, ...] = (
         meaning="Share of actions at either end of their range; near 1 the agent wants to move "
         "faster than it may",
         unit="0 to 1",
+    ),
+    Tag(
+        name=ACTION_HISTOGRAM,
+        meaning="How often each move was made, a histogram a segment; one panel for each third of "
+        "the meta-training",
+        unit="histogram",
     ),
     Tag(
         name=STEPS_PER_SECOND,
@@ -167,5 +192,76 @@ TAGS: tuple[Tag, ...] = (
         meaning="Share of random actions",
         unit="0 to 1",
         agents="dqn",
+    ),
+    Tag(
+        name=RUN_VALUE,
+        meaning="The value in force in one run: a user's, or a held-out task of a meta-training",
+        unit="the hyperparameter's own",
+        agents="single runs",
+    ),
+    Tag(
+        name=RUN_MOVE,
+        meaning="The move that was decided; 0 keeps the base schedule's course. "
+        "`decisions/guard` is 1 where a divergence, and not the policy, decided",
+        unit="-1 to 1",
+        agents="single runs",
+    ),
+    Tag(
+        name=RUN_MEASURED,
+        meaning="What an interval measured: losses, gradient norms, displacement",
+        unit="the measurement's own",
+        agents="single runs",
+    ),
+    Tag(
+        name=SCHEDULE_QUANTILE,
+        meaning="Effective value over the run's course: median, p10 and p90 over held-out tasks, "
+        "one run of TensorBoard a method",
+        unit="the hyperparameter's own",
+        agents="evaluations",
+    ),
+    Tag(
+        name=SCHEDULE_LOSS,
+        meaning="Log validation loss less that at the start: median, p10 and p90 over held-out "
+        "tasks",
+        unit="log loss",
+        agents="evaluations",
+    ),
+    Tag(
+        name=EVALUATION_LOSS,
+        meaning="Mean log test loss of a method; lower is better",
+        unit="log loss",
+        agents="evaluations",
+    ),
+    Tag(
+        name=EVALUATION_GAIN,
+        meaning="Mean log test loss of another method less the controller's; above 0 the "
+        "controller did better",
+        unit="log loss",
+        agents="evaluations",
+    ),
+    Tag(
+        name=EVALUATION_DIVERGED,
+        meaning="Share of the held-out runs that diverged",
+        unit="0 to 1",
+        agents="evaluations",
+    ),
+    Tag(
+        name=FIGURE,
+        meaning="Pictures of the closing analysis; also as PNG and SVG in `figures/`",
+        unit="image",
+        agents="all, evaluations",
+    ),
+    Tag(
+        name=TEXT,
+        meaning="Configuration, command line and the policy's card",
+        unit="text",
+        agents="all, evaluations",
+    ),
+    Tag(
+        name=PROJECTOR,
+        meaning="Held-out tasks, placed by their telemetry under the base schedule; colour by "
+        "family, data set or gain",
+        unit="projector",
+        agents="all, evaluations",
     ),
 )

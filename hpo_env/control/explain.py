@@ -10,7 +10,7 @@ Axes: `D` observation fields, `H` hyperparameters.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,15 +50,17 @@ class Explanation:
         decisions: Those explained.
         reasons: For each decision, the strongest reasons by hyperparameter, strongest first.
         num_intervals: Decisions in the whole run.
+        before: Values in force before the first of them, empty at the start of the run.
     """
 
     decisions: tuple[Decision, ...]
     reasons: tuple[dict[str, tuple[Reason, ...]], ...]
     num_intervals: int
+    before: dict[str, float]
 
     def __str__(self) -> str:
         lines: list[str] = []
-        before: dict[str, float] = {}
+        before = self.before
         for decision, reasons in zip(self.decisions, self.reasons, strict=True):
             lines.append(_headline(decision, self.num_intervals))
             for name, move in decision.moves.items():
@@ -68,11 +70,27 @@ class Explanation:
         return "\n".join(lines)
 
 
-def explain(policy: Policy, decisions: Sequence[Decision], num_intervals: int) -> Explanation:
-    """Explain decisions that the policy made."""
+def explain(
+    policy: Policy,
+    decisions: Sequence[Decision],
+    num_intervals: int,
+    before: Mapping[str, float] | None = None,
+) -> Explanation:
+    """Explain decisions that the policy made, one after the other.
+
+    Args:
+        policy: Which policy.
+        decisions: In their order.
+        num_intervals: Decisions in the whole run.
+        before: Values in force before the first of them.
+    """
     docs = field_docs(policy.space.names)
-    reasons = tuple(_reasons(policy, decision, docs) for decision in decisions)
-    return Explanation(decisions=tuple(decisions), reasons=reasons, num_intervals=num_intervals)
+    return Explanation(
+        decisions=tuple(decisions),
+        reasons=tuple(_reasons(policy, decision, docs) for decision in decisions),
+        num_intervals=num_intervals,
+        before=dict(before or {}),
+    )
 
 
 def influences(policy: Policy, observation: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -107,6 +125,8 @@ def _reasons(
         return {name: () for name in decision.moves}
     observation = np.array([decision.observation[field] for field in policy.fields])
     added = influences(policy, observation)
+    # What can be measured and written is the same all through a run, and so no reason.
+    added[[f.startswith("has_") or f.endswith("/available") for f in policy.fields]] = 0.0
     found = {}
     for name in decision.moves:
         column = added[:, policy.space.index(name)]

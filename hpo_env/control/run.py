@@ -180,7 +180,9 @@ class Run:
                 f"there is no decision for interval {interval}; "
                 f"there are {len(self.decisions)} so far, from 0"
             )
-        return explain(self.policy, chosen, self.plan.num_intervals)
+        earlier = [d for d in self.decisions if interval is not None and d.interval == interval - 1]
+        before = earlier[0].values if earlier else None
+        return explain(self.policy, chosen, self.plan.num_intervals, before)
 
     def save_schedule(self, path: str | Path) -> Path:
         """Write the values of the whole run, for `replay_schedule`: JSON or CSV, by the ending.

@@ -507,6 +507,7 @@ def test_an_explanation_names_values_and_the_fields_that_moved_them() -> None:
         (abs(r.influence) for r in reasons), reverse=True
     )
     assert all(r.observed == one.decisions[0].observation[r.field] for r in reasons)
+    assert f"learning_rate: {run.decisions[3].values['learning_rate']:.4g} -> " in str(one)
     with pytest.raises(ConfigurationError, match="no decision for interval 99"):
         run.explain(99)
 
@@ -619,3 +620,23 @@ def test_an_optimizer_with_a_line_search_can_be_steered() -> None:
         losses.append(loss.item())
     assert run.is_over
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_is_waited_for_only_at_the_end_of_an_interval() -> None:
+    training = Training()
+    training.model.cuda()
+    training.x, training.y = training.x.cuda(), training.y.cuda()
+    optimizer = adamw(training, fused=True)
+    run = Controller(random_policy()).attach(optimizer, total_steps=STEPS, num_decisions=4)
+    for step in range(STEPS):
+        loss = training.loss(step)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        ends = step % 6 == 5
+        torch.cuda.set_sync_debug_mode("default" if ends else "error")
+        optimizer.step()
+        run.step(loss)
+        torch.cuda.set_sync_debug_mode("default")
+    assert run.is_over
+    assert run.decisions[1].observation["has_updates"] == 1.0

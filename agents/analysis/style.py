@@ -1,0 +1,113 @@
+"""How our pictures look: one palette, on paper and on a screen, light or dark.
+
+The object interface of matplotlib, and not pyplot: no global state, no window, no leak.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hpo_env.errors import MissingExtraError
+
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A800")
+"""Okabe and Ito's colours, told apart with any kind of colour vision; their yellow darkened, which
+white paper would swallow."""
+
+LINES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+INK = "#252525"
+"""Text and axes. The report replaces it by the colour of the page's text."""
+
+_DOTS_PER_INCH = 110
+_STYLE: Any = {
+    "font.size": 10.0,
+    "svg.fonttype": "none",  # letters stay letters: small, searchable, in the reader's font
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titlesize": "medium",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "grid.color": "#888888",
+    "grid.alpha": 0.35,
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw in our style.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise MissingExtraError(
+            "drawing needs matplotlib: pip install 'hpo-control[plots]'"
+        ) from error
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def new_figure(width: float, height: float) -> Any:
+    """Make an empty figure of a size in inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=_DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(draw: Callable[[], Any], folder: Path, name: str) -> Any:
+    """Draw a figure and save it as PNG and SVG.
+
+    Args:
+        draw: Makes the figure; called in our style.
+        folder: Where to; it is made.
+        name: Of the files, without ending.
+
+    Returns:
+        The figure.
+    """
+    import matplotlib as mpl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with styled(), mpl.rc_context({"svg.hashsalt": name}):  # ids that repeat from run to run
+        figure = draw()
+        figure.savefig(folder / f"{name}.png", facecolor="white")
+        figure.savefig(folder / f"{name}.svg", transparent=True, metadata={"Date": None})
+    return figure
+
+
+_WHAT_HTML_CANNOT_USE = re.compile(r"^.*?(?=<svg)|<metadata>.*?</metadata>", re.DOTALL)
+_NAMESPACES = re.compile(r' xmlns(:\w+)?="[^"]*"')
+_NAMES = re.compile(r'(\bid="|url\(#|href="#)')
+
+
+def inline_svg(svg: str, *, prefix: str, title: str) -> str:
+    """Turn an SVG file into an element of an HTML page.
+
+    Args:
+        svg: What `save_figure` saved.
+        prefix: Distinguishes its ids from those of the page's other pictures.
+        title: What the picture shows, for those who cannot see it.
+
+    Returns:
+        `<svg>...</svg>` as wide as the page allows, its ink in the page's text colour.
+    """
+    body = _WHAT_HTML_CANNOT_USE.sub("", svg)
+    head, _, rest = body.partition(">")
+    head = re.sub(r' (width|height)="[^"]*"', "", _NAMESPACES.sub("", head))
+    body = f'{head} role="img" aria-label="{title}">{rest}'
+    body = _NAMES.sub(rf"\g<1>{prefix}-", body)
+    return re.sub(INK, "currentColor", body, flags=re.IGNORECASE)
