@@ -34,8 +34,8 @@ _POLICY_GRADIENT = {"gae_lambda": 0.95, "ent_coef": 0.005, "gamma": 1.0, "net_ar
 _PPO = _POLICY_GRADIENT | {
     "learning_rate": 1e-3,
     "n_steps": 20,
-    "batch_size": 1280,
-    "n_epochs": 6,
+    "batch_size": 512,
+    "n_epochs": 8,
     "clip_range": 0.2,
 }
 _OFF_POLICY = {

@@ -10,8 +10,7 @@ under different optimisers share one compiled step and one pass over the weights
     w = shrink * w - rate * (m if RMSprop else m / d)
 
 SGD has `square_gain = 0` and `epsilon = 1`, so `d = 1`. Each equals the `torch.optim` class named
-beside it in `OPTIMIZERS`, up to rounding; torch forgets the momentum buffer while momentum is
-exactly 0, this does not.
+beside it in `OPTIMIZERS`, up to rounding.
 
 Axes: `N` lanes, `U` updates.
 """
@@ -42,6 +41,7 @@ COEFFICIENTS = (
     "is_rmsprop",
 )
 _EPSILON = 1e-8
+_LEAST_MOMENTUM = 1e-12
 _ADAM_BETA2 = 0.999
 _RMSPROP_ALPHA = 0.99
 
@@ -119,7 +119,9 @@ def _rmsprop(
 
 
 def _with_momentum(lr: float, decay: float, momentum: float) -> dict[str, Any]:
-    return {"lr": lr, "weight_decay": decay, "momentum": momentum}
+    # torch keeps no momentum buffer while momentum is exactly 0, and RMSprop fails when it is raised
+    # later. A momentum that is lost in rounding keeps the buffer.
+    return {"lr": lr, "weight_decay": decay, "momentum": max(momentum, _LEAST_MOMENTUM)}
 
 
 def _with_betas(lr: float, decay: float, momentum: float) -> dict[str, Any]:

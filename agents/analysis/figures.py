@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.analysis.importance import Dependence
-from agents.analysis.regret import Regret
+from agents.analysis.regret import Regret, ordered
 from agents.analysis.style import LINES, MARKERS, PALETTE, new_figure
 from agents.evaluation.figures import over_progress
 from agents.evaluation.protocol import Results
@@ -44,7 +44,7 @@ def schedules_figure(
         space: All hyperparameters of the family.
         name: The hyperparameter.
     """
-    labels = list(dict.fromkeys(groups.tolist()))[:_MAX_TASKS]
+    labels = ordered(groups)[:_MAX_TASKS]
     columns = min(_COLUMNS, len(labels))
     rows = -(-len(labels) // columns)
     figure = new_figure(3.4 * columns + 0.6, 4.2 * rows)

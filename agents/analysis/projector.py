@@ -22,6 +22,7 @@ from agents.analysis.regret import decade
 Array = NDArray[np.float64]
 
 HEADER = ("family", "data set", "gain", "architecture", "optimizer", "initial rate")
+_FARTHEST = 3.0  # standard deviations
 
 
 def embed(recording: Recording) -> Array:
@@ -37,7 +38,9 @@ def embed(recording: Recording) -> Array:
         rows.append(np.concatenate(thirds))
     table = np.nan_to_num(np.stack(rows))
     spread = table.std(axis=0)
-    return np.asarray((table - table.mean(axis=0)) / np.where(spread > 1e-9, spread, np.inf))
+    scores = (table - table.mean(axis=0)) / np.where(spread > 1e-9, spread, np.inf)
+    # A run that diverged differs from all others in everything, and would squeeze them together.
+    return np.asarray(np.clip(scores, -_FARTHEST, _FARTHEST))
 
 
 def principal_plane(table: Array) -> Array:

@@ -43,13 +43,31 @@ def compute_regret(results: Mapping[str, Results], groups: NDArray[np.str_]) -> 
         results: By method, all on the same runs E.
         groups: Which task each run belongs to `[E]`.
     """
-    tasks = tuple(dict.fromkeys(groups.tolist()))
+    tasks = ordered(groups)
     losses = np.array(
         [[r.log_test_loss[groups == task].mean() for r in results.values()] for task in tasks]
     )
     return Regret(
         tasks=tasks, methods=tuple(results), values=losses - losses.min(axis=1, keepdims=True)
     )
+
+
+def ordered(groups: NDArray[np.str_]) -> tuple[str, ...]:
+    """Return the distinct groups, numbers at their end by size.
+
+    Example:
+        >>> ordered(np.array(["q from 1e-1", "q from 1e-5", "q from 1e-1"]))
+        ('q from 1e-5', 'q from 1e-1')
+    """
+
+    def key(group: str) -> tuple[str, float]:
+        words, _, last = group.rpartition(" ")
+        try:
+            return words, float(last)
+        except ValueError:
+            return group, 0.0
+
+    return tuple(sorted(set(groups.tolist()), key=key))
 
 
 def task_groups(results: Results) -> NDArray[np.str_]:

@@ -33,6 +33,10 @@ COMMANDS: dict[str, Command] = {
     "evaluate": Command(
         "agents.commands.evaluate", "compare a policy with schedules on held-out data"
     ),
+    "dashboard": Command("agents.commands.dashboard", "look at runs in TensorBoard"),
+    "report": Command(
+        "agents.commands.report", "write the analysis of a run as one HTML file to share"
+    ),
     "data": Command(
         "agents.commands.data", "list and describe data sets, check a file of your own"
     ),

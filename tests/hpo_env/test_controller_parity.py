@@ -57,7 +57,7 @@ def test_the_hyperparameters_of_a_plain_loop_are_those_of_the_environment(
     optimizer: str, head: str, num_decisions: int, updates: int
 ) -> None:
     names = ["learning_rate", "weight_decay", "momentum"]
-    if optimizer == "rmsprop":  # torch's cannot begin with a momentum of 0 and raise it
+    if optimizer == "rmsprop":  # without momentum at the start torch keeps no buffer for it
         names.remove("momentum")
     policy = random_policy(names, head=head, seed=4)
     env = environment(policy, optimizer, num_decisions, updates)

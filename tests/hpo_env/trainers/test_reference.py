@@ -110,6 +110,15 @@ def test_hyperparameters_that_move_during_the_run_agree(optimizer: str) -> None:
     np.testing.assert_allclose(batched, reference, atol=1e-4)
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_momentum_that_is_raised_from_zero_agrees(optimizer: str) -> None:
+    tasks = [task(CLASSES, optimizer=optimizer)]
+    tables = [values(tasks, momentum=m) for m in (0.0, 0.0, 0.8, 0.0, 0.9)]
+    batched = train_losses(run(tasks, tables, updates=4)[1])
+    reference = train_losses(run(tasks, tables, updates=4, engine="reference")[1])
+    np.testing.assert_allclose(batched, reference, atol=1e-4)
+
+
 def test_a_snapshot_continues_bit_for_bit_in_another_lane() -> None:
     tasks = [task(CLASSES), task(NUMBERS)]
     runner = trainer(2, "reference")
