@@ -17,6 +17,7 @@ import tyro
 
 from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.schedules import schedule
+from hpo_env.sharding import Workers
 from hpo_env.tasks.base import Engine, check_choice
 from hpo_env.tasks.registry import FAMILIES
 from hpo_env.vector_env import ActionMode
@@ -30,9 +31,9 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """How long to train, and how often and how widely to look at meta-validation tasks."""
 
-_POLICY_GRADIENT = {"gae_lambda": 0.95, "ent_coef": 0.005, "gamma": 1.0, "net_arch": (64, 64)}
+_POLICY_GRADIENT = {"gae_lambda": 0.95, "ent_coef": 0.002, "gamma": 1.0, "net_arch": (64, 64)}
 _PPO = _POLICY_GRADIENT | {
-    "learning_rate": 1e-3,
+    "learning_rate": 2.5e-3,
     "n_steps": 20,
     "batch_size": 512,
     "n_epochs": 8,
@@ -134,6 +135,10 @@ class TrainConfig:
             reference (one after another, slow) or auto.
         device: Torch device of the inner training. The agent itself stays on the CPU, where its
             small network runs faster.
+        num_workers: Worker processes that the lanes are spread over; 0 keeps them in this process.
+            The outcome does not depend on it.
+        workers: process for workers on this machine, ray for actors on a Ray cluster.
+        ray_address: The Ray cluster to join, such as auto or 10.0.0.1:6379; with workers=ray only.
         run_dir: Folder in which the run's own folder is made.
         resume: Run folder of an interrupted run to go on with; all other settings come from there.
         progress: bar (a live bar), lines (a line a segment), quiet, or auto: a bar on a terminal,
@@ -185,6 +190,9 @@ class TrainConfig:
     family_options: Annotated[Mapping[str, Any], _OPTIONS] = field(default_factory=dict)
     engine: str = "auto"
     device: str = "cpu"
+    num_workers: int = 0
+    workers: Workers = "process"
+    ray_address: str | None = None
     run_dir: Path = Path("logs")
     resume: Path | None = None
     progress: str = "auto"
@@ -324,6 +332,7 @@ _AT_LEAST = {
     "steps": 1,
     "seed": 0,
     "num_envs": 1,
+    "num_workers": 0,
     "num_decisions": 1,
     "updates_per_decision": 1,
     "segment_steps": 1,

@@ -22,6 +22,7 @@ from agents.evaluation.report import comparison_table, to_json
 from agents.meta_training import meta_train
 from agents.run_folder import to_json_bytes, write_atomically
 from hpo_env.policy_file import load
+from hpo_env.tasks.base import Engine
 from hpo_env.tasks.registry import family_class
 
 _METHODS = ("constant", "initial", "constant_tuned", "cosine_tuned")
@@ -40,12 +41,14 @@ class DemoConfig:
         steps: Environment steps of meta-training; the preset's when not given.
         seed: The seed of everything.
         tasks: Held-out tasks of each scene; each is run from four initial rates.
+        engine: How inner runs are computed.
         run_dir: Folder in which the run's own folder is made.
     """
 
     steps: int | None = None
     seed: int = 0
     tasks: int = 24
+    engine: Engine = "auto"
     run_dir: Path = Path("logs")
 
 
@@ -64,7 +67,7 @@ def run(config: DemoConfig) -> Path:
             preset="quick",
             steps=config.steps,
             seed=config.seed,
-            engine="compiled",
+            engine=config.engine,
             run_dir=config.run_dir,
         )
     )
@@ -79,7 +82,7 @@ def run(config: DemoConfig) -> Path:
             num_tasks=config.tasks,
             methods=_METHODS,
             seed=config.seed,
-            engine="compiled",
+            engine=config.engine,
             options=options,
         )
         with StageBars() as bars:

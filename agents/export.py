@@ -31,6 +31,7 @@ from hpo_env.hyperparameters import LEVELS
 from hpo_env.policy import Activation, Head, Policy, split_joint_choices
 from hpo_env.policy_file import load, save
 from hpo_env.seeding import stream
+from hpo_env.sharding import ShardedVectorEnv
 from hpo_env.vector_env import HPOControlVectorEnv
 
 _NUM_CHECKED = 64
@@ -40,7 +41,7 @@ _ACTIVATIONS: dict[type[nn.Module], Activation] = {nn.Tanh: "tanh", nn.ReLU: "re
 
 def export_policy(
     model: BaseAlgorithm,
-    env: HPOControlVectorEnv,
+    env: HPOControlVectorEnv | ShardedVectorEnv,
     folder: Path,
     *,
     metadata: Mapping[str, object],
@@ -69,7 +70,10 @@ def export_policy(
 
 
 def extract_policy(
-    model: BaseAlgorithm, env: HPOControlVectorEnv, *, metadata: Mapping[str, object] | None = None
+    model: BaseAlgorithm,
+    env: HPOControlVectorEnv | ShardedVectorEnv,
+    *,
+    metadata: Mapping[str, object] | None = None,
 ) -> Policy:
     """Take the deterministic policy out of an agent, without writing it.
 

@@ -18,8 +18,8 @@ from agents.config import TrainConfig
 from agents.privileged import AsymmetricPolicy, PrivilegedObservations
 from agents.sb3_vec_env import SB3VecEnv
 from hpo_env.errors import MissingExtraError
+from hpo_env.sharding import make_vector_env
 from hpo_env.tasks.base import Split
-from hpo_env.vector_env import HPOControlVectorEnv
 
 _FINAL_RATE = (
     0.02  # share of the learning rate left at the end; at 0 the last rollouts teach nothing
@@ -116,7 +116,14 @@ def make_venv(config: TrainConfig, *, split: Split, num_envs: int) -> VecEnv:
     Raises:
         ConfigurationError: The action space has too many combinations for the agent.
     """
-    lanes = HPOControlVectorEnv(num_envs, split=split, **config.env_arguments())
+    lanes = make_vector_env(
+        num_envs,
+        num_workers=min(config.num_workers, num_envs),
+        workers=config.workers,
+        ray_address=config.ray_address,
+        split=split,
+        **config.env_arguments(),
+    )
     venv: VecEnv = SB3VecEnv(lanes)
     if AGENTS[config.agent].is_joint:
         venv = JointActions(venv)

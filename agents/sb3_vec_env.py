@@ -23,6 +23,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvS
 
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import LEVELS
+from hpo_env.sharding import ShardedVectorEnv
 from hpo_env.vector_env import HPOControlVectorEnv
 
 Array = NDArray[np.float64]
@@ -72,7 +73,7 @@ class SB3VecEnv(VecEnv):
         True
     """
 
-    def __init__(self, lanes: HPOControlVectorEnv) -> None:
+    def __init__(self, lanes: HPOControlVectorEnv | ShardedVectorEnv) -> None:
         if lanes.autoreset_mode is not AutoresetMode.SAME_STEP:
             raise ConfigurationError(
                 "Stable-Baselines3 needs autoreset_mode='SameStep' (the default); "

@@ -54,7 +54,7 @@ class Options:
     lanes: int = 100
     updates: int = 10
     model: str = "mlp_64x2"
-    engine: Engine = "compiled"
+    engine: Engine = "native"
     others: bool = True
     other_lanes: int = 32
     repeats: int = 7

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,19 +51,19 @@ class Curves:
 def read_curves(folder: Path) -> Curves:
     """Read the events of a run folder, not of its sub-folders; a torn end is left out."""
     events = EventAccumulator(str(folder), size_guidance=_KEEP_ALL).Reload()
-    present = events.Tags()
+    written = events.Tags()
     scalars = {}
-    for tag in present["scalars"]:
+    for tag in written["scalars"]:
         points = events.Scalars(tag)
         scalars[tag] = Curve(
             steps=np.array([p.step for p in points], dtype=np.float64),
             values=np.array([p.value for p in points], dtype=np.float64),
         )
     moves = {}
-    for tag in present["histograms"]:
-        written = events.Histograms(tag)
-        steps = np.array([h.step for h in written], dtype=np.float64)
-        counts = [_counts(h.histogram_value) for h in written]
+    for tag in written["histograms"]:
+        points = events.Histograms(tag)
+        steps = np.array([p.step for p in points], dtype=np.float64)
+        counts = [_counts(p.histogram_value) for p in points]
         moves[tag] = steps, np.stack(counts)
     return Curves(scalars=scalars, moves=moves)
 
@@ -78,93 +78,95 @@ def _counts(histogram: Any) -> Array:
     return counts
 
 
-def story_figure(curves: Curves, hyperparameters: Sequence[str]) -> Any:
-    """Draw the first screen of the layout: learning, generalisation, divergence, what is set."""
-    panels = [
-        ("return over tasks, 10–90 %", "band", tags.RETURN_QUANTILE),
-        (
-            "does it generalise?",
-            "lines",
-            {"meta-training": tags.RETURN, "meta-validation": tags.SCORE, "best": tags.BEST_SCORE},
-        ),
-        (
-            "share of diverged runs",
-            "lines",
-            {"meta-training": tags.DIVERGED, "meta-validation": tags.VALIDATION_DIVERGED},
-        ),
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """A small picture of curves.
+
+    Args:
+        title: What it shows.
+        lines: Tags by label.
+        band: Template of a band's tags, with `{quantile}`; None for lines.
+        x_label: What the horizontal axis counts.
+    """
+
+    title: str
+    lines: Mapping[str, str] = field(default_factory=dict)
+    band: str | None = None
+    x_label: str = "environment steps"
+
+    @property
+    def tags(self) -> list[str]:
+        """All tags that it shows; of a band median, lower and upper."""
+        if self.band is not None:
+            return [self.band.format(quantile=quantile) for quantile in QUANTILES]
+        return list(self.lines.values())
+
+
+def story_panels(hyperparameters: Sequence[str]) -> list[Panel]:
+    """Choose the first screen of the layout: learning, generalisation, divergence, what is set."""
+    generalisation = {
+        "meta-training": tags.RETURN,
+        "meta-validation": tags.SCORE,
+        "best": tags.BEST_SCORE,
+    }
+    divergence = {"meta-training": tags.DIVERGED, "meta-validation": tags.VALIDATION_DIVERGED}
+    saturation = {n: tags.ACTION_SATURATION.format(hyperparameter=n) for n in hyperparameters}
+    values = [tags.QUANTILE.replace("{hyperparameter}", name) for name in hyperparameters]
+    health = {
+        "explained variance": "train/explained_variance",
+        "clip fraction": "train/clip_fraction",
+        "KL": "train/approx_kl",
+    }
+    return [
+        Panel(title="return over tasks, 10–90 %", band=tags.RETURN_QUANTILE),
+        Panel(title="does it generalise?", lines=generalisation),
+        Panel(title="share of diverged runs", lines=divergence),
         *(
-            (f"{name}, 10–90 %", "band", tags.QUANTILE.replace("{hyperparameter}", name))
+            Panel(title=f"{name}, 10–90 %", band=band)
+            for name, band in zip(hyperparameters, values, strict=True)
+        ),
+        Panel(title="actions at the end of their range", lines=saturation),
+        Panel(title="the agent's health", lines=health),
+        Panel(title="environment steps a second", lines={"": tags.STEPS_PER_SECOND}),
+    ]
+
+
+def single_run_panels(hyperparameters: Sequence[str]) -> list[Panel]:
+    """Choose what a user's own run shows: losses, and what was set."""
+    names = ("train_loss", "validation_loss")
+    losses = {name: tags.RUN_MEASURED.format(measurement=name) for name in names}
+    moves = {name: tags.RUN_MOVE.format(hyperparameter=name) for name in hyperparameters}
+    return [
+        Panel(title="losses", lines=losses, x_label="updates"),
+        *(
+            Panel(
+                title=name,
+                lines={"": tags.RUN_VALUE.format(hyperparameter=name)},
+                x_label="updates",
+            )
             for name in hyperparameters
         ),
-        (
-            "actions at the end of their range",
-            "lines",
-            {n: tags.ACTION_SATURATION.format(hyperparameter=n) for n in hyperparameters},
-        ),
-        (
-            "agent's health",
-            "lines",
-            {
-                "explained variance": "train/explained_variance",
-                "clip fraction": "train/clip_fraction",
-                "KL": "train/approx_kl",
-            },
-        ),
-        ("environment steps a second", "lines", {"": tags.STEPS_PER_SECOND}),
+        Panel(title="moves", lines=moves, x_label="updates"),
     ]
-    return _grid([p for p in panels if _has_any(curves, p[2])], curves, "environment steps")
 
 
-def single_run_figure(curves: Curves, hyperparameters: Sequence[str]) -> Any:
-    """Draw a user's own run: losses, and what was set."""
-    losses = {
-        name: tags.RUN_MEASURED.format(measurement=name)
-        for name in ("train_loss", "validation_loss")
-    }
-    panels: list[tuple[str, str, Any]] = [("losses", "lines", losses)]
-    panels += [
-        (name, "lines", {"": tags.RUN_VALUE.format(hyperparameter=name)})
-        for name in hyperparameters
-    ]
-    panels.append(
-        (
-            "moves",
-            "lines",
-            {n: tags.RUN_MOVE.format(hyperparameter=n) for n in hyperparameters},
-        )
-    )
-    return _grid([p for p in panels if _has_any(curves, p[2])], curves, "updates")
+def present(panels: Sequence[Panel], curves: Curves) -> list[Panel]:
+    """Return the panels that have a curve to show."""
+    return [panel for panel in panels if any(tag in curves.scalars for tag in panel.tags)]
 
 
-def _tags_of(content: Any) -> list[str]:
-    if isinstance(content, str):
-        return [content.format(quantile=quantile) for quantile in QUANTILES]
-    return list(content.values())
-
-
-def _has_any(curves: Curves, content: Any) -> bool:
-    return any(tag in curves.scalars for tag in _tags_of(content))
-
-
-def _grid(panels: Sequence[tuple[str, str, Any]], curves: Curves, x_label: str) -> Any:
-    columns = min(3, max(1, len(panels)))
-    rows = max(1, -(-len(panels) // columns))
-    figure = new_figure(3.4 * columns + 0.4, 2.6 * rows)
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for place, axes in enumerate(grid.flat):
-        if place >= len(panels):
-            axes.set_axis_off()
-            continue
-        title, kind, content = panels[place]
-        axes.set_title(title)
-        axes.grid(visible=True)
-        axes.ticklabel_format(axis="x", style="sci", scilimits=(-3, 4))
-        if kind == "band":
-            _draw_band(axes, curves, _tags_of(content))
-        else:
-            _draw_lines(axes, curves, content)
-        if place + columns >= len(panels):
-            axes.set_xlabel(x_label)
+def panel_figure(panel: Panel, curves: Curves) -> Any:
+    """Draw a panel."""
+    figure = new_figure(3.6, 2.7)
+    axes = figure.subplots()
+    axes.set_title(panel.title)
+    axes.set_xlabel(panel.x_label)
+    axes.grid(visible=True)
+    axes.ticklabel_format(axis="x", style="sci", scilimits=(-3, 4))
+    if panel.band is None:
+        _draw_lines(axes, curves, panel.lines)
+    else:
+        _draw_band(axes, curves, panel.tags)
     return figure
 
 
@@ -182,7 +184,7 @@ def _draw_band(axes: Any, curves: Curves, names: Sequence[str]) -> None:
             axes.set_yscale("log")
 
 
-def _draw_lines(axes: Any, curves: Curves, content: dict[str, str]) -> None:
+def _draw_lines(axes: Any, curves: Curves, content: Mapping[str, str]) -> None:
     shown = [
         (label, curves.scalars[tag]) for label, tag in content.items() if tag in curves.scalars
     ]
@@ -202,8 +204,8 @@ def moves_figure(curves: Curves, name: str) -> Any:
     columns: dict[float, Array] = {}
     for third in tags.THIRDS:
         tag = tags.ACTION_HISTOGRAM.format(hyperparameter=name, third=third)
-        steps, counts = curves.moves.get(tag, (np.zeros(0), np.zeros((0, 0))))
-        columns |= dict(zip(steps.tolist(), counts, strict=True))
+        written, counts = curves.moves.get(tag, (np.zeros(0), np.zeros((0, 0))))
+        columns |= dict(zip(written.tolist(), counts, strict=True))
     steps = sorted(columns)
     table = np.stack([columns[step] / max(columns[step].sum(), 1.0) for step in steps], axis=1)
     figure = new_figure(6.5, 3.4)

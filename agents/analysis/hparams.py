@@ -27,11 +27,11 @@ from agents import tags
 from agents.config import TrainConfig
 
 NAMES = (
-    "kind",
-    "family",
-    "agent",
-    "method",
-    "task",
+    "Agent",
+    "Family",
+    "Kind",
+    "Method",
+    "Task",
     "architecture",
     "optimizer",
     "preset",
@@ -42,7 +42,11 @@ NAMES = (
     "engine",
     "net_arch",
 )
-"""Columns of words. `kind` is "meta-training", "evaluation" or "held-out task"."""
+"""Columns of words. `Kind` is "meta-training", "evaluation" or "held-out task".
+
+TensorBoard sorts columns by name, capitals first, and shows five until more are asked for: the
+capitals are those that tell rows apart.
+"""
 
 NUMBERS = (
     "seed",
@@ -82,11 +86,12 @@ NONE = "none"
 
 def training_row(config: TrainConfig) -> dict[str, Any]:
     """Describe a meta-training by the columns that it has."""
-    row: dict[str, Any] = {name: getattr(config, name, None) for name in (*NAMES, *NUMBERS)}
+    columns = (*NAMES, *NUMBERS)
+    row: dict[str, Any] = {name: getattr(config, name.lower(), None) for name in columns}
     for name in ("hyperparameters", "net_arch"):
         if row[name] is not None:
             row[name] = " ".join(map(str, row[name]))
-    return row | {"kind": "meta-training"}
+    return row | {"Kind": "meta-training"}
 
 
 def write_start(writer: SummaryWriter, row: Mapping[str, Any]) -> None:

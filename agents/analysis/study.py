@@ -209,7 +209,7 @@ def _write_method(study: Study, method: str, folder: Path) -> None:
     """Write a method's schedule over the course of a run, in per cent, and its row."""
     results, reference = study.results[method], study.results["controller"]
     finished = results.take(~results.diverged)
-    row: dict[str, Any] = {"kind": "evaluation", "family": study.policy.family, "method": method}
+    row: dict[str, Any] = {"Kind": "evaluation", "Family": study.policy.family, "Method": method}
     row |= {"num_runs": len(results), "hyperparameters": " ".join(study.policy.space.names)}
     with SummaryWriter(str(folder)) as writer:
         write_start(writer, row)
@@ -253,10 +253,10 @@ def _write_single_runs(study: Study, folder: Path) -> None:
             write_start(
                 writer,
                 {
-                    "kind": "held-out task",
-                    "family": study.policy.family,
-                    "method": "controller",
-                    "task": task.name,
+                    "Kind": "held-out task",
+                    "Family": study.policy.family,
+                    "Method": "controller",
+                    "Task": task.name,
                     "architecture": words[1] or None,
                     "optimizer": words[2] or None,
                     "initial_rate": task.initial[0],

@@ -23,6 +23,7 @@ INK = "#252525"
 """Text and axes. The report replaces it by the colour of the page's text."""
 
 _DOTS_PER_INCH = 110
+_READABLE_POINTS = 480.0  # narrower than this, a picture of three columns is scrolled sideways
 _STYLE: Any = {
     "font.size": 10.0,
     "svg.fonttype": "none",  # letters stay letters: small, searchable, in the reader's font
@@ -103,11 +104,16 @@ def inline_svg(svg: str, *, prefix: str, title: str) -> str:
         title: What the picture shows, for those who cannot see it.
 
     Returns:
-        `<svg>...</svg>` as wide as the page allows, its ink in the page's text colour.
+        `<svg>...</svg>` as wide as the page allows, but no smaller than can be read, its ink in the
+        page's text colour and its blue in the page's.
     """
     body = _WHAT_HTML_CANNOT_USE.sub("", svg)
     head, _, rest = body.partition(">")
+    width = float(re.findall(r' width="([\d.]+)pt"', head)[0])
     head = re.sub(r' (width|height)="[^"]*"', "", _NAMESPACES.sub("", head))
-    body = f'{head} role="img" aria-label="{title}">{rest}'
+    size = f"max-width:{width:.0f}pt;min-width:{min(width, _READABLE_POINTS):.0f}pt"
+    body = f'{head} role="img" aria-label="{title}" style="{size}">{rest}'
     body = _NAMES.sub(rf"\g<1>{prefix}-", body)
-    return re.sub(INK, "currentColor", body, flags=re.IGNORECASE)
+    for colour, name in ((INK, "currentColor"), (PALETTE[0], "var(--blue)")):
+        body = re.sub(colour, name, body, flags=re.IGNORECASE)
+    return body

@@ -20,7 +20,7 @@ from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.telemetry import Telemetry
 
 Split = Literal["train", "validation", "test"]
-Engine = Literal["auto", "compiled", "eager", "reference"]
+Engine = Literal["auto", "native", "compiled", "eager", "reference"]
 
 
 def check_choice(kind: str, value: str, choices: Any) -> None:
@@ -90,7 +90,8 @@ class TaskFamily(ABC):
 
         Args:
             num_lanes: `N`.
-            engine: "compiled", "eager", "reference", or "auto" to choose by the size of the job.
+            engine: "native", "compiled", "eager", "reference", or "auto" to choose by the model and
+                the size of the job.
             device: A torch device; families without tensors accept only "cpu".
         """
 

@@ -5,6 +5,7 @@ Axes: `N` lanes, `H` hyperparameters.
 
 from __future__ import annotations
 
+import warnings
 from typing import cast
 
 import numpy as np
@@ -18,6 +19,8 @@ from hpo_env.tasks.supervised import MAX_BATCH_SIZE, SupervisedFamily
 from hpo_env.tasks.supervised_data import SupervisedTask, prepare
 from hpo_env.telemetry import Telemetry
 from hpo_env.trainers.cohort import Cohort, LaneSnapshot, spec_for
+from hpo_env.trainers.native.cohort import NativeCohort
+from hpo_env.trainers.native.kernel import build_failure, has_kernel
 from hpo_env.trainers.step import CompileMode, has_compiler
 
 _NAMES = tuple(h.name for h in SupervisedFamily.hyperparameters)
@@ -31,12 +34,13 @@ class BatchedTrainer(Trainer):
     Args:
         num_lanes: `N`.
         updates_per_decision: Updates in one interval.
-        engine: "compiled", "eager", or "auto": compiled from 32 lanes on if there is a C++
-            compiler.
+        engine: "native": the fused kernel for MLPs, compiled for models that it does not have;
+            "compiled"; "eager"; or "auto": native where it can be built, and for other models
+            compiled from 32 lanes on if there is a C++ compiler, else eager.
         device: A torch device.
 
     Raises:
-        ConfigurationError: No lanes, or a device that is not there.
+        ConfigurationError: No lanes, a device that is not there, or an engine that it cannot have.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class BatchedTrainer(Trainer):
         self._num_lanes = num_lanes
         self._updates = updates_per_decision
         self._device = _checked_device(device)
+        self._is_native = _is_native(engine, self._device)
         self._mode = _mode(engine, num_lanes, self._device)
         self._cohorts: dict[ModelSpec, Cohort] = {}
         self._specs: list[ModelSpec | None] = [None] * num_lanes
@@ -72,8 +77,9 @@ class BatchedTrainer(Trainer):
         telemetry = Telemetry.missing(len(lanes))
         for cohort, places in self._by_cohort(lanes):
             slots = np.array([cohort.slot_of(lane) for lane in lanes[places]])
-            loss, metric = cohort.evaluate(slots)
+            loss, metric = cohort.evaluate(slots, "validation")
             cohort.set_first_loss(slots, loss)
+            telemetry.train_loss[places] = cohort.train_loss(slots)
             telemetry.validation_loss[places] = loss
             telemetry.validation_metric[places] = metric
         return telemetry
@@ -97,7 +103,7 @@ class BatchedTrainer(Trainer):
         losses, metrics = np.empty(len(lanes)), np.empty(len(lanes))
         for cohort, places in self._by_cohort(lanes):
             slots = np.array([cohort.slot_of(lane) for lane in lanes[places]])
-            losses[places], metrics[places] = cohort.evaluate(slots, is_test=True)
+            losses[places], metrics[places] = cohort.evaluate(slots, "test")
         return losses, metrics
 
     def snapshot(self, lanes: NDArray[np.int64]) -> list[LaneSnapshot]:
@@ -116,7 +122,8 @@ class BatchedTrainer(Trainer):
             old.remove(old.slot_of(lane))
         self._specs[lane] = spec
         if spec not in self._cohorts:
-            self._cohorts[spec] = Cohort(
+            kind = NativeCohort if self._is_native and has_kernel(spec) else Cohort
+            self._cohorts[spec] = kind(
                 spec, mode=self._mode, device=self._device, batch=MAX_BATCH_SIZE
             )
         return self._cohorts[spec]
@@ -146,12 +153,36 @@ def _checked_device(device: str) -> torch.device:
     return checked
 
 
+def _is_native(engine: Engine, device: torch.device) -> bool:
+    """Decide whether MLPs run on the fused kernel, and build it."""
+    if engine not in ("auto", "native"):
+        return False
+    if device.type != "cpu":
+        if engine == "auto":
+            return False
+        raise ConfigurationError(
+            f"engine 'native' runs on device 'cpu'; got {device.type!r}, where 'compiled' is fast"
+        )
+    reason = build_failure()
+    if reason is None:
+        return True
+    if engine == "native":
+        raise ConfigurationError(
+            f"engine 'native' needs a C++ compiler: {reason}; install g++, or use 'eager'"
+        )
+    warnings.warn(f"training runs without the native kernel: {reason}", stacklevel=4)
+    return False
+
+
 def _mode(engine: Engine, num_lanes: int, device: torch.device) -> CompileMode:
+    """Decide how models without a kernel run."""
     if engine == "auto":
         is_worth_it = num_lanes >= _LANES_WORTH_COMPILING
         return "auto" if is_worth_it and (device.type != "cpu" or has_compiler()) else "eager"
     if engine == "reference":
         raise ConfigurationError("engine 'reference' is ReferenceTrainer")
+    if engine == "native":
+        return "compiled"
     if engine == "compiled" and device.type == "cpu" and not has_compiler():
         raise ConfigurationError(
             "engine 'compiled' needs a C++ compiler, and there is none; install g++, or use 'eager'"

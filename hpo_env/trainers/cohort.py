@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -45,6 +45,14 @@ _LARGEST_TEMPORARY = 8 * 2**20
 time, and getting them again costs a fifth of the interval."""
 
 Float64 = NDArray[np.float64]
+Part = Literal["train", "validation", "test"]
+_PARTS: tuple[Part, ...] = ("train", "validation", "test")
+_MOST_ROWS = {
+    "train": MAX_VALIDATION_ROWS,  # of 1,024: a look at them, as long as the one at validation
+    "validation": MAX_VALIDATION_ROWS,
+    "test": MAX_TEST_ROWS,
+}
+"""Rows of a part that are measured at most."""
 
 _RECORD = np.dtype(
     [
@@ -96,6 +104,9 @@ class Cohort:
         batch: The largest minibatch.
     """
 
+    num_weight_copies: ClassVar[int] = 2
+    """Copies of all lanes' weights that training needs meanwhile."""
+
     def __init__(
         self, spec: ModelSpec, *, mode: CompileMode, device: torch.device, batch: int
     ) -> None:
@@ -119,7 +130,7 @@ class Cohort:
             *((MAX_TEST_ROWS, d), (MAX_TEST_ROWS,)),
         ]
         # Not state: the weights at the start and in the middle of an interval.
-        self._scratch_shapes = shapes * 2
+        self._scratch_shapes = shapes * self.num_weight_copies
         self._buffers: list[Tensor] = []
         self._scratch: list[Tensor] = []
         self._views: dict[tuple[int, int], list[Tensor]] = {}
@@ -230,21 +241,9 @@ class Cohort:
             Telemetry `[N]`, and the batch sizes in use `[N]`.
         """
         n = self.num_lanes
-        has_dropout = bool((values["dropout"] > 0.0).any())
-        run = kernels(self.spec, self._mode, has_dropout=has_dropout)
         batch_sizes = np.clip(np.rint(values["batch_size"]), 1, self._batch).astype(np.int64)
-        num_slots = max(n, run.least_lanes)
-        inputs = [
-            self._rows(batch_sizes, num_updates, num_slots),
-            self._counters(batch_sizes, num_updates, num_slots),
-            self._settings(values, num_updates, num_slots),
-        ]
-        pieces = [
-            self._train(run, span, [whole[:, span] for whole in inputs], num_updates)
-            for span in self._spans(run)
-        ]
-        losses, norms, movement, loss, accuracy = (
-            _to_numpy(torch.cat(parts, -1))[..., :n] for parts in zip(*pieces, strict=True)
+        losses, norms, movement, loss, accuracy = self._run_interval(
+            values, batch_sizes, num_updates
         )
         record = self._records[:n]
         record["num_updates"] += num_updates
@@ -253,15 +252,36 @@ class Cohort:
         telemetry = _telemetry(losses, norms, movement, loss, metric, record["first_loss"])
         return telemetry, batch_sizes.astype(np.float64)
 
+    def _run_interval(
+        self, values: dict[str, Float64], batch_sizes: NDArray[np.int64], num_updates: int
+    ) -> tuple[Float64, ...]:
+        """Train and evaluate all lanes.
+
+        Returns:
+            Minibatch losses `[U, N]`, first and last gradient norm `[2, N]`, movement of the
+            weights `[5, N]`, validation loss `[N]` and accuracy `[N]`.
+        """
+        has_dropout = bool((values["dropout"] > 0.0).any())
+        run = kernels(self.spec, self._mode, has_dropout=has_dropout)
+        num_slots = max(self.num_lanes, run.least_lanes)
+        inputs = [
+            self._rows(batch_sizes, num_updates, num_slots),
+            self._counters(batch_sizes, num_updates, num_slots),
+            torch.from_numpy(self._settings(values, num_updates, num_slots)).to(self._device),
+        ]
+        pieces = [
+            self._train(run, span, [whole[:, span] for whole in inputs], num_updates)
+            for span in self._spans(run)
+        ]
+        return tuple(
+            _to_numpy(torch.cat(parts, -1))[..., : self.num_lanes]
+            for parts in zip(*pieces, strict=True)
+        )
+
     def _train(
         self, run: Kernels, span: slice, inputs: list[Tensor], num_updates: int
     ) -> tuple[Tensor, ...]:
-        """Train and evaluate the lanes of one span.
-
-        Returns:
-            Minibatch losses `[U, n]`, first and last gradient norm `[2, n]`, movement of the
-            weights `[5, n]`, validation loss `[n]` and accuracy `[n]`.
-        """
+        """Train and evaluate the n lanes of one span; returns what `_run_interval` does."""
         k = self._num_weights
         views = self._views_of(span)
         weights, momenta, squares = views[:k], views[k : 2 * k], views[2 * k : 3 * k]
@@ -286,25 +306,36 @@ class Cohort:
             loss, accuracy = run.evaluate(weights, x_validation, y_validation, *self._facts(span))
         return torch.stack(losses), torch.stack([norms[0], norms[-1]]), movement, loss, accuracy
 
-    def evaluate(
-        self, slots: NDArray[np.int64], *, is_test: bool = False
-    ) -> tuple[Float64, Float64]:
+    def evaluate(self, slots: NDArray[np.int64], part: Part) -> tuple[Float64, Float64]:
         """Measure loss and metric of some slots on their validation or test rows."""
-        k = self._num_weights
+        losses, accuracies = self._measure(slots, part)
+        record = self._records[slots]
+        return losses, _metric(record, losses, accuracies, record[f"{part}_variance"])
+
+    def train_loss(self, slots: NDArray[np.int64]) -> Float64:
+        """Measure the loss of some slots on as many training rows as validation may have."""
+        return self._measure(slots, "train")[0]
+
+    def _measure(self, slots: NDArray[np.int64], part: Part) -> tuple[Float64, Float64]:
+        """Measure loss `[n]` and accuracy `[n]` of n slots."""
         run = kernels(self.spec, self._mode, has_dropout=False)
-        part = 3 * k + (4 if is_test else 2)
         padded = np.resize(slots, max(len(slots), run.least_lanes))
         chosen = torch.from_numpy(padded).to(self._device)
-        tensors = [self._buffers[i].index_select(0, chosen) for i in (*range(k), part, part + 1)]
-        tensors = _dynamic(tensors)
+        weights = self._buffers[: self._num_weights]
+        data = [buffer[:, : _MOST_ROWS[part]] for buffer in self._data_of(part)]
+        tensors = _dynamic([b.index_select(0, chosen) for b in (*weights, *data)])
         with torch.no_grad():
             loss, accuracy = run.evaluate(
-                tensors[:k], *tensors[k:], *self._facts(padded, is_test=is_test)
+                tensors[: self._num_weights],
+                *tensors[self._num_weights :],
+                *self._facts(padded, part),
             )
-        losses, accuracies = _to_numpy(loss)[: len(slots)], _to_numpy(accuracy)[: len(slots)]
-        record = self._records[slots]
-        variance = record["test_variance" if is_test else "validation_variance"]
-        return losses, _metric(record, losses, accuracies, variance)
+        return _to_numpy(loss)[: len(slots)], _to_numpy(accuracy)[: len(slots)]
+
+    def _data_of(self, part: Part) -> list[Tensor]:
+        """Return the buffers of a part's inputs and targets."""
+        first = 3 * self._num_weights + 2 * _PARTS.index(part)
+        return self._buffers[first : first + 2]
 
     def set_first_loss(self, slots: NDArray[np.int64], losses: Float64) -> None:
         """Note the losses before the first update, against which divergence is judged."""
@@ -327,17 +358,16 @@ class Cohort:
             self._views[key] = _dynamic([b[span] for b in (*self._buffers, *self._scratch)])
         return self._views[key]
 
-    def _facts(self, slots: slice | NDArray[np.int64], *, is_test: bool = False) -> list[Tensor]:
+    def _facts(self, slots: slice | NDArray[np.int64], part: Part = "validation") -> list[Tensor]:
         """Return what evaluation has to know of each lane: rows, outputs, kind of target."""
-        names = (
-            "num_test_rows" if is_test else "num_validation_rows",
-            "num_outputs",
-            "is_regression",
-        )
-        columns = [np.ascontiguousarray(self._records[name][slots]) for name in names]
-        return _dynamic([torch.from_numpy(column).to(self._device) for column in columns])
+        record = self._records[slots]
+        columns = (num_measured_rows(record, part), record["num_outputs"], record["is_regression"])
+        facts = [np.ascontiguousarray(column, dtype=np.float32) for column in columns]
+        return _dynamic([torch.from_numpy(fact).to(self._device) for fact in facts])
 
-    def _settings(self, values: dict[str, Float64], num_updates: int, num_slots: int) -> Tensor:
+    def _settings(
+        self, values: dict[str, Float64], num_updates: int, num_slots: int
+    ) -> NDArray[np.float32]:
         n = self.num_lanes
         record = self._records[:n]
         settings = np.zeros((num_updates, num_slots, len(SETTINGS)), dtype=np.float32)
@@ -355,7 +385,7 @@ class Cohort:
             settings[:, :n, SETTINGS.index(name)] = values[name]
         for name in ("is_regression", "num_outputs"):
             settings[:, :n, SETTINGS.index(name)] = record[name]
-        return torch.from_numpy(settings).to(self._device)
+        return settings
 
     def _counters(self, batch_sizes: NDArray[np.int64], num_updates: int, num_slots: int) -> Tensor:
         n = self.num_lanes
@@ -385,6 +415,14 @@ class Cohort:
             batch=self._batch,
             device=self._device,
         )
+
+
+def num_measured_rows(record: Any, part: Part) -> NDArray[np.float32]:
+    """Return how many of a part's rows are measured, `[n]`."""
+    if part == "train":
+        return np.minimum(record["num_rows"], _MOST_ROWS[part]).astype(np.float32)
+    rows: NDArray[np.float32] = record[f"num_{part}_rows"]
+    return rows
 
 
 def _copy(source: list[Tensor], target: list[Tensor]) -> None:

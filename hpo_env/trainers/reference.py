@@ -25,7 +25,7 @@ from hpo_env.random_numbers import dropout_uniforms
 from hpo_env.reward import has_diverged
 from hpo_env.tasks.base import Task, Trainer
 from hpo_env.tasks.supervised import MAX_BATCH_SIZE, SupervisedFamily
-from hpo_env.tasks.supervised_data import Problem, Rows, SupervisedTask, prepare
+from hpo_env.tasks.supervised_data import MAX_VALIDATION_ROWS, Problem, Rows, SupervisedTask, prepare
 from hpo_env.telemetry import Telemetry
 from hpo_env.trainers.minibatches import order_start, order_strides, shuffled
 from hpo_env.trainers.reference_models import reference_module
@@ -63,6 +63,7 @@ class ReferenceTrainer(Trainer):
             self._learners[lane] = learner
             loss, metric = learner.evaluate(learner.problem.validation)
             learner.first_loss = loss
+            telemetry.train_loss[place] = learner.first_train_loss()
             telemetry.validation_loss[place] = loss
             telemetry.validation_metric[place] = metric
         return telemetry
@@ -206,6 +207,11 @@ class Learner:
             chosen.append((stride * position + start) % present)
             self.num_consumed += 1
         return chosen
+
+    def first_train_loss(self) -> float:
+        """Measure the loss on as many training rows as a validation part may have."""
+        some = slice(MAX_VALIDATION_ROWS)
+        return self.evaluate(Rows(x=self.rows.x[some], y=self.rows.y[some]))[0]
 
     def evaluate(self, rows: Rows) -> tuple[float, float]:
         """Measure loss and metric."""

@@ -398,7 +398,7 @@ struct Scratch {
             normalized.push_back(m.is_normalized ? arena.take(m.width * b) : nullptr);
             inverse.push_back(m.is_normalized ? arena.take(b) : nullptr);
         }
-        outputs = arena.take(m.num_outputs * b);
+        outputs = arena.take(padded(m.num_outputs) * b);
         y = arena.take(b);
         if (!is_training) return;
         dh = arena.take(widest * b);
@@ -636,16 +636,12 @@ Losses measure(float* outputs, const float* y, int64_t k, int64_t rows, int64_t 
 
 // --- Backward -----------------------------------------------------------------------------------
 
-// Gradient of one layer's weight and bias from dz [width, B], of which `real` features are not 0.
+// Gradient of one layer's weight and bias from dz [W, B], which has rows of 0 up to a multiple of
+// PADDING.
 void weight_gradient(const Plan& plan, const Layer& layer, Scratch& s, const float* input,
-                     const float* dz, int64_t real, int64_t rows, int64_t b) {
+                     const float* dz, int64_t rows, int64_t b) {
     int64_t wide = padded(layer.width);
-    // [real, B] -> [B, wide], the rest of `wide` being 0
-    if (real != wide) std::memset(s.flipped, 0, static_cast<size_t>(wide * b) * 4);
-    int64_t whole = real / LANES * LANES;
-    transpose([&](int64_t i) { return dz + i * b; }, whole, b, s.flipped, wide);
-    for (int64_t f = whole; f < real; ++f)
-        for (int64_t r = 0; r < b; ++r) s.flipped[r * wide + f] = dz[f * b + r];
+    transpose([&](int64_t i) { return dz + i * b; }, wide, b, s.flipped, wide);
     float* gradient = s.gradients + plan.parameters[layer.weight].offset;
     bool is_whole = wide == layer.width;
     float* to = is_whole ? gradient : s.wide;
@@ -657,8 +653,7 @@ void weight_gradient(const Plan& plan, const Layer& layer, Scratch& s, const flo
     float* bias = s.gradients + plan.parameters[layer.bias].offset;
     for (int64_t f = 0; f < layer.width; ++f) {
         Vec part = Vec{};
-        if (f < real)
-            for (int64_t c = 0; c < b; c += LANES) part += load(dz + f * b + c);
+        for (int64_t c = 0; c < b; c += LANES) part += load(dz + f * b + c);
         bias[f] = sum(part);
     }
 }
@@ -667,7 +662,9 @@ void weight_gradient(const Plan& plan, const Layer& layer, Scratch& s, const flo
 void backward(const Model& m, const Plan& plan, const Weights& w, Scratch& s, int64_t k,
               int64_t rows, int64_t b) {
     const Layer& last = plan.layers[m.depth];
-    weight_gradient(plan, last, s, s.h[m.depth], s.outputs, k, rows, b);
+    // Outputs that the lane does not have; another lane's may stand there.
+    std::memset(s.outputs + k * b, 0, static_cast<size_t>((padded(last.width) - k) * b) * 4);
+    weight_gradient(plan, last, s, s.h[m.depth], s.outputs, rows, b);
     multiply({m.width, b, k, w[last.weight], last.width, 1, s.outputs, b, s.dh, b, nullptr});
     int64_t count = m.width * b;
     for (int64_t i = m.depth - 1; i >= 0; --i) {
@@ -678,7 +675,7 @@ void backward(const Model& m, const Plan& plan, const Weights& w, Scratch& s, in
             normalize_backward(s.dz, w[layer.scale], s.normalized[i], s.inverse[i],
                                s.gradients + plan.parameters[layer.scale].offset,
                                s.gradients + plan.parameters[layer.shift].offset, m.width, b);
-        weight_gradient(plan, layer, s, s.h[i], s.dz, m.width, rows, b);
+        weight_gradient(plan, layer, s, s.h[i], s.dz, rows, b);
         if (i == 0) break;
         float* through = m.is_residual ? s.flipped : s.dh;
         multiply({m.width, b, m.width, w[layer.weight], m.width, 1, s.dz, b, through, b, nullptr});
@@ -937,6 +934,8 @@ const char* mlp_settings() {
 }
 
 const char* mlp_counters() { return "seed num_updates batch_size num_consumed num_rows"; }
+
+const char* mlp_facts() { return "slot num_rows num_outputs is_regression"; }
 
 const char* mlp_activations() { return "relu tanh gelu silu"; }
 

@@ -1,0 +1,1 @@
+"""The fused kernel of multilayer perceptrons: C++ that the machine's own compiler builds."""

@@ -1,0 +1,238 @@
+"""The kernel as Python calls it: raw pointers to a cohort's buffers, without the GIL.
+
+Axes: `N` lanes, `U` updates, `R` rows, `D` inputs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hpo_env.models import MLP, ModelSpec, architecture
+from hpo_env.trainers.minibatches import NUM_STRIDES
+from hpo_env.trainers.native.build import BuildError, library
+from hpo_env.trainers.step import SETTINGS
+
+COUNTERS = ("seed", "num_updates", "batch_size", "num_consumed", "num_rows")
+"""Columns of `Kernel.train`'s counters, before the strides."""
+FACTS = ("slot", "num_rows", "num_outputs", "is_regression")
+"""Columns of `Kernel.evaluate`'s facts."""
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
+
+
+class _Model(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_int64)
+        for name in (
+            "depth",
+            "width",
+            "num_inputs",
+            "num_outputs",
+            "activation",
+            "is_normalized",
+            "is_residual",
+        )
+    ]
+
+
+class _TrainJob(ctypes.Structure):
+    _fields_ = [
+        ("model", _Model),
+        ("tensors", ctypes.c_void_p),
+        ("x", ctypes.c_void_p),
+        ("y", ctypes.c_void_p),
+        ("capacity", ctypes.c_int64),
+        ("num_lanes", ctypes.c_int64),
+        ("num_updates", ctypes.c_int64),
+        ("batch", ctypes.c_int64),
+        ("counters", ctypes.c_void_p),
+        ("num_strides", ctypes.c_int64),
+        ("settings", ctypes.c_void_p),
+        ("losses", ctypes.c_void_p),
+        ("norms", ctypes.c_void_p),
+        ("movement", ctypes.c_void_p),
+    ]
+
+
+class _EvaluateJob(ctypes.Structure):
+    _fields_ = [
+        ("model", _Model),
+        ("tensors", ctypes.c_void_p),
+        ("x", ctypes.c_void_p),
+        ("y", ctypes.c_void_p),
+        ("capacity", ctypes.c_int64),
+        ("num_lanes", ctypes.c_int64),
+        ("facts", ctypes.c_void_p),
+        ("loss", ctypes.c_void_p),
+        ("accuracy", ctypes.c_void_p),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What an interval measured, float32.
+
+    Args:
+        losses: Minibatch losses `[U, N]`.
+        norms: Gradient norms before clipping `[U, N]`.
+        movement: `step.weight_movement`, `[5, N]`.
+    """
+
+    losses: Float32
+    norms: Float32
+    movement: Float32
+
+
+class Kernel:
+    """The kernel of one model.
+
+    Args:
+        spec: The model; an MLP.
+        library: The loaded library.
+    """
+
+    def __init__(self, spec: ModelSpec, library: ctypes.CDLL) -> None:
+        mlp = architecture(spec.architecture)
+        assert isinstance(mlp, MLP)
+        self._library = library
+        self._model = _Model(
+            depth=mlp.depth,
+            width=mlp.width,
+            num_inputs=spec.num_inputs,
+            num_outputs=spec.num_outputs,
+            activation=_words(library, "mlp_activations").index(mlp.activation),
+            is_normalized=mlp.is_normalized,
+            is_residual=mlp.is_residual,
+        )
+
+    def train(
+        self,
+        tensors: Sequence[Tensor],
+        x: Tensor,
+        y: Tensor,
+        *,
+        batch: int,
+        counters: Int64,
+        settings: Float32,
+    ) -> Trained:
+        """Train the lanes in slots `0..N-1` for one interval, in place.
+
+        Args:
+            tensors: Weights, momenta, squares of every parameter, each `[C, ...]`.
+            x: Training inputs `[C, R, D]`.
+            y: Labels or targets `[C, R]`.
+            batch: Rows of the largest minibatch.
+            counters: `[N, len(COUNTERS) + NUM_STRIDES]`: the columns of `COUNTERS`, then strides.
+            settings: `[U, N, len(step.SETTINGS)]`.
+        """
+        num_updates, num_lanes, _ = settings.shape
+        losses, norms = np.empty((2, num_updates, num_lanes), dtype=np.float32)
+        movement = np.empty((5, num_lanes), dtype=np.float32)
+        job = _TrainJob(
+            model=self._model,
+            tensors=ctypes.cast(_pointers(tensors), ctypes.c_void_p),
+            x=x.data_ptr(),
+            y=y.data_ptr(),
+            capacity=x.shape[1],
+            num_lanes=num_lanes,
+            num_updates=num_updates,
+            batch=batch,
+            counters=_address(counters),
+            num_strides=NUM_STRIDES,
+            settings=_address(settings),
+            losses=_address(losses),
+            norms=_address(norms),
+            movement=_address(movement),
+        )
+        self._library.mlp_train(ctypes.byref(job))
+        return Trained(losses=losses, norms=norms, movement=movement)
+
+    def evaluate(
+        self, weights: Sequence[Tensor], x: Tensor, y: Tensor, facts: Int64
+    ) -> tuple[Float64, Float64]:
+        """Measure loss `[n]` and share of right labels `[n]` of some slots.
+
+        Args:
+            weights: Each `[C, ...]`.
+            x: Inputs `[C, R, D]`.
+            y: Labels or targets `[C, R]`.
+            facts: `[n, len(FACTS)]`.
+        """
+        loss, accuracy = np.empty((2, len(facts)))
+        job = _EvaluateJob(
+            model=self._model,
+            tensors=ctypes.cast(_pointers(weights), ctypes.c_void_p),
+            x=x.data_ptr(),
+            y=y.data_ptr(),
+            capacity=x.shape[1],
+            num_lanes=len(facts),
+            facts=_address(facts),
+            loss=_address(loss),
+            accuracy=_address(accuracy),
+        )
+        self._library.mlp_evaluate(ctypes.byref(job))
+        return loss, accuracy
+
+
+def has_kernel(spec: ModelSpec) -> bool:
+    """Say whether there is a kernel for models of this kind."""
+    return isinstance(architecture(spec.architecture), MLP)
+
+
+def kernel(spec: ModelSpec) -> Kernel:
+    """Return the kernel of a model.
+
+    Raises:
+        BuildError: The library cannot be built or loaded.
+    """
+    return Kernel(spec, _loaded(str(library())))
+
+
+def build_failure() -> str | None:
+    """Build and load the library, and return in one line why that fails, or None."""
+    try:
+        _loaded(str(library()))
+    except BuildError as error:
+        return str(error)
+    return None
+
+
+@cache
+def _loaded(path: str) -> ctypes.CDLL:
+    try:
+        loaded = ctypes.CDLL(path)
+    except OSError as error:
+        raise BuildError(f"the library cannot be loaded: {error}") from error
+    for name in ("mlp_settings", "mlp_counters", "mlp_facts", "mlp_activations"):
+        getattr(loaded, name).restype = ctypes.c_char_p
+    for name in ("mlp_train", "mlp_evaluate"):
+        getattr(loaded, name).restype = None
+    assert _words(loaded, "mlp_settings") == SETTINGS
+    assert _words(loaded, "mlp_counters") == COUNTERS
+    assert _words(loaded, "mlp_facts") == FACTS
+    return loaded
+
+
+def _words(loaded: ctypes.CDLL, function: str) -> tuple[str, ...]:
+    return tuple(getattr(loaded, function)().decode().split())
+
+
+def _pointers(tensors: Sequence[Tensor]) -> Any:
+    assert all(t.is_contiguous() and t.dtype == torch.float32 for t in tensors)
+    return (ctypes.c_void_p * len(tensors))(*(t.data_ptr() for t in tensors))
+
+
+def _address(array: NDArray[Any]) -> int:
+    assert array.flags.c_contiguous
+    return int(array.ctypes.data)

@@ -1,0 +1,179 @@
+"""TensorBoard's pages and the report, in a real browser: they render, and the console stays silent.
+
+Screenshots go to the folder that HPO_CONTROL_ARTEFACTS names, or to a temporary one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.cli import main
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+if CHROMIUM is None or DRIVER is None:
+    pytest.skip("needs Debian's chromium and chromium-driver", allow_module_level=True)
+webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, from the extra dev")
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+    "--enable-unsafe-swiftshader",  # the projector draws by WebGL; the page is our own
+)
+SECONDS = 20
+INSIDE = """
+const found = [];
+(function walk(root) {
+  for (const e of root.querySelectorAll("*")) {
+    if (e.matches(arguments_selector)) found.push(e);
+    if (e.shadowRoot) walk(e.shadowRoot);
+  }
+})(document);
+return found;
+"""
+"""Finds elements by CSS selector, also those inside TensorBoard's web components."""
+
+
+@pytest.fixture(scope="module")
+def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    given = os.environ.get("HPO_CONTROL_ARTEFACTS")
+    folder = tmp_path_factory.mktemp("artefacts") if given is None else Path(given)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1500,1100"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    from selenium.webdriver.chrome.service import Service
+
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver.set_page_load_timeout(SECONDS)
+    yield driver
+    driver.quit()
+
+
+def until(browser: Any, condition: Callable[[Any], Any], what: str) -> Any:
+    from selenium.common.exceptions import TimeoutException
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    try:
+        return WebDriverWait(browser, SECONDS, poll_frequency=0.3).until(condition)
+    except TimeoutException:
+        raise AssertionError(f"not there after {SECONDS} s: {what}") from None
+
+
+def inside(browser: Any, selector: str) -> list[Any]:
+    found: list[Any] = browser.execute_script(INSIDE.replace("arguments_selector", repr(selector)))
+    return found
+
+
+def texts(browser: Any) -> str:
+    return str(browser.execute_script("return document.body.innerText"))
+
+
+def console_errors(browser: Any) -> list[str]:
+    return [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"]
+
+
+def test_scalars_page_draws_curves(browser: Any, dashboard: str, artefacts: Path) -> None:
+    browser.get(f"{dashboard}#timeseries")
+    until(browser, lambda b: "rollout" in texts(b), "the group of rollout curves")
+    until(browser, lambda b: inside(b, "card-view"), "cards")
+    until(browser, lambda b: inside(b, "line-chart"), "a line chart")
+    time.sleep(3.0)  # curves are drawn by a worker, which leaves no trace in the page
+    browser.save_screenshot(str(artefacts / "tensorboard-scalars.png"))
+    assert console_errors(browser) == []
+
+
+def test_first_screen_tells_the_story(browser: Any, dashboard: str, artefacts: Path) -> None:
+    browser.get(f"{dashboard}#custom_scalars")
+    charts = "tf-custom-scalar-margin-chart-card, tf-custom-scalar-multi-line-chart-card"
+    until(browser, lambda b: inside(b, charts), "charts of the layout")
+    until(browser, lambda b: len(inside(b, "vz-line-chart2, vz-line-chart")) > 2, "curves")
+    browser.save_screenshot(str(artefacts / "tensorboard-story.png"))
+    assert console_errors(browser) == []
+
+
+def test_table_of_runs_renders(browser: Any, dashboard: str, artefacts: Path) -> None:
+    browser.get(f"{dashboard}#hparams")
+    cells = "return arguments[0].map(e => e.textContent.trim())"
+    until(
+        browser,
+        lambda b: (
+            {"ppo", "a2c"} <= set(b.execute_script(cells, inside(b, "vaadin-grid-cell-content")))
+        ),
+        "rows of both meta-trainings",
+    )
+    browser.save_screenshot(str(artefacts / "tensorboard-hparams.png"))
+    assert console_errors(browser) == []
+
+
+def test_projector_draws_points(browser: Any, dashboard: str, artefacts: Path) -> None:
+    browser.get(f"{dashboard}#projector")
+    for frame in ("the plugin's frame", "the projector's frame in it"):
+        (found, *_) = until(browser, lambda b: inside(b, "iframe"), frame)
+        browser.switch_to.frame(found)
+    count = "return arguments[0].textContent.trim()"
+    until(
+        browser,
+        lambda b: "12" in [b.execute_script(count, e) for e in inside(b, ".numDataPoints")],
+        "twelve points",
+    )
+    time.sleep(2.0)  # the drawing is animated
+    browser.save_screenshot(str(artefacts / "tensorboard-projector.png"))
+    assert console_errors(browser) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("device", "width"), [("desk", 1200), ("phone", 390)])
+def test_report_fits_the_screen(
+    browser: Any, run: Path, tmp_path: Path, artefacts: Path, device: str, width: int, scheme: str
+) -> None:
+    out = tmp_path / "report.html"
+    with pytest.raises(SystemExit, match="0"):
+        main(["report", str(run), "--out", str(out)])
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": device == "phone"}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(out.as_uri())
+    assert len(inside(browser, "figure svg")) >= 10
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(23, 24, 26)"}[scheme]
+    loaded = browser.execute_script("return performance.getEntriesByType('resource').length")
+    assert loaded == 0
+    browser.save_screenshot(str(artefacts / f"report-{device}-{scheme}.png"))
+    assert console_errors(browser) == []
+
+
+def test_report_prints(browser: Any, run: Path, tmp_path: Path, artefacts: Path) -> None:
+    import base64
+
+    out = tmp_path / "report.html"
+    with pytest.raises(SystemExit, match="0"):
+        main(["report", str(run), "--out", str(out)])
+    browser.get(out.as_uri())
+    page = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": False})
+    content = base64.b64decode(page["data"])
+    assert content.startswith(b"%PDF")
+    (artefacts / "report.pdf").write_bytes(content)

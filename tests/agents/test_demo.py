@@ -1,0 +1,25 @@
+"""The demo goes through from training to the closing table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from agents.demo import DemoConfig, run
+
+
+def test_the_demo_trains_evaluates_and_says_where_everything_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run(DemoConfig(steps=1, tasks=1, run_dir=tmp_path))
+    printed = capsys.readouterr().out
+    assert "constant_tuned" in printed
+    assert f"tensorboard --logdir {tmp_path}" in printed
+    for name in ("data", "model"):
+        assert (folder / f"schedules-{name}.png").stat().st_size > 10_000
+        evaluation = json.loads((folder / f"evaluation-{name}.json").read_text())
+        methods = {row["method"] for row in evaluation["summary"]}
+        assert {"controller", "constant", "cosine_tuned"} <= methods
+    assert (folder / "policy" / "policy.safetensors").exists()

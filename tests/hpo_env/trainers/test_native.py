@@ -1,0 +1,349 @@
+"""The fused kernel does what the eager and the reference trainer do, and is built safely.
+
+Sums are taken in another order, so that now and then a rectifier's input rounds to the other side
+of 0, which moves later losses by 1e-4: runs that are compared over 50 updates start from seeds
+where none does.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from hpo_env import models
+from hpo_env.errors import ConfigurationError
+from hpo_env.models import ARCHITECTURES, MLP
+from hpo_env.optimizers import OPTIMIZERS
+from hpo_env.tasks.base import Engine
+from hpo_env.tasks.supervised import SupervisedFamily
+from hpo_env.tasks.supervised_data import SupervisedTask
+from hpo_env.telemetry import Telemetry
+from hpo_env.trainers.native import build
+from hpo_env.trainers.native.kernel import build_failure
+from tests.hpo_env.trainers.runs import (
+    CLASSES,
+    IMAGES,
+    NUMBERS,
+    RATES,
+    run,
+    task,
+    train_losses,
+    trainer,
+    values,
+)
+
+_FAILURE = build_failure()
+needs_compiler = pytest.mark.skipif(_FAILURE is not None, reason=f"no kernel: {_FAILURE}")
+
+MLPS = [name for name, model in ARCHITECTURES.items() if isinstance(model, MLP)]
+OTHERS: tuple[Engine, ...] = ("eager", "reference")
+DATASETS = (CLASSES, NUMBERS, IMAGES)
+KNOBS: dict[str, dict[str, float]] = {
+    "nothing": {},
+    "learning_rate": {},  # three times the optimiser's rate
+    "weight_decay": {"weight_decay": 0.1},
+    "momentum": {"momentum": 0.5},
+    "batch_size": {"batch_size": 17.0},
+    "dropout": {"dropout": 0.3},
+    "label_smoothing": {"label_smoothing": 0.2},
+    "gradient_clip": {"gradient_clip": 0.05},
+}
+
+
+def mixed_tasks(model: str, num_lanes: int = 9) -> list[SupervisedTask]:
+    """Lanes of one model on all kinds of data, under all optimisers."""
+    return [
+        task(DATASETS[i % 3], model=model, optimizer=list(OPTIMIZERS)[i // 3 % 3], seed=i)
+        for i in range(num_lanes)
+    ]
+
+
+def assert_close(ours: Telemetry, theirs: Telemetry, tolerance: float) -> None:
+    for field in fields(Telemetry):
+        np.testing.assert_allclose(
+            getattr(ours, field.name),
+            getattr(theirs, field.name),
+            atol=tolerance,
+            rtol=10 * tolerance,
+            err_msg=field.name,
+        )
+
+
+def assert_equal(ours: Telemetry, theirs: Telemetry) -> None:
+    for field in fields(Telemetry):
+        np.testing.assert_array_equal(
+            getattr(ours, field.name), getattr(theirs, field.name), err_msg=field.name
+        )
+
+
+# --- Agreement ------------------------------------------------------------------------------------
+
+
+@needs_compiler
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("knob", KNOBS)
+def test_losses_of_fifty_updates_agree_with_eager_and_reference(optimizer: str, knob: str) -> None:
+    changes = KNOBS[knob]
+    if knob == "learning_rate":
+        changes = {knob: 3.0 * RATES[optimizer]}
+    native = fifty_losses("native", optimizer, **changes)
+    for engine in OTHERS:
+        other = fifty_losses(engine, optimizer, **changes)
+        np.testing.assert_allclose(native, other, atol=1e-4, err_msg=engine)
+    if knob != "nothing":
+        at_defaults = fifty_losses("native", optimizer)
+        assert np.abs(native - at_defaults).max(axis=0)[0] > 1e-4
+
+
+@cache
+def fifty_losses(engine: Engine, optimizer: str, **changes: float) -> NDArray[np.float64]:
+    """Losses of 50 updates `[50, N]`."""
+    tasks = [task(name, optimizer=optimizer, seed=3) for name in DATASETS]
+    tables = [values(tasks, **changes)] * 50
+    return train_losses(run(tasks, tables, updates=1, engine=engine, seeds=[9, 10, 11])[1])
+
+
+@needs_compiler
+@pytest.mark.parametrize("model", MLPS)
+def test_everything_that_is_measured_agrees_for_every_architecture(model: str) -> None:
+    tasks = [task(name, model=model, seed=s) for s, name in enumerate(DATASETS)]
+    table = values(tasks, dropout=0.2, label_smoothing=0.1, gradient_clip=0.5, batch_size=40.0)
+    first, native, tests = run(tasks, [table] * 4, engine="native")
+    for engine in OTHERS:
+        first_other, others, tests_other = run(tasks, [table] * 4, engine=engine)
+        assert_close(first, first_other, 1e-5)
+        for ours, theirs in zip(native, others, strict=True):
+            assert_close(ours, theirs, 1e-4)
+        np.testing.assert_allclose(tests, tests_other, atol=1e-3)
+
+
+@needs_compiler
+@pytest.mark.parametrize("model", MLPS)
+def test_one_update_agrees_to_rounding_for_every_architecture(model: str) -> None:
+    tasks = mixed_tasks(model)
+    table = values(tasks, dropout=0.1, label_smoothing=0.1)
+    _, (native,), _ = run(tasks, [table], updates=1, engine="native")
+    _, (eager,), _ = run(tasks, [table], updates=1)
+    assert_close(native, eager, 1e-6)
+
+
+@needs_compiler
+@pytest.mark.parametrize("batch_size", [8, 15, 16, 31, 33, 48, 63, 64])
+def test_every_batch_size_agrees(batch_size: int) -> None:
+    tasks = mixed_tasks("mlp_48x3_gelu_norm", 3)
+    table = values(tasks, batch_size=batch_size, dropout=0.1)
+    _, native, _ = run(tasks, [table] * 4, engine="native")
+    _, eager, _ = run(tasks, [table] * 4)
+    np.testing.assert_allclose(train_losses(native), train_losses(eager), atol=1e-4)
+
+
+@needs_compiler
+@settings(max_examples=12, deadline=None)
+@given(
+    width=st.integers(1, 70),
+    depth=st.integers(1, 4),
+    activation=st.sampled_from(list(models.ACTIVATIONS)),
+    is_normalized=st.booleans(),
+    is_residual=st.booleans(),
+)
+def test_any_width_and_depth_agrees(
+    width: int, depth: int, activation: str, is_normalized: bool, is_residual: bool
+) -> None:
+    name = f"{width}x{depth}_{activation}_{is_normalized}_{is_residual}"
+    model = MLP(
+        split="test",
+        width=width,
+        depth=depth,
+        activation=activation,
+        is_normalized=is_normalized,
+        is_residual=is_residual,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(ARCHITECTURES, name, model)
+        tasks = mixed_tasks(name)
+        table = values(tasks, dropout=0.1, learning_rate=1e-4)
+        first, native, tests = run(tasks, [table] * 2, updates=2, engine="native")
+        first_eager, eager, tests_eager = run(tasks, [table] * 2, updates=2)
+    assert_close(first, first_eager, 1e-5)
+    np.testing.assert_allclose(train_losses(native), train_losses(eager), atol=1e-4, rtol=1e-4)
+    np.testing.assert_allclose(tests[0], tests_eager[0], atol=1e-4, rtol=1e-4)
+
+
+@needs_compiler
+def test_evaluation_is_the_eager_one() -> None:
+    for model in ("mlp_64x2_tanh", "mlp_48x3_gelu_norm", "mlp_64x3_silu", "resmlp_96x4_norm"):
+        tasks = mixed_tasks(model)
+        first, _, tests = run(tasks, [], engine="native")
+        first_eager, _, tests_eager = run(tasks, [])
+        is_class = np.arange(9) % 3 != 1
+        for ours, theirs in (
+            (first.train_loss, first_eager.train_loss),
+            (first.validation_loss, first_eager.validation_loss),
+            (tests[0], tests_eager[0]),
+        ):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)
+        # shares of right labels: the same numbers, which eager evaluation holds as float32
+        np.testing.assert_array_equal(
+            tests[1][is_class].astype(np.float32), tests_eager[1][is_class].astype(np.float32)
+        )
+
+
+@needs_compiler
+def test_hyperparameters_that_move_during_the_run_agree() -> None:
+    tasks = mixed_tasks("mlp_32x2_relu")
+    tables = [
+        values(tasks, momentum=0.95 * share, batch_size=64.0 * share, dropout=0.3 * share)
+        for share in np.linspace(0.1, 1.0, 10)
+    ]
+    native = train_losses(run(tasks, tables, engine="native")[1])
+    np.testing.assert_allclose(native, train_losses(run(tasks, tables)[1]), atol=1e-4)
+
+
+# --- Lanes ----------------------------------------------------------------------------------------
+
+
+@needs_compiler
+@pytest.mark.parametrize("model", MLPS)
+def test_neighbours_and_their_number_change_nothing_at_all(model: str) -> None:
+    tasks = mixed_tasks(model)
+    table = values(tasks)
+    table[:, 3] = np.linspace(8, 64, 9)  # batch sizes
+    table[:, 4] = np.linspace(0.0, 0.4, 9)  # dropout: lane 0 has none
+    _, together, tests = run(tasks, [table] * 2, engine="native")
+    for chosen in ([0], [5], [8, 1], [3, 0, 2]):
+        _, alone, tests_alone = run(
+            [tasks[i] for i in chosen], [table[chosen]] * 2, seeds=chosen, engine="native"
+        )
+        for ours, theirs in zip(alone, together, strict=True):
+            assert_equal(ours, theirs.take(np.array(chosen)))
+        np.testing.assert_array_equal(tests_alone, tests[:, chosen])
+
+
+@needs_compiler
+def test_a_snapshot_continues_bit_for_bit_in_other_lanes_and_in_an_eager_trainer() -> None:
+    tasks = [*mixed_tasks("mlp_32x2_relu", 3), *mixed_tasks("mlp_64x2", 3)]
+    tasks.append(task(IMAGES, model="cnn_8x8"))
+    lanes = np.arange(len(tasks))
+    runner = trainer(len(tasks), "auto")
+    runner.reset(lanes, list(tasks), lanes.tolist())
+    table = values(tasks, dropout=0.1)
+    runner.advance(table)
+    saved = runner.snapshot(lanes)
+    expected = runner.advance(table)[0]
+
+    reverse = lanes[::-1].copy()
+    other = trainer(len(tasks), "auto")
+    other.restore(reverse, saved)
+    assert_equal(other.advance(table[reverse])[0].take(reverse), expected)
+    eager = trainer(len(tasks), "eager")
+    eager.restore(lanes, saved)
+    assert_close(eager.advance(table)[0], expected, 1e-5)
+
+
+@needs_compiler
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("model", ["mlp_32x2_relu", "mlp_64x2_tanh", "mlp_48x3_gelu_norm"])
+def test_a_diverging_lane_is_told_apart_and_harms_no_other(optimizer: str, model: str) -> None:
+    tasks = [task(NUMBERS, model=model, optimizer=optimizer, seed=s) for s in range(3)]
+    table = values(tasks)
+    _, calm, _ = run(tasks, [table] * 6, engine="native")
+    wild = table.copy()
+    wild[1, 0] = 1e30
+    _, measured, _ = run(tasks, [wild] * 6, engine="native")
+    assert measured[-1].diverged.tolist() == [False, True, False]
+    others = np.array([0, 2])
+    for ours, theirs in zip(measured, calm, strict=True):
+        assert_equal(ours.take(others), theirs.take(others))
+
+
+@needs_compiler
+@pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("model", MLPS)
+def test_weights_that_are_not_finite_are_reported(model: str, poison: float) -> None:
+    for dataset in DATASETS:
+        runner = trainer(2, "native")
+        tasks = [task(dataset, model=model)] * 2
+        runner.reset(np.arange(2), list(tasks), [0, 1])
+        saved = runner.snapshot(np.array([1]))
+        for tensor in saved[0].tensors[:2]:
+            tensor.fill_(poison)
+        runner.restore(np.array([1]), saved)
+        telemetry, _ = runner.advance(values(tasks))
+        assert telemetry.diverged.tolist() == [False, True]
+        assert np.isfinite(telemetry.train_loss).tolist() == [True, False]
+
+
+# --- Building and choosing ------------------------------------------------------------------------
+
+
+@needs_compiler
+def test_models_without_a_kernel_train_beside_those_with_one() -> None:
+    tasks = [task(IMAGES), task(IMAGES, model="attention_8x32"), task(IMAGES, model="cnn_8x8")]
+    _, (mixed,), _ = run(tasks, [values(tasks)], engine="auto")
+    _, (eager,), _ = run(tasks, [values(tasks)], engine="eager")
+    assert_equal(mixed.take(np.array([1, 2])), eager.take(np.array([1, 2])))
+    assert_close(mixed.take(np.array([0])), eager.take(np.array([0])), 1e-5)
+
+
+@pytest.mark.parametrize("compiler", ["/bin/false", "no-such-compiler"])
+def test_without_a_compiler_auto_warns_in_one_line_and_native_is_refused(
+    compiler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", compiler)
+    with pytest.warns(UserWarning, match=r"^training runs without the native kernel: .+$") as seen:
+        automatic = SupervisedFamily().make_trainer(1, engine="auto", device="cpu")
+    assert len(seen) == 1
+    assert "\n" not in str(seen[0].message)
+    first = automatic.reset(np.array([0]), [task()], [0])
+    assert np.isfinite(first.train_loss).all()
+    with pytest.raises(ConfigurationError, match=r"engine 'native' needs a C\+\+ compiler: .*"):
+        SupervisedFamily().make_trainer(1, engine="native", device="cpu")
+
+
+def test_native_is_refused_on_another_device() -> None:
+    with pytest.raises(ConfigurationError, match="engine 'native' runs on device 'cpu'; got 'meta'"):
+        SupervisedFamily().make_trainer(1, engine="native", device="meta")
+
+
+def test_a_compiler_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler = tmp_path / "c++"
+    compiler.write_text("#!/bin/sh\necho 'note: hello' >&2\necho 'error: no room' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    assert build_failure() == f"{compiler} failed: error: no room"
+
+
+@needs_compiler
+def test_concurrent_builds_share_one_library(tmp_path: Path) -> None:
+    code = "from hpo_env.trainers.native.build import library; print(library())"
+    environment = os.environ | {"HPO_CONTROL_CACHE": str(tmp_path / "cache")}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    printed = {process.communicate(timeout=300)[0].strip() for process in processes}
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert [str(path) for path in (tmp_path / "cache").iterdir()] == list(printed)
+
+
+def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPO_CONTROL_CACHE", "/one")
+    assert build.cache_folder() == Path("/one")
+    monkeypatch.delenv("HPO_CONTROL_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/two")
+    assert build.cache_folder() == Path("/two/hpo-control")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert build.cache_folder() == Path.home() / ".cache" / "hpo-control"
