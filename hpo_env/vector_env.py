@@ -79,9 +79,11 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         action_mode: "continuous" or "discrete".
         base_schedule: What actions correct: "constant", "cosine", "warmup_cosine", "linear",
             "one_cycle" or "step".
-        engine: "compiled" is the fastest and takes seconds to start, "eager" starts at once,
-            "reference" trains with torch.optim, one lane after the other; "auto" chooses between
-            the first two by the number of lanes.
+        engine: "native" is the fastest: MLPs run on a kernel that a C++ compiler builds once a
+            machine, other models as under "compiled". "compiled" is torch.compile and takes
+            seconds to start, "eager" starts at once, "reference" trains with torch.optim, one lane
+            after the other. "auto" takes the kernel where it can, and for other models chooses
+            between compiled and eager by the number of lanes.
         device: A torch device.
         autoreset_mode: What happens when a lane's run is over. SAME_STEP is what agents of
             Stable-Baselines3 need.

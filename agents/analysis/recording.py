@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from agents.evaluation.protocol import Results
 from hpo_env.hyperparameters import LEVELS
+from hpo_env.sharding import ShardedVectorEnv
 from hpo_env.vector_env import HPOControlVectorEnv
 
 Array = NDArray[np.float64]
+Lanes = HPOControlVectorEnv | ShardedVectorEnv
 Act = Callable[[NDArray[np.float32]], Array]
 """Turns observations `[E, D]` into moves `[E, H]` in `[-1, 1]`."""
 
@@ -53,13 +55,13 @@ class Recording:
         return flat[np.isfinite(flat).all(axis=1)]
 
 
-def still(lanes: HPOControlVectorEnv) -> Act:
+def still(lanes: Lanes) -> Act:
     """Return a policy that leaves the base schedule alone."""
     nothing = np.zeros((lanes.num_envs, len(lanes.controlled)))
     return lambda observations: nothing
 
 
-def record(lanes: HPOControlVectorEnv, act: Act, *, method: str, seed: int) -> Recording:
+def record(lanes: Lanes, act: Act, *, method: str, seed: int) -> Recording:
     """Run one episode in every lane.
 
     Args:
@@ -83,7 +85,8 @@ def record(lanes: HPOControlVectorEnv, act: Act, *, method: str, seed: int) -> R
     for interval in range(num_intervals):
         moves = act(observations)
         seen[running, interval], moved[running, interval] = observations[running], moves[running]
-        observations, _, ended, _, info = lanes.step(_actions(lanes, moves))
+        observations, _, terminated, truncated, info = lanes.step(_actions(lanes, moves))
+        ended = terminated | truncated
         closing = info.get("final_info", info)
         for name, curve in curves.items():
             curve[running, interval] = closing[name][running]
@@ -122,7 +125,7 @@ def record(lanes: HPOControlVectorEnv, act: Act, *, method: str, seed: int) -> R
     )
 
 
-def _actions(lanes: HPOControlVectorEnv, moves: Array) -> NDArray[Any]:
+def _actions(lanes: Lanes, moves: Array) -> NDArray[Any]:
     if lanes.action_mode == "continuous":
         return moves.astype(np.float32)
     return np.asarray(np.abs(moves[..., None] - LEVELS).argmin(axis=-1))

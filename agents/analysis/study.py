@@ -32,7 +32,7 @@ from agents.analysis.importance import partial_dependence, permutation_importanc
 from agents.analysis.introduction import table, write_text
 from agents.analysis.layout import make_layout
 from agents.analysis.projector import embed, gains, principal_plane, write_projector
-from agents.analysis.recording import Recording, record, still
+from agents.analysis.recording import Lanes, Recording, record, still
 from agents.analysis.regret import Regret, compute_regret, task_groups
 from agents.analysis.style import save_figure
 from agents.evaluation.comparison import Comparison
@@ -74,9 +74,7 @@ class Study:
     base: Recording
 
 
-def study_policy(
-    policy: Policy, lanes: HPOControlVectorEnv, *, title: str, split: str, seed: int
-) -> Study:
+def study_policy(policy: Policy, lanes: Lanes, *, title: str, split: str, seed: int) -> Study:
     """Run a policy, and its base schedule alone, once in every lane of an environment.
 
     Args:

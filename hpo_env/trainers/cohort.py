@@ -419,9 +419,8 @@ class Cohort:
 
 def num_measured_rows(record: Any, part: Part) -> NDArray[np.float32]:
     """Return how many of a part's rows are measured, `[n]`."""
-    if part == "train":
-        return np.minimum(record["num_rows"], _MOST_ROWS[part]).astype(np.float32)
-    rows: NDArray[np.float32] = record[f"num_{part}_rows"]
+    present = record["num_rows" if part == "train" else f"num_{part}_rows"]
+    rows: NDArray[np.float32] = np.minimum(present, _MOST_ROWS[part]).astype(np.float32)
     return rows
 
 

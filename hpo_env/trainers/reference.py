@@ -25,7 +25,13 @@ from hpo_env.random_numbers import dropout_uniforms
 from hpo_env.reward import has_diverged
 from hpo_env.tasks.base import Task, Trainer
 from hpo_env.tasks.supervised import MAX_BATCH_SIZE, SupervisedFamily
-from hpo_env.tasks.supervised_data import MAX_VALIDATION_ROWS, Problem, Rows, SupervisedTask, prepare
+from hpo_env.tasks.supervised_data import (
+    MAX_VALIDATION_ROWS,
+    Problem,
+    Rows,
+    SupervisedTask,
+    prepare,
+)
 from hpo_env.telemetry import Telemetry
 from hpo_env.trainers.minibatches import order_start, order_strides, shuffled
 from hpo_env.trainers.reference_models import reference_module

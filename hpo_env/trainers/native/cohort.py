@@ -5,7 +5,7 @@ Membership, buffers and snapshots are the common ones; an interval and an evalua
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -36,11 +36,13 @@ class NativeCohort(Cohort):
         columns = {name: record[name] for name in COUNTERS if name != "batch_size"}
         columns["batch_size"] = batch_sizes
         counters = np.column_stack([*(columns[name] for name in COUNTERS), record["strides"]])
+        x, y = self._data_of("train")
         trained = self._kernel.train(
             self._buffers[: 3 * self._num_weights],
-            *self._data_of("train"),
+            x,
+            y,
             batch=self._batch,
-            counters=np.ascontiguousarray(counters),
+            counters=counters,
             settings=self._settings(values, num_updates, n),
         )
         loss, accuracy = self._measure(np.arange(n), "validation")
@@ -49,13 +51,12 @@ class NativeCohort(Cohort):
 
     def _measure(self, slots: NDArray[np.int64], part: Part) -> tuple[Float64, Float64]:
         record = self._records[slots]
-        columns = {
+        columns: dict[str, NDArray[Any]] = {
             "slot": slots,
             "num_rows": num_measured_rows(record, part),
             "num_outputs": record["num_outputs"],
             "is_regression": record["is_regression"],
         }
         facts = np.column_stack([columns[name].astype(np.int64) for name in FACTS])
-        return self._kernel.evaluate(
-            self._buffers[: self._num_weights], *self._data_of(part), np.ascontiguousarray(facts)
-        )
+        x, y = self._data_of(part)
+        return self._kernel.evaluate(self._buffers[: self._num_weights], x, y, facts)

@@ -312,7 +312,9 @@ def test_without_a_compiler_auto_warns_in_one_line_and_native_is_refused(
 
 
 def test_native_is_refused_on_another_device() -> None:
-    with pytest.raises(ConfigurationError, match="engine 'native' runs on device 'cpu'; got 'meta'"):
+    with pytest.raises(
+        ConfigurationError, match="engine 'native' runs on device 'cpu'; got 'meta'"
+    ):
         SupervisedFamily().make_trainer(1, engine="native", device="meta")
 
 
