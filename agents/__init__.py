@@ -1,1 +1,1 @@
-"""Agents."""
+"""Agents that learn on HPOControl-v0: meta-training, evaluation, export and the command line."""

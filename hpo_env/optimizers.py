@@ -119,8 +119,8 @@ def _rmsprop(
 
 
 def _with_momentum(lr: float, decay: float, momentum: float) -> dict[str, Any]:
-    # torch keeps no momentum buffer while momentum is exactly 0, and RMSprop fails when it is raised
-    # later. A momentum that is lost in rounding keeps the buffer.
+    # torch keeps no momentum buffer while momentum is exactly 0, and RMSprop fails when it is
+    # raised later. A momentum that is lost in rounding keeps the buffer.
     return {"lr": lr, "weight_decay": decay, "momentum": max(momentum, _LEAST_MOMENTUM)}
 
 

@@ -68,6 +68,13 @@ def read_curves(folder: Path) -> Curves:
     return Curves(scalars=scalars, moves=moves)
 
 
+def hyperparameters_in(curves: Curves) -> list[str]:
+    """Return the names of the hyperparameters that have curves."""
+    prefix = tags.RUN_VALUE.format(hyperparameter="")
+    found = [tag.removeprefix(prefix) for tag in curves.scalars if tag.startswith(prefix)]
+    return list(dict.fromkeys(name.split("/")[0] for name in found))
+
+
 def _counts(histogram: Any) -> Array:
     """Return how often each move was made `[bins]`; TensorBoard leaves empty ends out."""
     counts = np.zeros(len(MOVE_BINS) - 1)

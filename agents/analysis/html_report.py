@@ -14,6 +14,7 @@ from agents import tags
 from agents.analysis.curves import (
     Curves,
     Panel,
+    hyperparameters_in,
     moves_figure,
     panel_figure,
     present,
@@ -59,7 +60,7 @@ def render_report(folder: Path) -> str:
     """
     config, result = _read(folder / "config.json"), _read(folder / "result.json")
     curves, numbers = read_curves(folder), read_numbers(folder)
-    names = _hyperparameters(curves, numbers)
+    names = hyperparameters_in(curves) if numbers is None else numbers["hyperparameters"]
     title = folder.resolve().name
     parts = [f"<h1>{escape(title)}</h1>", _summary(config, result, numbers)]
     with tempfile.TemporaryDirectory() as scratch:
@@ -99,16 +100,6 @@ def _figure(svg: Path, prefix: str, caption: str) -> str:
         f'<figure>\n<div class="wide">{picture}</div>\n'
         f"<figcaption>{escape(caption)}</figcaption>\n</figure>"
     )
-
-
-def _hyperparameters(curves: Curves, numbers: dict[str, Any] | None) -> list[str]:
-    if numbers is not None:
-        return list(numbers["hyperparameters"])
-    prefix = tags.RUN_VALUE.format(hyperparameter="")
-    found = {
-        tag.removeprefix(prefix).split("/")[0]: None for tag in curves.scalars if prefix in tag
-    }
-    return list(found)
 
 
 def _summary(

@@ -71,12 +71,14 @@ def gather(runs: Sequence[Path], scratch: Path) -> Path:
     """Return the one folder that TensorBoard is to read.
 
     A single run is read where it is. Several are linked into `scratch`, each under its own name.
+    Beside runs that have no layout of their own, such as a user's, one is written.
 
     Args:
         runs: Folders with events.
         scratch: An empty folder.
     """
-    if len(runs) == 1:
+    is_bare = not any(_has_layout(run) for run in runs)
+    if len(runs) == 1 and not is_bare:
         return runs[0]
     for run in runs:
         path, number = run.resolve(), 2
@@ -84,7 +86,26 @@ def gather(runs: Sequence[Path], scratch: Path) -> Path:
         while (scratch / name).exists():
             name, number = f"{path.name}-{number}", number + 1
         (scratch / name).symlink_to(path, target_is_directory=True)
+    if is_bare:
+        _write_layout(runs, scratch / "layout")
     return scratch
+
+
+def _has_layout(run: Path) -> bool:
+    written_by_us = ("config.json", "analysis.json")
+    return any(next(run.rglob(name), None) is not None for name in written_by_us)
+
+
+def _write_layout(runs: Sequence[Path], folder: Path) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    from agents.analysis.curves import hyperparameters_in, read_curves
+    from agents.analysis.layout import make_layout
+
+    folders = {path.parent: None for run in runs for path in sorted(run.rglob(_EVENTS))}
+    names = {name: None for path in folders for name in hyperparameters_in(read_curves(path))}
+    with SummaryWriter(str(folder)) as writer:
+        writer.add_custom_scalars(make_layout(list(names)))
 
 
 def launch(folder: Path, port: int) -> str:

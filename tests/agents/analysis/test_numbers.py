@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 from agents import tags
 from agents.analysis.importance import partial_dependence, permutation_importance, strongest
@@ -173,7 +175,19 @@ def test_one_run_is_shown_where_it_is_and_several_by_their_names(tmp_path: Path)
     first, second = tmp_path / "a" / "run", tmp_path / "b" / "run"
     for folder in (first, second, tmp_path / "scratch"):
         folder.mkdir(parents=True)
+    (first / "config.json").write_text("{}")
     assert gather([first], tmp_path / "scratch") == first
     assert gather([first, second], tmp_path / "scratch") == tmp_path / "scratch"
     assert (tmp_path / "scratch" / "run").resolve() == first
     assert (tmp_path / "scratch" / "run-2").resolve() == second
+
+
+def test_a_users_run_gets_the_layout_that_it_has_not(runs: Path, tmp_path: Path) -> None:
+    folder = gather([runs / "mine"], tmp_path)
+    assert (folder / "mine").is_dir()
+    events = EventAccumulator(str(folder / "layout")).Reload()
+    (content,) = events.PluginTagToContent("custom_scalars")
+    layout = Layout.FromString(events.Tensors(content)[0].tensor_proto.string_val[0])
+    titles = [chart.title for category in layout.category for chart in category.chart]
+    assert "learning_rate in force" in titles
+    assert "guard in force" not in titles
