@@ -26,6 +26,7 @@ BAND = (0.1, 0.5, 0.9)
 _MAX_TASKS = 6
 _COLUMNS = 3
 _MAX_METHODS = 4
+_DRAWN_FIRST = ("controller", "initial", "cosine_tuned")
 _MAX_FIELDS = 14
 _LOGARITHMIC = ("log", "log_integer")
 
@@ -39,7 +40,8 @@ def schedules_figure(
     that diverged are left out.
 
     Args:
-        results: By method, the controller first; the first four are drawn.
+        results: By method. Four are drawn: the controller, its base schedule and the tuned cosine
+            before others.
         groups: Which task each run belongs to `[E]`; the first six are drawn.
         space: All hyperparameters of the family.
         name: The hyperparameter.
@@ -73,8 +75,8 @@ def _draw_task(
     pair: tuple[Any, Any], results: Mapping[str, Results], rows: Any, known: Hyperparameter
 ) -> None:
     losses, values = pair
-    for i, (method, all_runs) in enumerate(list(results.items())[:_MAX_METHODS]):
-        runs = all_runs.take(rows)
+    for i, method in enumerate(_drawn_methods(results)):
+        runs = results[method].take(rows)
         finished = runs.take(~runs.diverged)
         style = {"color": PALETTE[i], "linestyle": LINES[i % len(LINES)]}
         if not len(finished):
@@ -90,8 +92,15 @@ def _draw_task(
         values.set_yscale("log")
     losses.axhline(0.0, color="#888888", linewidth=0.8)
     for axes in pair:
+        axes.minorticks_off()  # they take most of the drawing's time
         axes.grid(visible=True)
         axes.set_xlim(0.0, 1.0)
+
+
+def _drawn_methods(results: Mapping[str, Results]) -> list[str]:
+    """Choose the methods that are drawn: more than four cannot be told apart."""
+    first = [name for name in _DRAWN_FIRST if name in results]
+    return [*first, *(name for name in results if name not in first)][:_MAX_METHODS]
 
 
 def loss_change(results: Results) -> Array:

@@ -18,10 +18,20 @@ from torch.utils.tensorboard import SummaryWriter
 from agents import tags
 from agents.analysis.recording import Recording
 from agents.analysis.regret import decade
+from agents.evaluation.statistics import TIE
 
 Array = NDArray[np.float64]
 
-HEADER = ("family", "data set", "gain", "architecture", "optimizer", "initial rate")
+HEADER = (
+    "family",
+    "data set",
+    "gain",
+    "architecture",
+    "optimizer",
+    "initial rate",
+    "gain in log loss",
+)
+_MUCH = 0.1  # log loss: a tenth
 _FARTHEST = 3.0  # standard deviations
 
 
@@ -76,9 +86,28 @@ def labels(controller: Recording, base: Recording, family: str) -> list[list[str
         strict=True,
     )
     return [
-        [family, str(name), f"{gain:.3f}", str(net) or "none", str(opt) or "none", decade(rate)]
+        [
+            family,
+            str(name),
+            describe_gain(gain),
+            str(net) or "none",
+            str(opt) or "none",
+            decade(rate),
+            f"{gain:.3f}",
+        ]
         for name, gain, net, opt, rate in rows
     ]
+
+
+def describe_gain(gain: float) -> str:
+    """Put a gain into one of five classes: the projector colours few classes, and no numbers.
+
+    Example:
+        >>> [describe_gain(gain) for gain in (-0.5, 0.001, 0.05)]
+        ['1 much worse', '3 a tie', '4 better']
+    """
+    classes = ("1 much worse", "2 worse", "3 a tie", "4 better", "5 much better")
+    return classes[int(np.searchsorted((-_MUCH, -TIE, TIE, _MUCH), gain))]
 
 
 def write_projector(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
 from agents import tags
@@ -176,8 +178,8 @@ def write_study(study: Study, folder: Path, *, step: int) -> Path:
     }
     with SummaryWriter(str(folder)) as writer:
         for name, draw in drawings.items():
-            figure = save_figure(draw, folder / "figures", name)
-            writer.add_figure(tags.FIGURE.format(figure=name), figure, step, close=False)
+            picture = save_figure(draw, folder / "figures", name)
+            _write_picture(writer, tags.FIGURE.format(figure=name), picture, step)
         write_projector(writer, study.controller, study.base, policy.family, step)
         write_text(writer, "card", policy_card(policy), step)
     for method in results:
@@ -201,6 +203,15 @@ def policy_card(policy: Policy) -> str:
             **metadata,
         }
     )
+
+
+def _write_picture(writer: SummaryWriter, tag: str, png: Path, step: int) -> None:
+    """Write a PNG file as it is, and not drawn again."""
+    content = png.read_bytes()
+    width, height = struct.unpack(">II", content[16:24])  # where every PNG has them
+    image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=content)
+    file_writer: Any = writer.file_writer
+    file_writer.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
 
 
 def _write_method(study: Study, method: str, folder: Path) -> None:

@@ -160,6 +160,9 @@ def test_projector_has_every_task_with_its_colours(loaded: str, run: Path) -> No
         head, *rows = answer.read().decode().strip().split("\n")
     assert head.split("\t")[:3] == ["family", "data set", "gain"]
     assert len(rows) == 12
+    assert {row.split("\t")[2] for row in rows} <= {
+        *("1 much worse", "2 worse", "3 a tie", "4 better", "5 much better")
+    }
     with urllib.request.urlopen(
         f"{loaded}data/plugin/projector/tensor?{query}", timeout=30
     ) as answer:
