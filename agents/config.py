@@ -25,9 +25,9 @@ from hpo_env.vector_env import ActionMode
 Critic = Literal["task", "observation"]
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"steps": 100_000, "segment_steps": 25_000, "validation_lanes": 64},
-    "standard": {"steps": 400_000, "segment_steps": 40_000, "validation_lanes": 128},
-    "full": {"steps": 2_000_000, "segment_steps": 80_000, "validation_lanes": 256},
+    "quick": {"steps": 500_000, "segment_steps": 50_000, "validation_lanes": 128},
+    "standard": {"steps": 2_000_000, "segment_steps": 100_000, "validation_lanes": 256},
+    "full": {"steps": 10_000_000, "segment_steps": 250_000, "validation_lanes": 256},
 }
 """How long to train, and how often and how widely to look at meta-validation tasks."""
 
@@ -135,6 +135,8 @@ class TrainConfig:
             reference (one after another, slow) or auto.
         device: Torch device of the inner training. The agent itself stays on the CPU, where its
             small network runs faster.
+        num_threads: Threads over which the native kernel spreads the lanes of this process; one a
+            core when not given. The outcome does not depend on it.
         num_workers: Worker processes that the lanes are spread over; 0 keeps them in this process.
             The outcome does not depend on it.
         workers: process for workers on this machine, ray for actors on a Ray cluster.
@@ -173,7 +175,7 @@ class TrainConfig:
     Example:
         >>> config = TrainConfig(family="quadratic", preset="quick", seed=3).resolved()
         >>> config.steps, config.action_mode, config.base_schedule
-        (100000, 'discrete', 'cosine')
+        (500000, 'discrete', 'cosine')
     """
 
     family: str = "supervised"
@@ -190,6 +192,7 @@ class TrainConfig:
     family_options: Annotated[Mapping[str, Any], _OPTIONS] = field(default_factory=dict)
     engine: str = "auto"
     device: str = "cpu"
+    num_threads: int | None = None
     num_workers: int = 0
     workers: Workers = "process"
     ray_address: str | None = None
@@ -332,6 +335,7 @@ _AT_LEAST = {
     "steps": 1,
     "seed": 0,
     "num_envs": 1,
+    "num_threads": 1,
     "num_workers": 0,
     "num_decisions": 1,
     "updates_per_decision": 1,

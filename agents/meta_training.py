@@ -12,6 +12,7 @@ checkpoint with the highest score is exported.
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ from agents.sb3_vec_env import unwrap
 from agents.validation import VALIDATION_SEED, ValidationReport, validate_policy
 from hpo_env.errors import RunFolderError
 from hpo_env.policy_file import load
+from hpo_env.trainers.native.kernel import set_num_threads
 
 _POINT_STEPS = 2048  # least distance of two TensorBoard points, in env steps
 _ANALYSED_FROM = 20_000  # env steps; a shorter run is a trial, over before pictures are drawn
@@ -65,6 +67,8 @@ def meta_train(config: TrainConfig) -> Path:
     # More threads than one are many times slower as soon as another process is busy, because
     # OpenMP's threads spin at their barriers; and sums would depend on how many there are.
     torch.set_num_threads(1)
+    if config.num_workers == 0:
+        set_num_threads(config.num_threads or _num_cores())  # these end instead of spinning
     if config.resume is not None:
         folder = RunFolder.open(config.resume)
         run = folder.read_config()
@@ -80,6 +84,11 @@ def meta_train(config: TrainConfig) -> Path:
     with training, _disk_full_explained(folder), _interruption_explained(training):
         training.run(config.progress, is_resumed=config.resume is not None)
     return folder.path
+
+
+def _num_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class MetaTraining:

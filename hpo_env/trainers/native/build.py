@@ -19,6 +19,7 @@ _SOURCE = Path(__file__).with_name("mlp.cpp")
 _FLAGS = (
     "-std=c++17",
     "-O3",
+    "-pthread",
     "-march=native",
     "-fno-math-errno",
     "-fno-trapping-math",

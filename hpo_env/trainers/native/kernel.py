@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hpo_env.errors import ConfigurationError
 from hpo_env.models import MLP, ModelSpec, architecture
 from hpo_env.trainers.minibatches import NUM_STRIDES
 from hpo_env.trainers.native.build import BuildError, library
@@ -29,6 +30,9 @@ FACTS = ("slot", "num_rows", "num_outputs", "is_regression")
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
+
+
+_num_threads = 1
 
 
 class _Model(ctypes.Structure):
@@ -53,6 +57,7 @@ class _TrainJob(ctypes.Structure):
         ("x", ctypes.c_void_p),
         ("y", ctypes.c_void_p),
         ("capacity", ctypes.c_int64),
+        ("num_threads", ctypes.c_int64),
         ("num_lanes", ctypes.c_int64),
         ("num_updates", ctypes.c_int64),
         ("batch", ctypes.c_int64),
@@ -72,6 +77,7 @@ class _EvaluateJob(ctypes.Structure):
         ("x", ctypes.c_void_p),
         ("y", ctypes.c_void_p),
         ("capacity", ctypes.c_int64),
+        ("num_threads", ctypes.c_int64),
         ("num_lanes", ctypes.c_int64),
         ("facts", ctypes.c_void_p),
         ("loss", ctypes.c_void_p),
@@ -145,6 +151,7 @@ class Kernel:
             x=x.data_ptr(),
             y=y.data_ptr(),
             capacity=x.shape[1],
+            num_threads=_num_threads,
             num_lanes=num_lanes,
             num_updates=num_updates,
             batch=batch,
@@ -176,6 +183,7 @@ class Kernel:
             x=x.data_ptr(),
             y=y.data_ptr(),
             capacity=x.shape[1],
+            num_threads=_num_threads,
             num_lanes=len(facts),
             facts=_address(facts),
             loss=_address(loss),
@@ -183,6 +191,24 @@ class Kernel:
         )
         self._library.mlp_evaluate(ctypes.byref(job))
         return loss, accuracy
+
+
+def set_num_threads(num_threads: int) -> None:
+    """Set how many threads of this process share the lanes of a call; 1 until it is called.
+
+    The outcome does not depend on it. Several are worth it where nothing else keeps the cores busy,
+    so not in the workers of a sharded environment.
+
+    Args:
+        num_threads: At least 1.
+
+    Raises:
+        ConfigurationError: It is less than 1.
+    """
+    global _num_threads
+    if num_threads < 1:
+        raise ConfigurationError(f"num_threads must be at least 1; got {num_threads}")
+    _num_threads = num_threads
 
 
 def has_kernel(spec: ModelSpec) -> bool:

@@ -11,11 +11,14 @@
 //
 // Axes: `U` updates, `N` lanes, `D` inputs, `W` width, `K` outputs, `B` minibatch rows.
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -287,7 +290,7 @@ struct TrainJob {
     const float* x;         // [C, capacity, D]
     const float* y;         // [C, capacity]
     int64_t capacity;
-    int64_t num_lanes, num_updates, batch;  // batch: rows of the largest minibatch
+    int64_t num_threads, num_lanes, num_updates, batch;  // batch: rows of the largest minibatch
     const int64_t* counters;  // [N, 5 + num_strides], see `mlp_counters`
     int64_t num_strides;
     const float* settings;  // [U, N, 15], see `mlp_settings`
@@ -303,7 +306,7 @@ struct EvaluateJob {
     const float* x;         // [C, capacity, D]
     const float* y;         // [C, capacity]
     int64_t capacity;
-    int64_t num_lanes;
+    int64_t num_threads, num_lanes;
     const int64_t* facts;  // [n, 4]: slot, rows, real outputs, whether it is a regression
     double* loss;          // [n]
     double* accuracy;      // [n]
@@ -923,6 +926,18 @@ class NoSubnormals {
 #endif
 };
 
+// Has threads take one lane after the other. Lanes share nothing that is written, so who takes which
+// changes nothing; and a thread without a lane ends instead of spinning at a barrier.
+template <class Job, class Work>
+void over_lanes(const Job& job, Work work) {
+    std::atomic<int64_t> next{0};
+    std::vector<std::thread> others;
+    int64_t num_threads = std::min(job.num_threads, job.num_lanes);
+    for (int64_t i = 1; i < num_threads; ++i) others.emplace_back([&] { work(next); });
+    work(next);
+    for (std::thread& other : others) other.join();
+}
+
 }  // namespace
 
 extern "C" {
@@ -940,20 +955,25 @@ const char* mlp_facts() { return "slot num_rows num_outputs is_regression"; }
 const char* mlp_activations() { return "relu tanh gelu silu"; }
 
 void mlp_train(const TrainJob* job) {
-    NoSubnormals guard;
     Plan plan(job->model);
-    Arena arena;
-    Scratch scratch(arena, job->model, plan, padded(job->batch), true);
-    for (int64_t lane = 0; lane < job->num_lanes; ++lane) train_lane(*job, plan, scratch, lane);
+    over_lanes(*job, [&](std::atomic<int64_t>& next) {
+        NoSubnormals guard;
+        Arena arena;
+        Scratch scratch(arena, job->model, plan, padded(job->batch), true);
+        for (int64_t lane; (lane = next++) < job->num_lanes;)
+            train_lane(*job, plan, scratch, lane);
+    });
 }
 
 void mlp_evaluate(const EvaluateJob* job) {
-    NoSubnormals guard;
     Plan plan(job->model);
-    Arena arena;
-    Scratch scratch(arena, job->model, plan, BLOCK, false);
-    for (int64_t place = 0; place < job->num_lanes; ++place)
-        evaluate_lane(*job, plan, scratch, place);
+    over_lanes(*job, [&](std::atomic<int64_t>& next) {
+        NoSubnormals guard;
+        Arena arena;
+        Scratch scratch(arena, job->model, plan, BLOCK, false);
+        for (int64_t place; (place = next++) < job->num_lanes;)
+            evaluate_lane(*job, plan, scratch, place);
+    });
 }
 
 }  // extern "C"

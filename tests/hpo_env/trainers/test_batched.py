@@ -192,6 +192,7 @@ def test_without_a_compiler_auto_is_eager_and_compiled_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    SupervisedFamily().make_trainer(64, engine="auto")
+    with pytest.warns(UserWarning, match="without the native kernel"):
+        SupervisedFamily().make_trainer(64, engine="auto")
     with pytest.raises(ConfigurationError, match=r"needs a C\+\+ compiler"):
         SupervisedFamily().make_trainer(64, engine="compiled")

@@ -30,7 +30,7 @@ from hpo_env.tasks.supervised import SupervisedFamily
 from hpo_env.tasks.supervised_data import SupervisedTask
 from hpo_env.telemetry import Telemetry
 from hpo_env.trainers.native import build
-from hpo_env.trainers.native.kernel import build_failure
+from hpo_env.trainers.native.kernel import build_failure, set_num_threads
 from tests.hpo_env.trainers.runs import (
     CLASSES,
     IMAGES,
@@ -349,3 +349,24 @@ def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatc
     assert build.cache_folder() == Path("/two/hpo-control")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert build.cache_folder() == Path.home() / ".cache" / "hpo-control"
+
+
+# --- Threads --------------------------------------------------------------------------------------
+
+
+@needs_compiler
+def test_the_number_of_threads_changes_nothing() -> None:
+    tasks = mixed_tasks("mlp_32x2_relu")
+    try:
+        set_num_threads(3)
+        threaded = run(tasks, [values(tasks)] * 3, engine="native")
+    finally:
+        set_num_threads(1)
+    alone = run(tasks, [values(tasks)] * 3, engine="native")
+    for ours, theirs in zip(threaded[1], alone[1], strict=True):
+        assert_equal(ours, theirs)
+
+
+def test_no_threads_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="at least 1; got 0"):
+        set_num_threads(0)
