@@ -14,6 +14,7 @@ import torch
 import tyro
 from rich.console import Console
 
+from agents.analysis.study import record_comparison
 from agents.commands.evaluate import StageBars
 from agents.config import TrainConfig
 from agents.evaluation.comparison import Comparison, Plan, compare
@@ -96,11 +97,13 @@ def run(config: DemoConfig) -> Path:
         write_atomically(folder / f"evaluation-{name}.json", to_json_bytes(to_json(comparison)))
         pictures.append(folder / f"schedules-{name}.png")
         draw_schedules(comparison.results, pictures[-1], space=space)
+        record_comparison(comparison, policy, folder / "evaluations" / name, title=title)
     console.rule(f"done in {(time.perf_counter() - start) / 60:.1f} minutes")
     for line in (
         *(f"learned schedules: {picture}" for picture in pictures),
-        f"policy:            {folder / 'policy'}",
-        f"curves:            .venv/bin/tensorboard --logdir {config.run_dir}",
+        f"policy: {folder / 'policy'}",
+        f"all of it on a page: .venv/bin/hpo-control report {folder}",
+        f"curves: .venv/bin/tensorboard --logdir {config.run_dir}",
     ):
         console.print(line, highlight=False, soft_wrap=True)
     return folder

@@ -13,6 +13,7 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from agents.analysis.study import record_comparison
 from agents.evaluation.comparison import DEFAULT_METHODS, Comparison, Plan, compare
 from agents.evaluation.figures import draw_schedules
 from agents.evaluation.report import architecture_table, comparison_table, to_json
@@ -54,6 +55,8 @@ class EvaluateConfig:
         device: Torch device of the inner training.
         json: Write all results here, every single run included.
         figure: Draw the learned schedules here, a PNG.
+        analysis: Write schedules, regret, importance and a map of the tasks here, for TensorBoard and
+            for hpo-control report, which finds them in the run folder's evaluations/.
 
     Raises:
         UnknownNameError: No such preset; the nearest are suggested.
@@ -77,6 +80,7 @@ class EvaluateConfig:
     device: str = "cpu"
     json: Path | None = None
     figure: Path | None = None
+    analysis: Path | None = None
 
     def __post_init__(self) -> None:
         """Check names and numbers."""
@@ -130,6 +134,9 @@ def run(config: EvaluateConfig) -> None:
     with StageBars() as bars:
         comparison = compare(policy, plan, on_stage=bars.update)
     _report(config, comparison)
+    if config.analysis is not None:
+        record_comparison(comparison, policy, config.analysis, title=_title(plan))
+        Console().print(f"for TensorBoard: {config.analysis}", highlight=False, soft_wrap=True)
 
 
 def policy_folder(path: Path) -> Path:
@@ -182,11 +189,7 @@ class StageBars:
 
 def _report(config: EvaluateConfig, comparison: Comparison) -> None:
     plan, console = comparison.plan, Console()
-    title = (
-        f"{plan.family}, {plan.split} tasks: {plan.num_tasks} tasks, {plan.num_seeds} "
-        f"seed{'s' if plan.num_seeds > 1 else ''}"
-    )
-    console.print(comparison_table(comparison.results, title=title))
+    console.print(comparison_table(comparison.results, title=_title(plan)))
     by_architecture = architecture_table(comparison.results)
     if by_architecture is not None:
         console.print(by_architecture)
@@ -197,6 +200,13 @@ def _report(config: EvaluateConfig, comparison: Comparison) -> None:
         space = family_class(plan.family)().space
         draw_schedules(comparison.results, config.figure, space=space)
         console.print(f"learned schedules: {config.figure}", highlight=False, soft_wrap=True)
+
+
+def _title(plan: Plan) -> str:
+    return (
+        f"{plan.family}, {plan.split} tasks: {plan.num_tasks} tasks, {plan.num_seeds} "
+        f"seed{'s' if plan.num_seeds > 1 else ''}"
+    )
 
 
 def _check_writable(path: Path | None) -> None:
