@@ -55,8 +55,8 @@ class EvaluateConfig:
         device: Torch device of the inner training.
         json: Write all results here, every single run included.
         figure: Draw the learned schedules here, a PNG.
-        analysis: Write schedules, regret, importance and a map of the tasks here, for TensorBoard and
-            for hpo-control report, which finds them in the run folder's evaluations/.
+        analysis: Write schedules, regret, importance and a map of the tasks here, for TensorBoard
+            and for hpo-control report, which finds them in the run folder's evaluations/.
 
     Raises:
         UnknownNameError: No such preset; the nearest are suggested.
