@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
@@ -126,7 +126,7 @@ def main(
     family: tuple[str, ...] = ("quadratic", "local_level"),
     seed: tuple[int, ...] = (0,),
     steps: int | None = None,
-    json_path: Path | None = None,
+    json_path: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
 ) -> None:
     """Train and compare.
 
