@@ -1,0 +1,8 @@
+"""What all tests run under."""
+
+from __future__ import annotations
+
+import torch
+
+# Two threads are no faster on models this small, and many times slower once another process is busy.
+torch.set_num_threads(1)
