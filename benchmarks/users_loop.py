@@ -3,7 +3,8 @@
     python benchmarks/users_loop.py --json users_loop.json
 
 Held-out tables, a network written here and not among the package's own, AdamW in plain
-PyTorch. The opponent is the same loop at AdamW's default rate of 1e-3, from the same weights and minibatches.
+PyTorch. The opponent is the same loop at AdamW's default rate of 1e-3, from the same weights and
+minibatches.
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         Raises:
             ConfigurationError: The mask or the seeds do not fit the lanes.
         """
-        mask = self._reset_mask(options)
+        mask = reset_mask(options, self.num_envs, is_first=not self._rngs)
         self._seed(seed, mask)
         self._start(np.flatnonzero(mask))
         return self._observer.observe(), self._info(mask)
@@ -414,20 +414,6 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
             if lane_seed is not None:
                 self._rngs[lane] = np.random.default_rng(lane_seed)
 
-    def _reset_mask(self, options: Mapping[str, Any] | None) -> NDArray[np.bool_]:
-        mask = None if options is None else options.get("reset_mask")
-        if mask is None:
-            return np.ones(self.num_envs, dtype=bool)
-        mask = np.asarray(mask)
-        if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
-            raise ConfigurationError(
-                f"reset_mask must be a bool array of shape ({self.num_envs},) with at least one "
-                f"True; got dtype {mask.dtype}, shape {mask.shape}"
-            )
-        if not self._rngs and not mask.all():
-            raise ConfigurationError("the first reset() must reset every lane")
-        return mask
-
     def _record(self, lanes: NDArray[np.int64]) -> None:
         controlled = {
             name: self._values[:, self.space.index(name)] for name in self.controlled.names
@@ -438,6 +424,33 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
                 validation_loss=self._telemetry.validation_loss[lane],
                 hyperparameters={name: values[lane] for name, values in controlled.items()},
             )
+
+
+def reset_mask(
+    options: Mapping[str, Any] | None, num_envs: int, *, is_first: bool
+) -> NDArray[np.bool_]:
+    """Read which lanes a reset is for, bool `[N]`; the caller's options are left as they are.
+
+    Args:
+        options: Those of `reset`.
+        num_envs: `N`.
+        is_first: Whether no lane was reset before.
+
+    Raises:
+        ConfigurationError: The mask does not fit, or the first reset leaves a lane out.
+    """
+    mask = None if options is None else options.get("reset_mask")
+    if mask is None:
+        return np.ones(num_envs, dtype=bool)
+    mask = np.asarray(mask)
+    if mask.shape != (num_envs,) or mask.dtype != bool or not mask.any():
+        raise ConfigurationError(
+            f"reset_mask must be a bool array of shape ({num_envs},) with at least one True; "
+            f"got dtype {mask.dtype}, shape {mask.shape}"
+        )
+    if is_first and not mask.all():
+        raise ConfigurationError("the first reset() must reset every lane")
+    return mask
 
 
 _LANE_STATE = (

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 import torch
 
-# Two threads are no faster on models this small, and many times slower once another process is busy.
+# Sums depend on the number of threads; and two are no faster on models this small, and many times
+# slower once another process is busy.
 torch.set_num_threads(1)

@@ -31,7 +31,7 @@ from hpo_env.sharding.merging import (
 from hpo_env.sharding.pool import Pool, ShardConfig
 from hpo_env.sharding.shard import Reply
 from hpo_env.tasks.base import Task
-from hpo_env.vector_env import HPOControlVectorEnv
+from hpo_env.vector_env import HPOControlVectorEnv, reset_mask
 
 Array = NDArray[np.float64]
 Lanes = Sequence[int] | NDArray[np.int64]
@@ -140,7 +140,7 @@ class ShardedVectorEnv(VectorEnv[Any, Any, Any]):
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Start new runs; arguments and results as in `HPOControlVectorEnv.reset`."""
         self._check_open()
-        mask = self._reset_mask(options)
+        mask = reset_mask(options, self.num_envs, is_first=not self._seeds)
         seeds = self._lane_seeds(seed, mask)
         replies = self._crew.ask(
             {
@@ -417,20 +417,6 @@ class ShardedVectorEnv(VectorEnv[Any, Any, Any]):
             if given is not None:
                 self._seeds[lane], self._num_restarts[lane] = given, 0
         return seeds
-
-    def _reset_mask(self, options: Mapping[str, Any] | None) -> NDArray[np.bool_]:
-        mask = None if options is None else options.get("reset_mask")
-        if mask is None:
-            return np.ones(self.num_envs, dtype=bool)
-        mask = np.asarray(mask)
-        if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
-            raise ConfigurationError(
-                f"reset_mask must be a bool array of shape ({self.num_envs},) with at least one "
-                f"True; got dtype {mask.dtype}, shape {mask.shape}"
-            )
-        if not self._seeds and not mask.all():
-            raise ConfigurationError("the first reset() must reset every lane")
-        return mask
 
     def _index(self, lanes: Lanes | None) -> NDArray[np.int64]:
         return np.arange(self.num_envs) if lanes is None else np.asarray(lanes, dtype=np.int64)

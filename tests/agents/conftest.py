@@ -5,14 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from agents.config import TrainConfig
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    torch.set_num_threads(1)  # sums depend on the number of threads
 
 
 @pytest.fixture
