@@ -13,10 +13,15 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from hpo_env.errors import ConfigurationError
+from hpo_env.optimizers import OPTIMIZERS
+from hpo_env.tasks.base import Engine
+from hpo_env.tasks.supervised import SupervisedFamily
 from hpo_env.trainers import step
 from hpo_env.trainers.step import row_losses, weight_movement
 from tests.hpo_env.trainers.runs import CLASSES, IMAGES, NUMBERS, run, task, train_losses, values
 
+KNOB_NAMES = SupervisedFamily().space.names
+ENGINES: tuple[Engine, ...] = ("eager", "reference")
 needs_compiler = pytest.mark.skipif(not step.has_compiler(), reason="no C++ compiler")
 
 
@@ -37,6 +42,34 @@ def test_compiled_equals_eager_and_lanes_do_not_depend_on_each_other() -> None:
         few = [tasks[i] for i in chosen]
         _, alone, _ = run(few, [table[chosen]] * 10, seeds=chosen, engine="compiled")
         np.testing.assert_array_equal(train_losses(alone), train_losses(compiled)[:, chosen])
+
+
+KNOBS = {
+    "learning_rate": 3e-3,
+    "weight_decay": 0.1,
+    "momentum": 0.5,
+    "batch_size": 17.0,
+    "dropout": 0.3,
+    "label_smoothing": 0.2,
+    "gradient_clip": 0.05,
+}
+
+
+@needs_compiler
+def test_fifty_compiled_updates_agree_with_eager_and_reference_for_every_optimizer_and_knob() -> (
+    None
+):
+    # a lane an optimiser and knob: one compilation, the one above, serves them all
+    pairs = [(optimizer, knob) for optimizer in OPTIMIZERS for knob in KNOBS]
+    tasks = [task(CLASSES, optimizer=optimizer) for optimizer, _ in pairs]
+    table = values(tasks)
+    for lane, (_, knob) in enumerate(pairs):
+        table[lane, KNOB_NAMES.index(knob)] = KNOBS[knob]
+    tables, seeds = [table] * 50, [3] * len(tasks)
+    compiled = train_losses(run(tasks, tables, seeds=seeds, updates=1, engine="compiled")[1])
+    for engine in ENGINES:
+        other = train_losses(run(tasks, tables, seeds=seeds, updates=1, engine=engine)[1])
+        np.testing.assert_allclose(compiled, other, atol=1e-4, err_msg=engine)
 
 
 def test_row_losses_are_torchs() -> None:
