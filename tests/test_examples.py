@@ -19,6 +19,7 @@ HOSTS = {
     "keras_fit": ["keras"],
     "lightgbm_train": ["lightgbm"],
     "lightning_trainer": ["lightning"],
+    "stable_baselines3_agent": ["stable_baselines3"],
     "xgboost_train": ["xgboost"],
 }
 
