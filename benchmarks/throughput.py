@@ -27,8 +27,9 @@ from rich.table import Table
 
 from hpo_env.models import ARCHITECTURES, initial_weights
 from hpo_env.tasks.base import Engine
-from hpo_env.tasks.supervised import MAX_BATCH_SIZE, SupervisedFamily
+from hpo_env.tasks.supervised import SupervisedFamily
 from hpo_env.tasks.supervised_data import SupervisedTask, prepare
+from hpo_env.tasks.supervised_space import MAX_BATCH_SIZE
 from hpo_env.trainers.reference_models import reference_module
 from hpo_env.vector_env import HPOControlVectorEnv
 

@@ -16,8 +16,8 @@ from hpo_env.optimizers import OPTIMIZERS, optimizer_info
 from hpo_env.seeding import draw_episode_seed
 from hpo_env.tasks.base import Engine, Split, TaskFamily, Trainer, check_choice
 from hpo_env.tasks.supervised_data import MAX_TRAIN_ROWS, SupervisedTask, load_task_dataset
+from hpo_env.tasks.supervised_space import HYPERPARAMETERS
 
-MAX_BATCH_SIZE = 64
 MAX_TABLE_FEATURES = 32
 """Features that a task of the distribution uses at most; a data set asked for by name keeps all."""
 
@@ -78,36 +78,7 @@ class SupervisedFamily(TaskFamily):
     """
 
     name: ClassVar[str] = "supervised"
-    hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = (
-        Hyperparameter(
-            name="learning_rate", low=1e-6, high=1.0, default=1e-3, max_step=4.0, scheduled=True
-        ),
-        Hyperparameter(name="weight_decay", low=1e-6, high=1e-1, default=1e-4, max_step=4.0),
-        Hyperparameter(
-            name="momentum",
-            low=0.0,
-            high=0.999,
-            default=0.9,
-            max_step=2.0,
-            scale="one_minus_log",
-        ),
-        Hyperparameter(
-            name="batch_size",
-            low=8.0,
-            high=float(MAX_BATCH_SIZE),
-            default=float(MAX_BATCH_SIZE),
-            max_step=2.0,
-            scale="log_integer",
-        ),
-        Hyperparameter(
-            name="dropout", low=0.0, high=0.5, default=0.0, max_step=0.1, scale="linear"
-        ),
-        Hyperparameter(
-            name="label_smoothing", low=0.0, high=0.3, default=0.0, max_step=0.05, scale="linear"
-        ),
-        # A gradient norm of 100 is not seen in runs that go well: the default clips nothing.
-        Hyperparameter(name="gradient_clip", low=1e-2, high=1e2, default=1e2, max_step=4.0),
-    )
+    hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = HYPERPARAMETERS
     default_controlled: ClassVar[tuple[str, ...]] = ("learning_rate", "weight_decay")
 
     def __init__(

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from hpo_env.errors import ConfigurationError
 from hpo_env.models import ModelSpec
 from hpo_env.tasks.base import Engine, Task, Trainer
-from hpo_env.tasks.supervised import MAX_BATCH_SIZE, SupervisedFamily
 from hpo_env.tasks.supervised_data import SupervisedTask, prepare
+from hpo_env.tasks.supervised_space import HYPERPARAMETERS, MAX_BATCH_SIZE
 from hpo_env.telemetry import Telemetry
 from hpo_env.trainers.cohort import Cohort, LaneSnapshot, spec_for
 from hpo_env.trainers.native.cohort import NativeCohort
 from hpo_env.trainers.native.kernel import build_failure, has_kernel
 from hpo_env.trainers.step import CompileMode, has_compiler
 
-_NAMES = tuple(h.name for h in SupervisedFamily.hyperparameters)
+_NAMES = tuple(h.name for h in HYPERPARAMETERS)
 _BATCH_SIZE = _NAMES.index("batch_size")
 _LANES_WORTH_COMPILING = 32
 

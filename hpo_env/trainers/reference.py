@@ -24,7 +24,6 @@ from hpo_env.optimizers import optimizer_info
 from hpo_env.random_numbers import dropout_uniforms
 from hpo_env.reward import has_diverged
 from hpo_env.tasks.base import Task, Trainer
-from hpo_env.tasks.supervised import MAX_BATCH_SIZE, SupervisedFamily
 from hpo_env.tasks.supervised_data import (
     MAX_VALIDATION_ROWS,
     Problem,
@@ -32,11 +31,12 @@ from hpo_env.tasks.supervised_data import (
     SupervisedTask,
     prepare,
 )
+from hpo_env.tasks.supervised_space import HYPERPARAMETERS, MAX_BATCH_SIZE
 from hpo_env.telemetry import Telemetry
 from hpo_env.trainers.minibatches import order_start, order_strides, shuffled
 from hpo_env.trainers.reference_models import reference_module
 
-_NAMES = tuple(h.name for h in SupervisedFamily.hyperparameters)
+_NAMES = tuple(h.name for h in HYPERPARAMETERS)
 
 
 class ReferenceTrainer(Trainer):
