@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from hpo_env.vector_env import RENDER_METADATA, HPOControlVectorEnv
+from hpo_env.vector_env import RENDER_METADATA, HPOControlVectorEnv, checked_autoreset_mode
 
 
 class HPOControlEnv(gym.Env[NDArray[np.float32], Any]):
@@ -42,7 +42,7 @@ class HPOControlEnv(gym.Env[NDArray[np.float32], Any]):
         autoreset_mode: AutoresetMode | str = AutoresetMode.DISABLED,
         **arguments: Any,
     ) -> None:
-        AutoresetMode(autoreset_mode)
+        checked_autoreset_mode(autoreset_mode)
         self.lanes = HPOControlVectorEnv(
             1, render_mode=render_mode, autoreset_mode=AutoresetMode.DISABLED, **arguments
         )

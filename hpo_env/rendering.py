@@ -31,6 +31,20 @@ class RunHistory:
             self.hyperparameters.setdefault(name, []).append(float(value))
 
 
+def require_matplotlib() -> None:
+    """Check that pictures can be drawn.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            "drawing needs matplotlib: pip install 'hpo-control[plots]'"
+        ) from error
+
+
 def draw_run(history: RunHistory) -> NDArray[np.uint8]:
     """Draw losses above and hyperparameters below, over decision intervals.
 
@@ -40,13 +54,10 @@ def draw_run(history: RunHistory) -> NDArray[np.uint8]:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError(
-            "drawing needs matplotlib: pip install 'hpo-control[plots]'"
-        ) from error
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     # The object interface, and not pyplot: no global state, no window, no leak.
     figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)

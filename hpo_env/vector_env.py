@@ -136,7 +136,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         self.action_mode = action_mode
         self.num_envs = num_envs
         self.render_mode = render_mode
-        self.autoreset_mode = _autoreset_mode(autoreset_mode)
+        self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
         self.metadata = RENDER_METADATA | {"autoreset_mode": self.autoreset_mode}
 
         space = self.family.space
@@ -465,7 +465,12 @@ _LANE_STATE = (
 )
 
 
-def _autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
+def checked_autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
+    """Return the mode that a name or a member stands for.
+
+    Raises:
+        ConfigurationError: There is none; lists those that there are.
+    """
     try:
         return AutoresetMode(mode)
     except ValueError:

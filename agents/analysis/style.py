@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hpo_env.errors import MissingExtraError
+from hpo_env.rendering import require_matplotlib
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A800")
 """Okabe and Ito's colours, told apart with any kind of colour vision; their yellow darkened, which
@@ -49,12 +49,9 @@ def styled() -> Iterator[None]:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise MissingExtraError(
-            "drawing needs matplotlib: pip install 'hpo-control[plots]'"
-        ) from error
+    require_matplotlib()
+    import matplotlib as mpl
+
     with mpl.rc_context(_STYLE):
         yield
 

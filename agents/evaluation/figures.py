@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from agents.evaluation.methods import rate_column
 from agents.evaluation.protocol import Results
-from hpo_env.errors import MissingExtraError
 from hpo_env.hyperparameters import HyperparameterSpace
+from hpo_env.rendering import require_matplotlib
 
 Array = NDArray[np.float64]
 
@@ -72,13 +72,10 @@ def draw_schedules(
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError(
-            "drawing needs matplotlib: pip install 'hpo-control[plots]'"
-        ) from error
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     column = rate_column(space)
     name = space.names[column]
     # The object interface, and not pyplot: no global state, no window, no leak.

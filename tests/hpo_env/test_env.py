@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import hpo_env
+from hpo_env.errors import ConfigurationError
 from hpo_env.tasks.registry import FAMILIES
 from tests.hpo_env.families import SMALL
 
@@ -48,6 +49,11 @@ def test_info_holds_python_scalars_and_test_results_at_the_end_only(family: str)
         assert all(isinstance(v, float) for v in info["hyperparameters"].values())
     assert isinstance(info["test_loss"], float)
     assert isinstance(info["diverged"], bool)
+
+
+def test_a_misspelt_autoreset_mode_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ConfigurationError, match="'SameStep'"):
+        gym.make("HPOControl-v0", family="quadratic", autoreset_mode="Never")
 
 
 def test_a_snapshot_goes_back_in_time() -> None:
