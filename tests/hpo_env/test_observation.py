@@ -145,6 +145,37 @@ def test_what_is_not_measured_is_zero_and_masked() -> None:
     assert seen["gradient_change"] == seen["update_ratio"] == seen["update_agreement"] == 0.0
 
 
+def test_each_hyperparameter_shows_its_place_its_correction_and_its_last_move() -> None:
+    seen = after(telemetry())
+    span = np.log(1.0 / 1e-6)
+    assert seen["learning_rate/position"] == pytest.approx(2.0 * np.log(2e-3 / 1e-6) / span - 1.0)
+    assert seen["learning_rate/correction"] == pytest.approx(0.7 / span)
+    assert seen["learning_rate/action"] == pytest.approx(0.5)
+    assert seen["learning_rate/available"] == 1.0
+
+
+def test_what_cannot_be_written_and_where_the_base_schedule_goes_are_shown() -> None:
+    observer = Observer(SPACE, 1)
+    observer.begin(
+        np.arange(1),
+        Telemetry.missing(1),
+        num_intervals=np.array([10]),
+        values=np.array([[1e-3]]),
+        available=np.array([[-1.0]]),
+    )
+    observer.update(
+        telemetry(),
+        actions=np.zeros((1, 1)),
+        corrections=np.zeros((1, 1)),
+        values=np.array([[1e-3]]),
+        base_change=np.array([-0.2]),
+    )
+    seen = observed(observer)
+    assert seen["learning_rate/available"] == -1.0
+    assert seen["base_change"] == pytest.approx(np.tanh(-0.2 / 0.3), abs=1e-6)
+    assert seen["progress"] == pytest.approx(-0.8)
+
+
 def test_a_lane_does_not_depend_on_how_many_there_are() -> None:
     alone, many = Observer(SPACE, 1), Observer(SPACE, 3)
     begin(alone, 1.0)
