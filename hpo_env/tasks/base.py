@@ -84,6 +84,10 @@ class TaskFamily(ABC):
     def sample(self, rng: np.random.Generator) -> Task:
         """Draw a task; all that is random about the task itself comes from `rng`."""
 
+    def defaults(self, task: Task) -> NDArray[np.float64]:
+        """Return the values that a library would start the task with `[H]`."""
+        return self.space.defaults.copy()
+
     @abstractmethod
     def make_trainer(self, num_lanes: int, *, engine: Engine, device: str) -> Trainer:
         """Build the trainer that runs tasks of this family.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpo_env.datasets import Dataset, dataset_names
 from hpo_env.errors import ConfigurationError
@@ -14,7 +15,7 @@ from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.models import ARCHITECTURES, IMAGE_SHAPE, ModelSplit, architecture
 from hpo_env.optimizers import OPTIMIZERS, optimizer_info
 from hpo_env.seeding import draw_episode_seed
-from hpo_env.tasks.base import Engine, Split, TaskFamily, Trainer, check_choice
+from hpo_env.tasks.base import Engine, Split, Task, TaskFamily, Trainer, check_choice
 from hpo_env.tasks.supervised_data import MAX_TRAIN_ROWS, SupervisedTask, load_task_dataset
 from hpo_env.tasks.supervised_space import HYPERPARAMETERS
 
@@ -206,6 +207,14 @@ class SupervisedFamily(TaskFamily):
         return tuple(
             _draw_value(h, ranges.get(h.name, h.default), rng) for h in self.hyperparameters
         )
+
+    def defaults(self, task: Task) -> NDArray[np.float64]:
+        """Return torch's defaults for the task's optimiser `[H]`; see `TaskFamily.defaults`."""
+        values = super().defaults(task)
+        momentum = _INITIAL_MOMENTUM.get(getattr(task, "optimizer", ""))
+        if momentum is not None:
+            values[self.space.index("momentum")] = momentum
+        return values
 
     def make_trainer(self, num_lanes: int, *, engine: Engine, device: str = "cpu") -> Trainer:
         """Build the batched trainer, or the reference trainer for `engine="reference"`."""

@@ -1,0 +1,58 @@
+"""Driving one-run opponents: equal horizons together, in batches, from the first update to the end.
+
+Axes: `N` lanes, `H` hyperparameters of the family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.opponents.base import Instance, Outcome
+from agents.opponents.lanes import Bench, Lanes
+from hpo_env.telemetry import Telemetry
+
+Array = NDArray[np.float64]
+Choose = Callable[[Lanes, Telemetry | None], Array]
+"""Returns the values `[N, H]` of the next interval, from what the last one measured."""
+
+
+def batches(bench: Bench, instances: Sequence[Instance]) -> list[list[int]]:
+    """Group places in `instances` by horizon and model, in batches of at most `max_lanes`."""
+    order = sorted(range(len(instances)), key=lambda i: _alike(instances[i]))
+    groups: dict[int, list[int]] = {}
+    for i in order:
+        groups.setdefault(instances[i].task.num_decisions, []).append(i)
+    size = bench.max_lanes
+    return [g[start : start + size] for g in groups.values() for start in range(0, len(g), size)]
+
+
+def _alike(instance: Instance) -> tuple[int, str]:
+    return instance.task.num_decisions, getattr(instance.task, "architecture", "")
+
+
+def run_once(
+    bench: Bench, instances: Sequence[Instance], start: Callable[[Lanes], Choose]
+) -> list[Outcome]:
+    """Train each instance once.
+
+    Args:
+        bench: Where to train.
+        instances: What to train.
+        start: Called with the lanes of each batch; returns what chooses their values.
+
+    Returns:
+        An outcome for each instance, in the same order.
+    """
+    outcomes: dict[int, Outcome] = {}
+    for batch in batches(bench, instances):
+        lanes = bench.open([instances[i] for i in batch])
+        choose = start(lanes)
+        telemetry: Telemetry | None = None
+        while not lanes.is_over.all():
+            telemetry = lanes.advance(choose(lanes, telemetry))
+        lanes.finish(np.arange(len(lanes)))
+        outcomes |= {i: lanes.outcome(instances[i]) for i in batch}
+    return [outcomes[i] for i in range(len(instances))]
