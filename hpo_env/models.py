@@ -270,6 +270,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     "mlp_64x2": MLP(split="validation", width=64, depth=2),
     "mlp_64x3_silu": MLP(split="validation", width=64, depth=3, activation="silu"),
     "mlp_256x3_relu": MLP(split="test", width=256, depth=3),
+    "mlp_512x2_relu": MLP(split="test", width=512, depth=2),
+    "mlp_64x6_relu": MLP(split="test", width=64, depth=6),
     "resmlp_96x4_norm": MLP(split="test", width=96, depth=4, is_normalized=True, is_residual=True),
     "attention_8x32": Attention(split="test"),
     "cnn_8x8": CNN(split="test"),

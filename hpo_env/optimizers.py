@@ -1,7 +1,7 @@
 """Optimisers whose every setting is a number of the lane's own.
 
-SGD with momentum, AdamW and RMSprop are one formula with different coefficients, so that lanes
-under different optimisers share one compiled step and one pass over the weights:
+SGD with momentum, AdamW, RMSprop and Adagrad are one formula with different coefficients, so that
+lanes under different optimisers share one compiled step and one pass over the weights:
 
     g = clip * gradient + coupled_decay * w
     s = square_decay * s + square_gain * g^2
@@ -9,8 +9,8 @@ under different optimisers share one compiled step and one pass over the weights
     m = momentum * m + gain * (g / d if RMSprop else g)
     w = shrink * w - rate * (m if RMSprop else m / d)
 
-SGD has `square_gain = 0` and `epsilon = 1`, so `d = 1`. Each equals the `torch.optim` class named
-beside it in `OPTIMIZERS`, up to rounding.
+SGD has `square_gain = 0` and `epsilon = 1`, so `d = 1`; Adagrad never forgets a square. Each equals
+the `torch.optim` class named beside it in `OPTIMIZERS`, up to rounding.
 
 Axes: `N` lanes, `U` updates.
 """
@@ -44,6 +44,7 @@ _EPSILON = 1e-8
 _LEAST_MOMENTUM = 1e-12
 _ADAM_BETA2 = 0.999
 _RMSPROP_ALPHA = 0.99
+_ADAGRAD_EPSILON = 1e-10
 
 Float64 = NDArray[np.float64]
 
@@ -59,12 +60,15 @@ class OptimizerInfo:
             a weight decay and a momentum.
         coefficients: Its coefficients, each a number or `[U, N]`, from learning rate, weight decay
             and momentum `[N]` and the number of each update `[U, N]`, counted from 1.
+        is_held_out: Whether it is kept from meta-training, to see how a policy does without having
+            met it.
     """
 
     name: str
     torch_class: Callable[..., torch.optim.Optimizer]
     settings: Callable[[float, float, float], dict[str, Any]]
     coefficients: Callable[[Float64, Float64, Float64, Float64], dict[str, Float64 | float]]
+    is_held_out: bool = False
 
 
 def _sgd(
@@ -118,10 +122,31 @@ def _rmsprop(
     }
 
 
+def _adagrad(
+    lr: Float64, decay: Float64, momentum: Float64, update: Float64
+) -> dict[str, Float64 | float]:
+    return {
+        "coupled_decay": decay,
+        "shrink": 1.0,
+        "square_decay": 1.0,
+        "square_gain": 1.0,
+        "square_scale": 1.0,
+        "epsilon": _ADAGRAD_EPSILON,
+        "momentum": 0.0,
+        "gain": 1.0,
+        "rate": lr,
+        "is_rmsprop": 0.0,
+    }
+
+
 def _with_momentum(lr: float, decay: float, momentum: float) -> dict[str, Any]:
     # torch keeps no momentum buffer while momentum is exactly 0, and RMSprop fails when it is
     # raised later. A momentum that is lost in rounding keeps the buffer.
     return {"lr": lr, "weight_decay": decay, "momentum": max(momentum, _LEAST_MOMENTUM)}
+
+
+def _without_momentum(lr: float, decay: float, momentum: float) -> dict[str, Any]:
+    return {"lr": lr, "weight_decay": decay}
 
 
 def _with_betas(lr: float, decay: float, momentum: float) -> dict[str, Any]:
@@ -149,8 +174,20 @@ OPTIMIZERS: dict[str, OptimizerInfo] = {
             settings=_with_momentum,
             coefficients=_rmsprop,
         ),
+        OptimizerInfo(
+            name="adagrad",
+            torch_class=torch.optim.Adagrad,
+            settings=_without_momentum,
+            coefficients=_adagrad,
+            is_held_out=True,
+        ),
     )
 }
+
+
+def trained_optimizers() -> tuple[str, ...]:
+    """List the optimisers that tasks draw from when none is asked for."""
+    return tuple(name for name, info in OPTIMIZERS.items() if not info.is_held_out)
 
 
 def optimizer_info(name: str) -> OptimizerInfo:

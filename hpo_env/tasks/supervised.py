@@ -1,4 +1,4 @@
-"""Supervised learning on real tables and images: an inner network under SGD, AdamW or RMSprop."""
+"""Supervised learning on real tables and images: an inner network under an optimiser of torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hpo_env.datasets import Dataset, dataset_names
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.models import ARCHITECTURES, IMAGE_SHAPE, ModelSplit, architecture
-from hpo_env.optimizers import OPTIMIZERS, optimizer_info
+from hpo_env.optimizers import optimizer_info, trained_optimizers
 from hpo_env.seeding import draw_episode_seed
 from hpo_env.tasks.base import Engine, Split, Task, TaskFamily, Trainer, check_choice
 from hpo_env.tasks.supervised_data import MAX_TRAIN_ROWS, SupervisedTask, load_task_dataset
@@ -28,9 +28,9 @@ _EVALUATION_DECISIONS = 30
 _TRAIN_DECISIONS = (15, 60)
 _LEARNING_RATES = {"sgd": (1e-5, 1.0)}
 _OTHER_LEARNING_RATES = (1e-5, 1e-1)
-_INITIAL_MOMENTUM = {"rmsprop": 0.0}
-"""torch's own default: RMSprop's first steps are ten times its rate, and momentum would make them a
-hundred times, which blows most networks up at rates that are usual."""
+_INITIAL_MOMENTUM = {"rmsprop": 0.0, "adagrad": 0.0}
+"""torch's own defaults: RMSprop's first steps are ten times its rate, and momentum would make them
+a hundred times, which blows most networks up at rates that are usual."""
 _TRAIN_INITIAL: dict[str, tuple[float, float]] = {
     "weight_decay": (1e-6, 1e-2),
     "batch_size": (16.0, 64.0),
@@ -61,7 +61,7 @@ class SupervisedFamily(TaskFamily):
         dataset: Only this data set, by name or as the path of a CSV, Parquet or NPZ file.
         target: The column that a file's rows are to predict.
         model: Only this architecture; None: any of `architectures` that fits the data.
-        optimizer: Only this optimiser; None: any.
+        optimizer: Only this optimiser; None: any but those held out from meta-training.
         architectures: Which side of the architectures to draw from; None: that of `split`.
         initial: Initial values that replace the family's own, by hyperparameter: a number, or a
             range `(low, high)` from which each task draws evenly on the hyperparameter's scale.
@@ -106,7 +106,7 @@ class SupervisedFamily(TaskFamily):
         self.dataset = None if dataset is None else str(dataset)
         self.target = target
         self.model = model
-        self.optimizers = tuple(OPTIMIZERS) if optimizer is None else (optimizer,)
+        self.optimizers = trained_optimizers() if optimizer is None else (optimizer,)
         optimizer_info(self.optimizers[0])
         self.architectures: ModelSplit = split if architectures is None else architectures
         check_choice("side of architectures", self.architectures, ModelSplit)

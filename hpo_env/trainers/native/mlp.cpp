@@ -714,7 +714,7 @@ INLINE void optimize(float* w, float* m, float* s, const float* gradient, float 
                      const Settings& c) {
     Vec weight = load(w);
     Vec g = load(gradient) * scale;
-    if constexpr (KIND != ADAM) g += weight * c.coupled_decay;
+    g += weight * c.coupled_decay;
     if constexpr (KIND == SGD) {
         Vec moment = load(m) * c.momentum + g * c.gain;
         store(m, moment);

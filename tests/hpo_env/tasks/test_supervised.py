@@ -12,7 +12,7 @@ import pytest
 from hpo_env.datasets import dataset_names
 from hpo_env.errors import ConfigurationError, DatasetError, UnknownNameError
 from hpo_env.models import ARCHITECTURES
-from hpo_env.optimizers import OPTIMIZERS
+from hpo_env.optimizers import trained_optimizers
 from hpo_env.tasks.base import Split
 from hpo_env.tasks.registry import make_family
 from hpo_env.tasks.supervised import SupervisedFamily
@@ -37,7 +37,7 @@ def test_data_sets_and_architectures_come_from_the_splits_side(split: Split) -> 
     tasks = draw(split=split)
     assert {t.dataset for t in tasks} <= set(dataset_names(split=split))
     assert {ARCHITECTURES[t.architecture].split for t in tasks} == {split}
-    assert {t.optimizer for t in tasks} == set(OPTIMIZERS)
+    assert {t.optimizer for t in tasks} == set(trained_optimizers())
 
 
 def test_no_data_set_and_no_architecture_lies_on_two_sides() -> None:

@@ -14,7 +14,7 @@ from hpo_env.tasks.supervised_data import SupervisedTask
 from hpo_env.telemetry import Telemetry
 
 NAMES = tuple(h.name for h in SupervisedFamily.hyperparameters)
-RATES = {"sgd": 3e-2, "adamw": 1e-3, "rmsprop": 1e-4}
+RATES = {"sgd": 3e-2, "adamw": 1e-3, "rmsprop": 1e-4, "adagrad": 1e-3}
 
 CLASSES, NUMBERS, IMAGES = "breast_cancer", "diabetes", "digits"
 

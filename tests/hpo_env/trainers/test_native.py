@@ -90,6 +90,10 @@ def assert_equal(ours: Telemetry, theirs: Telemetry) -> None:
 # --- Agreement ------------------------------------------------------------------------------------
 
 
+# Adagrad's first step is the sign of the gradient down to gradients of 1e-10, which are rounding.
+TOLERANCE = {"sgd": 1e-4, "adamw": 1e-4, "rmsprop": 1e-4, "adagrad": 2e-3}
+
+
 @needs_compiler
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("knob", KNOBS)
@@ -100,8 +104,8 @@ def test_losses_of_fifty_updates_agree_with_eager_and_reference(optimizer: str, 
     native = fifty_losses("native", optimizer, **changes)
     for engine in OTHERS:
         other = fifty_losses(engine, optimizer, **changes)
-        np.testing.assert_allclose(native, other, atol=1e-4, err_msg=engine)
-    if knob != "nothing":
+        np.testing.assert_allclose(native, other, atol=TOLERANCE[optimizer], err_msg=engine)
+    if knob != "nothing" and (knob, optimizer) != ("momentum", "adagrad"):
         at_defaults = fifty_losses("native", optimizer)
         assert np.abs(native - at_defaults).max(axis=0)[0] > 1e-4
 

@@ -55,8 +55,10 @@ def test_losses_of_fifty_updates_agree_and_every_knob_changes_them(
     np.testing.assert_allclose(batched, reference, atol=1e-4)
 
     difference = np.abs(batched - losses_at_defaults(optimizer)).max(axis=0)
-    assert difference[0] > 1e-4
-    assert (difference[1] > 1e-4) == (knob != "label_smoothing")  # there are no labels to smooth
+    has_knob = (knob, optimizer) != ("momentum", "adagrad")
+    assert (difference[0] > 1e-4) == has_knob
+    # There are no labels to smooth in the second.
+    assert (difference[1] > 1e-4) == (has_knob and knob != "label_smoothing")
 
 
 @cache
