@@ -25,15 +25,18 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from hpo_env.datasets import load_dataset
+from hpo_env.errors import MissingExtraError
 from hpo_env.models import ARCHITECTURES, initial_weights
 from hpo_env.tasks.base import Engine
 from hpo_env.tasks.supervised import SupervisedFamily
 from hpo_env.tasks.supervised_data import SupervisedTask, prepare
-from hpo_env.tasks.supervised_space import MAX_BATCH_SIZE
+from hpo_env.tasks.supervised_space import DEFAULT_BATCH_SIZE
 from hpo_env.trainers.reference_models import reference_module
 from hpo_env.vector_env import HPOControlVectorEnv
 
-_TABLE, _IMAGES = "pitch_result", "digits"  # 3,402 rows of 28 features; 1,797 images of 8x8
+_TABLE = "pitch_result"  # 3,402 rows of 28 features
+_IMAGES = {"cnn_8x8": "digits", "cnn_28x28": "fashion_mnist"}  # 1,797 and 4,000
 _NUM_SEQUENTIAL = 8  # the loop takes the same time for every model
 
 
@@ -128,8 +131,8 @@ class _SequentialLoop:
         )
 
     def run(self, updates: int) -> float:
-        order = torch.randperm(len(self.x)).repeat(1 + updates * MAX_BATCH_SIZE // len(self.x))
-        for rows in torch.split(order, MAX_BATCH_SIZE)[:updates]:
+        order = torch.randperm(len(self.x)).repeat(1 + updates * DEFAULT_BATCH_SIZE // len(self.x))
+        for rows in torch.split(order, DEFAULT_BATCH_SIZE)[:updates]:
             self.optimizer.zero_grad()
             loss = F.cross_entropy(self.module(self.x[rows], _keep), self.y[rows])
             loss.backward()  # type: ignore[no-untyped-call]
@@ -146,12 +149,21 @@ def _keep(h: torch.Tensor, site: int) -> torch.Tensor:
 def _family_options(options: Options, model: str) -> dict[str, Any]:
     return {
         "split": "validation",
-        "dataset": _IMAGES if ARCHITECTURES[model].images_only else _TABLE,
+        "dataset": _IMAGES.get(model, _TABLE),
         "model": model,
         "optimizer": "adamw",
         "updates_per_decision": options.updates,
         "initial": {"learning_rate": 1e-3},
     }
+
+
+def _has_data(model: str) -> bool:
+    try:
+        load_dataset(_IMAGES.get(model, _TABLE))
+    except MissingExtraError as error:
+        print(f"{model} is left out: {error}")
+        return False
+    return True
 
 
 def measure(ways: dict[str, Callable[[], int]], repeats: int) -> dict[str, float]:
@@ -181,7 +193,8 @@ def main(options: Options) -> dict[str, Any]:
     console = Console()
     rows = []
     models = [options.model]
-    models += [name for name in ARCHITECTURES if name != options.model] if options.others else []
+    if options.others:
+        models += [name for name in ARCHITECTURES if name != options.model and _has_data(name)]
     for model in models:
         lanes = options.lanes if model == options.model else options.other_lanes
         with console.status(f"measuring {model}, {lanes} lanes"):

@@ -44,8 +44,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 _GAINS = {"relu": math.sqrt(2.0), "tanh": 1.0, "gelu": math.sqrt(2.0), "silu": math.sqrt(2.0)}
 _OUTPUT_GAIN = 1.0 / math.sqrt(3.0)  # the variance of torch.nn.Linear's default
 NORM_EPSILON = 1e-5
-IMAGE_SHAPE = (1, 8, 8)
-"""The one image shape that convolutions take: `(channels, height, width)`."""
+ImageShape = tuple[int, int, int]
+"""`(channels, height, width)`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,15 @@ class Architecture(ABC):
 
     split: ModelSplit
     images_only: ClassVar[bool] = False
-    rows_per_input: ClassVar[int] = 1
-    """Tokens or pixels: rows that a layer's weights see for each row of inputs."""
+
+    def fits(self, image_shape: ImageShape | None) -> bool:
+        """Say whether it takes images of this shape, or tables if it is None."""
+        return not self.images_only
+
+    @property
+    def rows_per_input(self) -> int:
+        """Tokens or pixels: rows that a layer's weights see for each row of inputs."""
+        return 1
 
     @abstractmethod
     def parameters(self, num_inputs: int, num_outputs: int) -> list[Parameter]:
@@ -167,7 +174,11 @@ class Attention(Architecture):
     num_tokens: int = 8
     width: int = 32
     num_heads: int = 2
-    rows_per_input: ClassVar[int] = 8
+
+    @property
+    def rows_per_input(self) -> int:
+        """Tokens."""
+        return self.num_tokens
 
     def parameters(self, num_inputs: int, num_outputs: int) -> list[Parameter]:
         """List embedding, block and read-out."""
@@ -218,44 +229,79 @@ class Attention(Architecture):
 
 @dataclass(frozen=True, kw_only=True)
 class CNN(Architecture):
-    """Two convolutions and a linear read-out, for images of `IMAGE_SHAPE`.
+    """Two convolutions and a linear read-out, for images of one shape.
 
     The first convolution is 3x3 with padding, written as the product of its patches (im2col); the
     second is 2x2 with stride 2, whose patches are a mere reshape.
 
     Args:
         split: Which tasks use it.
+        image_shape: One channel; the first convolution's height and width must be even.
+        stride: Of the first convolution.
         channels: Channels after the first and the second convolution.
+
+    Raises:
+        ConfigurationError: The image shape does not fit.
     """
 
     split: ModelSplit
+    image_shape: ImageShape
+    stride: int = 1
     channels: tuple[int, int] = (8, 16)
     images_only: ClassVar[bool] = True
-    rows_per_input: ClassVar[int] = 64
+
+    def __post_init__(self) -> None:
+        """Check that patches cover the image."""
+        if self.image_shape[0] != 1 or any(side % 2 for side in self._first_sides()):
+            raise ConfigurationError(
+                "a CNN's images must have one channel, and its first convolution even sides; got "
+                f"image_shape={self.image_shape}, stride={self.stride}"
+            )
+
+    def fits(self, image_shape: ImageShape | None) -> bool:
+        """Say whether images of this shape are its own."""
+        return image_shape == self.image_shape
+
+    @property
+    def rows_per_input(self) -> int:
+        """Pixels of the first convolution."""
+        return math.prod(self._first_sides())
+
+    def _first_sides(self) -> tuple[int, int]:
+        """Return height and width after the first convolution."""
+        _, height, width = self.image_shape
+        return (height - 1) // self.stride + 1, (width - 1) // self.stride + 1
 
     def parameters(self, num_inputs: int, num_outputs: int) -> list[Parameter]:
         """List both convolutions (patch elements by channels) and the read-out."""
-        if num_inputs != math.prod(IMAGE_SHAPE):
-            raise ConfigurationError(f"a CNN needs images of {IMAGE_SHAPE}; got {num_inputs=}")
+        if num_inputs != math.prod(self.image_shape):
+            raise ConfigurationError(
+                f"this CNN needs images of {self.image_shape}; got {num_inputs=}"
+            )
         first, second = self.channels
         return [
             *_linear(9, first, _GAINS["relu"]),
             *_linear(4 * first, second, _GAINS["relu"]),
-            *_linear(16 * second, num_outputs, _OUTPUT_GAIN),
+            *_linear(self.rows_per_input // 4 * second, num_outputs, _OUTPUT_GAIN),
         ]
 
     def apply(self, weights: Sequence[Tensor], x: Tensor, dropout: Dropout) -> Tensor:
         """Compute outputs `[N, B, K]`; dropout follows both activations."""
         n, b, (first, second) = x.shape[0], x.shape[1], self.channels
+        (height, width), s = self._first_sides(), self.stride
         w = iter(weights)
-        framed = F.pad(x.reshape(n, b, 8, 8), (1, 1, 1, 1))
-        shifted = [framed[:, :, i : i + 8, j : j + 8] for i in range(3) for j in range(3)]
-        patches = torch.stack(shifted, -1).reshape(n, b * 64, 9)
-        h = torch.relu(apply_linear(patches, next(w), next(w)))  # [N, B * 64, first]
-        h = dropout(h.reshape(n, b, 64 * first), 0).reshape(n, b, 4, 2, 4, 2, first)
-        patches = h.transpose(3, 4).reshape(n, b * 16, 4 * first)
-        h = torch.relu(apply_linear(patches, next(w), next(w)))  # [N, B * 16, second]
-        h = dropout(h.reshape(n, b, 16 * second), 1)
+        framed = F.pad(x.reshape(n, b, *self.image_shape[1:]), (1, 1, 1, 1))
+        last_i, last_j = s * (height - 1) + 1, s * (width - 1) + 1
+        shifted = [
+            framed[:, :, i : i + last_i : s, j : j + last_j : s] for i in range(3) for j in range(3)
+        ]
+        patches = torch.stack(shifted, -1).reshape(n, b * height * width, 9)
+        h = torch.relu(apply_linear(patches, next(w), next(w)))  # [N, B * pixels, first]
+        h = dropout(h.reshape(n, b, height * width * first), 0)
+        h = h.reshape(n, b, height // 2, 2, width // 2, 2, first)
+        patches = h.transpose(3, 4).reshape(n, b * height * width // 4, 4 * first)
+        h = torch.relu(apply_linear(patches, next(w), next(w)))  # [N, B * pixels / 4, second]
+        h = dropout(h.reshape(n, b, height * width // 4 * second), 1)
         return apply_linear(h, next(w), next(w))
 
 
@@ -274,7 +320,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     "mlp_64x6_relu": MLP(split="test", width=64, depth=6),
     "resmlp_96x4_norm": MLP(split="test", width=96, depth=4, is_normalized=True, is_residual=True),
     "attention_8x32": Attention(split="test"),
-    "cnn_8x8": CNN(split="test"),
+    "cnn_8x8": CNN(split="test", image_shape=(1, 8, 8)),
+    "cnn_28x28": CNN(split="test", image_shape=(1, 28, 28), stride=2),
 }
 
 

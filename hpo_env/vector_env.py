@@ -19,6 +19,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
+from hpo_env.guard import cut, has_failed, taken_back
 from hpo_env.hyperparameters import LEVELS
 from hpo_env.observation import Observer
 from hpo_env.rendering import RunHistory, draw_run
@@ -30,6 +31,7 @@ from hpo_env.tasks.registry import make_family
 from hpo_env.telemetry import Telemetry
 
 ActionMode = Literal["continuous", "discrete"]
+OnDivergence = Literal["roll_back", "end"]
 Array = NDArray[np.float64]
 
 RENDER_METADATA: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 4}
@@ -59,15 +61,22 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
     `log q(t-1) - log q(t)` with the validation loss `q`: an episode's rewards add up to
     `log(q(0) / q(T))`. A run that diverges scores below every run that finishes.
 
+    ## Divergence
+    Under `on_divergence="roll_back"` an interval that fails (`hpo_env.guard`) is taken back as the
+    deployed controller does it: the weights of its start return, the optimiser's memory is empty,
+    and the next move is the guard's, which cuts the learning rate, whatever the action says. The
+    interval is lost. Under "end" a run whose loss is not finite or 55 times the first is over.
+
     ## Episode end
     The last decision interval, or divergence. Both set `terminated`: the time left is part of the
     observation. `truncated` is never set.
 
     ## Info
     `hyperparameters` (the effective values, read back from where they are used), `train_loss`,
-    `validation_loss`, `validation_metric`, and at the end of an episode `test_loss`, `test_metric`,
-    `task` (its name) and `diverged`. Under `AutoresetMode.SAME_STEP` the last step's information is
-    in `final_info` and its observation in `final_obs`.
+    `validation_loss`, `validation_metric`, `rolled_back` (whether the interval was taken back), and
+    at the end of an episode `test_loss`, `test_metric`, `task` (its name) and `diverged`. Under
+    `AutoresetMode.SAME_STEP` the last step's information is in `final_info` and its observation in
+    `final_obs`.
 
     Args:
         num_envs: Lanes, at least 1.
@@ -79,6 +88,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         action_mode: "continuous" or "discrete".
         base_schedule: What actions correct: "constant", "cosine", "warmup_cosine", "linear",
             "one_cycle" or "step".
+        on_divergence: "roll_back" takes a failed interval back and goes on, "end" ends the run.
         engine: "native" is the fastest: MLPs run on a kernel that a C++ compiler builds once a
             machine, other models as under "compiled". "compiled" is torch.compile and takes
             seconds to start, "eager" starts at once, "reference" trains with torch.optim, one lane
@@ -108,6 +118,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         num_decisions: int | None = None,
         action_mode: ActionMode = "continuous",
         base_schedule: str = "constant",
+        on_divergence: OnDivergence = "roll_back",
         engine: Engine = "auto",
         device: str = "cpu",
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
@@ -127,6 +138,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
             )
         check_choice("action mode", action_mode, ActionMode)
         check_choice("engine", engine, Engine)
+        check_choice("treatment of divergence", on_divergence, OnDivergence)
         schedule(base_schedule)
         self.family = make_family(
             family, split=split, num_decisions=num_decisions, **family_options
@@ -134,6 +146,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         self.tasks_given = None if tasks is None else list(tasks)
         self.base_schedule = base_schedule
         self.action_mode = action_mode
+        self.on_divergence = on_divergence
         self.num_envs = num_envs
         self.render_mode = render_mode
         self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
@@ -144,6 +157,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         self.space = space
         self.controlled = space.subset(names)
         self._columns = np.array([space.index(name) for name in names])
+        self._rate_column = names.index("learning_rate") if "learning_rate" in names else None
         self._observer = Observer(self.controlled, num_envs)
         self.observation_docs = self._observer.docs
         self.single_observation_space = Box(-1.0, 1.0, (len(self._observer.names),), np.float32)
@@ -166,6 +180,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         self._values = self._initial.copy()
         self._first_loss = np.ones(num_envs)
         self._loss = np.ones(num_envs)
+        self._rolled_back = np.zeros(num_envs, dtype=bool)
         self._telemetry = Telemetry.missing(num_envs)
         self._over = np.ones(num_envs, dtype=bool)  # not yet reset counts as over
         self._histories = [RunHistory() for _ in range(num_envs)] if render_mode else []
@@ -292,6 +307,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _advance(self, moves: Array, running: NDArray[np.bool_]) -> Array:
         """Run one interval and return rewards `[N]`; lanes that do not run keep their state."""
+        moves = cut(moves, self._rolled_back, self._rate_column)
         corrections = self._corrections[:, self._columns]
         corrections = self.controlled.move(corrections, moves, self._initial[:, self._columns])
         idle = None if running.all() else np.flatnonzero(~running)
@@ -300,6 +316,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         factors = interval_factors(self.base_schedule, self._interval, self._num_intervals)
         base = self.space.base(self._initial, factors)
         telemetry, self._values = self.trainer.advance(self.space.values(base, self._corrections))
+        telemetry = self._guarded(telemetry)
         self._interval += 1
         following = np.minimum(self._interval, self._num_intervals - 1)
         next_factors = interval_factors(self.base_schedule, following, self._num_intervals)
@@ -327,6 +344,17 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
             self._record(np.flatnonzero(running))
         return reward
 
+    def _guarded(self, telemetry: Telemetry) -> Telemetry:
+        """Take failed intervals back, and return what is left of their telemetry `[N]`."""
+        if self.on_divergence == "end":
+            return telemetry
+        self._rolled_back = has_failed(telemetry, self._first_loss)
+        if not self._rolled_back.any():
+            return telemetry
+        self.trainer.roll_back(np.flatnonzero(self._rolled_back))
+        metric = self._telemetry.validation_metric
+        return taken_back(telemetry, self._rolled_back, self._loss, metric)
+
     def _start(self, lanes: NDArray[np.int64]) -> None:
         """Draw tasks for the given lanes and start them."""
         if not len(lanes):
@@ -344,7 +372,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         self._initial[lanes] = [task.initial for task in tasks]
         self._corrections[lanes] = 0.0
         self._first_loss[lanes] = self._loss[lanes] = telemetry.validation_loss
-        self._over[lanes] = False
+        self._over[lanes] = self._rolled_back[lanes] = False
         factors = interval_factors(
             self.base_schedule, self._interval[lanes], self._num_intervals[lanes]
         )
@@ -367,6 +395,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         """Build info in Gymnasium's convention: arrays `[N]`, and a mask under `_key` for each."""
         values = {name: self._values[:, h].copy() for h, name in enumerate(self.space.names)}
         info: dict[str, Any] = {"hyperparameters": _masked(values, mask)}
+        info |= _masked({"rolled_back": self._rolled_back.copy()}, mask)
         measured = {
             "train_loss": self._telemetry.train_loss.copy(),
             "validation_loss": self._telemetry.validation_loss.copy(),
@@ -462,6 +491,7 @@ _LANE_STATE = (
     "_first_loss",
     "_loss",
     "_over",
+    "_rolled_back",
 )
 
 

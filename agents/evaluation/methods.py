@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from hpo_env.hyperparameters import LEVELS, HyperparameterSpace
 from hpo_env.policy import Policy
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Task
-from hpo_env.vector_env import HPOControlVectorEnv
+from hpo_env.vector_env import HPOControlVectorEnv, OnDivergence
 
 Act = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 """Turns observations `[N, D]` into moves `[N, H]` in `[-1, 1]`."""
@@ -61,6 +61,8 @@ class Method(ABC):
     name: str
     base_schedule: str
     hyperparameters: tuple[str, ...] | None
+    on_divergence: ClassVar[OnDivergence] = "end"
+    """What happens to a run that diverges: only those who decide as they go can be taken back."""
 
     def prepare(self, task: Task, space: HyperparameterSpace) -> Task:
         """Return the task as this method starts it; the task itself by default."""
@@ -108,6 +110,7 @@ class Controlled(Method):
 
     policy: Policy
     name: str = "controller"
+    on_divergence: ClassVar[OnDivergence] = "roll_back"
 
     @property
     def base_schedule(self) -> str:  # type: ignore[override]
@@ -171,6 +174,7 @@ class RandomMoves(Method):
     base_schedule: str
     hyperparameters: tuple[str, ...] | None
     name: str = "random"
+    on_divergence: ClassVar[OnDivergence] = "roll_back"
 
     def start(self, env: HPOControlVectorEnv, seed: int) -> Act:
         """Begin a new stream of draws."""

@@ -261,6 +261,7 @@ def _run_chunk(
         hyperparameters=method.hyperparameters,
         base_schedule=method.base_schedule,
         action_mode="continuous",
+        on_divergence=method.on_divergence,
         autoreset_mode=AutoresetMode.DISABLED,
         tasks=[task for task, _ in lanes],
         **arguments,

@@ -76,7 +76,7 @@ def bootstrap_mean(
     """
     if len(np.unique(units)) == 1:
         return Interval(estimate=float(values.mean()), low=float("nan"), high=float("nan"))
-    strata = _collapse(strata, units)
+    strata = collapse_strata(strata, units)
     rng = stream(seed, "bootstrap")
     sums, counts = np.zeros(_NUM_RESAMPLES), np.zeros(_NUM_RESAMPLES)
     for stratum in np.unique(strata):
@@ -92,7 +92,7 @@ def bootstrap_mean(
     return Interval(estimate=float(values.mean()), low=float(low), high=float(high))
 
 
-def _collapse(strata: NDArray[Any], units: NDArray[Any]) -> NDArray[np.int64]:
+def collapse_strata(strata: NDArray[Any], units: NDArray[Any]) -> NDArray[np.int64]:
     """Number the strata, those of one unit sharing a number with another one."""
     _, numbers = np.unique(strata, return_inverse=True)
     numbers = numbers.astype(np.int64)

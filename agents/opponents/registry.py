@@ -14,6 +14,21 @@ from hpo_env.errors import unknown_name
 OPPONENTS: dict[str, str] = {
     # One run, no tuning.
     "default": "agents.opponents.schedules:default",
+    # Many runs: searches that train each instance again and again.
+    "grid_search": "agents.opponents.grid:grid_search",
+    "random_search": "agents.opponents.random_search:random_search",
+    "optuna_tpe": "agents.opponents.optuna_search:tpe",
+    "optuna_gp": "agents.opponents.optuna_search:gaussian_process",
+    "optuna_cma_es": "agents.opponents.optuna_search:cma_es",
+    "optuna_tpe_pruned": "agents.opponents.optuna_pruning:pruned_tpe",
+    "smac3": "agents.opponents.smac_search:smac3",
+    "successive_halving": "agents.opponents.successive_halving:successive_halving",
+    "hyperband": "agents.opponents.hyperband:hyperband",
+    "hyperband_tpe": "agents.opponents.hyperband_tpe:hyperband_tpe",
+    "asha": "agents.opponents.asha:asha",
+    "pbt": "agents.opponents.pbt:pbt",
+    "pbt_constant": "agents.opponents.pbt:pbt_constant",
+    "pb2": "agents.opponents.pb2:pb2",
 }
 """Name of each opponent, and where its maker is: `module:function` of a name and a `Setup`."""
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
+from hpo_env.guard import cut, has_failed
 from hpo_env.observation import Observer, followed_loss
 from hpo_env.policy import Policy
-from hpo_env.reward import has_diverged
 from hpo_env.telemetry import Telemetry
 
 Array = NDArray[np.float64]
@@ -126,11 +126,11 @@ class Decider:
         reason: Reason = "policy"
         if self.is_frozen:
             reason, moves = "frozen", np.zeros((1, len(self.space)))
-        elif self.must_cut and "learning_rate" in self.names:
-            reason, moves = "guard", np.zeros((1, len(self.space)))
-            moves[:, self.space.index("learning_rate")] = -1.0
         else:
             moves = self.space.check_actions(self.policy.act(observation))
+            if self.must_cut and "learning_rate" in self.names:
+                reason = "guard"
+                moves = cut(moves, np.array([True]), self.space.index("learning_rate"))
         self.must_cut = False
         self.take(moves)
         seen = dict(zip(self.observer.names, observation[0].tolist(), strict=True))
@@ -145,23 +145,22 @@ class Decider:
         """Correct base values `[1, H]`."""
         return self.space.values(base, self.corrections)
 
-    def observe_interval(self, telemetry: Telemetry, *, values: Array, base_change: float) -> bool:
+    def has_failed(self, telemetry: Telemetry) -> bool:
+        """Say whether the interval has to be taken back; the next decision then cuts the rate."""
+        loss, _ = followed_loss(telemetry)
+        if np.isnan(self.first_loss[0]) and np.isfinite(loss[0]):
+            self.first_loss = loss.copy()
+        self.must_cut = bool(has_failed(telemetry, self.first_loss)[0])
+        return self.must_cut
+
+    def observe_interval(self, telemetry: Telemetry, *, values: Array, base_change: float) -> None:
         """Take in the interval that just ended.
 
         Args:
-            telemetry: What it measured, one lane; `diverged` where a loss was not finite.
+            telemetry: What it measured, one lane.
             values: The values in force at its end `[1, H]`.
             base_change: Log ratio of the base schedule's next factor to this interval's.
-
-        Returns:
-            Whether the run has diverged: the next decision then cuts the learning rate.
         """
-        loss, _ = followed_loss(telemetry)
-        is_measured = not np.isnan(loss[0])
-        if np.isnan(self.first_loss[0]) and np.isfinite(loss[0]):
-            self.first_loss = loss.copy()
-        diverged = bool(telemetry.diverged[0])
-        diverged = diverged or (is_measured and bool(has_diverged(loss, self.first_loss)[0]))
         self.observer.update(
             telemetry,
             actions=self.moves,
@@ -169,8 +168,6 @@ class Decider:
             values=self._masked(values),
             base_change=np.array([base_change]),
         )
-        self.must_cut = diverged
-        return diverged
 
     def extend(self, num_intervals: int) -> None:
         """Tell the policy that the run has become longer."""

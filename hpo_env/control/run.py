@@ -22,6 +22,7 @@ from hpo_env.control.knobs import Knob
 from hpo_env.control.plan import Plan
 from hpo_env.control.schedule_file import ScheduleRow, write_schedule
 from hpo_env.errors import ConfigurationError
+from hpo_env.guard import taken_back
 from hpo_env.loss_summary import summarize_losses
 from hpo_env.policy import Policy
 from hpo_env.schedules import interval_factors, schedule
@@ -264,9 +265,9 @@ class Run:
     def _load_measurement(self, state: Mapping[str, Any]) -> None:
         self._losses = list(state["losses"])
 
-    def _rescue(self) -> str:
-        """Repair what a divergence has broken, and say what was done."""
-        return ""
+    def _roll_back(self) -> bool:
+        """Put back what the interval started from; a host that cannot says False."""
+        return False
 
     def _decide(self) -> tuple[Any, dict[str, float]]:
         return self._decider.decide()
@@ -318,18 +319,13 @@ class Run:
             logger.log_decision(decision)
 
     def _close_interval(self) -> None:
-        telemetry = self._telemetry = self._measured(self._validated())
-        diverged = self._decider.observe_interval(
+        telemetry = self._measured(self._validated())
+        if self._decider.has_failed(telemetry):
+            telemetry = self._recovered(telemetry)
+        self._telemetry = telemetry
+        self._decider.observe_interval(
             telemetry, values=self._effective, base_change=self._base_change()
         )
-        if diverged:
-            done = self._rescue()
-            self._warn(
-                f"diverged {self.interval}",
-                f"the training diverged in interval {self.interval}, before step {self.num_steps} "
-                f"(training loss {telemetry.train_loss[0]:g}, validation loss "
-                f"{telemetry.validation_loss[0]:g}): {done}the learning rate is cut",
-            )
         self.interval += 1
         measured = {
             name: value
@@ -338,6 +334,22 @@ class Run:
         }
         for logger in self._loggers:
             logger.log_interval(self.num_steps, measured)
+
+    def _recovered(self, telemetry: Telemetry) -> Telemetry:
+        """Take the interval back where the host can, and return what is left of its telemetry."""
+        has_state = self._roll_back()
+        done = "the interval is taken back, " if has_state else ""
+        self._warn(
+            f"diverged {self.interval}",
+            f"the training diverged in interval {self.interval}, before step {self.num_steps} "
+            f"(training loss {telemetry.train_loss[0]:g}, validation loss "
+            f"{telemetry.validation_loss[0]:g}): {done}the learning rate is cut",
+        )
+        if not has_state:
+            return telemetry
+        before = self._telemetry
+        failed = np.array([True])
+        return taken_back(telemetry, failed, before.validation_loss, before.validation_metric)
 
     def _write(self) -> None:
         """Write the values that are due now, and note them when they changed."""

@@ -190,7 +190,12 @@ class TorchRun(WeightsRun):
 
     def _forget_moments(self) -> None:
         for optimizer in self._optimizers:
-            optimizer.state.clear()
+            if not isinstance(unwrapped(optimizer), torch.optim.Adagrad):
+                optimizer.state.clear()
+                continue
+            for state in optimizer.state.values():  # it is made at construction, and never again
+                for tensor in state.values():
+                    tensor.zero_()
 
     def _base(self) -> NDArray[np.float64]:
         if self._live is None:

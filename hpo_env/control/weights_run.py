@@ -110,26 +110,27 @@ class WeightsRun(Run):
         self._begin_measurement(max(self._end - self._start, 1))
         self._measurement.load_state_dict(state["interval"])
 
-    def _rescue(self) -> str:
-        """Put back the weights of the interval's start where weights are no longer finite."""
+    def _roll_back(self) -> bool:
+        """Put back weights and buffers of the interval's start, and empty the optimiser's memory.
+
+        Without a copy of the weights nothing is done.
+        """
         start = self._measurement.start
-        now = [p for part in self._parameters for p in part]
-        if all(bool(torch.isfinite(p).all()) for p in now):
-            return ""
         if any(part is None for part in start):
-            return "the weights are not finite, and no copy is there to go back to; "
+            return False
+        now = [p for part in self._parameters for p in part]
+        copies = [copy for part in start if part is not None for copy in part]
         with torch.no_grad():
-            copies = [copy for part in start if part is not None for copy in part]
             for parameter, copy in zip(now, copies, strict=True):
                 parameter.copy_(copy)
             if self._model is not None:
                 for buffer, copy in zip(self._model.buffers(), self._buffers, strict=True):
                     buffer.copy_(copy)
         self._forget_moments()
-        return "the weights of the interval's start are back, the optimiser's memory is empty, and "
+        return True
 
     def _forget_moments(self) -> None:
-        """Empty the optimiser's memory, which is no longer finite either."""
+        """Empty the optimiser's memory, which led to where the weights have come back from."""
 
     def _validated(self) -> float:
         modules = [] if self._model is None else list(self._model.modules())

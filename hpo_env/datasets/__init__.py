@@ -15,6 +15,7 @@ from hpo_env.datasets.registry import (
     Split,
     dataset_info,
     dataset_names,
+    is_named,
     load_dataset,
 )
 from hpo_env.errors import DatasetError
@@ -39,7 +40,7 @@ def load(
     """Load a named data set, or a file.
 
     Args:
-        name_or_path: One of `dataset_names()`, or the path of a CSV, Parquet or NPZ file.
+        name_or_path: A registered name, or the path of a CSV, Parquet or NPZ file.
         target: The column to predict; for files only, which need it.
         kind: What the target is; for files only, guessed when None.
 
@@ -66,7 +67,7 @@ def load(
 def _is_path(name_or_path: str | Path) -> bool:
     if isinstance(name_or_path, Path):
         return True
-    if name_or_path in dataset_names():  # even if a folder of that name lies here
+    if is_named(str(name_or_path)):  # even if a folder of that name lies here
         return False
     path = Path(name_or_path)
     return path.suffix.lower() in SUFFIXES or len(path.parts) > 1 or path.exists()

@@ -106,6 +106,7 @@ class DatasetInfo:
         licence: Terms of use; "unknown" where nobody states them.
         description: One line: what is predicted from what.
         loader: Makes the data set anew.
+        is_on_request: Whether it is used only when asked for by name, as not every machine has it.
     """
 
     name: str
@@ -115,6 +116,7 @@ class DatasetInfo:
     licence: str
     description: str
     loader: Callable[[], Dataset]
+    is_on_request: bool = False
 
 
 def describe(dataset: Dataset) -> dict[str, object]:

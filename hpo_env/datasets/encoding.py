@@ -127,8 +127,7 @@ def encode_target(
         DatasetError: There is one value only, or numbers were wanted and it holds text.
     """
     if kind == "classification":
-        values = target if target.dtype.kind in "biufU" else target.astype(str)
-        classes, labels = np.unique(values, return_inverse=True)
+        classes, labels = np.unique(_comparable(target), return_inverse=True)
         _check_varies(classes, name=name, what="class")
         return labels.astype(np.int64), tuple(_label(c) for c in classes)
     if target.dtype.kind not in "biuf":
@@ -137,6 +136,12 @@ def encode_target(
     numbers = target.astype(np.float32)
     _check_varies(np.unique(numbers), name=name, what="value")
     return numbers, ()
+
+
+def _comparable(target: NDArray[Any]) -> NDArray[Any]:
+    if target.dtype.kind == "O":  # not NumPy's own text, which loses NUL characters at the end
+        return np.array([str(value) for value in target], dtype=object)
+    return target if target.dtype.kind in "biufU" else target.astype(str)
 
 
 def _label(value: Any) -> str:

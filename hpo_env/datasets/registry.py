@@ -11,18 +11,28 @@ from __future__ import annotations
 
 from functools import cache
 
-from hpo_env.datasets import rdatasets_classification, rdatasets_regression, sklearn_tables
+from hpo_env.datasets import (
+    debian_images,
+    rdatasets_classification,
+    rdatasets_regression,
+    sklearn_tables,
+)
 from hpo_env.datasets.base import Dataset, DatasetInfo, Kind, Split
 from hpo_env.errors import unknown_name
 
-__all__ = ["DatasetInfo", "Split", "dataset_info", "dataset_names", "load_dataset"]
+__all__ = ["DatasetInfo", "Split", "dataset_info", "dataset_names", "is_named", "load_dataset"]
 
 
 @cache
 def _registry() -> dict[str, DatasetInfo]:
     infos = [
         table.info()
-        for source in (sklearn_tables, rdatasets_classification, rdatasets_regression)
+        for source in (
+            sklearn_tables,
+            rdatasets_classification,
+            rdatasets_regression,
+            debian_images,
+        )
         for table in source.TABLES
     ]
     registry = {info.name: info for info in sorted(infos, key=lambda info: info.name)}
@@ -31,7 +41,7 @@ def _registry() -> dict[str, DatasetInfo]:
 
 
 def dataset_names(*, split: Split | None = None, kind: Kind | None = None) -> tuple[str, ...]:
-    """List the named data sets in alphabetical order.
+    """List the named data sets in alphabetical order, without those that are used on request only.
 
     Args:
         split: Only this side; None for all.
@@ -44,8 +54,13 @@ def dataset_names(*, split: Split | None = None, kind: Kind | None = None) -> tu
     return tuple(
         info.name
         for info in _registry().values()
-        if split in (None, info.split) and kind in (None, info.kind)
+        if split in (None, info.split) and kind in (None, info.kind) and not info.is_on_request
     )
+
+
+def is_named(name: str) -> bool:
+    """Say whether `load_dataset` knows a name, listed or on request."""
+    return name in _registry()
 
 
 def dataset_info(name: str) -> DatasetInfo:

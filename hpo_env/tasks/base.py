@@ -138,6 +138,14 @@ class Trainer(ABC):
         """Measure test loss `[n]` and test metric `[n]`; never shown to an agent."""
 
     @abstractmethod
+    def roll_back(self, lanes: NDArray[np.int64]) -> None:
+        """Put back the weights that lanes had when `advance` was called last.
+
+        The optimiser's memory is emptied, as it led to where they came from. The order of the
+        minibatches goes on. May be called before anything else happens to the lanes.
+        """
+
+    @abstractmethod
     def snapshot(self, lanes: NDArray[np.int64]) -> Any:
         """Copy all state of the given lanes, so that `restore` continues bit for bit."""
 

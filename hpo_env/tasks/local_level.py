@@ -132,7 +132,7 @@ class LocalLevelTrainer(ArrayTrainer):
         self.state["first_loss"][lanes] = telemetry.validation_loss
         return telemetry
 
-    def advance(self, values: NDArray[np.float64]) -> tuple[Telemetry, NDArray[np.float64]]:
+    def _run_interval(self, values: NDArray[np.float64]) -> Telemetry:
         """Smooth through `STEPS_PER_DECISION` observations of every series."""
         errors = self._smooth(values[:, :1])  # [N, steps, series]
         train = errors[:, :, _TRAIN]
@@ -149,7 +149,7 @@ class LocalLevelTrainer(ArrayTrainer):
         telemetry.update_agreement[:] = np.sum(before * after, axis=(1, 2)) / length
         telemetry.diverged[:] = has_diverged(telemetry.validation_loss, self.state["first_loss"])
         self.state["test_loss"] = np.mean(errors[:, :, _TEST] ** 2, axis=(1, 2))
-        return telemetry, values.copy()
+        return telemetry
 
     def test(self, lanes: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the mean square forecast error on test series in the last interval; no metric."""

@@ -124,7 +124,7 @@ class QuadraticTrainer(ArrayTrainer):
         telemetry.train_loss[:] = loss + 0.5 * h * s**2  # its expectation: the noise adds s² to w²
         return telemetry
 
-    def advance(self, values: NDArray[np.float64]) -> tuple[Telemetry, NDArray[np.float64]]:
+    def _run_interval(self, values: NDArray[np.float64]) -> Telemetry:
         """Take `UPDATES_PER_DECISION` steps of stochastic gradient descent in every lane."""
         rate = values[:, :1]
         h, s = self.state["curvature"][:, None], self.state["noise"][:, None]
@@ -141,7 +141,7 @@ class QuadraticTrainer(ArrayTrainer):
             telemetry = _measure(np.stack(losses, axis=1), norms, path, self._loss())
         diverged = has_diverged(telemetry.validation_loss, self.state["first_loss"])
         telemetry.diverged[:] = diverged
-        return telemetry, values.copy()
+        return telemetry
 
     def test(self, lanes: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the expected loss, which has no noise to hide from, and NaN for the metric."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hpo_env.datasets import Dataset, dataset_names
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
-from hpo_env.models import ARCHITECTURES, IMAGE_SHAPE, ModelSplit, architecture
+from hpo_env.models import ARCHITECTURES, CNN, ModelSplit, architecture
 from hpo_env.optimizers import optimizer_info, trained_optimizers
 from hpo_env.seeding import draw_episode_seed
 from hpo_env.tasks.base import Engine, Split, Task, TaskFamily, Trainer, check_choice
@@ -129,11 +129,12 @@ class SupervisedFamily(TaskFamily):
                 self._load(self.dataset)
             return
         if not self._choose_datasets():
+            assert isinstance(chosen, CNN)
             where = f"data set {self.dataset!r}" if self.dataset else f"no set of {self.split!r}"
             fits = ", ".join(name for name, a in ARCHITECTURES.items() if not a.images_only)
             raise ConfigurationError(
-                f"model {self.model!r} needs images of shape {IMAGE_SHAPE}, and {where} has them"
-                f" not: it is a table. Models for tables: {fits}"
+                f"model {self.model!r} needs images of shape {chosen.image_shape}, and {where} has"
+                f" them not. Models for tables: {fits}"
             )
 
     def _load(self, dataset: str) -> Dataset:
@@ -142,9 +143,12 @@ class SupervisedFamily(TaskFamily):
     def _choose_datasets(self) -> list[str]:
         """List the data sets that some model of this family fits."""
         names = dataset_names(split=self.split) if self.dataset is None else (self.dataset,)
-        if self.model is None or not architecture(self.model).images_only:
+        if self.model is None:
             return list(names)
-        return [name for name in names if self._load(name).image_shape == IMAGE_SHAPE]
+        chosen = architecture(self.model)
+        if not chosen.images_only:
+            return list(names)
+        return [name for name in names if chosen.fits(self._load(name).image_shape)]
 
     def sample(self, rng: np.random.Generator) -> SupervisedTask:
         """Draw a task."""
@@ -178,11 +182,10 @@ class SupervisedFamily(TaskFamily):
     def _draw_architecture(self, dataset: Dataset, rng: np.random.Generator) -> str:
         if self.model is not None:
             return self.model
-        is_image = dataset.image_shape == IMAGE_SHAPE
         fitting = [
             name
             for name, candidate in ARCHITECTURES.items()
-            if candidate.split == self.architectures and (is_image or not candidate.images_only)
+            if candidate.split == self.architectures and candidate.fits(dataset.image_shape)
         ]
         return _choose(fitting, rng)
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from hpo_env.hyperparameters import Hyperparameter
 
-MAX_BATCH_SIZE = 64
-"""Rows of a minibatch at most; the step computes that many and masks the rest."""
+MAX_BATCH_SIZE = 256
+"""Rows of a minibatch at most. An update costs what the rows in use cost, not these."""
+DEFAULT_BATCH_SIZE = 64
 
 HYPERPARAMETERS: tuple[Hyperparameter, ...] = (
     Hyperparameter(
@@ -27,7 +28,7 @@ HYPERPARAMETERS: tuple[Hyperparameter, ...] = (
         name="batch_size",
         low=8.0,
         high=float(MAX_BATCH_SIZE),
-        default=float(MAX_BATCH_SIZE),
+        default=float(DEFAULT_BATCH_SIZE),
         max_step=2.0,
         scale="log_integer",
     ),

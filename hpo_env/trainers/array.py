@@ -6,6 +6,7 @@ from its own generator, so a lane does not depend on its neighbours.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from hpo_env.errors import ConfigurationError
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Engine, Trainer
+from hpo_env.telemetry import Telemetry
 
 
 def check_array_engine(family: str, engine: Engine, device: str) -> None:
@@ -32,6 +34,8 @@ def check_array_engine(family: str, engine: Engine, device: str) -> None:
 class ArrayTrainer(Trainer):
     """Keeps `state` (arrays `[N, ...]`) and one generator a lane; subclasses do the arithmetic.
 
+    Subclasses replace arrays of `state` and never write into them while they advance.
+
     Args:
         state: Arrays whose first axis is the lane.
     """
@@ -40,6 +44,22 @@ class ArrayTrainer(Trainer):
         self.state = state
         num_lanes = len(next(iter(state.values())))
         self.rngs = [stream(0, lane) for lane in range(num_lanes)]
+        self._before = dict(state)
+
+    def advance(self, values: NDArray[np.float64]) -> tuple[Telemetry, NDArray[np.float64]]:
+        """Train every lane for one decision interval; see `Trainer.advance`."""
+        self._before = dict(self.state)
+        return self._run_interval(values), values.copy()
+
+    @abstractmethod
+    def _run_interval(self, values: NDArray[np.float64]) -> Telemetry:
+        """Run all lanes under values `[N, H]`, replace their state, and return telemetry `[N]`."""
+
+    def roll_back(self, lanes: NDArray[np.int64]) -> None:
+        """Put back the state before the last interval; see `Trainer.roll_back`."""
+        for name, array in self._before.items():
+            self.state[name] = self.state[name].copy()
+            self.state[name][lanes] = array[lanes]
 
     def snapshot(self, lanes: NDArray[np.int64]) -> Any:
         """Copy the arrays and generator states of some lanes."""

@@ -34,7 +34,7 @@ class BatchedTrainer(Trainer):
     Args:
         num_lanes: `N`.
         updates_per_decision: Updates in one interval.
-        engine: "native": the fused kernel for MLPs, compiled for models that it does not have;
+        engine: "native": the fused kernels, compiled for models that have none;
             "compiled"; "eager"; or "auto": native where it can be built, and for other models
             compiled from 32 lanes on if there is a C++ compiler, else eager.
         device: A torch device.
@@ -106,6 +106,11 @@ class BatchedTrainer(Trainer):
             losses[places], metrics[places] = cohort.evaluate(slots, "test")
         return losses, metrics
 
+    def roll_back(self, lanes: NDArray[np.int64]) -> None:
+        """Put back the weights of the interval's start; see `Trainer.roll_back`."""
+        for cohort, places in self._by_cohort(lanes):
+            cohort.roll_back(np.array([cohort.slot_of(lane) for lane in lanes[places]]))
+
     def snapshot(self, lanes: NDArray[np.int64]) -> list[LaneSnapshot]:
         """Copy all state of lanes; see `Trainer.snapshot`."""
         return [self._cohort_of(lane).snapshot(lane) for lane in lanes.tolist()]
@@ -154,7 +159,7 @@ def _checked_device(device: str) -> torch.device:
 
 
 def _is_native(engine: Engine, device: torch.device) -> bool:
-    """Decide whether MLPs run on the fused kernel, and build it."""
+    """Decide whether models run on the fused kernels, and build those."""
     if engine not in ("auto", "native"):
         return False
     if device.type != "cpu":

@@ -37,6 +37,8 @@ from hpo_env.trainers.step import (
 )
 
 _FIRST_SLOTS = 4
+_FEWEST_ROWS = 64
+"""The step computes so many rows at least: half of them would not take half the time."""
 _PADDING = 16
 """Outputs are padded to a multiple of it: a whole number of vectors on every processor."""
 _TABLE_PADDING = 32
@@ -59,6 +61,7 @@ _RECORD = np.dtype(
         ("lane", np.int64),
         ("seed", np.int64),
         ("num_updates", np.int64),
+        ("optimizer_updates", np.int64),  # since the optimiser's memory was last empty
         ("num_consumed", np.int64),
         ("num_rows", np.int64),
         ("num_validation_rows", np.float32),
@@ -105,7 +108,7 @@ class Cohort:
     """
 
     num_weight_copies: ClassVar[int] = 2
-    """Copies of all lanes' weights that training needs meanwhile."""
+    """Copies of all lanes' weights that an interval leaves; the first is of its start."""
 
     def __init__(
         self, spec: ModelSpec, *, mode: CompileMode, device: torch.device, batch: int
@@ -150,7 +153,7 @@ class Cohort:
         train = shuffled(problem.train, seed)
         record = self._records[slot]
         record["seed"], record["optimizer"] = seed, optimizer
-        record["num_updates"] = record["num_consumed"] = 0
+        record["num_updates"] = record["optimizer_updates"] = record["num_consumed"] = 0
         record["num_rows"] = len(train)
         record["strides"] = order_strides(len(train), seed)
         record["num_validation_rows"] = len(problem.validation)
@@ -228,6 +231,15 @@ class Cohort:
         ]
         self._views = {}
 
+    def roll_back(self, slots: NDArray[np.int64]) -> None:
+        """Put back the weights that slots had at the start of the last interval."""
+        k, index = self._num_weights, torch.from_numpy(slots).to(self._device)
+        for number, start in enumerate(self._scratch[:k]):
+            self._buffers[number][index] = start[index]
+            self._buffers[k + number][index] = 0.0
+            self._buffers[2 * k + number][index] = 0.0
+        self._records["optimizer_updates"][slots] = 0
+
     # --- Training ---------------------------------------------------------------------------------
 
     def advance(self, values: dict[str, Float64], num_updates: int) -> tuple[Telemetry, Float64]:
@@ -247,6 +259,7 @@ class Cohort:
         )
         record = self._records[:n]
         record["num_updates"] += num_updates
+        record["optimizer_updates"] += num_updates
         record["num_consumed"] += num_updates * batch_sizes
         metric = _metric(record, loss, accuracy, record["validation_variance"])
         telemetry = _telemetry(losses, norms, movement, loss, metric, record["first_loss"])
@@ -262,31 +275,60 @@ class Cohort:
             weights `[5, N]`, validation loss `[N]` and accuracy `[N]`.
         """
         has_dropout = bool((values["dropout"] > 0.0).any())
-        run = kernels(self.spec, self._mode, has_dropout=has_dropout)
-        num_slots = max(self.num_lanes, run.least_lanes)
-        inputs = [
-            self._rows(batch_sizes, num_updates, num_slots),
-            self._counters(batch_sizes, num_updates, num_slots),
-            torch.from_numpy(self._settings(values, num_updates, num_slots)).to(self._device),
-        ]
-        pieces = [
-            self._train(run, span, [whole[:, span] for whole in inputs], num_updates)
-            for span in self._spans(run)
-        ]
-        return tuple(
-            _to_numpy(torch.cat(parts, -1))[..., : self.num_lanes]
-            for parts in zip(*pieces, strict=True)
-        )
+        bounds = row_bounds(batch_sizes, self._batch)
+        wholes: list[Float64] = []
+        for bound in np.unique(bounds).tolist():
+            run = kernels(self.spec, self._mode, has_dropout=has_dropout, batch=bound)
+            num_slots = max(self.num_lanes, run.least_lanes)
+            inputs = [
+                self._rows(batch_sizes, num_updates, num_slots, bound),
+                self._counters(batch_sizes, num_updates, num_slots),
+                torch.from_numpy(self._settings(values, num_updates, num_slots)).to(self._device),
+            ]
+            for piece in self._pieces(np.flatnonzero(bounds == bound), run):
+                measured = self._train_piece(run, piece, inputs)
+                if not wholes:
+                    wholes = [np.empty((*m.shape[:-1], num_slots)) for m in measured]
+                for whole, part in zip(wholes, measured, strict=True):
+                    whole[..., piece] = _to_numpy(part)
+        return tuple(whole[..., : self.num_lanes] for whole in wholes)
+
+    def _train_piece(
+        self, run: Kernels, piece: slice | NDArray[np.int64], inputs: list[Tensor]
+    ) -> tuple[Tensor, ...]:
+        """Train and evaluate the lanes of one piece, out of inputs `[U, N, ...]` of all slots."""
+        if isinstance(piece, slice):
+            ours = [whole[:, piece] for whole in inputs]
+            return self._train(run, self._views_of(piece), self._facts(piece), ours)
+        chosen = torch.from_numpy(piece).to(self._device)
+        ours = [whole.index_select(1, chosen) for whole in inputs]
+        buffers = [*self._buffers, *self._scratch]
+        tensors = _dynamic([buffer.index_select(0, chosen) for buffer in buffers])
+        measured = self._train(run, tensors, self._facts(piece), ours)
+        num_data = len(self._state_shapes) - 3 * self._num_weights  # which training leaves alone
+        for number, (buffer, tensor) in enumerate(zip(buffers, tensors, strict=True)):
+            if not 0 <= number - 3 * self._num_weights < num_data:
+                buffer.index_copy_(0, chosen, tensor)
+        return measured
 
     def _train(
-        self, run: Kernels, span: slice, inputs: list[Tensor], num_updates: int
+        self, run: Kernels, tensors: list[Tensor], facts: list[Tensor], inputs: list[Tensor]
     ) -> tuple[Tensor, ...]:
-        """Train and evaluate the n lanes of one span; returns what `_run_interval` does."""
+        """Train and evaluate n lanes.
+
+        Args:
+            run: The model's functions.
+            tensors: State and scratch of the lanes.
+            facts: What evaluation has to know of them.
+            inputs: Rows, counters and settings `[U, n, ...]`.
+
+        Returns:
+            What `_run_interval` does.
+        """
         k = self._num_weights
-        views = self._views_of(span)
-        weights, momenta, squares = views[:k], views[k : 2 * k], views[2 * k : 3 * k]
-        x, y, x_validation, y_validation = views[3 * k : 3 * k + 4]
-        start, middle = views[-2 * k : -k], views[-k:]
+        weights, momenta, squares = tensors[:k], tensors[k : 2 * k], tensors[2 * k : 3 * k]
+        x, y, x_validation, y_validation = tensors[3 * k : 3 * k + 4]
+        start, middle = tensors[-2 * k : -k], tensors[-k:]
         # Copies: a piece of a larger tensor would be compiled for its place in it.
         rows, counters, settings = (
             _dynamic([piece.clone() for piece in whole.unbind(0)]) for whole in inputs
@@ -294,8 +336,8 @@ class Cohort:
         losses, norms = [], []
         with torch.no_grad():
             _copy(weights, start)
-            for u in range(num_updates):
-                if u == num_updates // 2:
+            for u in range(len(rows)):
+                if u == len(rows) // 2:
                     _copy(weights, middle)
                 loss, norm = run.train(
                     weights, momenta, squares, x, y, rows[u], counters[u], settings[u]
@@ -303,7 +345,7 @@ class Cohort:
                 losses.append(loss)
                 norms.append(norm)
             movement = run.compare(start, middle, weights)
-            loss, accuracy = run.evaluate(weights, x_validation, y_validation, *self._facts(span))
+            loss, accuracy = run.evaluate(weights, x_validation, y_validation, *facts)
         return torch.stack(losses), torch.stack([norms[0], norms[-1]]), movement, loss, accuracy
 
     def evaluate(self, slots: NDArray[np.int64], part: Part) -> tuple[Float64, Float64]:
@@ -318,7 +360,7 @@ class Cohort:
 
     def _measure(self, slots: NDArray[np.int64], part: Part) -> tuple[Float64, Float64]:
         """Measure loss `[n]` and accuracy `[n]` of n slots."""
-        run = kernels(self.spec, self._mode, has_dropout=False)
+        run = kernels(self.spec, self._mode, has_dropout=False, batch=_FEWEST_ROWS)
         padded = np.resize(slots, max(len(slots), run.least_lanes))
         chosen = torch.from_numpy(padded).to(self._device)
         weights = self._buffers[: self._num_weights]
@@ -341,15 +383,27 @@ class Cohort:
         """Note the losses before the first update, against which divergence is judged."""
         self._records["first_loss"][slots] = losses
 
+    def _pieces(self, slots: NDArray[np.int64], run: Kernels) -> list[slice | NDArray[np.int64]]:
+        """Cut slots into pieces for a call each: spans if they are all that there are.
+
+        Otherwise lists of slots, to be copied; one comes twice where there are too few.
+        """
+        if len(slots) == self.num_lanes:
+            return list(self._spans(run))
+        padded = np.resize(slots, max(len(slots), run.least_lanes))
+        return list(np.array_split(padded, self._num_calls(len(padded), run)))
+
     def _spans(self, run: Kernels) -> list[slice]:
         """Cut the lanes into spans of equal size, none below the least number of lanes.
 
         An idle slot makes up the number where there are too few.
         """
         num_slots = max(self.num_lanes, run.least_lanes)
-        num_spans = min(-(-num_slots // self._lanes_per_call), num_slots // run.least_lanes)
-        ends = np.linspace(0, num_slots, num_spans + 1).round().astype(int).tolist()
-        return [slice(a, b) for a, b in itertools.pairwise(ends)]
+        ends = np.linspace(0, num_slots, self._num_calls(num_slots, run) + 1)
+        return [slice(a, b) for a, b in itertools.pairwise(ends.round().astype(int).tolist())]
+
+    def _num_calls(self, num_slots: int, run: Kernels) -> int:
+        return min(-(-num_slots // self._lanes_per_call), num_slots // run.least_lanes)
 
     def _views_of(self, span: slice) -> list[Tensor]:
         """Return the slots of a span of every buffer, state before scratch."""
@@ -372,7 +426,7 @@ class Cohort:
         record = self._records[:n]
         settings = np.zeros((num_updates, num_slots, len(SETTINGS)), dtype=np.float32)
         settings[:, n:, SETTINGS.index("num_outputs")] = 1.0
-        updates = record["num_updates"] + np.arange(1, num_updates + 1)[:, None]
+        updates = record["optimizer_updates"] + np.arange(1, num_updates + 1)[:, None]
         computed = coefficients(
             record["optimizer"],
             learning_rate=values["learning_rate"],
@@ -401,7 +455,9 @@ class Cohort:
             counters[:, :n, index] = column
         return torch.from_numpy(counters).to(self._device)
 
-    def _rows(self, batch_sizes: NDArray[np.int64], num_updates: int, num_slots: int) -> Tensor:
+    def _rows(
+        self, batch_sizes: NDArray[np.int64], num_updates: int, num_slots: int, bound: int
+    ) -> Tensor:
         record = self._records[:num_slots]
         sizes = np.ones(num_slots, dtype=np.int64)
         sizes[: len(batch_sizes)] = batch_sizes
@@ -412,9 +468,27 @@ class Cohort:
             sizes,
             record["strides"],
             num_updates=num_updates,
-            batch=self._batch,
+            batch=bound,
             device=self._device,
         )
+
+
+def row_bounds(batch_sizes: NDArray[np.int64], largest: int) -> NDArray[np.int64]:
+    """Return how many rows the step computes for lanes, masking those beyond a minibatch, `[N]`.
+
+    A power of 2, so that there are few compilations. It follows from a lane's own minibatch, as
+    sums over another number of rows are rounded otherwise.
+
+    Args:
+        batch_sizes: Rows of a minibatch `[N]`.
+        largest: The most that there may be.
+
+    Example:
+        >>> row_bounds(np.array([8, 64, 65, 200]), 256).tolist()
+        [64, 64, 128, 256]
+    """
+    powers = 2 ** np.ceil(np.log2(batch_sizes)).astype(np.int64)
+    return np.minimum(np.maximum(powers, _FEWEST_ROWS), largest)
 
 
 def num_measured_rows(record: Any, part: Part) -> NDArray[np.float32]:

@@ -91,6 +91,11 @@ class ReferenceTrainer(Trainer):
         measured = [learner.evaluate(learner.problem.test) for learner in learners]
         return np.array([m[0] for m in measured]), np.array([m[1] for m in measured])
 
+    def roll_back(self, lanes: NDArray[np.int64]) -> None:
+        """Put back the weights of the interval's start; see `Trainer.roll_back`."""
+        for lane in lanes:
+            self._learner(lane).roll_back()
+
     def snapshot(self, lanes: NDArray[np.int64]) -> list[Learner]:
         """Copy all state of lanes; see `Trainer.snapshot`."""
         return [copy.deepcopy(self._learner(lane)) for lane in lanes]
@@ -144,18 +149,18 @@ class Learner:
             task.architecture, num_inputs, num_outputs, weights
         )
         self.info = optimizer_info(task.optimizer)
-        self.optimizer = self.info.torch_class(
-            self.module.parameters(), **self.info.settings(1e-3, 0.0, 0.9)
-        )
+        self.optimizer = self._new_optimizer()
         self.num_updates = 0
         self.num_consumed = 0
         self.first_loss = float("nan")
+        self.start = copy.deepcopy(self.module.state_dict())
 
     def train(self, values: Values, num_updates: int) -> Telemetry:
         """Train for one interval and return what it measured, N = 1."""
         settings = self.info.settings(values.learning_rate, values.weight_decay, values.momentum)
         for group in self.optimizer.param_groups:
             group.update(settings)
+        self.start = copy.deepcopy(self.module.state_dict())
         half = num_updates // 2
         losses, norms = [], []
         start = middle = self._weights()
@@ -189,6 +194,15 @@ class Learner:
             **{name: np.array([value]) for name, value in measured.items()},
             diverged=np.array([has_stopped or not np.isfinite(losses).all()]),
         )
+
+    def roll_back(self) -> None:
+        """Put back the weights of the last interval's start, and empty the optimiser's memory."""
+        self.module.load_state_dict(self.start)
+        self.optimizer = self._new_optimizer()
+
+    def _new_optimizer(self) -> torch.optim.Optimizer:
+        settings = self.info.settings(1e-3, 0.0, 0.9)  # every interval sets its own
+        return self.info.torch_class(self.module.parameters(), **settings)
 
     def update(self, values: Values) -> tuple[float, float]:
         """Do one update, and return minibatch loss and gradient norm before clipping."""

@@ -135,9 +135,10 @@ class CNNModule(ReferenceModule):
     def __init__(self, sizes: CNN, num_outputs: int) -> None:
         super().__init__()
         first, second = sizes.channels
-        self.conv1 = nn.Conv2d(1, first, kernel_size=3, padding=1)
+        self.image_shape = sizes.image_shape
+        self.conv1 = nn.Conv2d(1, first, kernel_size=3, padding=1, stride=sizes.stride)
         self.conv2 = nn.Conv2d(first, second, kernel_size=2, stride=2)
-        self.output = nn.Linear(16 * second, num_outputs)
+        self.output = nn.Linear(sizes.rows_per_input // 4 * second, num_outputs)
 
     def children_in_order(self) -> Iterator[nn.Module]:
         """Yield the layers in the order of the batched model's weights."""
@@ -145,7 +146,7 @@ class CNNModule(ReferenceModule):
 
     def forward(self, x: Tensor, drop: Drop) -> Tensor:
         """Compute outputs `[B, K]`; layers are dropped and read out with channels last."""
-        h = torch.relu(self.conv1(x.reshape(-1, 1, 8, 8))).permute(0, 2, 3, 1)
+        h = torch.relu(self.conv1(x.reshape(-1, *self.image_shape))).permute(0, 2, 3, 1)
         h = drop(h.flatten(1), 0).reshape(h.shape).permute(0, 3, 1, 2)
         h = torch.relu(self.conv2(h)).permute(0, 2, 3, 1)
         return self.output(drop(h.flatten(1), 1))  # type: ignore[no-any-return]

@@ -4,7 +4,7 @@ Three functions of tensors whose first axis is the lane, in which no lane touche
 run as they stand ("eager") or under `torch.compile` with that axis dynamic, so that one
 compilation a model serves any number of lanes.
 
-Axes: `N` lanes, `B` minibatch rows (the largest minibatch), `R` rows, `D` inputs, `K` outputs.
+Axes: `N` lanes, `B` minibatch rows (no lane's has more), `R` rows, `D` inputs, `K` outputs.
 """
 
 from __future__ import annotations
@@ -218,13 +218,14 @@ def _dropout(seed: Tensor, num_updates: Tensor, rate: Tensor) -> Dropout:
 
 
 @cache
-def kernels(spec: ModelSpec, mode: CompileMode, *, has_dropout: bool) -> Kernels:
+def kernels(spec: ModelSpec, mode: CompileMode, *, has_dropout: bool, batch: int) -> Kernels:
     """Return the functions of a model; all trainers of the process share them.
 
     Args:
         spec: The model.
         mode: "compiled", "eager", or "auto": compiled, and eager if that fails.
         has_dropout: Whether `train` drops anything.
+        batch: `B` of `train`: a compilation each, as one for any number is slower.
     """
     model = architecture(spec.architecture)
 

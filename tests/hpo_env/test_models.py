@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ import torch
 from hpo_env.errors import ConfigurationError, UnknownNameError
 from hpo_env.models import (
     ARCHITECTURES,
+    CNN,
     ModelSpec,
     architecture,
     initial_weights,
@@ -31,14 +34,15 @@ def halve_even(h: torch.Tensor, site: int) -> torch.Tensor:
 
 
 def num_inputs_of(name: str) -> int:
-    return 64 if architecture(name).images_only else 13
+    chosen = architecture(name)
+    return math.prod(chosen.image_shape) if isinstance(chosen, CNN) else 13
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("drop", [keep, halve_even])
 def test_padded_lanes_equal_unpadded_modules(name: str, drop: object) -> None:
     d, k = num_inputs_of(name), 5
-    spec = ModelSpec(name, num_inputs=64 if d == 64 else 32, num_outputs=16)
+    spec = ModelSpec(name, num_inputs=max(d, 32), num_outputs=16)
     lanes = [initial_weights(name, d, k, seed) for seed in (1, 2, 3)]
     padded_lanes = [pad_weights(spec, weights) for weights in lanes]
     stacked = [torch.from_numpy(np.stack(w)) for w in zip(*padded_lanes, strict=True)]
@@ -84,6 +88,26 @@ def test_every_side_has_architectures_and_unknown_ones_are_refused() -> None:
         architecture("mlp_64x")
 
 
-def test_a_cnn_refuses_anything_but_8x8_images() -> None:
-    with pytest.raises(ConfigurationError, match="images"):
-        ModelSpec("cnn_8x8", num_inputs=32, num_outputs=16).parameters()
+def test_a_cnn_takes_images_of_its_own_shape_only() -> None:
+    for name, shape in (("cnn_8x8", (1, 8, 8)), ("cnn_28x28", (1, 28, 28))):
+        assert architecture(name).fits(shape)
+        assert not architecture(name).fits((1, 9, 9))
+        assert not architecture(name).fits(None)
+        with pytest.raises(ConfigurationError, match=r"needs images of \(1, .*got num_inputs=32"):
+            ModelSpec(name, num_inputs=32, num_outputs=16).parameters()
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "stride"), [((3, 8, 8), 1), ((1, 9, 8), 1), ((1, 8, 9), 1), ((1, 6, 6), 2)]
+)
+def test_a_cnn_refuses_images_that_its_patches_do_not_cover(
+    image_shape: tuple[int, int, int], stride: int
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"one channel.*even sides.*stride={stride}"):
+        CNN(split="test", image_shape=image_shape, stride=stride)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_models_that_are_not_for_images_take_any_data(name: str) -> None:
+    chosen = architecture(name)
+    assert all(chosen.fits(s) != chosen.images_only for s in (None, (1, 9, 9)))

@@ -123,7 +123,9 @@ def test_doing_nothing_keeps_the_base_schedule_to_the_last_bit(
     family: str, base_schedule: str
 ) -> None:
     num_decisions = SMALL[family]["num_decisions"]
-    env = make(family, 2, base_schedule=base_schedule, autoreset_mode="Disabled")
+    env = make(
+        family, 2, base_schedule=base_schedule, autoreset_mode="Disabled", on_divergence="end"
+    )
     _, info = env.reset(seed=4)
     zero = np.zeros(env.action_space.shape, np.float32)
     initial = np.array([task.initial for task in env.tasks])

@@ -1,1 +1,1 @@
-"""The fused kernel of multilayer perceptrons: C++ that the machine's own compiler builds."""
+"""Fused kernels of all kinds of models: C++ that the machine's own compiler builds."""

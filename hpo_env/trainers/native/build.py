@@ -1,6 +1,6 @@
-"""Builds the kernel's shared library, once a machine.
+"""Builds the kernels' shared library, once a machine.
 
-The library is kept in a cache folder under a name made of the source, the flags and everything the
+The library is kept in a cache folder under a name made of the sources, the flags and everything the
 compiler says of itself and of the processor. Several processes may build at once: each writes a
 file of its own and moves it to the name in one step.
 """
@@ -15,7 +15,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-_SOURCE = Path(__file__).with_name("mlp.cpp")
+_SOURCE = Path(__file__).with_name("kernels.cpp")
 _FLAGS = (
     "-std=c++17",
     "-O3",
@@ -62,11 +62,12 @@ def _compiler() -> str:
 
 @cache
 def _library(compiler: str, folder: Path) -> Path:
-    source = _SOURCE.read_bytes()
+    headers = sorted(_SOURCE.parent.glob("*.hpp"))
+    sources = [path.read_bytes() for path in (_SOURCE, *headers)]
     # What the compiler defines tells its version and every instruction set of `-march=native`.
     defined = _run([compiler, *_FLAGS, "-dM", "-E", "-x", "c++", os.devnull])
-    key = hashlib.sha256(b"\0".join([source, " ".join(_FLAGS).encode(), defined])).hexdigest()
-    path = folder / f"mlp-{key[:24]}.so"
+    key = hashlib.sha256(b"\0".join([*sources, " ".join(_FLAGS).encode(), defined])).hexdigest()
+    path = folder / f"kernels-{key[:24]}.so"
     if path.exists():
         return path
     try:

@@ -20,7 +20,7 @@ from hpo_env.trainers.step import CompileMode
 class NativeCohort(Cohort):
     """Lanes whose model has a kernel; see `Cohort`."""
 
-    num_weight_copies: ClassVar[int] = 0  # the kernel keeps one lane's
+    num_weight_copies: ClassVar[int] = 1  # the kernel keeps those of the middle, one lane's
 
     def __init__(
         self, spec: ModelSpec, *, mode: CompileMode, device: torch.device, batch: int
@@ -32,6 +32,8 @@ class NativeCohort(Cohort):
         self, values: dict[str, Float64], batch_sizes: NDArray[np.int64], num_updates: int
     ) -> tuple[Float64, ...]:
         n = self.num_lanes
+        for weights, start in zip(self._buffers, self._scratch, strict=False):
+            start[:n] = weights[:n]
         record = self._records[:n]
         columns = {name: record[name] for name in COUNTERS if name != "batch_size"}
         columns["batch_size"] = batch_sizes
@@ -41,7 +43,7 @@ class NativeCohort(Cohort):
             self._buffers[: 3 * self._num_weights],
             x,
             y,
-            batch=self._batch,
+            batch=int(batch_sizes.max()),
             counters=counters,
             settings=self._settings(values, num_updates, n),
         )

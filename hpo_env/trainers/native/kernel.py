@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.models import MLP, ModelSpec, architecture
+from hpo_env.models import CNN, MLP, Architecture, Attention, ModelSpec, architecture
 from hpo_env.trainers.minibatches import NUM_STRIDES
 from hpo_env.trainers.native.build import BuildError, library
 from hpo_env.trainers.step import SETTINGS
@@ -37,16 +37,10 @@ _num_threads = 1
 
 class _Model(ctypes.Structure):
     _fields_ = [
-        (name, ctypes.c_int64)
-        for name in (
-            "depth",
-            "width",
-            "num_inputs",
-            "num_outputs",
-            "activation",
-            "is_normalized",
-            "is_residual",
-        )
+        ("kind", ctypes.c_int64),
+        ("sizes", ctypes.c_void_p),
+        ("num_inputs", ctypes.c_int64),
+        ("num_outputs", ctypes.c_int64),
     ]
 
 
@@ -104,22 +98,19 @@ class Kernel:
     """The kernel of one model.
 
     Args:
-        spec: The model; an MLP.
+        spec: The model.
         library: The loaded library.
     """
 
     def __init__(self, spec: ModelSpec, library: ctypes.CDLL) -> None:
-        mlp = architecture(spec.architecture)
-        assert isinstance(mlp, MLP)
+        chosen = architecture(spec.architecture)
         self._library = library
+        self._sizes = np.array(_sizes(chosen, library), dtype=np.int64)
         self._model = _Model(
-            depth=mlp.depth,
-            width=mlp.width,
+            kind=_words(library, "kernel_kinds").index(type(chosen).__name__),
+            sizes=_address(self._sizes),
             num_inputs=spec.num_inputs,
             num_outputs=spec.num_outputs,
-            activation=_words(library, "mlp_activations").index(mlp.activation),
-            is_normalized=mlp.is_normalized,
-            is_residual=mlp.is_residual,
         )
 
     def train(
@@ -138,7 +129,7 @@ class Kernel:
             tensors: Weights, momenta, squares of every parameter, each `[C, ...]`.
             x: Training inputs `[C, R, D]`.
             y: Labels or targets `[C, R]`.
-            batch: Rows of the largest minibatch.
+            batch: Rows of the largest minibatch in use.
             counters: `[N, len(COUNTERS) + NUM_STRIDES]`: the columns of `COUNTERS`, then strides.
             settings: `[U, N, len(step.SETTINGS)]`.
         """
@@ -162,7 +153,7 @@ class Kernel:
             norms=_address(norms),
             movement=_address(movement),
         )
-        self._library.mlp_train(ctypes.byref(job))
+        self._library.kernel_train(ctypes.byref(job))
         return Trained(losses=losses, norms=norms, movement=movement)
 
     def evaluate(
@@ -189,7 +180,7 @@ class Kernel:
             loss=_address(loss),
             accuracy=_address(accuracy),
         )
-        self._library.mlp_evaluate(ctypes.byref(job))
+        self._library.kernel_evaluate(ctypes.byref(job))
         return loss, accuracy
 
 
@@ -213,7 +204,19 @@ def set_num_threads(num_threads: int) -> None:
 
 def has_kernel(spec: ModelSpec) -> bool:
     """Say whether there is a kernel for models of this kind."""
-    return isinstance(architecture(spec.architecture), MLP)
+    # A class derived from these may compute something else.
+    return type(architecture(spec.architecture)) in (MLP, Attention, CNN)
+
+
+def _sizes(chosen: Architecture, library: ctypes.CDLL) -> tuple[int, ...]:
+    """List what the C++ structure `Sizes` of the architecture's kind holds, in its order."""
+    if isinstance(chosen, MLP):
+        activation = _words(library, "kernel_activations").index(chosen.activation)
+        return (chosen.depth, chosen.width, activation, chosen.is_normalized, chosen.is_residual)
+    if isinstance(chosen, Attention):
+        return (chosen.num_tokens, chosen.width, chosen.num_heads)
+    assert isinstance(chosen, CNN)
+    return (*chosen.image_shape[1:], chosen.stride, *chosen.channels)
 
 
 def kernel(spec: ModelSpec) -> Kernel:
@@ -240,13 +243,13 @@ def _loaded(path: str) -> ctypes.CDLL:
         loaded = ctypes.CDLL(path)
     except OSError as error:
         raise BuildError(f"the library cannot be loaded: {error}") from error
-    for name in ("mlp_settings", "mlp_counters", "mlp_facts", "mlp_activations"):
-        getattr(loaded, name).restype = ctypes.c_char_p
-    for name in ("mlp_train", "mlp_evaluate"):
+    for name in ("settings", "counters", "facts", "activations", "kinds"):
+        getattr(loaded, f"kernel_{name}").restype = ctypes.c_char_p
+    for name in ("kernel_train", "kernel_evaluate"):
         getattr(loaded, name).restype = None
-    assert _words(loaded, "mlp_settings") == SETTINGS
-    assert _words(loaded, "mlp_counters") == COUNTERS
-    assert _words(loaded, "mlp_facts") == FACTS
+    assert _words(loaded, "kernel_settings") == SETTINGS
+    assert _words(loaded, "kernel_counters") == COUNTERS
+    assert _words(loaded, "kernel_facts") == FACTS
     return loaded
 
 

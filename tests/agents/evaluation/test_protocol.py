@@ -131,7 +131,7 @@ def test_a_controller_that_does_nothing_equals_its_base_schedule(
     constant_policy: Callable[..., Policy],
 ) -> None:
     policy = constant_policy(schedule="cosine")
-    tasks = quadratics(3, RATES)
+    tasks = quadratics(3, (1e-4, 1e-3))  # from which nothing diverges, so the guard has no say
     controlled = run_method(Controlled(policy=policy), tasks, [0], family="quadratic")
     assert_equal(controlled, run_method(OWN_RATE, tasks, [0], family="quadratic"))
 

@@ -58,6 +58,23 @@ def test_convolutions_meet_images_only() -> None:
     assert {t.dataset for t in draw(10, split="test", model="cnn_8x8")} == {"digits"}
 
 
+def test_convolutions_meet_images_of_their_own_shape_only() -> None:
+    drawn = draw(300, split="test", dataset="digits")
+    assert "cnn_8x8" in {t.architecture for t in drawn}
+    assert "cnn_28x28" not in {t.architecture for t in drawn}
+    with pytest.raises(ConfigurationError, match=r"needs images of shape \(1, 28, 28\)"):
+        SupervisedFamily(split="test", dataset="digits", model="cnn_28x28")
+
+
+def test_images_of_a_file_meet_the_convolutions_of_their_shape(tmp_path: Path) -> None:
+    path = tmp_path / "images.npz"
+    rng = np.random.default_rng(0)
+    np.savez(path, x=rng.normal(size=(100, 1, 28, 28)), y=np.arange(100) % 5)
+    drawn = draw(300, split="test", dataset=path, target="y")
+    assert "cnn_28x28" in {t.architecture for t in drawn}
+    assert "cnn_8x8" not in {t.architecture for t in drawn}
+
+
 def test_training_tasks_are_varied_and_the_others_are_not() -> None:
     train = draw(200, split="train")
     assert len({t.num_rows for t in train}) > 50
@@ -137,7 +154,7 @@ def test_a_users_file_is_trained_on(tmp_path: Path) -> None:
         ({"updates_per_decision": 0}, ConfigurationError, "updates_per_decision must be a pos"),
         ({"num_decisions": 0}, ConfigurationError, "num_decisions must be a pos"),
         ({"target": "y"}, ConfigurationError, "needs a dataset"),
-        ({"model": "cnn_8x8", "dataset": "diabetes"}, ConfigurationError, "it is a table"),
+        ({"model": "cnn_8x8", "dataset": "diabetes"}, ConfigurationError, "has them not"),
         ({"model": "cnn_8x8", "split": "train"}, ConfigurationError, "Models for tables: mlp_32"),
         ({"initial": {"lr": 1e-3}}, UnknownNameError, "unknown hyperparameter 'lr'"),
         ({"initial": {"learning_rate": (1e-2, 1e-3)}}, ConfigurationError, "low <= high"),

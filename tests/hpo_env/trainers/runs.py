@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo_env.models import CNN, MLP, architecture
 from hpo_env.tasks.base import Engine, Trainer
 from hpo_env.tasks.supervised import SupervisedFamily
 from hpo_env.tasks.supervised_data import SupervisedTask
@@ -17,6 +21,30 @@ NAMES = tuple(h.name for h in SupervisedFamily.hyperparameters)
 RATES = {"sgd": 3e-2, "adamw": 1e-3, "rmsprop": 1e-4, "adagrad": 1e-3}
 
 CLASSES, NUMBERS, IMAGES = "breast_cancer", "diabetes", "digits"
+
+
+def datasets_of(model: str) -> tuple[str, ...]:
+    """Data sets of every kind that a model takes."""
+    chosen = architecture(model)
+    if not isinstance(chosen, CNN):
+        return (CLASSES, NUMBERS, IMAGES)
+    return (IMAGES if chosen.fits((1, 8, 8)) else image_file(chosen.image_shape),)
+
+
+def tolerance_of(model: str) -> float:
+    """How far losses may differ from the reference trainer's over 20 updates."""
+    return 1e-4 if isinstance(architecture(model), MLP) else 1e-3
+
+
+@cache
+def image_file(shape: tuple[int, int, int]) -> str:
+    """The path of a file of images that show one of 10 patterns in noise."""
+    rng = np.random.default_rng(0)
+    y = np.arange(500) % 10
+    x = rng.normal(size=(10, *shape))[y] + 4.0 * rng.normal(size=(500, *shape))
+    path = Path(tempfile.mkdtemp()) / "images.npz"
+    np.savez(path, x=x, y=y)
+    return str(path)
 
 
 def task(
@@ -31,6 +59,7 @@ def task(
     family = SupervisedFamily(
         split="test",
         dataset=dataset,
+        target="y" if dataset.endswith(".npz") else None,
         model=model,
         optimizer=optimizer,
         initial={"learning_rate": RATES[optimizer]},

@@ -14,9 +14,18 @@ from hpo_env.tasks.supervised import SupervisedFamily
 from hpo_env.tasks.supervised_data import SupervisedTask
 from hpo_env.telemetry import Telemetry
 from hpo_env.trainers.batched import BatchedTrainer
-from hpo_env.trainers.cohort import Cohort
+from hpo_env.trainers.cohort import Cohort, row_bounds
 from hpo_env.trainers.step import Kernels
-from tests.hpo_env.trainers.runs import CLASSES, IMAGES, NUMBERS, run, task, trainer, values
+from tests.hpo_env.trainers.runs import (
+    CLASSES,
+    IMAGES,
+    NUMBERS,
+    datasets_of,
+    run,
+    task,
+    trainer,
+    values,
+)
 
 OPTIMIZERS = ("sgd", "adamw", "rmsprop")
 
@@ -39,12 +48,13 @@ def assert_equal(one: Telemetry, other: Telemetry) -> None:
 
 @pytest.mark.parametrize("model", ARCHITECTURES)
 def test_neighbours_and_their_number_change_nothing_at_all(model: str) -> None:
-    datasets = [IMAGES] if ARCHITECTURES[model].images_only else [CLASSES, NUMBERS, IMAGES]
+    datasets = datasets_of(model)
     tasks = [
         task(datasets[i % len(datasets)], model=model, optimizer=OPTIMIZERS[i % 3], seed=i)
         for i in range(7)
     ]
     table = values(tasks)
+    table[:, 3] = [8, 64, 200, 256, 65, 128, 64]  # batch sizes
     table[:, 4] = np.linspace(0.0, 0.4, 7)  # dropout: lane 0 has none
     _, together, _ = run(tasks, [table] * 2)
     for chosen in ([0], [5], [6, 1], [3, 0, 2]):
@@ -53,6 +63,36 @@ def test_neighbours_and_their_number_change_nothing_at_all(model: str) -> None:
         )
         for ours, theirs in zip(alone, together, strict=True):
             assert_equal(ours, theirs.take(np.array(chosen)))
+
+
+def test_a_neighbours_large_minibatch_survives_a_snapshot_and_a_roll_back() -> None:
+    tasks = [task(seed=s) for s in range(3)]
+    table = values(tasks)
+    table[1, 3] = 256.0
+    lanes = np.arange(3)
+    runner = trainer(3)
+    runner.reset(lanes, list(tasks), lanes.tolist())
+    start = np.array(runner.test(lanes))
+    runner.advance(table)
+    saved = runner.snapshot(lanes)
+    expected = runner.advance(table)[0]
+    runner.restore(lanes, saved)
+    assert_equal(runner.advance(table)[0], expected)
+    runner.reset(lanes, list(tasks), lanes.tolist())
+    runner.advance(table)
+    runner.roll_back(lanes)
+    np.testing.assert_array_equal(np.array(runner.test(lanes)), start)
+
+
+@pytest.mark.parametrize("largest", [64, 256])
+def test_bounds_of_minibatches_follow_from_each_lane_alone(largest: int) -> None:
+    sizes = np.arange(1, largest + 1)
+    bounds = row_bounds(sizes, largest)
+    assert (bounds >= sizes).all()
+    assert set(bounds.tolist()) == {b for b in (64, 128, 256) if b <= largest}
+    np.testing.assert_array_equal(
+        bounds, [row_bounds(sizes[i : i + 1], largest)[0] for i in sizes - 1]
+    )
 
 
 def test_lanes_that_change_model_from_run_to_run_disturb_nobody() -> None:

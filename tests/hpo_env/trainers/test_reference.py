@@ -2,7 +2,7 @@
 
 Rounding differs from the first update on and training amplifies it, so tolerances are those of 50
 updates at ordinary rates (20 where all architectures are compared): 1e-4 for MLPs, and 1e-3 for
-the attention net and the CNN, whose sums are longer.
+the attention net and the CNNs, whose sums are longer.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ import pytest
 from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.models import ARCHITECTURES, MLP
+from hpo_env.models import ARCHITECTURES
 from hpo_env.optimizers import OPTIMIZERS
 from hpo_env.tasks.supervised import SupervisedFamily
 from hpo_env.telemetry import Telemetry
 from tests.hpo_env.trainers.runs import (
     CLASSES,
-    IMAGES,
     NUMBERS,
     RATES,
+    datasets_of,
     run,
     task,
+    tolerance_of,
     train_losses,
     trainer,
     values,
@@ -69,12 +70,11 @@ def losses_at_defaults(optimizer: str) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("model", ARCHITECTURES)
 def test_everything_that_is_measured_agrees_for_every_architecture(model: str) -> None:
-    datasets = [IMAGES] if ARCHITECTURES[model].images_only else [CLASSES, NUMBERS, IMAGES]
-    tasks = [task(name, model=model, seed=s) for s, name in enumerate(datasets)]
+    tasks = [task(name, model=model, seed=s) for s, name in enumerate(datasets_of(model))]
     table = values(tasks, dropout=0.2, label_smoothing=0.1, gradient_clip=0.5, batch_size=40.0)
     first, batched, tests = run(tasks, [table] * 4)
     first_reference, reference, tests_reference = run(tasks, [table] * 4, engine="reference")
-    tolerance = 1e-4 if isinstance(ARCHITECTURES[model], MLP) else 1e-3
+    tolerance = tolerance_of(model)
     assert_close(first, first_reference, tolerance)
     for ours, theirs in zip(batched, reference, strict=True):
         assert_close(ours, theirs, tolerance)
@@ -109,6 +109,16 @@ def test_hyperparameters_that_move_during_the_run_agree(optimizer: str) -> None:
     ]
     batched = train_losses(run(tasks, tables)[1])
     reference = train_losses(run(tasks, tables, engine="reference")[1])
+    np.testing.assert_allclose(batched, reference, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch_size", [65, 128, 200, 256])
+def test_minibatches_above_the_default_agree(batch_size: int) -> None:
+    tasks = [task(CLASSES), task(NUMBERS), task(NUMBERS)]
+    table = values(tasks, dropout=0.2)
+    table[1:, 3] = batch_size
+    batched = train_losses(run(tasks, [table] * 4)[1])
+    reference = train_losses(run(tasks, [table] * 4, engine="reference")[1])
     np.testing.assert_allclose(batched, reference, atol=1e-4)
 
 

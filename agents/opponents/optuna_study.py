@@ -1,0 +1,173 @@
+"""An Optuna study that proposes trials and is told of them, in memory or in a database.
+
+A study's name is a hash of the opponent, the instance and the bench: studies of a comparison share
+a database without meeting. A study of that name that is there already was left by a run that did
+not end, or ended and was lost; it is deleted, because only a search from its beginning is a
+function of its seed.
+
+Axes: `K` trials, `D` knobs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.opponents.base import Opponent
+from agents.opponents.sampler import Sampler
+from agents.opponents.trials import Trial, Trials
+from hpo_env.integrations.extras import require
+
+if TYPE_CHECKING:
+    import optuna
+
+Array = NDArray[np.float64]
+
+_LOCK_SECONDS = 60.0  # SQLite has one writer at a time, and every worker process writes
+_CREATE_ATTEMPTS = 5
+
+
+class OptunaSampler(Sampler):
+    """Asks a study for trials, whose parameters are the coordinates of the search space.
+
+    The first trial is the instance's own values, the library's defaults in canonical instances: a
+    user who knows Optuna enqueues what is in use already.
+
+    Args:
+        study: A study without trials.
+        trials: What the proposals are for.
+        companions: Further coordinates that nothing depends on.
+    """
+
+    def __init__(self, study: optuna.Study, trials: Trials, companions: Sequence[str] = ()) -> None:
+        from optuna.distributions import FloatDistribution
+
+        self._study = study
+        self._space = trials.space
+        self._initial = np.array(trials.instance.task.initial)
+        self._asked: list[optuna.Trial] = []
+        names = (*trials.space.knobs, *companions)
+        self._distributions: dict[str, Any] = {n: FloatDistribution(0.0, 1.0) for n in names}
+        own = dict(zip(trials.space.knobs, trials.default.tolist(), strict=True))
+        study.enqueue_trial(own | dict.fromkeys(companions, 0.5))
+
+    def ask(self, count: int) -> Array:
+        """Return what the study proposes; see `Sampler.ask`."""
+        with quiet():
+            asked = [self._study.ask(self._distributions) for _ in range(count)]
+        self._asked += asked
+        return np.array([[trial.params[n] for n in self._space.knobs] for trial in asked])
+
+    def report(self, trial: Trial) -> bool:
+        """Report a trial's score so far, and return whether the study's pruner would stop it."""
+        asked = self._asked[trial.number]
+        asked.report(trial.score, trial.interval)
+        return asked.should_prune()
+
+    def tell(self, trials: Sequence[Trial]) -> None:
+        """Tell scores; trials that are not over are pruned ones, and have reported theirs."""
+        from optuna.trial import TrialState
+
+        with quiet():
+            for trial in trials:
+                asked = self._asked[trial.number]
+                values = self._space.decode(trial.point[None], self._initial)
+                # What the coordinates stand for, for those who look into the database.
+                asked.set_user_attr("values", values[0].tolist())
+                if trial.is_over:
+                    self._study.tell(asked, trial.score)
+                else:
+                    self._study.tell(asked, state=TrialState.PRUNED)
+
+
+def sampler_seed(trials: Trials, name: str) -> int:
+    """Draw the seed of a library's sampler, which follows from the instance's."""
+    return int(trials.instance.rng(name).integers(2**31 - 1))
+
+
+def study_name(opponent: Opponent, trials: Trials) -> str:
+    """Name the study of an opponent on an instance."""
+    bench, instance = trials.bench, trials.instance
+    content = {
+        "opponent": opponent.identity(),
+        "task": instance.task.to_json(),
+        "seed": instance.seed,
+        "bench": [bench.family, bench.engine, bench.device, bench.options],
+    }
+    text = json.dumps(content, sort_keys=True, default=str)
+    return f"{opponent.name}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
+
+
+@contextmanager
+def open_study(
+    name: str,
+    address: str | None,
+    sampler: optuna.samplers.BaseSampler,
+    pruner: optuna.pruners.BasePruner | None = None,
+) -> Iterator[optuna.Study]:
+    """Create a study, in place of one that was left under its name, and close its database."""
+    import optuna
+
+    pruner = optuna.pruners.NopPruner() if pruner is None else pruner
+    with quiet():
+        storage = None if address is None else _connect(address)
+        if storage is not None and name in optuna.get_all_study_names(storage):
+            optuna.delete_study(study_name=name, storage=storage)
+        study = optuna.create_study(
+            study_name=name, storage=storage, sampler=sampler, pruner=pruner
+        )
+    try:
+        yield study
+    finally:
+        if storage is not None:
+            storage.remove_session()
+            storage.engine.dispose()
+
+
+def _connect(address: str) -> optuna.storages.RDBStorage:
+    """Open a database; the first of several processes that come at once creates its tables."""
+    from optuna.storages import RDBStorage
+    from sqlalchemy.exc import DBAPIError
+
+    is_sqlite = address.startswith("sqlite")
+    options = {"connect_args": {"timeout": _LOCK_SECONDS}} if is_sqlite else {}
+    for attempt in range(_CREATE_ATTEMPTS):
+        try:
+            return RDBStorage(address, engine_kwargs=options)
+        except DBAPIError:
+            if attempt == _CREATE_ATTEMPTS - 1:
+                raise
+            time.sleep(0.2 * 2**attempt)
+    raise AssertionError
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Optuna's remarks on trials, and on what it calls experimental, to itself."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def require_optuna() -> None:
+    """Check that Optuna is installed.
+
+    Raises:
+        MissingExtraError: It is not.
+    """
+    require("optuna", extra="search")

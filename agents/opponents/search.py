@@ -1,0 +1,60 @@
+"""What all opponents that train many times have in common.
+
+Axes: `H` hyperparameters of the family.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from agents.opponents.base import Instance, Opponent, Outcome, Prepared
+from agents.opponents.lanes import Bench, with_initial
+from agents.opponents.trials import Trials
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search(Opponent):
+    """Trains many times, and returns the complete run with the lowest validation loss.
+
+    The knobs' values are chosen anew whatever the user started from, so canonical instances start
+    them at the library's defaults; what is not a knob stays at the user's values.
+
+    Args:
+        knobs: The hyperparameters that are chosen.
+        schedule: What every trial follows. By default the cosine: the strongest of the schedules
+            that have nothing to tune but the initial rate.
+    """
+
+    knobs: tuple[str, ...]
+    schedule: str = "cosine"
+
+    def identity(self) -> dict[str, Any]:
+        """See `Opponent.identity`."""
+        return super().identity() | {"knobs": list(self.knobs), "schedule": self.schedule}
+
+    def canonical(self, instance: Instance, bench: Bench) -> Instance:
+        """Start the knobs at the library's defaults."""
+        values, defaults = np.array(instance.task.initial), bench.defaults(instance.task)
+        columns = [bench.space.index(name) for name in self.knobs]
+        values[columns] = defaults[columns]
+        return with_initial(instance, values)
+
+    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+        """Search on one instance after the other; the trials of one train side by side."""
+        return [self._run(bench, instance) for instance in instances]
+
+    def _run(self, bench: Bench, instance: Instance) -> Outcome:
+        trials = Trials(
+            bench, instance, knobs=self.knobs, schedule=self.schedule, max_runs=self.max_runs
+        )
+        self.search(trials)
+        return trials.lanes.outcome(instance)
+
+    @abstractmethod
+    def search(self, trials: Trials) -> None:
+        """Spend the budget on one instance, and end at least one trial."""

@@ -1,0 +1,98 @@
+"""The guard against divergence, the same in the environment and in a user's own loop.
+
+An interval has failed when a loss is no longer finite, or when the validation loss is well above
+that of the untrained model (a training loss, which is noisier and in some hosts no measure of
+success, has to be far above its first). Then the weights of the interval's start are put back, the
+optimiser's memory is emptied, and the next move is the guard's: it cuts the learning rate by one
+whole step and leaves the rest alone. The interval is lost, which is what a failure costs.
+
+Axes: `N` lanes, `H` controlled hyperparameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo_env.observation import followed_loss
+from hpo_env.reward import DIVERGENCE_LOG_RATIO
+from hpo_env.telemetry import Telemetry
+
+Array = NDArray[np.float64]
+
+FAILURE_LOG_RATIO = 1.0
+"""A validation loss 2.7 times that of the untrained model: a rate that does this trains nothing."""
+
+_KEPT = ("validation_loss", "validation_metric", "diverged")
+
+
+def has_failed(telemetry: Telemetry, first_loss: Array) -> NDArray[np.bool_]:
+    """Say in which lanes the interval has to be taken back.
+
+    Args:
+        telemetry: Of the interval `[N]`; its `diverged` says where a loss was not finite. Where
+            there is no loss at all, nothing has failed.
+        first_loss: The loss that is followed before the first update `[N]`; NaN where unknown.
+
+    Returns:
+        bool `[N]`.
+
+    Example:
+        >>> telemetry = Telemetry.missing(3)
+        >>> telemetry.validation_loss[:2] = 2.0, 3.0
+        >>> has_failed(telemetry, np.ones(3)).tolist()
+        [False, True, False]
+    """
+    loss, has_validation = followed_loss(telemetry)
+    ratio = np.where(has_validation > 0.0, FAILURE_LOG_RATIO, DIVERGENCE_LOG_RATIO)
+    with np.errstate(invalid="ignore", over="ignore"):
+        too_high = loss > first_loss * np.exp(ratio)
+    return np.asarray(telemetry.diverged | np.isinf(loss) | too_high)
+
+
+def taken_back(
+    telemetry: Telemetry, failed: NDArray[np.bool_], loss: Array, metric: Array
+) -> Telemetry:
+    """Return telemetry in which the failed intervals have measured nothing.
+
+    Args:
+        telemetry: What the interval measured `[N]`.
+        failed: Where it failed `[N]`.
+        loss: Validation loss at the interval's start `[N]`, which holds again.
+        metric: Validation metric there `[N]`.
+    """
+    values = {
+        f.name: np.where(failed, np.nan, getattr(telemetry, f.name))
+        for f in fields(telemetry)
+        if f.name not in _KEPT
+    }
+    return Telemetry(
+        **values,
+        validation_loss=np.where(failed, loss, telemetry.validation_loss),
+        validation_metric=np.where(failed, metric, telemetry.validation_metric),
+        diverged=telemetry.diverged & ~failed,
+    )
+
+
+def cut(moves: Array, must_cut: NDArray[np.bool_], rate_column: int | None) -> Array:
+    """Replace the moves of lanes whose last interval failed.
+
+    Args:
+        moves: The agent's `[N, H]`.
+        must_cut: Where the guard moves `[N]`.
+        rate_column: Column of the learning rate; None when it is not controlled.
+
+    Returns:
+        Moves `[N, H]`: -1 for the learning rate and 0 for the rest where `must_cut`.
+
+    Example:
+        >>> cut(np.full((2, 2), 0.5), np.array([False, True]), 0).tolist()
+        [[0.5, 0.5], [-1.0, 0.0]]
+    """
+    if rate_column is None or not must_cut.any():
+        return moves
+    guarded = np.where(must_cut[:, None], 0.0, moves)
+    guarded[must_cut, rate_column] = -1.0
+    return guarded

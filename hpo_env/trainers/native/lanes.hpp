@@ -1,0 +1,251 @@
+// Trains and evaluates lanes of one model, one after another, and deals them to threads.
+//
+// A lane runs its whole decision interval before the next one starts, so that its weights and the
+// optimiser's state stay in the processor's own caches. The definition is step.py; this file
+// repeats it for one lane, with a model that takes a minibatch block of rows by block of rows.
+
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+#include "jobs.hpp"
+#include "loss.hpp"
+#include "optimizer.hpp"
+#include "order.hpp"
+#include "parameters.hpp"
+#include "pass.hpp"
+#include "transpose.hpp"
+
+namespace kernels {
+
+constexpr float CLIP_EPSILON = 1e-6f;
+
+// A lane's own numbers of a job.
+struct Lane {
+    uint32_t seed;
+    int64_t num_updates, rows;
+    const float *x, *y;
+    Order order;
+    Weights weights, momenta, squares;
+
+    Lane(const TrainJob& job, const Parameters& parameters, int64_t lane)
+        : Lane(job, parameters, lane, job.counters + lane * (5 + job.num_strides)) {}
+
+  private:
+    Lane(const TrainJob& job, const Parameters& parameters, int64_t lane, const int64_t* counters)
+        : seed(static_cast<uint32_t>(counters[0])),
+          num_updates(counters[1]),
+          rows(counters[2]),
+          x(job.x + lane * job.capacity * job.model.num_inputs),
+          y(job.y + lane * job.capacity),
+          order(seed, counters[3], counters[4], counters + 5, job.num_strides) {
+        const std::vector<Parameter>& listed = parameters.listed();
+        for (size_t i = 0; i < listed.size(); ++i) {
+            const int64_t offset = lane * listed[i].size;
+            weights.push_back(job.tensors[i] + offset);
+            momenta.push_back(job.tensors[listed.size() + i] + offset);
+            squares.push_back(job.tensors[2 * listed.size() + i] + offset);
+        }
+    }
+};
+
+template <class Net>
+class Trainer {
+  public:
+    explicit Trainer(const TrainJob& job)
+        : job_(job),
+          net_(job.model, arena_, std::min(padded(job.batch), Net::BLOCK), true),
+          y_(arena_.take(Net::BLOCK)),
+          flat_gradients_(arena_.take(net_.parameters().num_weights())),
+          start_(arena_.take(net_.parameters().num_weights())),
+          middle_(arena_.take(net_.parameters().num_weights())),
+          gradients_(net_.parameters().places_in(flat_gradients_)) {}
+
+    // Trains a lane for one interval.
+    void train(int64_t number) {
+        const Parameters& parameters = net_.parameters();
+        Lane lane(job_, parameters, number);
+        parameters.copy_flat(lane.weights, start_);
+        for (int64_t u = 0; u < job_.num_updates; ++u) {
+            if (u == job_.num_updates / 2) parameters.copy_flat(lane.weights, middle_);
+            const int64_t at = u * job_.num_lanes + number;
+            Settings settings;
+            std::memcpy(&settings, job_.settings + at * (sizeof settings / 4), sizeof settings);
+            job_.losses[at] = minibatch(lane, settings, lane.num_updates + u);
+            job_.norms[at] = update(lane, settings);
+        }
+        measure_movement(lane, number);
+    }
+
+  private:
+    // Computes the gradients of one minibatch and returns its loss.
+    float minibatch(Lane& lane, const Settings& c, int64_t num_updates) {
+        const Dropout dropout(lane.seed, num_updates, c.dropout);
+        const float share = 1.0f / static_cast<float>(lane.rows);
+        float total = 0.0f;
+        for (int64_t first = 0; first < lane.rows; first += Net::BLOCK) {
+            const int64_t rows = std::min(lane.rows - first, Net::BLOCK);
+            const Pass pass{static_cast<int64_t>(c.num_outputs), rows, padded(rows), first, true,
+                            c.dropout > 0.0f ? &dropout : nullptr};
+            gather(lane, pass);
+            net_.forward(lane.weights, pass);
+            total += measure(net_.outputs(), y_, pass.num_outputs, rows, pass.b,
+                             c.is_regression > 0.5f, c.label_smoothing, true, share)
+                         .sum;
+            clear_unreal_outputs(pass);
+            net_.backward(lane.weights, pass, gradients_, first > 0);
+        }
+        return total / static_cast<float>(lane.rows);
+    }
+
+    void gather(Lane& lane, const Pass& pass) {
+        const float* chosen[Net::BLOCK];
+        std::fill(chosen, chosen + pass.b, lane.x);
+        for (int64_t r = 0; r < pass.rows; ++r) {
+            const int64_t row = lane.order.next();
+            chosen[r] = lane.x + row * job_.model.num_inputs;
+            y_[r] = lane.y[row];
+        }
+        transpose([&](int64_t i) { return chosen[i]; }, pass.b, job_.model.num_inputs,
+                  net_.inputs(), pass.b);
+    }
+
+    // Outputs that the lane does not have; another lane's may stand there.
+    void clear_unreal_outputs(const Pass& pass) {
+        const int64_t count = padded(job_.model.num_outputs) - pass.num_outputs;
+        std::memset(net_.outputs() + pass.num_outputs * pass.b, 0,
+                    static_cast<size_t>(count * pass.b) * 4);
+    }
+
+    // Clips, takes the optimiser's step and returns the gradient's norm before clipping.
+    float update(Lane& lane, const Settings& c) {
+        const std::vector<Parameter>& listed = net_.parameters().listed();
+        Vec total = Vec{};
+        for (int64_t i = 0; i < net_.parameters().num_weights(); i += LANES) {
+            Vec g = load(flat_gradients_ + i);
+            total += g * g;
+        }
+        const float norm = std::sqrt(sum(total));
+        float scale = c.gradient_clip / (norm + CLIP_EPSILON);
+        if (scale > 1.0f) scale = 1.0f;
+        for (size_t i = 0; i < listed.size(); ++i)
+            optimize_by(c, lane.weights[i], lane.momenta[i], lane.squares[i], gradients_[i],
+                        listed[i].size, scale);
+        return norm;
+    }
+
+    void measure_movement(const Lane& lane, int64_t number) {
+        Vec sums[5] = {};
+        float* ends = flat_gradients_;  // their gaps are 0 as well, and the gradients are used up
+        net_.parameters().copy_flat(lane.weights, ends);
+        for (int64_t i = 0; i < net_.parameters().num_weights(); i += LANES) {
+            Vec start = load(start_ + i), middle = load(middle_ + i), end = load(ends + i);
+            Vec first = middle - start, second = end - middle, whole = end - start;
+            sums[0] += start * start;
+            sums[1] += whole * whole;
+            sums[2] += first * first;
+            sums[3] += second * second;
+            sums[4] += first * second;
+        }
+        for (int i = 0; i < 5; ++i) job_.movement[i * job_.num_lanes + number] = sum(sums[i]);
+    }
+
+    const TrainJob& job_;
+    Arena arena_;
+    Net net_;
+    float *y_, *flat_gradients_, *start_, *middle_;
+    Weights gradients_;
+};
+
+template <class Net>
+class Evaluator {
+  public:
+    explicit Evaluator(const EvaluateJob& job)
+        : job_(job), net_(job.model, arena_, Net::BLOCK, false), y_(arena_.take(Net::BLOCK)) {}
+
+    // Measures loss and share of right labels at one place of the job.
+    void evaluate(int64_t place) {
+        const int64_t* facts = job_.facts + place * 4;
+        const int64_t slot = facts[0], num_rows = facts[1];
+        Weights weights;
+        for (size_t i = 0; i < net_.parameters().listed().size(); ++i)
+            weights.push_back(job_.tensors[i] + slot * net_.parameters().listed()[i].size);
+        double loss = 0.0;
+        int64_t num_right = 0;
+        for (int64_t first = 0; first < num_rows; first += Net::BLOCK) {
+            const int64_t rows = std::min(num_rows - first, Net::BLOCK);
+            const Pass pass{facts[2], rows, padded(rows), first, false, nullptr};
+            gather(slot * job_.capacity + first, pass);
+            net_.forward(weights, pass);
+            Losses measured = measure(net_.outputs(), y_, pass.num_outputs, rows, pass.b,
+                                      facts[3] != 0, 0.0f, false, 0.0f);
+            loss += measured.sum;
+            num_right += measured.num_right;
+        }
+        job_.loss[place] = loss / static_cast<double>(num_rows);
+        job_.accuracy[place] = static_cast<double>(num_right) / static_cast<double>(num_rows);
+    }
+
+  private:
+    void gather(int64_t first, const Pass& pass) {
+        const int64_t d = job_.model.num_inputs;
+        auto row = [&](int64_t i) { return job_.x + (first + (i < pass.rows ? i : 0)) * d; };
+        transpose(row, pass.b, d, net_.inputs(), pass.b);
+        std::memcpy(y_, job_.y + first, static_cast<size_t>(pass.rows) * 4);
+    }
+
+    const EvaluateJob& job_;
+    Arena arena_;
+    Net net_;
+    float* y_;
+};
+
+// Numbers below 1e-38 count as 0 meanwhile: momenta that die away would otherwise come to lie
+// there, where every operation takes a hundred times as long.
+class NoSubnormals {
+  public:
+#if defined(__x86_64__) || defined(_M_X64)
+    NoSubnormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040u); }
+    ~NoSubnormals() { _mm_setcsr(before_); }
+
+  private:
+    unsigned before_;
+#else
+    NoSubnormals() {}
+    ~NoSubnormals() {}
+#endif
+};
+
+// Has threads take one lane after the other. Lanes share nothing that is written, so who takes which
+// changes nothing; and a thread without a lane ends instead of spinning at a barrier.
+template <class Job, class Work>
+void over_lanes(const Job& job, Work work) {
+    std::atomic<int64_t> next{0};
+    std::vector<std::thread> others;
+    int64_t num_threads = std::min(job.num_threads, job.num_lanes);
+    for (int64_t i = 1; i < num_threads; ++i) others.emplace_back([&] { work(next); });
+    work(next);
+    for (std::thread& other : others) other.join();
+}
+
+template <class Net>
+void train_lanes(const TrainJob& job) {
+    over_lanes(job, [&](std::atomic<int64_t>& next) {
+        NoSubnormals guard;
+        Trainer<Net> trainer(job);
+        for (int64_t lane; (lane = next++) < job.num_lanes;) trainer.train(lane);
+    });
+}
+
+template <class Net>
+void evaluate_lanes(const EvaluateJob& job) {
+    over_lanes(job, [&](std::atomic<int64_t>& next) {
+        NoSubnormals guard;
+        Evaluator<Net> evaluator(job);
+        for (int64_t place; (place = next++) < job.num_lanes;) evaluator.evaluate(place);
+    });
+}
+
+}  // namespace kernels
