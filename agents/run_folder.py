@@ -21,7 +21,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -98,7 +98,7 @@ class RunFolder:
             path.mkdir(parents=True)
             folder.checkpoints.mkdir()
             write_atomically(path / "config.json", to_json_bytes(config.to_json()))
-            write_atomically(path / "versions.json", to_json_bytes(_versions()))
+            write_atomically(path / "versions.json", to_json_bytes(installed_versions()))
             folder.note_command()
         except FileExistsError:
             raise RunFolderError(
@@ -151,7 +151,7 @@ class RunFolder:
             then = json.loads((self.path / "versions.json").read_text())
         except (OSError, ValueError):
             return {}
-        now = _versions()
+        now = installed_versions()
         return {
             name: (then.get(name), now[name])
             for name in now
@@ -185,13 +185,14 @@ class RunFolder:
         write_atomically(self.path / "result.json", to_json_bytes(result))
 
 
-def _versions() -> dict[str, str | None]:
+def installed_versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str | None]:
+    """Return the versions of Python, this package and others, None where one is missing."""
     versions: dict[str, str | None] = {
         "python": platform.python_version(),
         "hpo-control": hpo_env.__version__,
         "git_commit": _git_commit(),
     }
-    for package in _PACKAGES:
+    for package in packages:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:

@@ -33,9 +33,15 @@ COMMANDS: dict[str, Command] = {
     "evaluate": Command(
         "agents.commands.evaluate", "compare a policy with schedules on held-out data"
     ),
+    "compare": Command(
+        "agents.commands.compare", "compare a policy with all opponents, run by run"
+    ),
     "dashboard": Command("agents.commands.dashboard", "look at runs in TensorBoard"),
     "report": Command(
         "agents.commands.report", "write the analysis of a run as one HTML file to share"
+    ),
+    "zoo": Command(
+        "agents.commands.zoo", "the policies that are shipped: list, card, verify, make"
     ),
     "data": Command(
         "agents.commands.data", "list and describe data sets, check a file of your own"

@@ -1,4 +1,4 @@
-"""`hpo-control report`: the analysis of a run as one HTML file that needs no network."""
+"""`hpo-control report`: a run, or a comparison, as one HTML file that needs no network."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from agents.commands.dashboard import check_has_events
 from agents.run_folder import write_atomically
 from hpo_env.errors import ConfigurationError
 
+_RECORDS_FILE = "records.parquet"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReportConfig:
     """Write the analysis of a run as one HTML file, to share, to print, to read on a phone.
 
+    Of a comparison, its tables are written as Markdown too, beside the HTML file.
+
     Args:
-        run: A run folder, the folder of an evaluation, or one that a logger of controlled runs
-            wrote.
+        run: A run folder, the folder of an evaluation or of a comparison, or one that a logger of
+            controlled runs wrote.
         out: The file to write; `report.html` in the run folder when not given.
     """
 
@@ -32,16 +36,36 @@ def main(args: Sequence[str]) -> None:
 
     Raises:
         RunFolderError: There is nothing to report.
-        ConfigurationError: The file cannot be written.
+        ConfigurationError: The file cannot be written, or the comparison's table is damaged.
     """
     config = tyro.cli(ReportConfig, args=list(args), prog="hpo-control report")
-    check_has_events(config.run)
+    out = config.run / "report.html" if config.out is None else config.out
+    is_comparison = (config.run / _RECORDS_FILE).is_file()
+    texts = _comparison_report(config.run, out) if is_comparison else _run_report(config.run, out)
+    for path, text in texts.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, text.encode())
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
+        print(f"report: {path}")
+
+
+def _run_report(run: Path, out: Path) -> dict[Path, str]:
+    check_has_events(run)
     from agents.analysis.html_report import render_report
 
-    out = config.run / "report.html" if config.out is None else config.out
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, render_report(config.run).encode())
-    except OSError as error:
-        raise ConfigurationError(f"{out} cannot be written: {error.strerror}") from error
-    print(f"report: {out}")
+    return {out: render_report(run)}
+
+
+def _comparison_report(folder: Path, out: Path) -> dict[Path, str]:
+    from agents.comparing.results import read_comparison
+    from agents.evaluation.records import read_records
+    from agents.reporting.html import render_comparison
+    from agents.reporting.markdown import comparison_markdown
+
+    frame = read_records(folder / _RECORDS_FILE)
+    return {
+        out: render_comparison(frame, read_comparison(folder)),
+        out.with_suffix(".md"): comparison_markdown(frame),
+    }

@@ -1,0 +1,156 @@
+"""`hpo-control zoo`: the policies that we ship, their cards and figures, and how to make them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.table import Table
+
+from agents import zoo
+from agents.commands.evaluate import StageBars, policy_folder
+from agents.run_folder import to_json_bytes, write_atomically
+from hpo_env.errors import ConfigurationError
+from hpo_env.policy_file import load
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListPolicies:
+    """List the policies that the package ships."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowCard:
+    """Show the card of a policy: trained on what, how good, where it loses, its limits.
+
+    Args:
+        name: One of the names that `hpo-control zoo list` shows.
+    """
+
+    name: tyro.conf.Positional[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyFigures:
+    """Measure the figures of a policy again; exit code 2 when one does not hold.
+
+    Args:
+        name: One of the names that `hpo-control zoo list` shows.
+    """
+
+    name: tyro.conf.Positional[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakePolicy:
+    """Make a policy from nothing: meta-train every seed, keep the best on validation, evaluate it.
+
+    Args:
+        name: A recipe: the name of a policy.
+        out: Folder to write the policy and its figures to.
+        run_dir: Folder of the meta-training runs; those that are complete there are kept.
+    """
+
+    name: tyro.conf.Positional[str]
+    out: Path
+    run_dir: Path = Path("logs/zoo")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatePolicy:
+    """Write the figures of a policy, eval.json, into its folder.
+
+    Args:
+        folder: A policy folder, or a run folder that holds one.
+        tasks: Tasks of each scene; each is run from five initial rates.
+    """
+
+    folder: tyro.conf.Positional[Path]
+    tasks: int = 24
+
+
+ZooConfig = (
+    Annotated[ListPolicies, tyro.conf.subcommand("list")]
+    | Annotated[ShowCard, tyro.conf.subcommand("card")]
+    | Annotated[VerifyFigures, tyro.conf.subcommand("verify")]
+    | Annotated[EvaluatePolicy, tyro.conf.subcommand("evaluate")]
+    | Annotated[MakePolicy, tyro.conf.subcommand("make")]
+)
+
+
+def main(args: Sequence[str]) -> None:
+    """List, show, verify, evaluate or make, as the arguments say."""
+    config: Any = tyro.cli(ZooConfig, args=list(args), prog="hpo-control zoo")
+    _ACTIONS[type(config)](config)
+
+
+def _list(config: ListPolicies) -> None:
+    table = Table(title="policies that are shipped")
+    for heading in ("name", "moves", "base schedule", "kB", "figures"):
+        table.add_column(heading)
+    for name in zoo.names():
+        folder = zoo.folder_of(name)
+        policy = load(folder)
+        size = sum(path.stat().st_size for path in folder.glob("*[!m][!d]")) / 1000
+        has_figures = "yes" if (folder / zoo.EVALUATION_FILE).is_file() else "no"
+        moves = ", ".join(policy.space.names)
+        table.add_row(name, moves, policy.base_schedule, f"{size:.0f}", has_figures)
+    Console().print(table)
+
+
+def _card(config: ShowCard) -> None:
+    Console().print(Markdown(zoo.read_card(config.name)))
+
+
+def _verify(config: VerifyFigures) -> None:
+    with StageBars() as bars:
+        checks = zoo.verify(config.name, on_stage=bars.update)
+    table = Table(title=f"{config.name}: mean log test loss, shipped and measured again")
+    for heading in ("scene", "method", "shipped", "measured", "holds"):
+        table.add_column(heading)
+    for check in checks:
+        values = (f"{check.shipped:.4f}", f"{check.measured:.4f}", "yes" if check.holds else "NO")
+        table.add_row(check.scene, check.method, *values)
+    Console().print(table)
+    failed = sum(not check.holds for check in checks)
+    if failed:
+        raise ConfigurationError(
+            f"{failed} of {len(checks)} figures of {config.name!r} do not hold within "
+            f"{zoo.TOLERANCE}: another version of the code or of the data?"
+        )
+
+
+def _evaluate(config: EvaluatePolicy) -> None:
+    if config.tasks < 1:
+        raise ConfigurationError(f"tasks must be at least 1; got {config.tasks}")
+    folder = policy_folder(config.folder)
+    with StageBars() as bars:
+        data = zoo.evaluate(load(folder), num_tasks=config.tasks, on_stage=bars.update)
+    write_atomically(folder / zoo.EVALUATION_FILE, to_json_bytes(data))
+    Console().print(f"figures: {folder / zoo.EVALUATION_FILE}", highlight=False, soft_wrap=True)
+
+
+def _make(config: MakePolicy) -> None:
+    from agents.meta_training import meta_train
+
+    folder = zoo.train(config.name, config.run_dir, meta_train)
+    config.out.mkdir(parents=True, exist_ok=True)
+    for path in (folder / "policy").iterdir():
+        shutil.copy(path, config.out / path.name)
+    Console().print(f"policy: {config.out}, from {folder}", highlight=False, soft_wrap=True)
+    _evaluate(EvaluatePolicy(folder=config.out))
+
+
+_ACTIONS: dict[type, Callable[[Any], None]] = {
+    ListPolicies: _list,
+    ShowCard: _card,
+    VerifyFigures: _verify,
+    EvaluatePolicy: _evaluate,
+    MakePolicy: _make,
+}

@@ -1,0 +1,114 @@
+"""What decides the content of a cell, as a hash.
+
+Keys are made of inputs alone. Those of cells that need a tuning hold the tuning's own key and not
+what came out of it, so all keys are known before anything has run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from agents.opponents.base import Instance, Opponent
+from agents.opponents.lanes import Bench
+from hpo_env.errors import ConfigurationError
+from hpo_env.policy import Policy
+
+PROTOCOL = 1
+"""Raised when the same inputs give other outcomes than before: cells of older numbers are left."""
+
+
+def canonical_json(data: Any) -> str:
+    """Write plain data in the one way that equal data is written.
+
+    Example:
+        >>> canonical_json({"b": (1, 2.5), "a": None})
+        '{"a":null,"b":[1,2.5]}'
+    """
+    return json.dumps(data, sort_keys=True, separators=(",", ":"))
+
+
+def digest(data: Any) -> str:
+    """Hash plain data: 64 hexadecimal digits."""
+    return hashlib.sha256(canonical_json(data).encode()).hexdigest()
+
+
+def policy_fingerprint(policy: Policy) -> str:
+    """Hash all that decides what a policy does; its metadata does not."""
+    head = {
+        "family": policy.family,
+        "space": policy.space.to_json(),
+        "base_schedule": policy.base_schedule,
+        "head": policy.head,
+        "activation": policy.activation,
+        "fields": list(policy.fields),
+    }
+    content = hashlib.sha256(canonical_json(head).encode())
+    for name, tensor in sorted(policy.tensors().items()):
+        content.update(name.encode() + str(tensor.shape).encode() + tensor.tobytes())
+    return content.hexdigest()
+
+
+def describe_opponent(opponent: Opponent, knobs: Sequence[str]) -> dict[str, Any]:
+    """Describe an opponent in plain data: what it is, and the policies that it holds.
+
+    Raises:
+        ConfigurationError: Its identity is not plain data.
+    """
+    held = {f.name: getattr(opponent, f.name) for f in fields(opponent)}
+    policies = {n: policy_fingerprint(p) for n, p in held.items() if isinstance(p, Policy)}
+    identity = opponent.identity()
+    try:
+        canonical_json(identity)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"opponent {opponent.name!r}: identity() must return plain data, which JSON can hold: "
+            f"{error}"
+        ) from error
+    return {"identity": identity, "policies": policies, "knobs": list(knobs)}
+
+
+def describe_bench(bench: Bench) -> dict[str, Any]:
+    """Describe what runs are trained on; how many train at once changes nothing."""
+    return {
+        "family": bench.family,
+        "options": dict(bench.options),
+        "engine": bench.engine,
+        "device": bench.device,
+    }
+
+
+def describe_cell(
+    opponent: dict[str, Any], bench: dict[str, Any], instance: Instance, preparation: str | None
+) -> dict[str, Any]:
+    """Describe a cell; its key is the `digest` of this.
+
+    Args:
+        opponent: What `describe_opponent` returned.
+        bench: What `describe_bench` returned.
+        instance: A canonical one.
+        preparation: Key of the opponent's preparation; None if it needs none.
+    """
+    return {
+        "protocol": PROTOCOL,
+        "opponent": opponent,
+        "bench": bench,
+        "task": instance.task.to_json(),
+        "seed": instance.seed,
+        "preparation": preparation,
+    }
+
+
+def describe_preparation(
+    opponent: dict[str, Any], bench: dict[str, Any], instances: Sequence[Instance]
+) -> dict[str, Any]:
+    """Describe a preparation on meta-training instances; its key is the `digest` of this."""
+    return {
+        "protocol": PROTOCOL,
+        "opponent": opponent,
+        "bench": bench,
+        "instances": [{"task": i.task.to_json(), "seed": i.seed} for i in instances],
+    }

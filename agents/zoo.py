@@ -1,0 +1,266 @@
+"""The policies that the package ships: how each is made, and how its figures are made again.
+
+A recipe is a configuration of meta-training. `evaluate` runs a policy beside schedules on held-out
+tasks and describes the outcome in plain data, `eval.json`; `verify` runs the same again and says
+what differs. A policy's folder holds `policy.safetensors`, `controller.json`, `eval.json` and its
+card.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from agents.config import TrainConfig
+from agents.evaluation.comparison import OnStage, Plan, compare
+from agents.evaluation.statistics import summarize
+from hpo_env.controller import ZOO
+from hpo_env.errors import ConfigurationError, PolicyFileError, unknown_name
+from hpo_env.policy import Policy
+from hpo_env.policy_file import CONTROLLER_FILE, load
+
+EVALUATION_FILE = "eval.json"
+CARD_FILE = "card.md"
+
+TOLERANCE = 0.01
+"""Log loss that a mean may move by: processors round differently, and a run in which a rounding
+decides between two moves ends elsewhere."""
+
+_METHODS = (
+    "constant",
+    "initial",
+    "constant_tuned",
+    "cosine_tuned",
+    "one_cycle_tuned",
+    "cosine_per_optimizer",
+    "one_cycle_per_optimizer",
+)
+_RATES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+_SCENES: dict[str, dict[str, Any]] = {
+    "validation": {"split": "validation"},
+    "interpolation": {"split": "test", "options": {"architectures": "train"}},
+    "new models": {"split": "test"},
+}
+"""What a policy is evaluated on: the tasks that decisions were taken on, new data sets under models
+of meta-training, and new data sets under new models."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a policy is made.
+
+    Args:
+        help: What it is, in one line.
+        config: Its meta-training; the seed is chosen on meta-validation tasks among `seeds`.
+        seeds: Meta-training seeds.
+    """
+
+    help: str
+    config: TrainConfig
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+
+
+RECIPES: dict[str, Recipe] = {
+    "supervised": Recipe(
+        help="learning rate and weight decay under any optimiser",
+        config=TrainConfig(preset="quick", steps=700_000, segment_steps=70_000, gae_lambda=0.9),
+    ),
+    "supervised-lr": Recipe(
+        help="the learning rate alone",
+        config=TrainConfig(
+            preset="quick",
+            steps=300_000,
+            segment_steps=60_000,
+            gae_lambda=0.9,
+            hyperparameters=("learning_rate",),
+        ),
+        seeds=(0,),
+    ),
+}
+"""Recipe of each policy that we ship."""
+
+
+def names() -> tuple[str, ...]:
+    """List the policies that are there."""
+    return tuple(sorted(path.parent.name for path in ZOO.glob(f"*/{CONTROLLER_FILE}")))
+
+
+def folder_of(name: str) -> Path:
+    """Return the folder of a policy that we ship.
+
+    Raises:
+        UnknownNameError: There is none of that name; the nearest are suggested.
+    """
+    if name not in names():
+        raise unknown_name("policy of the zoo", name, names())
+    return ZOO / name
+
+
+def plans(policy: Policy, *, num_tasks: int) -> dict[str, Plan]:
+    """Return what a policy is evaluated on, by scene."""
+    return {
+        scene: Plan(
+            family=policy.family,
+            num_tasks=num_tasks,
+            num_tuning_tasks=num_tasks,
+            methods=_METHODS,
+            initial_rates=_RATES,
+            **options,
+        )
+        for scene, options in _SCENES.items()
+    }
+
+
+def evaluate(
+    policy: Policy, *, num_tasks: int = 24, on_stage: OnStage | None = None
+) -> dict[str, Any]:
+    """Run a policy beside schedules on every scene.
+
+    Args:
+        policy: The policy.
+        num_tasks: Tasks of a scene; each is run from five initial rates.
+        on_stage: Called as the work goes on.
+
+    Returns:
+        Plain data: for each scene the summaries of all methods, and the log test loss of each run
+        of the controller, in the order of the plan's tasks.
+    """
+    tuned: Mapping[str, Any] = {}
+    scenes = {}
+    for scene, plan in plans(policy, num_tasks=num_tasks).items():
+        comparison = compare(policy, plan, on_stage=on_stage, tuned=tuned)
+        tuned = comparison.tuned
+        controller = comparison.results["controller"]
+        scenes[scene] = {
+            "summary": [asdict(summary) for summary in summarize(comparison.results)],
+            "controller_log_test_losses": controller.log_test_loss.round(6).tolist(),
+        }
+    return {"num_tasks": num_tasks, "scenes": scenes}
+
+
+def read_evaluation(folder: Path) -> dict[str, Any]:
+    """Read the figures that a policy came with.
+
+    Raises:
+        PolicyFileError: There are none, or the file is damaged.
+    """
+    path = folder / EVALUATION_FILE
+    try:
+        data: dict[str, Any] = json.loads(path.read_text())
+        data["num_tasks"], data["scenes"]
+    except (OSError, ValueError, KeyError) as error:
+        raise PolicyFileError(f"{path}: no figures to verify: {error!r}") from error
+    return data
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One figure, as it came and as it was measured again.
+
+    Args:
+        scene: What was evaluated on.
+        method: The method's name.
+        shipped: Mean log test loss in `eval.json`.
+        measured: The same, measured now.
+    """
+
+    scene: str
+    method: str
+    shipped: float
+    measured: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the two agree within `TOLERANCE`."""
+        return abs(self.shipped - self.measured) <= TOLERANCE
+
+
+def verify(name: str, *, on_stage: OnStage | None = None) -> list[Check]:
+    """Measure the figures of a policy again.
+
+    Args:
+        name: A policy of the zoo.
+        on_stage: Called as the work goes on.
+
+    Returns:
+        A check for each scene and method.
+
+    Raises:
+        UnknownNameError: There is no such policy.
+        PolicyFileError: It has no figures, or its files are damaged.
+    """
+    folder = folder_of(name)
+    shipped = read_evaluation(folder)
+    measured = evaluate(load(folder), num_tasks=shipped["num_tasks"], on_stage=on_stage)
+    return [
+        Check(scene=scene, method=method, shipped=mean, measured=now[scene][method])
+        for now in [_means(measured)]
+        for scene, by_method in _means(shipped).items()
+        for method, mean in by_method.items()
+    ]
+
+
+def _means(data: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    return {
+        scene: {row["method"]: row["mean_log_test_loss"] for row in entry["summary"]}
+        for scene, entry in data["scenes"].items()
+    }
+
+
+def recipe(name: str) -> Recipe:
+    """Return how a policy is made.
+
+    Raises:
+        UnknownNameError: There is no such recipe; the nearest are suggested.
+    """
+    if name not in RECIPES:
+        raise unknown_name("recipe", name, RECIPES)
+    return RECIPES[name]
+
+
+def read_card(name: str) -> str:
+    """Return the card of a policy, Markdown.
+
+    Raises:
+        UnknownNameError: There is no such policy.
+        ConfigurationError: It has no card.
+    """
+    path = folder_of(name) / CARD_FILE
+    if not path.is_file():
+        raise ConfigurationError(f"policy {name!r} has no card: {path} is missing")
+    return path.read_text()
+
+
+def train(name: str, run_dir: Path, meta_train: Callable[[TrainConfig], Path]) -> Path:
+    """Make a policy from nothing: train every seed, and keep the best on meta-validation tasks.
+
+    Args:
+        name: A recipe.
+        run_dir: Folder of the run folders; a seed that is complete there is not trained again.
+        meta_train: Trains one configuration and returns its run folder.
+
+    Returns:
+        The run folder of the best seed.
+    """
+    chosen = recipe(name)
+    runs = []
+    for seed in chosen.seeds:
+        config = replace(chosen.config, seed=seed, run_dir=run_dir / name)
+        runs.append(_finished(config) or meta_train(config))
+    return max(runs, key=lambda folder: _result(folder)["score"])
+
+
+def _finished(config: TrainConfig) -> Path | None:
+    pattern = f"{config.family}-{config.agent}-seed{config.seed}-*/result.json"
+    for path in sorted(config.run_dir.glob(pattern)):
+        if _result(path.parent)["complete"]:
+            return path.parent
+    return None
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return data

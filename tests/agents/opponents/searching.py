@@ -1,0 +1,65 @@
+"""Small instances that searches are tried on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from agents.evaluation.protocol import make_tasks
+from agents.opponents.base import Instance, Outcome, Setup
+from agents.opponents.lanes import Bench
+from agents.opponents.search import Search
+from agents.opponents.trials import Trials
+from hpo_env.observation import field_names
+from hpo_env.policy import Policy
+from hpo_env.tasks.registry import family_class, make_family
+
+RATE = ("learning_rate",)
+QUADRATIC = Bench(family="quadratic")
+LOCAL_LEVEL = Bench(family="local_level")
+SUPERVISED = Bench(family="supervised", options={"updates_per_decision": 2})
+
+
+def instances(bench: Bench, count: int = 1, *, num_decisions: int = 9) -> list[Instance]:
+    options: dict[str, Any] = {"num_decisions": num_decisions}
+    if bench.family == "supervised":
+        options |= {"dataset": "diabetes", "model": "mlp_32x2_relu", "optimizer": "adamw"}
+    family = make_family(bench.family, split="train", **options, **bench.options)
+    return [Instance(task=task, seed=3) for task in make_tasks(family, count, 0)]
+
+
+def search_one(search: Search, bench: Bench, instance: Instance) -> Outcome:
+    return search.run(bench, [search.canonical(instance, bench)], {})[0]
+
+
+def open_trials(bench: Bench, instance: Instance, *, max_runs: int = 100, **changes: Any) -> Trials:
+    knobs = bench.space.names[:1] if bench.family == "local_level" else RATE
+    usual: dict[str, Any] = {"knobs": knobs, "schedule": "cosine"}
+    return Trials(bench, instance, max_runs=max_runs, **{**usual, **changes})
+
+
+def equal_outcomes(one: Outcome, other: Outcome) -> bool:
+    """Whether all but the wall-clock is equal, bit for bit."""
+    names = [n for n in vars(one) if not n.endswith("_seconds") and n != "hyperparameters"]
+    pairs = [(getattr(one, name), getattr(other, name)) for name in names]
+    pairs += [(one.hyperparameters[name], other.hyperparameters[name]) for name in one.hyperparameters]
+    return all(np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True) for a, b in pairs)
+
+
+def setup_of(family: str, runs: int, *, storage: str | None = None) -> Setup:
+    """A setup whose policy moves the family's default hyperparameters."""
+    cls = family_class(family)
+    space = cls().space.subset(cls.default_controlled)
+    policy = Policy(
+        family=family,
+        space=space,
+        base_schedule="constant",
+        head="clipped",
+        activation="tanh",
+        weights=(np.zeros((len(space), len(field_names(space.names))), dtype=np.float32),),
+        biases=(np.zeros(len(space), dtype=np.float32),),
+    )
+    return Setup(
+        policy=policy, knobs=space.names, num_runs=runs, num_lanes=max(runs, 2), storage=storage
+    )
