@@ -165,6 +165,9 @@ class HyperparameterSpace:
     def __len__(self) -> int:
         return len(self.hyperparameters)
 
+    def __reduce__(self) -> tuple[type[HyperparameterSpace], tuple[tuple[Hyperparameter, ...]]]:
+        return HyperparameterSpace, (self.hyperparameters,)  # the axes are functions without names
+
     def index(self, name: str) -> int:
         """Return the column of a hyperparameter.
 

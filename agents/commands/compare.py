@@ -20,12 +20,12 @@ from rich.table import Table
 from agents.commands.evaluate import policy_folder
 from agents.comparing import results
 from agents.comparing.display import Display, make_display
-from agents.comparing.jobs import Job, make_jobs
+from agents.comparing.jobs import WORKER_PLACEHOLDER, Job, make_jobs
 from agents.comparing.matrix import Extent, Matrix, build_matrix
 from agents.comparing.ray_workers import RayWorkers
 from agents.comparing.running import Failure, IncompleteComparisonError, run_jobs
 from agents.comparing.store import Store
-from agents.comparing.workers import ProcessWorkers, Workers
+from agents.comparing.workers import InProcess, ProcessWorkers, Workers
 from agents.evaluation.comparison import INITIAL_RATES
 from agents.evaluation.methods import check_fits
 from agents.evaluation.pairing import REFERENCE
@@ -42,9 +42,17 @@ from hpo_env.tasks.registry import make_family
 
 _QUICK_OPPONENTS = (
     "default",
+    "cosine",
+    "one_cycle",
+    "plateau",
+    "user_constant",
+    "frozen",
+    "random_moves",
+    "fixed_tuned",
+    "cosine_tuned",
+    "cosine_per_optimizer",
     "random_search",
     "optuna_tpe",
-    "hyperband",
     "pbt",
 )
 _RESULT_SUITES = tuple(name for name in SUITES if name != "validation")
@@ -77,19 +85,19 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "quick": Preset(
-        suites=("interpolation", "extrapolation"),
+        suites=("interpolation", "architecture"),
         opponents=_QUICK_OPPONENTS,
         tasks=6,
         seeds=3,
         runs=16,
         population=8,
-        initial_rates=(1e-4, 1e-2),
+        initial_rates=(1e-4, 1e-1),  # too low and too high by far: what a user may start with
         tuning_tasks=8,
     ),
     "standard": Preset(
-        suites=("interpolation", "extrapolation"),
+        suites=_RESULT_SUITES,
         opponents=None,
-        tasks=12,
+        tasks=8,
         seeds=3,
         runs=32,
         population=16,
@@ -100,14 +108,14 @@ PRESETS: dict[str, Preset] = {
         suites=_RESULT_SUITES,
         opponents=None,
         tasks=24,
-        seeds=3,
-        runs=32,
-        population=16,
+        seeds=5,
+        runs=64,
+        population=32,
         initial_rates=INITIAL_RATES["supervised"],
         tuning_tasks=64,
     ),
 }
-"""`full` leaves the suite `validation` out, which is for decisions and not for results."""
+"""All leave the suite `validation` out, which is for decisions and not for results."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,9 +124,11 @@ class CompareConfig:
 
     Args:
         policy: The name of a policy that we ship, the folder of one, or a run folder.
-        out: Folder of the results; what is there already is used.
-        preset: How much to run: quick (minutes), standard (hours) or full (all opponents, all
-            suites). Sets the next eight settings; a flag that you give wins over it.
+        out: Folder of the results, logs/compare-<preset> when not given; what is there already is
+            used.
+        preset: How much to run: quick (minutes on two cores), standard (all opponents and suites)
+            or full (the same on more tasks). Sets the next eight settings; a flag that you give
+            wins over it.
         suites: What is held out; see --list.
         opponents: What the controller is compared with; see --list. The controller always runs.
         tasks: Tasks of each suite.
@@ -129,11 +139,12 @@ class CompareConfig:
         tuning_tasks: Meta-training tasks on which opponents are tuned.
         seed: From which tasks, weights and minibatches follow.
         workers: Where jobs run: process, on this machine, or ray, on a cluster.
-        num_workers: Jobs at a time; all cores when not given.
+        num_workers: Jobs at a time; all cores when not given. 0 does them in this process, one
+            after the other.
         ray_address: The Ray cluster to join; when not given, one is started on this machine.
-        storage: Database of Optuna's studies, any address that it takes; when not given the SQLite
-            file optuna.db in the output folder, and with Ray, whose machines could not reach that,
-            the workers' memory.
+        storage: Database of Optuna's studies, any address that it takes, {worker} standing for a
+            worker's number; when not given a SQLite file a worker in the output folder, and with
+            Ray, whose machines could not reach that, the workers' memory.
         engine: How inner runs are computed.
         list: Print opponents and suites, and do nothing else.
 
@@ -143,7 +154,7 @@ class CompareConfig:
     """
 
     policy: tyro.conf.Positional[str] = "supervised"
-    out: Path = Path("logs/comparison")
+    out: Path | None = None
     preset: str = "quick"
     suites: tuple[str, ...] | None = None
     opponents: tuple[str, ...] | None = None
@@ -165,8 +176,12 @@ class CompareConfig:
         """Check names and numbers before anything expensive begins."""
         if self.preset not in PRESETS:
             raise unknown_name("preset", self.preset, PRESETS)
-        if self.num_workers is not None and self.num_workers < 1:
-            raise ConfigurationError(f"num_workers must be at least 1; got {self.num_workers}")
+        fewest = 1 if self.workers == "ray" else 0
+        if self.num_workers is not None and self.num_workers < fewest:
+            raise ConfigurationError(
+                f"num_workers must be at least {fewest} with workers={self.workers!r}; "
+                f"got {self.num_workers}"
+            )
         if self.ray_address is not None and self.workers != "ray":
             raise ConfigurationError("ray_address needs workers='ray'")
         amounts = self.amounts
@@ -175,6 +190,11 @@ class CompareConfig:
         if not amounts.suites:
             raise ConfigurationError("suites must name at least one; see --list")
         _ = self.extent
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the results."""
+        return Path("logs") / f"compare-{self.preset}" if self.out is None else self.out
 
     @property
     def amounts(self) -> Preset:
@@ -205,7 +225,7 @@ class CompareConfig:
     def storage_address(self) -> str | None:
         """Database of Optuna's studies; None keeps them in the workers' memory."""
         if self.storage is None and self.workers == "process":
-            return f"sqlite:///{self.out.absolute() / 'optuna.db'}"
+            return f"sqlite:///{self.folder.absolute() / f'optuna-{WORKER_PLACEHOLDER}.db'}"
         return self.storage
 
 
@@ -234,8 +254,8 @@ def run(config: CompareConfig) -> None:
     for suite in suites:
         check_fits(policy, make_family(suite.family).space, suite.family)
     matrix = build_matrix(opponents, policy.space.names, suites, config.extent)
-    _make_folder(config.out)
-    store = Store(config.out)
+    _make_folder(config.folder)
+    store = Store(config.folder)
     missing = [key for key in matrix.cells if store.read_cell(key) is None]
     failures = _run_missing(config, store, make_jobs(matrix, missing, store), len(matrix.cells))
     num_lost = sum(failure.num_cells for failure in failures)
@@ -257,7 +277,7 @@ def run(config: CompareConfig) -> None:
         lines = "".join(f"\n  {f.job}: {f.error}" for f in failures)
         raise IncompleteComparisonError(
             f"{len(failures)} jobs came to nothing, {num_lost} cells are missing; all others are "
-            f"done. Tracebacks: {config.out / results.COMPARISON_FILE}. The same command tries "
+            f"done. Tracebacks: {config.folder / results.COMPARISON_FILE}. The same command tries "
             f"them again.{lines}"
         )
 
@@ -303,7 +323,7 @@ def _run_missing(
                 on_failure=lambda failure: _tell(display, failure),
             )
         except KeyboardInterrupt:
-            display.say(f"interrupted; finished cells are in {config.out}, start again to go on")
+            display.say(f"interrupted; finished cells are in {config.folder}, start again to go on")
             raise
         finally:
             workers.close()
@@ -312,6 +332,8 @@ def _run_missing(
 def _make_workers(config: CompareConfig, num_jobs: int) -> Workers:
     if config.workers == "ray":
         return RayWorkers(config.num_workers, config.ray_address)
+    if config.num_workers == 0:
+        return InProcess()
     wanted = results.num_cores() if config.num_workers is None else config.num_workers
     return ProcessWorkers(min(wanted, num_jobs))
 
@@ -322,16 +344,16 @@ def _tell(display: Display, failure: Failure) -> None:
 
 def _finish(config: CompareConfig, matrix: Matrix, store: Store, content: dict[str, Any]) -> None:
     console, frame = Console(), results.collect(matrix, store)
-    results.write_comparison(config.out, content)
+    results.write_comparison(config.folder, content)
     if not len(frame):
         return
-    results.write_table(frame, config.out)
+    results.write_table(frame, config.folder)
     for table in results.summary_tables(frame):
         console.print(table)
     console.print(
         f"{content['cells_run']} cells run, {content['cells_reused']} reused, "
-        f"{content['wall_clock_seconds']:.0f} s; results: {config.out}",
-        f"for the report: hpo-control report {config.out}",
+        f"{content['wall_clock_seconds']:.0f} s; results: {config.folder}",
+        f"for the report: hpo-control report {config.folder}",
         sep="\n",
         highlight=False,
         soft_wrap=True,
@@ -354,6 +376,7 @@ def _prepared_files(matrix: Matrix, store: Store) -> dict[str, str]:
 
 
 def _resolved(config: CompareConfig) -> dict[str, Any]:
+    # Without the addresses of a database and a cluster, which may hold passwords.
     named = ("policy", "preset", "seed", "workers", "num_workers", "engine")
     settings = {name: getattr(config, name) for name in named}
     amounts = asdict(config.amounts) | {"opponents": config.opponent_names}

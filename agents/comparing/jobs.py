@@ -11,15 +11,19 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.comparing.effort import run_effort
+from agents.comparing.keys import canonical_json
 from agents.comparing.matrix import Cell, Matrix, Preparation
 from agents.comparing.store import Store, outcome_to_json
 from agents.opponents.base import Opponent
 
 _LANES_PER_JOB = 64  # more lanes are hardly cheaper, and a job that is lost is run again as a whole
+WORKER_PLACEHOLDER = "{worker}"
+"""Stands for the worker's number in the address of a database: SQLite has one writer at a time."""
+
 _TUNING_RUNS = 10  # a guess: configurations that an opponent tries on each meta-training instance
 
 
@@ -46,8 +50,12 @@ class Job(ABC):
         """Cells that it fills."""
 
     @abstractmethod
-    def perform(self) -> list[dict[str, Any]]:
-        """Do it, and return plain data, some for each file that it fills."""
+    def perform(self, worker: int) -> list[dict[str, Any]]:
+        """Do it, and return plain data, some for each file that it fills.
+
+        Args:
+            worker: Number of the worker that does it; see `WORKER_PLACEHOLDER`.
+        """
 
     @abstractmethod
     def save(self, store: Store, results: Sequence[Mapping[str, Any]]) -> None:
@@ -70,10 +78,12 @@ class PrepareJob(Job):
         """None."""
         return 0
 
-    def perform(self) -> list[dict[str, Any]]:
+    def perform(self, worker: int) -> list[dict[str, Any]]:
         """See `Job.perform`."""
         wanted = self.preparation
-        return [dict(wanted.opponent.prepare(wanted.bench, wanted.instances))]
+        prepared = wanted.opponent.prepare(wanted.bench, wanted.instances)
+        canonical_json(prepared)  # what is no plain data is the opponent's fault, not the writer's
+        return [dict(prepared)]
 
     def save(self, store: Store, results: Sequence[Mapping[str, Any]]) -> None:
         """See `Job.save`."""
@@ -107,11 +117,12 @@ class RunJob(Job):
         """Key of what must have been learned before; None if nothing."""
         return self.cells[0].preparation
 
-    def perform(self) -> list[dict[str, Any]]:
+    def perform(self, worker: int) -> list[dict[str, Any]]:
         """See `Job.perform`."""
         instances = [cell.instance for cell in self.cells]
-        outcomes = self.opponent.run(self.cells[0].bench, instances, self.prepared)
-        return [outcome_to_json(outcome) for outcome in outcomes]
+        opponent = at_worker(self.opponent, worker)
+        outcomes = opponent.run(self.cells[0].bench, instances, self.prepared)
+        return [outcome_to_json(o) for _, o in zip(self.cells, outcomes, strict=True)]
 
     def save(self, store: Store, results: Sequence[Mapping[str, Any]]) -> None:
         """See `Job.save`."""
@@ -191,11 +202,11 @@ class Result:
     seconds: float = 0.0
 
 
-def attempt(job: Job) -> Result:
+def attempt(job: Job, worker: int) -> Result:
     """Do a job in a worker; an opponent that raises fails the job and nothing else."""
     before = time.perf_counter()
     try:
-        values = job.perform()
+        values = job.perform(worker)
     except Exception as error:
         return Result(
             error=f"{type(error).__name__}: {error}",
@@ -203,6 +214,24 @@ def attempt(job: Job) -> Result:
             seconds=time.perf_counter() - before,
         )
     return Result(values=values, seconds=time.perf_counter() - before)
+
+
+def at_worker(opponent: Opponent, worker: int) -> Opponent:
+    """Return the opponent with its database, if it has one, at an address of the worker's own.
+
+    Example:
+        >>> from agents.opponents.optuna_search import TPESearch
+        >>> search = TPESearch(
+        ...     name="optuna_tpe", knobs=("learning_rate",), storage="sqlite:///{worker}.db"
+        ... )
+        >>> at_worker(search, 3).storage
+        'sqlite:///3.db'
+    """
+    address = getattr(opponent, "storage", None)
+    if address is None or WORKER_PLACEHOLDER not in address:
+        return opponent
+    own: Any = {"storage": address.replace(WORKER_PLACEHOLDER, str(worker))}
+    return replace(opponent, **own)
 
 
 def use_one_thread() -> None:

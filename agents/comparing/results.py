@@ -21,10 +21,10 @@ from rich.table import Table
 
 from agents.comparing.matrix import Matrix
 from agents.comparing.store import Store
-from agents.evaluation.aggregate import summarise_suite
+from agents.evaluation.aggregate import OpponentSummary, summarise_suite
 from agents.evaluation.pairing import REFERENCE, pair_runs
 from agents.evaluation.records import COLUMNS, record, to_frame, write_records
-from agents.reporting.tables import SUMMARY_HEAD, summary_rows
+from agents.evaluation.report import format_interval
 from agents.run_folder import to_json_bytes, write_atomically
 
 RECORDS_FILE = "records.parquet"
@@ -47,12 +47,10 @@ PACKAGES = (
 )
 """Packages whose versions are noted: what opponents and data sets come from."""
 
-_SHOWN = (
-    "method",
-    "runs spent",
-    "mean log test loss",
-    "less the controller's [new runs]",
-    "P(controller better)",
+_HEADINGS = ("runs", "mean log\ntest loss", "less the controller's\n[95% interval]", "P")
+_CAPTION = (
+    "Lower losses are better; a difference above 0 means that the controller did better, for new "
+    "runs on these data sets, and P is how often it did. Runs is what one result costs."
 )
 
 
@@ -151,21 +149,27 @@ def summary_tables(frame: pd.DataFrame) -> list[Table]:
         _table(
             f"{runs.suite}: {len(runs.reference)} runs a method, "
             f"{len(set(runs.keys('dataset')))} data sets",
-            summary_rows(summarise_suite(runs)),
+            summarise_suite(runs),
             runs.left_out,
         )
         for runs in pair_runs(comparable)
     ]
 
 
-def _table(title: str, rows: Sequence[Sequence[str]], left_out: Sequence[str]) -> Table:
-    caption = f"incomplete and left out: {', '.join(left_out)}" if left_out else None
-    table = Table(title=title, caption=caption, caption_justify="left")
-    for name in _SHOWN:
-        is_name = name == "method"
-        table.add_column(name, justify="left" if is_name else "right", no_wrap=is_name)
-    chosen = [SUMMARY_HEAD.index(name) for name in _SHOWN]
-    for row in rows:
-        style = "bold" if row[0] == REFERENCE else ""
-        table.add_row(*(row[i] for i in chosen), style=style)
+def _table(title: str, summaries: Sequence[OpponentSummary], left_out: Sequence[str]) -> Table:
+    missing = f" Incomplete and left out: {', '.join(left_out)}." if left_out else ""
+    table = Table(title=title, caption=_CAPTION + missing, caption_justify="left")
+    table.add_column("method", no_wrap=True)
+    for heading in _HEADINGS:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for summary in summaries:
+        against = summary.against
+        table.add_row(
+            summary.opponent,
+            f"{summary.runs_spent:.3g}",
+            f"{summary.mean:.3f}",
+            "" if against is None else format_interval(against.difference.runs),
+            "" if against is None else f"{against.probability.value:.2f}",
+            style="bold" if against is None else "",
+        )
     return table

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.comparing.keys import canonical_json, digest
+from agents.comparing.keys import digest
 from agents.opponents.base import Outcome
 from agents.run_folder import write_atomically
 
@@ -69,7 +69,7 @@ class Store:
 def _write(path: Path, inputs: Mapping[str, Any], content: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     document = {"inputs": inputs, "content": content, "sha256": digest(content)}
-    write_atomically(path, (canonical_json(document) + "\n").encode())
+    write_atomically(path, json.dumps(document, separators=(",", ":")).encode())
 
 
 def _read(path: Path, key: str) -> dict[str, Any] | None:

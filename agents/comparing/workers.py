@@ -1,4 +1,4 @@
-"""What does jobs: processes on this machine by default."""
+"""What does jobs: processes on this machine by default, or this process itself."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -35,6 +36,32 @@ class Workers(ABC):
     @abstractmethod
     def close(self) -> None:
         """End all workers, busy or not; a second call does nothing."""
+
+
+class InProcess(Workers):
+    """This process, one job after the other: for a debugger, and where processes are not allowed.
+
+    It is left with one thread, see `use_one_thread`.
+    """
+
+    capacity = 1
+
+    def __init__(self) -> None:
+        use_one_thread()
+        self._jobs: list[Job] = []
+
+    def submit(self, job: Job) -> None:
+        """See `Workers.submit`; the job begins in `wait`."""
+        self._jobs.append(job)
+
+    def wait(self) -> tuple[Job, Result]:
+        """See `Workers.wait`."""
+        job = self._jobs.pop()
+        return job, attempt(job, worker=0)
+
+    def close(self) -> None:
+        """See `Workers.close`."""
+        self._jobs = []
 
 
 class ProcessWorkers(Workers):
@@ -88,20 +115,23 @@ class ProcessWorkers(Workers):
             worker.end()
 
     def _start(self) -> _Worker:
+        taken = {worker.number for worker in [*self._idle, *(w for w, _ in self._busy)]}
+        number = next(n for n in count() if n not in taken)
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=_serve, args=(theirs,), name="hpo-control-compare", daemon=True
+            target=_serve, args=(theirs, number), name=f"hpo-control-compare-{number}", daemon=True
         )
         with _one_thread():
             process.start()
         theirs.close()  # so that the pipe ends with the worker
-        return _Worker(process, ours)
+        return _Worker(number, process, ours)
 
 
 class _Worker:
     """A process and our end of its pipe."""
 
-    def __init__(self, process: Any, pipe: Connection) -> None:
+    def __init__(self, number: int, process: Any, pipe: Connection) -> None:
+        self.number = number
         self.process = process
         self.pipe = pipe
 
@@ -137,24 +167,25 @@ class _Worker:
         return how
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, number: int) -> None:
     """Run a worker: do one job after the other until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us too; the parent ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
     use_one_thread()
     try:
         while True:
-            pipe.send_bytes(pickle.dumps(_answer(pipe.recv_bytes()), pickle.HIGHEST_PROTOCOL))
+            result = _answer(pipe.recv_bytes(), number)
+            pipe.send_bytes(pickle.dumps(result, pickle.HIGHEST_PROTOCOL))
     except (EOFError, OSError):
         return  # the parent is gone
 
 
-def _answer(message: bytes) -> Result:
+def _answer(message: bytes, number: int) -> Result:
     try:
         job: Job = pickle.loads(message)
     except Exception as error:  # such as a module that cannot be imported here
         return Result(error=f"{type(error).__name__}: {error}")
-    return attempt(job)
+    return attempt(job, number)
 
 
 def _end_with_parent() -> None:

@@ -244,7 +244,10 @@ class Lanes:
         self.restore(target_slots, self.freeze(source_slots))
 
     def keep(self, slots: Indices) -> None:
-        """Drop all slots but these, which are renumbered from 0 in the order given."""
+        """Drop all slots but these, which are renumbered from 0 in the order given.
+
+        A slot that is given several times is copied.
+        """
         index = np.asarray(slots, dtype=np.int64)
         frozen = self.freeze(index)
         self.instances = [self.instances[slot] for slot in index]

@@ -1,9 +1,12 @@
-"""An Optuna study that proposes trials and is told of them, in memory or in a database.
+"""An Optuna study that proposes trials and is told of them, and the database that it is kept in.
+
+A study lives in memory, and is written to the database when the search has ended. All trials train
+in one process, so nobody else needs to see it before; and a report of every interval of every trial
+is a transaction that takes longer than the interval. A search that is killed leaves no study.
 
 A study's name is a hash of the opponent, the instance and the bench: studies of a comparison share
-a database without meeting. A study of that name that is there already was left by a run that did
-not end, or ended and was lost; it is deleted, because only a search from its beginning is a
-function of its seed.
+a database without meeting. One of that name that is there already is deleted: the search began
+anew, since only a search from its beginning is a function of its seed.
 
 Axes: `K` trials, `D` knobs.
 """
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 _LOCK_SECONDS = 60.0  # SQLite has one writer at a time, and every worker process writes
-_CREATE_ATTEMPTS = 5
+_PAUSES = (0.2, 0.4, 0.8, 1.6)  # seconds between attempts to create the tables
 
 
 class OptunaSampler(Sampler):
@@ -113,40 +116,47 @@ def open_study(
     sampler: optuna.samplers.BaseSampler,
     pruner: optuna.pruners.BasePruner | None = None,
 ) -> Iterator[optuna.Study]:
-    """Create a study, in place of one that was left under its name, and close its database."""
+    """Create a study, and keep it under its name in a database, if there is one, at the end."""
     import optuna
 
-    pruner = optuna.pruners.NopPruner() if pruner is None else pruner
     with quiet():
-        storage = None if address is None else _connect(address)
-        if storage is not None and name in optuna.get_all_study_names(storage):
-            optuna.delete_study(study_name=name, storage=storage)
         study = optuna.create_study(
-            study_name=name, storage=storage, sampler=sampler, pruner=pruner
+            study_name=name, sampler=sampler, pruner=pruner or optuna.pruners.NopPruner()
         )
+    yield study
+    if address is not None:
+        with quiet():
+            _keep(study, address)
+
+
+def _keep(study: optuna.Study, address: str) -> None:
+    """Write a study to a database, in place of one that was left under its name."""
+    import optuna
+
+    name, storage = study.study_name, _connect(address)
     try:
-        yield study
+        if name in optuna.get_all_study_names(storage):
+            optuna.delete_study(study_name=name, storage=storage)
+        kept = optuna.create_study(study_name=name, storage=storage)
+        kept.add_trials(study.get_trials(deepcopy=False))
     finally:
-        if storage is not None:
-            storage.remove_session()
-            storage.engine.dispose()
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def _connect(address: str) -> optuna.storages.RDBStorage:
-    """Open a database; the first of several processes that come at once creates its tables."""
+    """Open a database; of several processes that come at once, the first creates its tables."""
     from optuna.storages import RDBStorage
     from sqlalchemy.exc import DBAPIError
 
     is_sqlite = address.startswith("sqlite")
     options = {"connect_args": {"timeout": _LOCK_SECONDS}} if is_sqlite else {}
-    for attempt in range(_CREATE_ATTEMPTS):
+    for seconds in _PAUSES:
         try:
             return RDBStorage(address, engine_kwargs=options)
-        except DBAPIError:
-            if attempt == _CREATE_ATTEMPTS - 1:
-                raise
-            time.sleep(0.2 * 2**attempt)
-    raise AssertionError
+        except DBAPIError:  # another process is creating the tables
+            time.sleep(seconds)
+    return RDBStorage(address, engine_kwargs=options)
 
 
 @contextmanager

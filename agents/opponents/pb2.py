@@ -54,6 +54,12 @@ class Bandit(Explorer):
         Points that are under way narrow the bound around them before their falls are known
         (Desautels, Krause and Burdick, 2014): those of lanes that stay, and then each one chosen.
         """
+        threads = require("threadpoolctl", extra="search")
+        # Matrices of a hundred rows: threads make them no faster, and their sums another.
+        with threads.threadpool_limits(1, user_api="blas"):
+            return self._choose(len(sources), staying)
+
+    def _choose(self, count: int, staying: Array) -> Array:
         from agents.opponents.time_varying_gp import TimeVaryingGP
 
         now = float(len(self._points))
@@ -62,9 +68,9 @@ class Bandit(Explorer):
         known = TimeVaryingGP.fit(np.concatenate(self._points), times, y)
         pending = _under_way(known, staying, now)
         beta = _CONFIDENCE[0] + max(0.0, float(np.log(_CONFIDENCE[1] * len(y))))
-        chosen = np.empty_like(sources)
-        for i in range(len(sources)):
-            candidates = self._rng.random((NUM_CANDIDATES, sources.shape[1]))
+        chosen = np.empty((count, staying.shape[1]))
+        for i in range(count):
+            candidates = self._rng.random((NUM_CANDIDATES, staying.shape[1]))
             when = np.full(NUM_CANDIDATES, now)
             mean, _ = known.predict(candidates, when)
             _, deviation = pending.predict(candidates, when)
@@ -102,5 +108,6 @@ class PB2(PBT):
 
 def pb2(name: str, setup: Setup) -> Opponent:
     """PB2 with the setup's population."""
-    require("scipy", extra="search")
+    for package in ("scipy", "threadpoolctl"):
+        require(package, extra="search")
     return PB2(name=name, max_runs=setup.num_lanes, knobs=setup.knobs)

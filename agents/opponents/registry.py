@@ -14,6 +14,32 @@ from hpo_env.errors import unknown_name
 OPPONENTS: dict[str, str] = {
     # One run, no tuning.
     "default": "agents.opponents.schedules:default",
+    "cosine": "agents.opponents.schedules:from_defaults",
+    "warmup_cosine": "agents.opponents.schedules:from_defaults",
+    "one_cycle": "agents.opponents.schedules:from_defaults",
+    "step": "agents.opponents.schedules:from_defaults",
+    "linear": "agents.opponents.schedules:from_defaults",
+    "plateau": "agents.opponents.schedules:from_defaults",
+    "warm_restarts": "agents.opponents.schedules:from_defaults",
+    "greedy_lr": "agents.opponents.schedules:from_defaults",
+    "interval_hypergradient": "agents.opponents.schedules:from_defaults",
+    "user_constant": "agents.opponents.schedules:user_constant",
+    # One run, tuned across the meta-training tasks.
+    "fixed_tuned": "agents.opponents.tuned:fixed_tuned",
+    "constant_tuned": "agents.opponents.tuned:tuned",
+    "cosine_tuned": "agents.opponents.tuned:tuned",
+    "one_cycle_tuned": "agents.opponents.tuned:tuned",
+    "plateau_tuned": "agents.opponents.tuned:tuned",
+    "cosine_per_optimizer": "agents.opponents.tuned:per_optimizer",
+    "one_cycle_per_optimizer": "agents.opponents.tuned:per_optimizer",
+    # A few runs, in an order learned on the meta-training tasks.
+    "portfolio": "agents.opponents.portfolio:portfolio",
+    # The controller, and what is left of it without a policy, without eyes, and with foresight.
+    "controller": "agents.opponents.ablations:controller",
+    "frozen": "agents.opponents.schedules:frozen",
+    "random_moves": "agents.opponents.ablations:random_moves",
+    "open_loop": "agents.opponents.open_loop:open_loop",
+    "oracle_greedy": "agents.opponents.oracle:oracle_greedy",
     # Many runs: searches that train each instance again and again.
     "grid_search": "agents.opponents.grid:grid_search",
     "random_search": "agents.opponents.random_search:random_search",

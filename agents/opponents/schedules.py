@@ -1,4 +1,4 @@
-"""One run on a schedule that nobody tuned for the task."""
+"""One run under a rule of the learning rate that nobody tuned for the task."""
 
 from __future__ import annotations
 
@@ -6,26 +6,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
-from agents.opponents.driving import Choose, run_once
-from agents.opponents.lanes import Bench, Lanes, with_initial
-from hpo_env.schedules import interval_factors
+from agents.opponents.driving import run_once
+from agents.opponents.lanes import Bench, with_initial
+from agents.opponents.rules import find_rule
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scheduled(Opponent):
-    """The user's own initial values, or the library's defaults, on a schedule.
+    """The user's own initial values, or the library's defaults, under a rule.
 
     Args:
-        schedule: Name of the schedule.
+        schedule: Name of the rule, in `rules.RULES`.
         is_default: Whether the learning rate and its companions start at the library's defaults
             rather than at the user's own values.
+
+    Raises:
+        UnknownNameError: There is no such rule.
     """
 
     schedule: str
     is_default: bool
+
+    def __post_init__(self) -> None:
+        """Check the name."""
+        find_rule(self.schedule)
 
     def identity(self) -> dict[str, Any]:
         """See `Opponent.identity`."""
@@ -39,15 +44,25 @@ class Scheduled(Opponent):
 
     def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
         """See `Opponent.run`."""
-        return run_once(bench, instances, self._start)
-
-    def _start(self, lanes: Lanes) -> Choose:
-        initial, total = lanes.initial, np.full(len(lanes), lanes.num_intervals)
-        return lambda lanes, telemetry: lanes.space.base(
-            initial, interval_factors(self.schedule, lanes.interval, total)
-        )
+        rule = find_rule(self.schedule)
+        return run_once(bench, instances, lambda lanes: rule(lanes, lanes.initial))
 
 
 def default(name: str, setup: Setup) -> Opponent:
     """The library's default values, kept."""
     return Scheduled(name=name, schedule="constant", is_default=True)
+
+
+def from_defaults(name: str, setup: Setup) -> Opponent:
+    """The library's default values under the rule that the opponent is named after."""
+    return Scheduled(name=name, schedule=name, is_default=True)
+
+
+def user_constant(name: str, setup: Setup) -> Opponent:
+    """The user's own initial values, kept."""
+    return Scheduled(name=name, schedule="constant", is_default=False)
+
+
+def frozen(name: str, setup: Setup) -> Opponent:
+    """The user's own initial values on the policy's base schedule: the controller switched off."""
+    return Scheduled(name=name, schedule=setup.policy.base_schedule, is_default=False)

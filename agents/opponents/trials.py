@@ -144,7 +144,10 @@ class Trials:
     # ------------------------------------------------------------------------------- slot by slot
 
     def load(self, trials: Sequence[Trial]) -> None:
-        """Put trials into as many slots; whatever was in the slots before is lost."""
+        """Put trials into as many slots; whatever was in the slots before is lost.
+
+        They train together, even if the bench would have fewer at once.
+        """
         if len(trials) != len(self.lanes):
             self.lanes.keep(np.zeros(len(trials), dtype=np.int64))
         self.slots = list(trials)

@@ -27,7 +27,14 @@ from hpo_env.tasks.supervised_data import (
     Problem,
 )
 from hpo_env.telemetry import Telemetry
-from hpo_env.trainers.minibatches import NUM_STRIDES, interval_rows, order_strides, shuffled
+from hpo_env.trainers.minibatches import (
+    FEWEST_ROWS,
+    NUM_STRIDES,
+    interval_rows,
+    order_strides,
+    row_bounds,
+    shuffled,
+)
 from hpo_env.trainers.step import (
     COUNTERS,
     SETTINGS,
@@ -37,8 +44,6 @@ from hpo_env.trainers.step import (
 )
 
 _FIRST_SLOTS = 4
-_FEWEST_ROWS = 64
-"""The step computes so many rows at least: half of them would not take half the time."""
 _PADDING = 16
 """Outputs are padded to a multiple of it: a whole number of vectors on every processor."""
 _TABLE_PADDING = 32
@@ -360,7 +365,7 @@ class Cohort:
 
     def _measure(self, slots: NDArray[np.int64], part: Part) -> tuple[Float64, Float64]:
         """Measure loss `[n]` and accuracy `[n]` of n slots."""
-        run = kernels(self.spec, self._mode, has_dropout=False, batch=_FEWEST_ROWS)
+        run = kernels(self.spec, self._mode, has_dropout=False, batch=FEWEST_ROWS)
         padded = np.resize(slots, max(len(slots), run.least_lanes))
         chosen = torch.from_numpy(padded).to(self._device)
         weights = self._buffers[: self._num_weights]
@@ -471,24 +476,6 @@ class Cohort:
             batch=bound,
             device=self._device,
         )
-
-
-def row_bounds(batch_sizes: NDArray[np.int64], largest: int) -> NDArray[np.int64]:
-    """Return how many rows the step computes for lanes, masking those beyond a minibatch, `[N]`.
-
-    A power of 2, so that there are few compilations. It follows from a lane's own minibatch, as
-    sums over another number of rows are rounded otherwise.
-
-    Args:
-        batch_sizes: Rows of a minibatch `[N]`.
-        largest: The most that there may be.
-
-    Example:
-        >>> row_bounds(np.array([8, 64, 65, 200]), 256).tolist()
-        [64, 64, 128, 256]
-    """
-    powers = 2 ** np.ceil(np.log2(batch_sizes)).astype(np.int64)
-    return np.minimum(np.maximum(powers, _FEWEST_ROWS), largest)
 
 
 def num_measured_rows(record: Any, part: Part) -> NDArray[np.float32]:

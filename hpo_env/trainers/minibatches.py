@@ -1,4 +1,4 @@
-"""In which order the training rows come.
+"""In which order the training rows come, and for how many of them an update is computed.
 
 At reset a lane's rows are shuffled. Epoch `e` then visits row `(stride * position + start) mod R`
 at each of its R positions, `stride` being coprime to R, so that every row comes once. Strides come
@@ -24,6 +24,8 @@ from hpo_env.tasks.supervised_data import MAX_TRAIN_ROWS, Rows
 
 NUM_STRIDES = 16
 """Strides repeat after that many epochs; starts do not."""
+FEWEST_ROWS = 64
+"""The step computes so many rows at least: half as many would not take half the time."""
 
 # float32 holds every whole number up to 2^24, and the quotients below are exact when floored.
 assert MAX_TRAIN_ROWS * (MAX_TRAIN_ROWS + 1) < 2**24
@@ -105,3 +107,21 @@ def interval_rows(
     by = torch.from_numpy(stride.ravel()).to(device)[which]
     row = by * position + at
     return (row - torch.floor(row / total) * total).long()
+
+
+def row_bounds(batch_sizes: NDArray[np.int64], largest: int) -> NDArray[np.int64]:
+    """Return how many rows the step computes for lanes, masking those beyond a minibatch, `[N]`.
+
+    A power of 2, so that there are few compilations. It follows from a lane's own minibatch, as
+    sums over another number of rows are rounded otherwise.
+
+    Args:
+        batch_sizes: Rows of a minibatch `[N]`.
+        largest: The most that there may be.
+
+    Example:
+        >>> row_bounds(np.array([8, 64, 65, 200]), 256).tolist()
+        [64, 64, 128, 256]
+    """
+    powers = 2 ** np.ceil(np.log2(batch_sizes)).astype(np.int64)
+    return np.minimum(np.maximum(powers, FEWEST_ROWS), largest)

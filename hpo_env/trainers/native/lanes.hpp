@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <thread>
 
@@ -21,6 +22,21 @@
 namespace kernels {
 
 constexpr float CLIP_EPSILON = 1e-6f;
+
+// Sums over a flat copy's elements: add(i, sums) adds the terms of LANES of them to each sum. Blocks
+// are summed in float, and added in double: a float loses what follows the first hundred thousand.
+template <int NUM_SUMS, class Add>
+std::array<double, NUM_SUMS> sums_over(int64_t count, Add add) {
+    constexpr int64_t BLOCK = 4096;
+    std::array<double, NUM_SUMS> totals = {};
+    for (int64_t first = 0; first < count; first += BLOCK) {
+        const int64_t end = std::min(first + BLOCK, count);
+        Vec sums[NUM_SUMS] = {};
+        for (int64_t i = first; i < end; i += LANES) add(i, sums);
+        for (int j = 0; j < NUM_SUMS; ++j) totals[j] += static_cast<double>(sum(sums[j]));
+    }
+    return totals;
+}
 
 // A lane's own numbers of a job.
 struct Lane {
@@ -122,12 +138,11 @@ class Trainer {
     // Clips, takes the optimiser's step and returns the gradient's norm before clipping.
     float update(Lane& lane, const Settings& c) {
         const std::vector<Parameter>& listed = net_.parameters().listed();
-        Vec total = Vec{};
-        for (int64_t i = 0; i < net_.parameters().num_weights(); i += LANES) {
+        const auto squares = sums_over<1>(net_.parameters().num_weights(), [&](int64_t i, Vec* to) {
             Vec g = load(flat_gradients_ + i);
-            total += g * g;
-        }
-        const float norm = std::sqrt(sum(total));
+            to[0] += g * g;
+        });
+        const float norm = static_cast<float>(std::sqrt(squares[0]));
         float scale = c.gradient_clip / (norm + CLIP_EPSILON);
         if (scale > 1.0f) scale = 1.0f;
         for (size_t i = 0; i < listed.size(); ++i)
@@ -137,19 +152,19 @@ class Trainer {
     }
 
     void measure_movement(const Lane& lane, int64_t number) {
-        Vec sums[5] = {};
         float* ends = flat_gradients_;  // their gaps are 0 as well, and the gradients are used up
         net_.parameters().copy_flat(lane.weights, ends);
-        for (int64_t i = 0; i < net_.parameters().num_weights(); i += LANES) {
+        const auto sums = sums_over<5>(net_.parameters().num_weights(), [&](int64_t i, Vec* to) {
             Vec start = load(start_ + i), middle = load(middle_ + i), end = load(ends + i);
             Vec first = middle - start, second = end - middle, whole = end - start;
-            sums[0] += start * start;
-            sums[1] += whole * whole;
-            sums[2] += first * first;
-            sums[3] += second * second;
-            sums[4] += first * second;
-        }
-        for (int i = 0; i < 5; ++i) job_.movement[i * job_.num_lanes + number] = sum(sums[i]);
+            to[0] += start * start;
+            to[1] += whole * whole;
+            to[2] += first * first;
+            to[3] += second * second;
+            to[4] += first * second;
+        });
+        for (int i = 0; i < 5; ++i)
+            job_.movement[i * job_.num_lanes + number] = static_cast<float>(sums[i]);
     }
 
     const TrainJob& job_;

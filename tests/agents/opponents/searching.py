@@ -43,7 +43,9 @@ def equal_outcomes(one: Outcome, other: Outcome) -> bool:
     """Whether all but the wall-clock is equal, bit for bit."""
     names = [n for n in vars(one) if not n.endswith("_seconds") and n != "hyperparameters"]
     pairs = [(getattr(one, name), getattr(other, name)) for name in names]
-    pairs += [(one.hyperparameters[name], other.hyperparameters[name]) for name in one.hyperparameters]
+    pairs += [
+        (one.hyperparameters[name], other.hyperparameters[name]) for name in one.hyperparameters
+    ]
     return all(np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True) for a, b in pairs)
 
 

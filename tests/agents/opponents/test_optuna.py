@@ -5,10 +5,12 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from agents.opponents.hyperband_tpe import HyperbandTPE
 from agents.opponents.optuna_pruning import WARMUP_SHARE, MedianPrunedTPE
@@ -32,7 +34,7 @@ postgresql+psycopg://user@localhost/test."""
 TPE = TPESearch(name="tpe", knobs=RATE, max_runs=6)
 STUDIES: list[Search] = [
     TPE,
-    MedianPrunedTPE(name="pruned", knobs=RATE, max_runs=8),
+    MedianPrunedTPE(name="pruned", knobs=RATE, max_runs=6),
     HyperbandTPE(name="hyperband", knobs=RATE, max_runs=4),
 ]
 
@@ -66,20 +68,28 @@ def test_a_database_changes_no_outcome(search: Search, storage: str) -> None:
     )
 
 
-def test_a_study_that_was_left_behind_is_begun_anew(
+def test_a_study_that_was_left_behind_is_replaced(
     storage: str, studies: optuna.storages.RDBStorage
 ) -> None:
     (instance,) = instances(QUADRATIC)
     search = replace(TPE, storage=storage)
-    trials = open_trials(QUADRATIC, search.canonical(instance, QUADRATIC))
-    name = study_name(search, trials)
-    with open_study(name, storage, optuna.samplers.TPESampler(seed=1)) as killed:
-        killed.ask({"learning_rate": optuna.distributions.FloatDistribution(0.0, 1.0)})
-    assert equal_outcomes(
-        search_one(search, QUADRATIC, instance), search_one(TPE, QUADRATIC, instance)
-    )
-    left = optuna.load_study(study_name=name, storage=studies)
-    assert [trial.state.name for trial in left.trials] == ["COMPLETE"] * 6
+    name = study_name(search, open_trials(QUADRATIC, search.canonical(instance, QUADRATIC)))
+    with quiet():
+        left = optuna.create_study(study_name=name, storage=studies, load_if_exists=True)
+        left.ask({"learning_rate": optuna.distributions.FloatDistribution(0.0, 1.0)})
+    outcomes = [search_one(search, QUADRATIC, instance) for _ in range(2)]
+    assert equal_outcomes(*outcomes)
+    kept = optuna.load_study(study_name=name, storage=studies)
+    assert [trial.state.name for trial in kept.trials] == ["COMPLETE"] * 6
+
+
+def test_a_search_that_fails_leaves_no_study(
+    storage: str, studies: optuna.storages.RDBStorage
+) -> None:
+    sampler = optuna.samplers.RandomSampler(seed=0)
+    with pytest.raises(RuntimeError), open_study("failed", storage, sampler):
+        raise RuntimeError
+    assert "failed" not in optuna.get_all_study_names(studies)
 
 
 def test_a_study_keeps_what_was_tried_and_what_came_of_it(
@@ -94,11 +104,27 @@ def test_a_study_keeps_what_was_tried_and_what_came_of_it(
     )
     finished = ~np.isnan(outcome.trial_validation_loss)
     values = np.array([trial.value for trial in study.trials])
-    np.testing.assert_allclose(
-        values[finished], np.log(outcome.trial_validation_loss[finished])
-    )
+    np.testing.assert_allclose(values[finished], np.log(outcome.trial_validation_loss[finished]))
     assert study.trials[0].user_attrs["values"] == pytest.approx([0.1])  # the default comes first
     assert study.best_value == np.log(outcome.last_loss)
+
+
+def test_a_process_that_finds_another_creating_the_tables_tries_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    opens = optuna.storages.RDBStorage.__init__
+
+    def first_too_early(storage: Any, *arguments: Any, **options: Any) -> None:
+        if not waited:
+            raise OperationalError("CREATE TABLE studies", {}, Exception("it exists"))
+        opens(storage, *arguments, **options)
+
+    monkeypatch.setattr(optuna.storages.RDBStorage, "__init__", first_too_early)
+    monkeypatch.setattr("time.sleep", waited.append)
+    kept = replace(TPE, storage=f"sqlite:///{tmp_path / 'studies.db'}", max_runs=2)
+    search_one(kept, QUADRATIC, instances(QUADRATIC)[0])
+    assert len(waited) == 1
 
 
 def test_studies_of_other_instances_and_benches_have_other_names() -> None:
@@ -145,9 +171,8 @@ def test_cma_es_does_not_turn_into_random_search_with_a_single_knob() -> None:
     trials = open_trials(QUADRATIC, instances(QUADRATIC)[0], max_runs=60)
     search.search(trials)
     outcome = trials.lanes.outcome(trials.instance)
-    late = outcome.trial_validation_loss[-12:]
-    assert not np.isnan(late).any()
-    assert np.ptp(np.log(late)) < 1.0  # random rates end anywhere
+    late = np.nan_to_num(outcome.trial_validation_loss[-12:], nan=np.inf)
+    assert np.median(late) < 2.0 * outcome.last_loss  # random rates end anywhere
 
 
 def test_optunas_logging_and_warnings_are_as_they_were() -> None:

@@ -31,7 +31,7 @@ def test_without_forgetting_it_is_scikit_learns_process() -> None:
 
 
 def test_one_observation_fades_as_the_kernel_says() -> None:
-    # With one observation of variance 1 + noise: mean k y / (1 + noise), variance 1 - k² / (1 + noise).
+    # With one observation of variance v = 1 + noise: mean k y / v, variance 1 - k² / v.
     x, now = np.array([[0.5]]), np.array([4.0])
     model = TimeVaryingGP(KERNEL, x, np.array([0.0]), np.array([2.0]))
     mean, deviation = model.predict(x, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -13,6 +14,7 @@ from agents.opponents.base import Instance
 from agents.opponents.lanes import with_initial
 from agents.opponents.registry import make_opponent
 from agents.opponents.search import Search
+from hpo_env.errors import MissingExtraError
 from hpo_env.schedules import interval_factors
 from tests.agents.opponents.searching import (
     LOCAL_LEVEL,
@@ -140,3 +142,21 @@ def test_identities_tell_searches_apart() -> None:
     identities = [str(make(name).identity()) for name in ALL]
     identities += [str(make("random_search", runs=9).identity())]
     assert len(set(identities)) == len(identities)
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [
+        ("optuna_tpe", "optuna"),
+        ("optuna_tpe_pruned", "optuna"),
+        ("hyperband_tpe", "optuna"),
+        ("optuna_cma_es", "cmaes"),
+        ("smac3", "smac"),
+    ],
+)
+def test_a_package_that_is_missing_is_named_before_anything_is_trained(
+    name: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=rf"{package}.*hpo-control\[search\]"):
+        make(name)

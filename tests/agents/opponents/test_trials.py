@@ -30,7 +30,10 @@ def test_a_promoted_run_equals_one_that_was_never_put_aside(bench: Bench) -> Non
     np.testing.assert_array_equal(one.validation_loss, other.validation_loss)
     assert one.test_loss == other.test_loss
     assert whole.lanes.outcome(instance).num_updates == 3 * 9 * bench.updates_per_decision
-    assert halved.lanes.outcome(instance).num_updates == (3 * 2 + 2 * 3 + 4) * bench.updates_per_decision
+    assert (
+        halved.lanes.outcome(instance).num_updates
+        == (3 * 2 + 2 * 3 + 4) * bench.updates_per_decision
+    )
 
 
 def test_trials_do_not_depend_on_how_many_train_together() -> None:

@@ -14,7 +14,7 @@ from hpo_env.tasks.supervised import SupervisedFamily
 from hpo_env.tasks.supervised_data import SupervisedTask
 from hpo_env.telemetry import Telemetry
 from hpo_env.trainers.batched import BatchedTrainer
-from hpo_env.trainers.cohort import Cohort, row_bounds
+from hpo_env.trainers.cohort import Cohort
 from hpo_env.trainers.step import Kernels
 from tests.hpo_env.trainers.runs import (
     CLASSES,
@@ -82,17 +82,6 @@ def test_a_neighbours_large_minibatch_survives_a_snapshot_and_a_roll_back() -> N
     runner.advance(table)
     runner.roll_back(lanes)
     np.testing.assert_array_equal(np.array(runner.test(lanes)), start)
-
-
-@pytest.mark.parametrize("largest", [64, 256])
-def test_bounds_of_minibatches_follow_from_each_lane_alone(largest: int) -> None:
-    sizes = np.arange(1, largest + 1)
-    bounds = row_bounds(sizes, largest)
-    assert (bounds >= sizes).all()
-    assert set(bounds.tolist()) == {b for b in (64, 128, 256) if b <= largest}
-    np.testing.assert_array_equal(
-        bounds, [row_bounds(sizes[i : i + 1], largest)[0] for i in sizes - 1]
-    )
 
 
 def test_lanes_that_change_model_from_run_to_run_disturb_nobody() -> None:

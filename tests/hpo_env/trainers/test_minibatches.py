@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo_env.tasks.supervised_data import MAX_TRAIN_ROWS, Rows
-from hpo_env.trainers.minibatches import interval_rows, order_start, order_strides, shuffled
+from hpo_env.trainers.minibatches import (
+    interval_rows,
+    order_start,
+    order_strides,
+    row_bounds,
+    shuffled,
+)
 
 CPU = torch.device("cpu")
 
@@ -96,3 +103,14 @@ def test_shuffling_keeps_inputs_beside_their_targets() -> None:
     assert np.array_equal(mixed.x[:, 0], mixed.y)
     assert not np.array_equal(mixed.y, x[:, 0])
     assert np.array_equal(np.sort(mixed.y), x[:, 0])
+
+
+@pytest.mark.parametrize("largest", [64, 256])
+def test_bounds_of_minibatches_follow_from_each_lane_alone(largest: int) -> None:
+    sizes = np.arange(1, largest + 1)
+    bounds = row_bounds(sizes, largest)
+    assert (bounds >= sizes).all()
+    assert set(bounds.tolist()) == {b for b in (64, 128, 256) if b <= largest}
+    np.testing.assert_array_equal(
+        bounds, [row_bounds(sizes[i : i + 1], largest)[0] for i in sizes - 1]
+    )

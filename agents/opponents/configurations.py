@@ -1,0 +1,113 @@
+"""Configurations that are compared on the meta-training tasks: initial values, and a rule.
+
+Axes: `N` lanes, `H` hyperparameters of the family, `I` instances, `C` configurations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.evaluation.methods import rate_column
+from agents.opponents.base import Instance, Outcome
+from agents.opponents.driving import Choose, run_once
+from agents.opponents.lanes import Bench, Lanes, with_initial
+from agents.opponents.rules import find_rule
+from agents.opponents.sampler import RandomSampler
+from agents.opponents.search_space import SearchSpace
+from hpo_env.hyperparameters import HyperparameterSpace
+from hpo_env.reward import DIVERGENCE_LOG_RATIO, log_loss
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """Initial values of some hyperparameters, and the rule that the learning rate follows.
+
+    Args:
+        schedule: Name of the rule, in `rules.RULES`.
+        values: By hyperparameter; the instance's own hold for the rest.
+    """
+
+    schedule: str
+    values: Mapping[str, float]
+
+    def initial(self, space: HyperparameterSpace, own: Array) -> Array:
+        """Return initial values `[N, H]`, given the instances' own `[N, H]`."""
+        changed = own.copy()
+        for name, value in self.values.items():
+            changed[:, space.index(name)] = value
+        return changed
+
+    def start(self, lanes: Lanes) -> Choose:
+        """Start the rule on lanes, all under this configuration."""
+        return find_rule(self.schedule)(lanes, self.initial(lanes.space, lanes.initial))
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the configuration in plain data; inverse of `from_json`."""
+        return {"schedule": self.schedule, "values": dict(self.values)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Configuration:
+        """Make the configuration that `to_json` described."""
+        return cls(schedule=data["schedule"], values=dict(data["values"]))
+
+
+def draw_values(
+    space: HyperparameterSpace, knobs: Sequence[str], count: int, rng: np.random.Generator
+) -> list[dict[str, float]]:
+    """Draw values of all knobs, `count` times, as random search does."""
+    search = SearchSpace(space, knobs)
+    points = RandomSampler(rng, len(search)).ask(count)
+    rows = search.decode(points, space.defaults)
+    return [{name: float(row[space.index(name)]) for name in knobs} for row in rows]
+
+
+def at_defaults(instance: Instance, bench: Bench, knobs: Iterable[str]) -> Instance:
+    """Return the instance with the knobs and the learning rate at the library's defaults."""
+    space, defaults = bench.space, bench.defaults(instance.task)
+    columns = [rate_column(space), *(space.index(name) for name in knobs)]
+    values = np.array(instance.task.initial)
+    values[columns] = defaults[columns]
+    return with_initial(instance, values)
+
+
+def log_losses(
+    bench: Bench, instances: Sequence[Instance], configurations: Sequence[Configuration]
+) -> Array:
+    """Train every instance once under every configuration.
+
+    Returns:
+        Log validation losses at the end `[I, C]`, a divergence counted as in the reward. Test rows
+        play no part.
+    """
+    scores = np.empty((len(instances), len(configurations)))
+    for schedule in dict.fromkeys(c.schedule for c in configurations):
+        rule = find_rule(schedule)
+        chosen = [c for c, conf in enumerate(configurations) if conf.schedule == schedule]
+        pairs = [(i, c) for i in range(len(instances)) for c in chosen]
+        configured = [_configured(instances[i], configurations[c], bench.space) for i, c in pairs]
+        outcomes = run_once(bench, configured, lambda lanes: rule(lanes, lanes.initial))  # noqa: B023
+        for (i, c), outcome in zip(pairs, outcomes, strict=True):
+            scores[i, c] = bounded_log_loss(outcome)
+    return scores
+
+
+def bounded_log_loss(outcome: Outcome) -> float:
+    """Return the log validation loss at the end, at most what the reward gives a divergence."""
+    worst = float(log_loss(np.array(outcome.first_loss))) + DIVERGENCE_LOG_RATIO + 1.0
+    if outcome.diverged:
+        return worst
+    return min(float(log_loss(np.array(outcome.last_loss))), worst)
+
+
+def _configured(
+    instance: Instance, configuration: Configuration, space: HyperparameterSpace
+) -> Instance:
+    own = np.array([instance.task.initial])
+    return with_initial(instance, configuration.initial(space, own)[0])

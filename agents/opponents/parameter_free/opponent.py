@@ -1,0 +1,91 @@
+"""Parameter-free optimisers as opponents: one run, and no rate of the user's to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
+from agents.opponents.lanes import Bench, with_initial
+from agents.opponents.parameter_free.learners import IN_FORCE
+from agents.opponents.parameter_free.table import optimizer_class
+from agents.opponents.parameter_free.training import check_family, train
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParameterFree(Opponent):
+    """An optimiser that finds its own rate, in the place of the task's optimiser.
+
+    In an outcome's hyperparameters, `learning_rate` is the rate that the optimiser has estimated at
+    the end of each interval (its factor of the gradient in DoG and DoWG, of Adam's direction in
+    Prodigy and D-Adaptation), and NaN in COCOB, where every parameter has its own. Weight decay
+    and momentum are NaN: the optimisers keep their packages' defaults and none decays.
+
+    Args:
+        optimizer: A name in `table.OPTIMIZERS`.
+
+    Raises:
+        UnknownNameError: There is no such optimiser.
+    """
+
+    optimizer: str
+
+    def __post_init__(self) -> None:
+        """Check the name."""
+        optimizer_class(self.optimizer)
+
+    def identity(self) -> dict[str, Any]:
+        """See `Opponent.identity`."""
+        return super().identity() | {"optimizer": self.optimizer}
+
+    def canonical(self, instance: Instance, bench: Bench) -> Instance:
+        """Set what belongs to the task's own optimiser to the library's defaults.
+
+        Raises:
+            ConfigurationError: The bench's family has no gradients.
+        """
+        check_family(bench)
+        is_kept = np.isin(bench.space.names, IN_FORCE)
+        values = np.where(is_kept, instance.task.initial, bench.defaults(instance.task))
+        return with_initial(instance, values)
+
+    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+        """See `Opponent.run`.
+
+        Raises:
+            ConfigurationError: The bench's family has no gradients.
+        """
+        return train(bench, instances, optimizer_class(self.optimizer))
+
+
+def schedule_free(name: str, setup: Setup) -> Opponent:
+    """Schedule-Free AdamW at its package's default rate."""
+    return ParameterFree(name=name, optimizer="schedule_free")
+
+
+def prodigy(name: str, setup: Setup) -> Opponent:
+    """Prodigy."""
+    return ParameterFree(name=name, optimizer="prodigy")
+
+
+def d_adaptation(name: str, setup: Setup) -> Opponent:
+    """Adam with D-Adaptation."""
+    return ParameterFree(name=name, optimizer="d_adaptation")
+
+
+def dog(name: str, setup: Setup) -> Opponent:
+    """DoG with polynomial-decay averaging."""
+    return ParameterFree(name=name, optimizer="dog")
+
+
+def dowg(name: str, setup: Setup) -> Opponent:
+    """DoWG."""
+    return ParameterFree(name=name, optimizer="dowg")
+
+
+def cocob(name: str, setup: Setup) -> Opponent:
+    """COCOB."""
+    return ParameterFree(name=name, optimizer="cocob")

@@ -1,0 +1,37 @@
+"""Every parameter-free optimiser by name.
+
+Adding one costs a file with a subclass of `BatchedOptimizer`, a line here, and its package in the
+test that compares them.
+"""
+
+from __future__ import annotations
+
+from agents.opponents.parameter_free.batched import BatchedOptimizer
+from agents.opponents.parameter_free.cocob import COCOB
+from agents.opponents.parameter_free.d_adaptation import DAdaptationAdamW
+from agents.opponents.parameter_free.dog import DoG
+from agents.opponents.parameter_free.dowg import DoWG
+from agents.opponents.parameter_free.prodigy import Prodigy
+from agents.opponents.parameter_free.schedule_free import ScheduleFreeAdamW
+from hpo_env.errors import unknown_name
+
+OPTIMIZERS: dict[str, type[BatchedOptimizer]] = {
+    "schedule_free": ScheduleFreeAdamW,
+    "prodigy": Prodigy,
+    "d_adaptation": DAdaptationAdamW,
+    "dog": DoG,
+    "dowg": DoWG,
+    "cocob": COCOB,
+}
+"""The class of each."""
+
+
+def optimizer_class(name: str) -> type[BatchedOptimizer]:
+    """Look an optimiser up.
+
+    Raises:
+        UnknownNameError: There is none of that name; the nearest are suggested.
+    """
+    if name not in OPTIMIZERS:
+        raise unknown_name("parameter-free optimiser", name, OPTIMIZERS)
+    return OPTIMIZERS[name]

@@ -1,0 +1,35 @@
+"""Every rule of the learning rate by name.
+
+Adding one costs a line here; opponents that follow it cost one each in `registry.py`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from agents.opponents.greedy import GreedyRates
+from agents.opponents.hypergradient import HypergradientRates
+from agents.opponents.plateau import PlateauRates
+from agents.opponents.rates import Rule, adapt, follow
+from agents.opponents.restarts import restart_factors
+from hpo_env.errors import unknown_name
+from hpo_env.schedules import SCHEDULES, interval_factors
+
+RULES: dict[str, Rule] = {
+    **{name: follow(partial(interval_factors, name)) for name in SCHEDULES},
+    "warm_restarts": follow(restart_factors),
+    "plateau": adapt(PlateauRates),
+    "greedy_lr": adapt(GreedyRates),
+    "interval_hypergradient": adapt(HypergradientRates),
+}
+
+
+def find_rule(name: str) -> Rule:
+    """Return the rule of that name.
+
+    Raises:
+        UnknownNameError: There is none; the nearest names are suggested.
+    """
+    if name not in RULES:
+        raise unknown_name("rule of the learning rate", name, RULES)
+    return RULES[name]

@@ -1,0 +1,185 @@
+"""One run under a configuration that was chosen once for all, on the meta-training tasks.
+
+Axes: `I` meta-training instances, `C` candidates.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.evaluation.methods import rate_column
+from agents.evaluation.tuning import rate_grid
+from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
+from agents.opponents.configurations import Configuration, at_defaults, draw_values, log_losses
+from agents.opponents.driving import Choose, run_once
+from agents.opponents.lanes import Bench, Lanes
+from agents.opponents.rules import find_rule
+from hpo_env.errors import ConfigurationError
+from hpo_env.seeding import stream
+
+Array = NDArray[np.float64]
+
+NUM_DRAWN = 23
+"""Configurations that are drawn; with the library's defaults, 24 are compared."""
+_SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuned(Opponent):
+    """The candidate with the lowest mean log validation loss over the meta-training instances.
+
+    What is not tuned starts at the library's defaults where it is a knob, and at the user's own
+    value where it is not.
+
+    Args:
+        schedule: Name of the rule that the learning rate follows.
+        knobs: The hyperparameters that opponents may choose.
+    """
+
+    schedule: str
+    knobs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Check the name of the rule."""
+        find_rule(self.schedule)
+
+    def identity(self) -> dict[str, Any]:
+        """See `Opponent.identity`."""
+        return super().identity() | {"schedule": self.schedule, "knobs": list(self.knobs)}
+
+    def canonical(self, instance: Instance, bench: Bench) -> Instance:
+        """Start the knobs at the library's defaults."""
+        return at_defaults(instance, bench, self.knobs)
+
+    @abstractmethod
+    def candidates(self, bench: Bench) -> list[dict[str, float]]:
+        """List the values that are compared, by hyperparameter."""
+
+    def prepare(self, bench: Bench, instances: Sequence[Instance]) -> Prepared:
+        """Train every meta-training instance under every candidate, and keep the best.
+
+        Returns:
+            `overall`, the best candidate; `scores`, the mean of each; `candidates`.
+
+        Raises:
+            ConfigurationError: There are no instances.
+        """
+        distinct = distinct_canonical(self, bench, instances)
+        candidates = self.candidates(bench)
+        configurations = [Configuration(schedule=self.schedule, values=v) for v in candidates]
+        scores = log_losses(bench, distinct, configurations)
+        return self.choose(distinct, candidates, scores)
+
+    def choose(
+        self, instances: Sequence[Instance], candidates: list[dict[str, float]], scores: Array
+    ) -> dict[str, Any]:
+        """Return what `prepare` does, from scores `[I, C]`."""
+        mean = scores.mean(axis=0)
+        return {
+            "overall": candidates[int(mean.argmin())],
+            "candidates": candidates,
+            "scores": mean.tolist(),
+        }
+
+    def values(self, instance: Instance, prepared: Prepared) -> Mapping[str, float]:
+        """Return the values that an instance starts with."""
+        chosen: Mapping[str, float] = prepared["overall"]
+        return chosen
+
+    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+        """See `Opponent.run`."""
+
+        def start(lanes: Lanes) -> Choose:
+            initial = lanes.initial
+            for slot, instance in enumerate(lanes.instances):
+                for name, value in self.values(instance, prepared).items():
+                    initial[slot, lanes.space.index(name)] = value
+            return find_rule(self.schedule)(lanes, initial)
+
+        return run_once(bench, instances, start)
+
+
+def distinct_canonical(
+    opponent: Opponent, bench: Bench, instances: Sequence[Instance]
+) -> list[Instance]:
+    """Return canonical instances, each once: the user's initial rates no longer tell them apart.
+
+    Raises:
+        ConfigurationError: There are no instances.
+    """
+    if not len(instances):
+        raise ConfigurationError(
+            f"{opponent.name!r} is tuned on meta-training instances: give at least one"
+        )
+    return list(dict.fromkeys(opponent.canonical(i, bench) for i in instances))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedKnobs(Tuned):
+    """One configuration of all knobs, by random search from the library's defaults."""
+
+    def candidates(self, bench: Bench) -> list[dict[str, float]]:
+        """List the defaults, then what was drawn; see `Tuned.candidates`."""
+        drawn = draw_values(bench.space, self.knobs, NUM_DRAWN, stream(_SEED, "tuned knobs"))
+        return [{}, *drawn]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedRate(Tuned):
+    """One initial learning rate, from a grid of two a decade."""
+
+    def candidates(self, bench: Bench) -> list[dict[str, float]]:
+        """List the grid; see `Tuned.candidates`."""
+        space = bench.space
+        name = space.names[rate_column(space)]
+        return [{name: rate} for rate in rate_grid(space)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedRatePerOptimizer(TunedRate):
+    """One initial learning rate for each optimiser.
+
+    An optimiser that the meta-training instances lack gets the overall rate.
+    """
+
+    def choose(
+        self, instances: Sequence[Instance], candidates: list[dict[str, float]], scores: Array
+    ) -> dict[str, Any]:
+        """Choose for each optimiser's instances, too; see `Tuned.choose`."""
+        optimizers = np.array([_optimizer(instance) for instance in instances])
+        best = {
+            str(name): candidates[int(scores[optimizers == name].mean(axis=0).argmin())]
+            for name in np.unique(optimizers)
+        }
+        return super().choose(instances, candidates, scores) | {"per_optimizer": best}
+
+    def values(self, instance: Instance, prepared: Prepared) -> Mapping[str, float]:
+        """Return those of the instance's optimiser; see `Tuned.values`."""
+        found: Mapping[str, float] | None = prepared["per_optimizer"].get(_optimizer(instance))
+        return super().values(instance, prepared) if found is None else found
+
+
+def _optimizer(instance: Instance) -> str:
+    return str(getattr(instance.task, "optimizer", ""))
+
+
+def fixed_tuned(name: str, setup: Setup) -> Opponent:
+    """One configuration of all knobs, kept."""
+    return TunedKnobs(name=name, schedule="constant", knobs=setup.knobs)
+
+
+def tuned(name: str, setup: Setup) -> Opponent:
+    """One rate for all tasks; the name is `RULE_tuned`."""
+    return TunedRate(name=name, schedule=name.removesuffix("_tuned"), knobs=setup.knobs)
+
+
+def per_optimizer(name: str, setup: Setup) -> Opponent:
+    """One rate for each optimiser; the name is `RULE_per_optimizer`."""
+    schedule = name.removesuffix("_per_optimizer")
+    return TunedRatePerOptimizer(name=name, schedule=schedule, knobs=setup.knobs)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+
+from agents.evaluation.protocol import make_tasks
+from agents.opponents.base import Instance, Opponent, Setup
+from agents.opponents.lanes import Bench
+from agents.opponents.open_loop import NUM_POINTS
+from agents.opponents.registry import make_opponent
+from hpo_env.tasks.registry import make_family
+from tests.agents.opponents.policies import steady_policy
+
+BENCH = Bench(family="quadratic")
+NUM_DECISIONS = 3
+STEP = 0.5 * np.log(100.0)  # half of the quadratic's largest move
+
+
+def make(name: str, level: float = 0.5) -> Opponent:
+    policy = steady_policy("quadratic", ("learning_rate",), level=level)
+    return make_opponent(name, Setup(policy=policy, knobs=("learning_rate",)))
+
+
+def instances(count: int, num_decisions: int, seed: int, rate: float = 1e-5) -> list[Instance]:
+    family = make_family("quadratic", num_decisions=num_decisions)
+    tasks = make_tasks(family, count, seed, initial_rates=(rate,))
+    return [Instance(task=task, seed=seed) for task in tasks]
+
+
+def test_the_mean_course_is_that_of_the_policys_moves() -> None:
+    prepared = make("open_loop").prepare(BENCH, instances(4, NUM_DECISIONS, seed=0))
+    course = np.array(prepared["corrections"]["learning_rate"])
+    assert course.shape == (NUM_POINTS,)
+    times = (np.arange(NUM_POINTS) + 0.5) / NUM_POINTS
+    middles = (np.arange(NUM_DECISIONS) + 0.5) / NUM_DECISIONS
+    expected = np.interp(times, middles, STEP * np.arange(1, NUM_DECISIONS + 1))
+    np.testing.assert_allclose(course, expected, rtol=1e-9)
+
+
+def test_a_policy_that_does_not_look_is_replayed_on_other_tasks() -> None:
+    prepared = make("open_loop").prepare(BENCH, instances(4, NUM_DECISIONS, seed=0))
+    others = instances(2, NUM_DECISIONS, seed=5, rate=3e-5)
+    replayed = make("open_loop").run(BENCH, others, prepared)
+    steered = make("controller").run(BENCH, others, {})
+    for one, other in zip(replayed, steered, strict=True):
+        rates = one.hyperparameters["learning_rate"], other.hyperparameters["learning_rate"]
+        np.testing.assert_allclose(*rates, rtol=0.02)  # 64 points cut the corners of 3 a little
+        np.testing.assert_allclose(one.validation_loss, other.validation_loss, rtol=0.02)
+
+
+def test_the_course_is_stretched_to_the_tasks_horizon() -> None:
+    prepared = {"corrections": {"learning_rate": np.linspace(0.0, 1.0, NUM_POINTS).tolist()}}
+    for num_decisions in (4, 40):
+        given = instances(1, num_decisions, seed=1)
+        frozen = make("frozen").run(BENCH, given, {})[0].hyperparameters["learning_rate"]
+        rates = make("open_loop").run(BENCH, given, prepared)[0].hyperparameters["learning_rate"]
+        times = (np.arange(num_decisions) + 0.5) / num_decisions
+        np.testing.assert_allclose(np.log(rates / frozen), times, atol=0.01)
+
+
+def test_means_are_taken_over_tasks_at_equal_shares_of_the_run() -> None:
+    short, long = instances(1, 3, seed=0), instances(1, 6, seed=0)
+    courses = [
+        np.array(make("open_loop").prepare(BENCH, given)["corrections"]["learning_rate"])
+        for given in (short, long, short + long)
+    ]
+    np.testing.assert_allclose(courses[2], (courses[0] + courses[1]) / 2)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from agents.evaluation.methods import Scheduled as ScheduledMethod
+from agents.evaluation.protocol import make_tasks, run_method
+from agents.opponents.base import Instance, Outcome, Setup
+from agents.opponents.lanes import Bench
+from agents.opponents.registry import make_opponent
+from agents.opponents.rules import RULES, find_rule
+from agents.opponents.schedules import Scheduled
+from hpo_env.errors import UnknownNameError
+from hpo_env.schedules import SCHEDULES
+from hpo_env.tasks.registry import make_family
+from tests.agents.opponents.policies import steady_policy
+
+BENCH = Bench(family="quadratic")
+POLICY = steady_policy("quadratic", ("learning_rate",), base_schedule="one_cycle")
+SETUP = Setup(policy=POLICY, knobs=("learning_rate",))
+TASKS = make_tasks(
+    make_family("quadratic", num_decisions=12), 2, 0, initial_rates=(1e-3, 1e-1, 10.0)
+)
+INSTANCES = [Instance(task=task, seed=4) for task in TASKS]
+
+
+def outcomes(name: str) -> list[Outcome]:
+    opponent = make_opponent(name, SETUP)
+    return opponent.run(BENCH, [opponent.canonical(i, BENCH) for i in INSTANCES], {})
+
+
+def courses(name: str) -> np.ndarray:
+    return np.array([outcome.hyperparameters["learning_rate"] for outcome in outcomes(name)])
+
+
+@pytest.mark.parametrize(
+    ("name", "schedule", "rate"),
+    [
+        ("default", "constant", 0.1),
+        *((schedule, schedule, 0.1) for schedule in SCHEDULES if schedule != "constant"),
+        ("user_constant", "constant", None),
+        ("frozen", "one_cycle", None),
+    ],
+)
+def test_runs_are_those_of_the_protocol_bit_for_bit(
+    name: str, schedule: str, rate: float | None
+) -> None:
+    method = ScheduledMethod(name=name, base_schedule=schedule, rate=rate)
+    results = run_method(method, TASKS, [4], family="quadratic")
+    found = outcomes(name)
+    assert [o.diverged for o in found] == results.diverged.tolist()
+    np.testing.assert_array_equal([o.first_loss for o in found], results.first_loss)
+    np.testing.assert_array_equal([o.last_loss for o in found], results.last_loss)
+    np.testing.assert_array_equal(courses(name), results.hyperparameters["learning_rate"])
+    finished = ~results.diverged
+    np.testing.assert_array_equal(
+        np.array([o.test_loss for o in found])[finished], results.test_loss[finished]
+    )
+
+
+def test_the_users_rate_matters_to_those_who_keep_it_and_to_nobody_else() -> None:
+    for name, expected in [("user_constant", 3), ("cosine", 1), ("plateau", 1), ("greedy_lr", 1)]:
+        opponent = make_opponent(name, SETUP)
+        assert len({opponent.canonical(i, BENCH) for i in INSTANCES[:3]}) == expected
+
+
+@pytest.mark.parametrize("name", ["plateau", "greedy_lr", "interval_hypergradient"])
+def test_adaptive_rates_start_at_the_default_and_react(name: str) -> None:
+    rates = courses(name)
+    np.testing.assert_array_equal(rates[:, 0], 0.1)
+    assert (rates != 0.1).any()
+
+
+def test_unknown_rules_are_refused_with_the_nearest_name() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'plateau'"):
+        Scheduled(name="x", schedule="plateu", is_default=True)
+    assert find_rule("plateau") is RULES["plateau"]
