@@ -20,7 +20,7 @@ from rich.table import Table
 from agents.commands.evaluate import policy_folder
 from agents.comparing import results
 from agents.comparing.display import Display, make_display
-from agents.comparing.jobs import WORKER_PLACEHOLDER, Job, make_jobs
+from agents.comparing.jobs import Job, make_jobs
 from agents.comparing.matrix import Extent, Matrix, build_matrix
 from agents.comparing.ray_workers import RayWorkers
 from agents.comparing.running import Failure, IncompleteComparisonError, run_jobs
@@ -142,9 +142,9 @@ class CompareConfig:
         num_workers: Jobs at a time; all cores when not given. 0 does them in this process, one
             after the other.
         ray_address: The Ray cluster to join; when not given, one is started on this machine.
-        storage: Database of Optuna's studies, any address that it takes, {worker} standing for a
-            worker's number; when not given a SQLite file a worker in the output folder, and with
-            Ray, whose machines could not reach that, the workers' memory.
+        storage: Database of Optuna's studies, any address that it takes; when not given the SQLite
+            file optuna.db in the output folder, and with Ray, whose machines could not reach that,
+            the workers' memory.
         engine: How inner runs are computed.
         list: Print opponents and suites, and do nothing else.
 
@@ -225,7 +225,7 @@ class CompareConfig:
     def storage_address(self) -> str | None:
         """Database of Optuna's studies; None keeps them in the workers' memory."""
         if self.storage is None and self.workers == "process":
-            return f"sqlite:///{self.folder.absolute() / f'optuna-{WORKER_PLACEHOLDER}.db'}"
+            return f"sqlite:///{self.folder.absolute() / 'optuna.db'}"
         return self.storage
 
 

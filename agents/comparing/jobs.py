@@ -11,7 +11,7 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from agents.comparing.effort import run_effort
@@ -21,9 +21,6 @@ from agents.comparing.store import Store, outcome_to_json
 from agents.opponents.base import Opponent
 
 _LANES_PER_JOB = 64  # more lanes are hardly cheaper, and a job that is lost is run again as a whole
-WORKER_PLACEHOLDER = "{worker}"
-"""Stands for the worker's number in the address of a database: SQLite has one writer at a time."""
-
 _TUNING_RUNS = 10  # a guess: configurations that an opponent tries on each meta-training instance
 
 
@@ -50,12 +47,8 @@ class Job(ABC):
         """Cells that it fills."""
 
     @abstractmethod
-    def perform(self, worker: int) -> list[dict[str, Any]]:
-        """Do it, and return plain data, some for each file that it fills.
-
-        Args:
-            worker: Number of the worker that does it; see `WORKER_PLACEHOLDER`.
-        """
+    def perform(self) -> list[dict[str, Any]]:
+        """Do it, and return plain data, some for each file that it fills."""
 
     @abstractmethod
     def save(self, store: Store, results: Sequence[Mapping[str, Any]]) -> None:
@@ -78,7 +71,7 @@ class PrepareJob(Job):
         """None."""
         return 0
 
-    def perform(self, worker: int) -> list[dict[str, Any]]:
+    def perform(self) -> list[dict[str, Any]]:
         """See `Job.perform`."""
         wanted = self.preparation
         prepared = wanted.opponent.prepare(wanted.bench, wanted.instances)
@@ -117,11 +110,10 @@ class RunJob(Job):
         """Key of what must have been learned before; None if nothing."""
         return self.cells[0].preparation
 
-    def perform(self, worker: int) -> list[dict[str, Any]]:
+    def perform(self) -> list[dict[str, Any]]:
         """See `Job.perform`."""
         instances = [cell.instance for cell in self.cells]
-        opponent = at_worker(self.opponent, worker)
-        outcomes = opponent.run(self.cells[0].bench, instances, self.prepared)
+        outcomes = self.opponent.run(self.cells[0].bench, instances, self.prepared)
         return [outcome_to_json(o) for _, o in zip(self.cells, outcomes, strict=True)]
 
     def save(self, store: Store, results: Sequence[Mapping[str, Any]]) -> None:
@@ -202,11 +194,11 @@ class Result:
     seconds: float = 0.0
 
 
-def attempt(job: Job, worker: int) -> Result:
+def attempt(job: Job) -> Result:
     """Do a job in a worker; an opponent that raises fails the job and nothing else."""
     before = time.perf_counter()
     try:
-        values = job.perform(worker)
+        values = job.perform()
     except Exception as error:
         return Result(
             error=f"{type(error).__name__}: {error}",
@@ -214,24 +206,6 @@ def attempt(job: Job, worker: int) -> Result:
             seconds=time.perf_counter() - before,
         )
     return Result(values=values, seconds=time.perf_counter() - before)
-
-
-def at_worker(opponent: Opponent, worker: int) -> Opponent:
-    """Return the opponent with its database, if it has one, at an address of the worker's own.
-
-    Example:
-        >>> from agents.opponents.optuna_search import TPESearch
-        >>> search = TPESearch(
-        ...     name="optuna_tpe", knobs=("learning_rate",), storage="sqlite:///{worker}.db"
-        ... )
-        >>> at_worker(search, 3).storage
-        'sqlite:///3.db'
-    """
-    address = getattr(opponent, "storage", None)
-    if address is None or WORKER_PLACEHOLDER not in address:
-        return opponent
-    own: Any = {"storage": address.replace(WORKER_PLACEHOLDER, str(worker))}
-    return replace(opponent, **own)
 
 
 def use_one_thread() -> None:

@@ -76,7 +76,7 @@ class RayWorkers(Workers):
 
 def _attempt(job: Job) -> Result:
     use_one_thread()
-    return attempt(job, os.getpid())  # Ray does not number its processes
+    return attempt(job)
 
 
 def _import_ray() -> Any:

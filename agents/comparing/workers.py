@@ -10,7 +10,6 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import count
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -57,7 +56,7 @@ class InProcess(Workers):
     def wait(self) -> tuple[Job, Result]:
         """See `Workers.wait`."""
         job = self._jobs.pop()
-        return job, attempt(job, worker=0)
+        return job, attempt(job)
 
     def close(self) -> None:
         """See `Workers.close`."""
@@ -115,23 +114,20 @@ class ProcessWorkers(Workers):
             worker.end()
 
     def _start(self) -> _Worker:
-        taken = {worker.number for worker in [*self._idle, *(w for w, _ in self._busy)]}
-        number = next(n for n in count() if n not in taken)
         ours, theirs = self._context.Pipe()
         process = self._context.Process(
-            target=_serve, args=(theirs, number), name=f"hpo-control-compare-{number}", daemon=True
+            target=_serve, args=(theirs,), name="hpo-control-compare", daemon=True
         )
         with _one_thread():
             process.start()
         theirs.close()  # so that the pipe ends with the worker
-        return _Worker(number, process, ours)
+        return _Worker(process, ours)
 
 
 class _Worker:
     """A process and our end of its pipe."""
 
-    def __init__(self, number: int, process: Any, pipe: Connection) -> None:
-        self.number = number
+    def __init__(self, process: Any, pipe: Connection) -> None:
         self.process = process
         self.pipe = pipe
 
@@ -167,25 +163,24 @@ class _Worker:
         return how
 
 
-def _serve(pipe: Connection, number: int) -> None:
+def _serve(pipe: Connection) -> None:
     """Run a worker: do one job after the other until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us too; the parent ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
     use_one_thread()
     try:
         while True:
-            result = _answer(pipe.recv_bytes(), number)
-            pipe.send_bytes(pickle.dumps(result, pickle.HIGHEST_PROTOCOL))
+            pipe.send_bytes(pickle.dumps(_answer(pipe.recv_bytes()), pickle.HIGHEST_PROTOCOL))
     except (EOFError, OSError):
         return  # the parent is gone
 
 
-def _answer(message: bytes, number: int) -> Result:
+def _answer(message: bytes) -> Result:
     try:
         job: Job = pickle.loads(message)
     except Exception as error:  # such as a module that cannot be imported here
         return Result(error=f"{type(error).__name__}: {error}")
-    return attempt(job, number)
+    return attempt(job)
 
 
 def _end_with_parent() -> None:

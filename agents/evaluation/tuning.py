@@ -16,7 +16,8 @@ from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.tasks.base import Task
 from hpo_env.tasks.registry import make_family
 
-_SMALLEST_RATE = 1e-5  # below, no run of ordinary length gets anywhere
+SMALLEST_RATE = 1e-5
+"""Below it, no run of ordinary length gets anywhere; schedules are tuned and searches look above."""
 
 
 def rate_grid(space: HyperparameterSpace) -> tuple[float, ...]:
@@ -28,7 +29,7 @@ def rate_grid(space: HyperparameterSpace) -> tuple[float, ...]:
         ['0.01', '0.032', '0.1', '0.32', '1']
     """
     known = space.hyperparameters[rate_column(space)]
-    low, high = max(known.low, _SMALLEST_RATE), known.high
+    low, high = max(known.low, SMALLEST_RATE), known.high
     halves = range(round(2 * np.log10(low)), round(2 * np.log10(high)) + 1)
     return tuple(float(np.clip(10.0 ** (half / 2), low, high)) for half in halves)
 

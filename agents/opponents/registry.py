@@ -24,6 +24,13 @@ OPPONENTS: dict[str, str] = {
     "greedy_lr": "agents.opponents.schedules:from_defaults",
     "interval_hypergradient": "agents.opponents.schedules:from_defaults",
     "user_constant": "agents.opponents.schedules:user_constant",
+    # One run, by an optimiser that finds its own rate.
+    "schedule_free": "agents.opponents.parameter_free.opponent:schedule_free",
+    "prodigy": "agents.opponents.parameter_free.opponent:prodigy",
+    "d_adaptation": "agents.opponents.parameter_free.opponent:d_adaptation",
+    "dog": "agents.opponents.parameter_free.opponent:dog",
+    "dowg": "agents.opponents.parameter_free.opponent:dowg",
+    "cocob": "agents.opponents.parameter_free.opponent:cocob",
     # One run, tuned across the meta-training tasks.
     "fixed_tuned": "agents.opponents.tuned:fixed_tuned",
     "constant_tuned": "agents.opponents.tuned:tuned",

@@ -14,13 +14,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.evaluation.tuning import SMALLEST_RATE
 from hpo_env.hyperparameters import HyperparameterSpace
 
 Array = NDArray[np.float64]
-
-SMALLEST_RATE = 1e-5
-"""Rates below it get nowhere in a run of ordinary length, and nobody would search there; one trial
-in six would be thrown away on a range that starts at 1e-6. The upper end is the whole range's."""
 
 
 class SearchSpace:

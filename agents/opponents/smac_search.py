@@ -146,5 +146,5 @@ class SmacSearch(Sequential):
 
 def smac3(name: str, setup: Setup) -> Opponent:
     """SMAC3 with the setup's budget."""
-    require("smac", extra="search")
+    require("smac", extra="smac")
     return SmacSearch(name=name, max_runs=setup.num_runs, knobs=setup.knobs)

@@ -439,7 +439,9 @@ def test_weights_that_are_not_finite_are_put_back() -> None:
     training.x[:] = float("nan")
     training.train(optimizer, run, [2])
     assert not torch.isfinite(training.weights()).any()
-    with pytest.warns(ControllerWarning, match="the interval is taken back, the learning rate is cut"):
+    with pytest.warns(
+        ControllerWarning, match="the interval is taken back, the learning rate is cut"
+    ):
         training.train(optimizer, run, [3])
     assert torch.equal(training.weights(), before)
     assert all(map(torch.equal, training.model.buffers(), buffers))

@@ -78,7 +78,8 @@ def open_learners(
         spec: The model that all tasks have.
         tasks: N of them, of equal `row_bound`.
         seeds: Their episode seeds.
-        engine: "auto" and "native" compute in the native kernels; all others in torch, eagerly.
+        engine: "native" computes in the model's native kernel, and so does "auto" where there is
+            one; all else computes in torch, eagerly. They differ by rounding.
         device: A torch device.
 
     Raises:

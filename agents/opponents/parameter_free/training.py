@@ -165,7 +165,7 @@ def _train_batch(
                 _advance(learners, optimizer, log, interval, first_loss, bench.updates_per_decision)
         test = np.array(learners.evaluate(optimizer.evaluated, "test"))
     test[:, log.diverged] = np.nan
-    overhead = (time.perf_counter() - started - log.seconds.sum()) / len(instances)
+    overhead = (time.perf_counter() - started - float(log.seconds.sum())) / len(instances)
     return [
         _outcome(bench, instance, log, lane, float(first_loss[lane]), test[:, lane], overhead)
         for lane, instance in enumerate(instances)

@@ -22,7 +22,7 @@ with warnings.catch_warnings():
 
 
 class Package:
-    """One model under an optimiser of a package, in the settings that the package has by default."""
+    """One model under an optimiser of a package, which keeps its default settings."""
 
     optimizer_class: Callable[..., torch.optim.Optimizer]
 

@@ -1,0 +1,255 @@
+"""Runs of batched optimisers: the inner training's own runs but for the update."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from agents.opponents.base import Instance, Outcome
+from agents.opponents.lanes import Bench, with_initial
+from agents.opponents.parameter_free.batched import BatchedOptimizer
+from agents.opponents.parameter_free.table import OPTIMIZERS
+from agents.opponents.parameter_free.training import train
+from agents.opponents.schedules import Scheduled
+from hpo_env.errors import ConfigurationError
+from hpo_env.seeding import draw_episode_seed
+from hpo_env.tasks.base import Engine
+from hpo_env.tasks.supervised_data import SupervisedTask
+from hpo_env.trainers.reference import Learner, Values
+from tests.agents.opponents.parameter_free.packages import PACKAGES, Package
+from tests.agents.opponents.searching import equal_outcomes
+from tests.hpo_env.trainers.runs import (
+    CLASSES,
+    IMAGES,
+    NAMES,
+    NUMBERS,
+    datasets_of,
+    task,
+    tolerance_of,
+    values,
+)
+
+MODELS = ("mlp_32x2_relu", "mlp_48x3_gelu_norm", "resmlp_64x2", "attention_8x32", "cnn_8x8")
+RATE, MOMENTUM, DECAY = 0.02, 0.9, 1e-2
+
+
+def bench(engine: Engine = "eager", **changes: Any) -> Bench:
+    return Bench(engine=engine, options={"updates_per_decision": 5}, **changes)
+
+
+def instance(seed: int = 0, **changes: Any) -> Instance:
+    return Instance(task=task(**{"num_decisions": 3, **changes}), seed=seed)
+
+
+def with_values(run: Instance, **changes: float) -> Instance:
+    assert isinstance(run.task, SupervisedTask)
+    return with_initial(run, values([run.task], **changes)[0])
+
+
+class SGD(BatchedOptimizer):
+    """torch's, at a rate that grows with the lane: 0.02, 0.04 and so on."""
+
+    @property
+    def step_size(self) -> Tensor:
+        return RATE * (1.0 + torch.arange(len(self.weights)).double())
+
+    def step(self, gradients: Tensor) -> None:
+        self.weights -= self._beside(self.step_size) * gradients
+
+
+class AdamW(BatchedOptimizer):
+    """torch's own class, at a tenth of the rates of SGD above."""
+
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__(weights)
+        self.rows = [row.clone().requires_grad_() for row in weights]
+        self.optimizers = [
+            torch.optim.AdamW([row], lr=float(rate), betas=(MOMENTUM, 0.999), weight_decay=DECAY)
+            for row, rate in zip(self.rows, self.step_size, strict=True)
+        ]
+
+    @property
+    def step_size(self) -> Tensor:
+        return 0.1 * RATE * (1.0 + torch.arange(len(self.weights)).double())
+
+    def step(self, gradients: Tensor) -> None:
+        for row, gradient, optimizer in zip(self.rows, gradients, self.optimizers, strict=True):
+            row.grad = gradient.clone()
+            optimizer.step()
+        self.weights = torch.stack([row.detach() for row in self.rows])
+
+
+def under(optimizer: str, runs: list[Instance], rates: Tensor) -> list[Instance]:
+    """The same runs under the task's own optimiser; changes nothing but what it is."""
+    momentum = 0.0 if optimizer == "sgd" else MOMENTUM
+    decay = 0.0 if optimizer == "sgd" else DECAY
+    return [
+        with_values(run, learning_rate=float(rate), momentum=momentum, weight_decay=decay)
+        for run, rate in zip(runs, rates, strict=True)
+    ]
+
+
+def assert_equal_losses(ours: list[Outcome], theirs: list[Outcome], tolerance: float) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        for name in ("first_loss", "validation_loss", "test_loss", "test_metric"):
+            np.testing.assert_allclose(
+                getattr(one, name), getattr(other, name), rtol=tolerance, err_msg=name
+            )
+        assert one.num_updates == other.num_updates
+
+
+CASES = [(model, dataset) for model in MODELS for dataset in datasets_of(model)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "optimizer", "engine"),
+    [(SGD, "sgd", "eager"), (AdamW, "adamw", "native")],
+    ids=["sgd", "adamw"],
+)
+@pytest.mark.parametrize(("model", "dataset"), CASES)
+def test_under_the_task_s_own_optimiser_losses_are_those_of_the_fast_trainer(
+    model: str,
+    dataset: str,
+    kind: type[BatchedOptimizer],
+    optimizer: str,
+    engine: Engine,
+) -> None:
+    settings = {"dropout": 0.2, "label_smoothing": 0.1, "gradient_clip": 0.5, "batch_size": 23.0}
+    drawn = [
+        with_values(instance(seed, dataset=dataset, model=model, optimizer=optimizer), **settings)
+        for seed in range(2)
+    ]
+    runs = under(optimizer, drawn, kind(torch.zeros(len(drawn), 1)).step_size)
+    fast = Scheduled(name="fast", schedule="constant", is_default=False)
+    theirs = fast.run(bench("eager"), runs, {})
+    assert_equal_losses(train(bench(engine), runs, kind), theirs, tolerance_of(model))
+
+
+@pytest.mark.parametrize("batch_size", [8.0, 100.0, 256.0])
+def test_minibatches_of_any_size_are_those_of_the_fast_trainer(batch_size: float) -> None:
+    runs = under(
+        "sgd",
+        [with_values(instance(optimizer="sgd", num_decisions=12), batch_size=batch_size)],
+        torch.tensor([RATE]),
+    )
+    fast = Scheduled(name="fast", schedule="constant", is_default=False)
+    theirs = fast.run(bench("eager"), runs, {})
+    assert_equal_losses(train(bench("eager"), runs, SGD), theirs, 1e-5)
+    assert_equal_losses(train(bench("native"), runs, SGD), theirs, 1e-4)
+
+
+class Adapter:
+    """A package in the place of the reference trainer's optimiser."""
+
+    def __init__(self, package: Package) -> None:
+        self.package = package
+        self.zero_grad, self.step = package.zero_grad, package.step
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_runs_are_those_of_the_package_in_the_reference_trainer(name: str) -> None:
+    settings = {"dropout": 0.2, "gradient_clip": 0.5, "batch_size": 23.0}
+    runs = [with_values(instance(dataset=d), **settings) for d in (CLASSES, NUMBERS, IMAGES)]
+    outcomes = train(bench(), runs, OPTIMIZERS[name])
+    for run, outcome in zip(runs, outcomes, strict=True):
+        assert isinstance(run.task, SupervisedTask)
+        learner = Learner(run.task, draw_episode_seed(np.random.default_rng(run.lane_seed)))
+        package = PACKAGES[name](learner.module)
+        learner.optimizer = Adapter(package)  # type: ignore[assignment]
+        fixed = Values(**dict(zip(NAMES, run.task.initial, strict=True)))
+        for _ in range(15):
+            learner.update(fixed)
+        nn.utils.vector_to_parameters(package.evaluated(), learner.module.parameters())
+        loss, _ = learner.evaluate(learner.problem.validation)
+        # DoG's loss changes in its fifth digit so early: the change is what is compared.
+        change = loss - outcome.first_loss
+        assert outcome.last_loss - outcome.first_loss == pytest.approx(change, rel=0.02)
+
+
+@pytest.mark.parametrize("engine", ["eager", "native"])
+def test_an_outcome_is_a_function_of_its_instance_alone(engine: Engine) -> None:
+    runs = [
+        instance(0),
+        instance(1, num_decisions=2),
+        instance(2, dataset=NUMBERS, model="mlp_48x3_gelu_norm"),
+        with_values(instance(3), dropout=0.3, batch_size=100.0),
+        instance(4),
+        instance(5),
+    ]
+    together = train(bench(engine), runs, OPTIMIZERS["prodigy"])
+    by_two = train(bench(engine, max_lanes=2), runs[::-1], OPTIMIZERS["prodigy"])[::-1]
+    alone = [train(bench(engine), [run], OPTIMIZERS["prodigy"])[0] for run in runs]
+    for one, other, third in zip(together, by_two, alone, strict=True):
+        assert equal_outcomes(one, other)
+        assert equal_outcomes(one, third)
+
+
+def test_an_outcome_says_what_was_in_force() -> None:
+    run = with_values(instance(num_decisions=4), batch_size=23.4, dropout=0.25)
+    (outcome,) = train(bench(), [run], OPTIMIZERS["dog"])
+    values = outcome.hyperparameters
+    assert sorted(values) == sorted(NAMES)
+    assert values["batch_size"].tolist() == [23.0] * 4
+    assert values["dropout"].tolist() == [0.25] * 4
+    assert np.isnan(values["momentum"]).all()
+    assert np.isnan(values["weight_decay"]).all()
+    assert (np.diff(values["learning_rate"]) > 0.0).all()  # so far, DoG's distance only grows
+    assert outcome.validation_loss[-1] == outcome.last_loss == outcome.trial_validation_loss[0]
+    assert outcome.trial_test_loss.tolist() == [outcome.test_loss]
+    assert outcome.trial_intervals.tolist() == [4]
+    assert outcome.spent_updates.tolist() == [outcome.num_updates] == [20]
+    assert outcome.train_seconds > outcome.overhead_seconds > 0.0
+
+
+class Exploding(SGD):
+    """Throws the weights of lane 1 away in update 7, in the second interval."""
+
+    num_updates = 0
+
+    def step(self, gradients: Tensor) -> None:
+        super().step(gradients)
+        self.num_updates += 1
+        if self.num_updates == 7:
+            self.weights[1] = float("nan")
+
+
+@pytest.mark.parametrize("engine", ["eager", "native"])
+def test_a_run_that_diverges_ends_and_is_charged_no_more(engine: Engine) -> None:
+    runs = [instance(seed, num_decisions=4) for seed in range(3)]
+    healthy = train(bench(engine), runs, SGD)
+    ill = train(bench(engine), runs, Exploding)
+    assert [outcome.diverged for outcome in ill] == [False, True, False]
+    assert equal_outcomes(ill[0], healthy[0])
+    assert equal_outcomes(ill[2], healthy[2])
+    bad = ill[1]
+    assert np.isfinite(bad.validation_loss).tolist() == [True, False, False, False]
+    assert np.isfinite(bad.hyperparameters["learning_rate"]).tolist() == [True, True, False, False]
+    assert np.isfinite(bad.hyperparameters["batch_size"]).tolist() == [True, True, False, False]
+    assert bad.trial_intervals.tolist() == [2]
+    assert bad.num_updates == 10
+    assert np.isnan([bad.last_loss, bad.test_loss, bad.test_metric]).all()
+    assert bad.train_seconds < ill[0].train_seconds
+
+
+def test_a_family_without_gradients_is_refused_by_name() -> None:
+    with pytest.raises(ConfigurationError, match="in family supervised; got 'quadratic'"):
+        train(Bench(family="quadratic"), [], SGD)
+
+
+def test_kernels_that_the_device_has_not_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="engine 'native' needs device 'cpu'"):
+        train(bench("native", device="meta"), [instance()], SGD)
+
+
+def test_models_of_many_weights_train_a_few_at_a_time_and_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runs = [instance(seed) for seed in range(3)]
+    together = train(bench(), runs, OPTIMIZERS["cocob"])
+    monkeypatch.setattr("agents.opponents.parameter_free.training._MOST_NUMBERS", 1)
+    one_by_one = train(bench(), runs, OPTIMIZERS["cocob"])
+    assert all(map(equal_outcomes, together, one_by_one))
