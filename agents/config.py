@@ -128,6 +128,9 @@ class TrainConfig:
             given: discrete where the agent can, because it transfers better.
         base_schedule: The schedule that actions correct, and what a policy that does nothing
             leaves in force. Not given: cosine, the best schedule to start from.
+        availability: Probability that a hyperparameter other than the learning rate can be moved in
+            a training episode: users' loops do not have all of them, and a policy has to have met
+            that.
         num_decisions: Decisions in an episode; the family draws its own when not given.
         updates_per_decision: Inner updates between two decisions; the family's own when not given.
         family_options: Further options of the family, for instance `dataset=digits optimizer=sgd`.
@@ -187,6 +190,7 @@ class TrainConfig:
     hyperparameters: tuple[str, ...] | None = None
     action_mode: str | None = None
     base_schedule: str | None = None
+    availability: float = 1.0
     num_decisions: int | None = None
     updates_per_decision: int | None = None
     family_options: Annotated[Mapping[str, Any], _OPTIONS] = field(default_factory=dict)

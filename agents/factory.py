@@ -122,6 +122,7 @@ def make_venv(config: TrainConfig, *, split: Split, num_envs: int) -> VecEnv:
         workers=config.workers,
         ray_address=config.ray_address,
         split=split,
+        availability=config.availability if split == "train" else 1.0,
         **config.env_arguments(),
     )
     venv: VecEnv = SB3VecEnv(lanes)

@@ -89,6 +89,9 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         base_schedule: What actions correct: "constant", "cosine", "warmup_cosine", "linear",
             "one_cycle" or "step".
         on_divergence: "roll_back" takes a failed interval back and goes on, "end" ends the run.
+        availability: Probability, in (0, 1], that a hyperparameter can be moved in an episode,
+            drawn for each but the learning rate. What cannot be moved keeps its base value and is
+            masked in the observation, as in a user's loop that has no such thing.
         engine: "native" is the fastest: MLPs run on a kernel that a C++ compiler builds once a
             machine, other models as under "compiled". "compiled" is torch.compile and takes
             seconds to start, "eager" starts at once, "reference" trains with torch.optim, one lane
@@ -119,6 +122,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         action_mode: ActionMode = "continuous",
         base_schedule: str = "constant",
         on_divergence: OnDivergence = "roll_back",
+        availability: float = 1.0,
         engine: Engine = "auto",
         device: str = "cpu",
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
@@ -136,6 +140,8 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
             raise ConfigurationError(
                 f"one task a lane must be given; got {len(tasks)} tasks for {num_envs} lanes"
             )
+        if not 0.0 < availability <= 1.0:
+            raise ConfigurationError(f"availability must lie in (0, 1]; got {availability}")
         check_choice("action mode", action_mode, ActionMode)
         check_choice("engine", engine, Engine)
         check_choice("treatment of divergence", on_divergence, OnDivergence)
@@ -147,6 +153,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         self.base_schedule = base_schedule
         self.action_mode = action_mode
         self.on_divergence = on_divergence
+        self.availability = availability
         self.num_envs = num_envs
         self.render_mode = render_mode
         self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
@@ -181,6 +188,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         self._first_loss = np.ones(num_envs)
         self._loss = np.ones(num_envs)
         self._rolled_back = np.zeros(num_envs, dtype=bool)
+        self._available = np.ones((num_envs, len(names)), dtype=bool)
         self._telemetry = Telemetry.missing(num_envs)
         self._over = np.ones(num_envs, dtype=bool)  # not yet reset counts as over
         self._histories = [RunHistory() for _ in range(num_envs)] if render_mode else []
@@ -308,6 +316,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
     def _advance(self, moves: Array, running: NDArray[np.bool_]) -> Array:
         """Run one interval and return rewards `[N]`; lanes that do not run keep their state."""
         moves = cut(moves, self._rolled_back, self._rate_column)
+        moves = np.where(self._available, moves, 0.0)
         corrections = self._corrections[:, self._columns]
         corrections = self.controlled.move(corrections, moves, self._initial[:, self._columns])
         idle = None if running.all() else np.flatnonzero(~running)
@@ -324,7 +333,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
             telemetry,
             actions=moves,
             corrections=corrections,
-            values=self._values[:, self._columns],
+            values=np.where(self._available, self._values[:, self._columns], np.nan),
             base_change=np.log(np.maximum(next_factors, _TINY_FACTOR))
             - np.log(np.maximum(factors, _TINY_FACTOR)),
         )
@@ -378,16 +387,27 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         )
         base = self.space.base(self._initial[lanes], factors)
         self._values[lanes] = base
+        self._available[lanes] = [self._draw_available(lane) for lane in lanes]
+        available = self._available[lanes]
         self._observer.begin(
             lanes,
             telemetry,
             num_intervals=self._num_intervals[lanes],
-            values=base[:, self._columns],
+            values=np.where(available, base[:, self._columns], np.nan),
+            available=np.where(available, 1.0, -1.0),
         )
         if self._histories:
             for lane in lanes:
                 self._histories[lane] = RunHistory(title=self.tasks[lane].name)
             self._record(lanes)
+
+    def _draw_available(self, lane: int) -> NDArray[np.bool_]:
+        """Draw which hyperparameters can be moved in the episode that begins, `[H]`."""
+        available = np.ones(len(self.controlled), dtype=bool)
+        if self.availability < 1.0:  # otherwise no number is drawn, so that tasks stay the same
+            available = self._rngs[lane].random(len(available)) < self.availability
+            available[self._rate_column or 0] = True
+        return available
 
     def _info(
         self, mask: NDArray[np.bool_], ends: NDArray[np.int64] | None = None
@@ -492,6 +512,7 @@ _LANE_STATE = (
     "_loss",
     "_over",
     "_rolled_back",
+    "_available",
 )
 
 

@@ -17,7 +17,7 @@ from hpo_env.tasks.base import Task
 from hpo_env.tasks.registry import make_family
 
 SMALLEST_RATE = 1e-5
-"""Below it, no run of ordinary length gets anywhere; schedules are tuned and searches look above."""
+"""Below it, no run of ordinary length gets anywhere: schedules and searches look above it."""
 
 
 def rate_grid(space: HyperparameterSpace) -> tuple[float, ...]:

@@ -35,6 +35,7 @@ OPPONENTS: dict[str, str] = {
     "fixed_tuned": "agents.opponents.tuned:fixed_tuned",
     "constant_tuned": "agents.opponents.tuned:tuned",
     "cosine_tuned": "agents.opponents.tuned:tuned",
+    "warmup_cosine_tuned": "agents.opponents.tuned:tuned",
     "one_cycle_tuned": "agents.opponents.tuned:tuned",
     "plateau_tuned": "agents.opponents.tuned:tuned",
     "cosine_per_optimizer": "agents.opponents.tuned:per_optimizer",

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
+from agents.opponents.configurations import at_defaults
 from agents.opponents.driving import run_once
-from agents.opponents.lanes import Bench, with_initial
+from agents.opponents.lanes import Bench
 from agents.opponents.rules import find_rule
 
 
@@ -18,8 +19,10 @@ class Scheduled(Opponent):
 
     Args:
         schedule: Name of the rule, in `rules.RULES`.
-        is_default: Whether the learning rate and its companions start at the library's defaults
-            rather than at the user's own values.
+        is_default: Whether the learning rate and the knobs start at the library's defaults rather
+            than at the user's own values.
+        knobs: The hyperparameters that opponents may choose. The others belong to the task, as the
+            size of its minibatches does, and stay as they are.
 
     Raises:
         UnknownNameError: There is no such rule.
@@ -27,6 +30,7 @@ class Scheduled(Opponent):
 
     schedule: str
     is_default: bool
+    knobs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the name."""
@@ -34,13 +38,14 @@ class Scheduled(Opponent):
 
     def identity(self) -> dict[str, Any]:
         """See `Opponent.identity`."""
-        return super().identity() | {"schedule": self.schedule, "is_default": self.is_default}
+        own = {"schedule": self.schedule, "is_default": self.is_default, "knobs": list(self.knobs)}
+        return super().identity() | own
 
     def canonical(self, instance: Instance, bench: Bench) -> Instance:
         """Set the defaults."""
         if not self.is_default:
             return instance
-        return with_initial(instance, bench.defaults(instance.task))
+        return at_defaults(instance, bench, self.knobs)
 
     def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
         """See `Opponent.run`."""
@@ -50,12 +55,12 @@ class Scheduled(Opponent):
 
 def default(name: str, setup: Setup) -> Opponent:
     """The library's default values, kept."""
-    return Scheduled(name=name, schedule="constant", is_default=True)
+    return Scheduled(name=name, schedule="constant", is_default=True, knobs=setup.knobs)
 
 
 def from_defaults(name: str, setup: Setup) -> Opponent:
     """The library's default values under the rule that the opponent is named after."""
-    return Scheduled(name=name, schedule=name, is_default=True)
+    return Scheduled(name=name, schedule=name, is_default=True, knobs=setup.knobs)
 
 
 def user_constant(name: str, setup: Setup) -> Opponent:

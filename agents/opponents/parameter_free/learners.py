@@ -32,8 +32,7 @@ from hpo_env.tasks.supervised_data import (
     prepare,
 )
 from hpo_env.tasks.supervised_space import HYPERPARAMETERS, MAX_BATCH_SIZE
-from hpo_env.trainers.cohort import row_bounds
-from hpo_env.trainers.minibatches import interval_rows, order_strides, shuffled
+from hpo_env.trainers.minibatches import interval_rows, order_strides, row_bounds, shuffled
 from hpo_env.trainers.native.kernel import COUNTERS, FACTS, build_failure, has_kernel, kernel
 from hpo_env.trainers.step import SETTINGS, kernels
 

@@ -6,74 +6,69 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from agents.evaluation.suites import Suite
 from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
 from agents.opponents.driving import run_once
 from agents.opponents.lanes import Bench, with_initial
+from hpo_env.policy import Policy
 
 NEAR = Suite(
     name="near",
-    help="short runs",
+    help="short quadratics",
     family="quadratic",
-    family_options={"split": "test", "num_decisions": 4},
+    family_options={"split": "test", "num_decisions": 3},
 )
 FAR = Suite(
     name="far",
-    help="runs of twice the length",
+    help="quadratics that are twice as long",
     family="quadratic",
-    family_options={"split": "test", "num_decisions": 8},
+    family_options={"split": "test", "num_decisions": 6},
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Steady(Opponent):
-    """Keeps the user's values."""
+    """Keeps the user's own values."""
 
     def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
-        return run_once(bench, instances, lambda lanes: lambda lanes, _: lanes.initial)
+        return run_once(bench, instances, lambda lanes: lambda lanes, telemetry: lanes.initial)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Indifferent(Steady):
-    """Ignores the user's initial values."""
+    """Starts at the library's defaults whatever the user started from."""
 
     def canonical(self, instance: Instance, bench: Bench) -> Instance:
         return with_initial(instance, bench.defaults(instance.task))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Slow(Steady):
-    """Takes its time; with a budget of two runs, each cell is a job.
+class Guided(Steady):
+    """Holds a policy."""
 
-    Args:
-        seconds: How long it waits before each job.
-    """
-
-    max_runs: int = 2
-    seconds: float = 0.2
-
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
-        time.sleep(self.seconds)
-        return super().run(bench, instances, prepared)
+    policy: Policy
 
 
 @dataclass(frozen=True, kw_only=True)
 class Learned(Steady):
-    """Runs at a rate that it learned."""
+    """Trains at a rate that it finds on the meta-training instances: a tenth of their number."""
 
     def prepare(self, bench: Bench, instances: Sequence[Instance]) -> Prepared:
-        return {"rate": 1.0 / len(instances)}
+        return {"rate": len(instances) / 10}
 
     def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
-        rate = prepared["rate"]
-        return run_once(bench, instances, lambda lanes: lambda lanes, _: 0 * lanes.initial + rate)
+        def start(lanes: Any) -> Any:
+            return lambda lanes, telemetry: 0.0 * lanes.initial + prepared["rate"]
+
+        return run_once(bench, instances, start)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unteachable(Steady):
-    """Raises when it is prepared."""
+class Unteachable(Learned):
+    """Fails at learning."""
 
     def prepare(self, bench: Bench, instances: Sequence[Instance]) -> Prepared:
         raise RuntimeError("nothing learned")
@@ -81,7 +76,7 @@ class Unteachable(Steady):
 
 @dataclass(frozen=True, kw_only=True)
 class Broken(Steady):
-    """Raises when it is run."""
+    """Raises as soon as it is to run."""
 
     def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
         raise ValueError("no such luck")
@@ -93,20 +88,60 @@ class Deadly(Steady):
 
     def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
         os.kill(os.getpid(), signal.SIGKILL)
-        raise AssertionError("still alive")
+        return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slow(Steady):
+    """Takes its time over every instance; a search, so that each is a job."""
+
+    max_runs: int = field(default=2)
+    seconds: float = 0.3
+
+    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+        time.sleep(self.seconds * len(instances))
+        return super().run(bench, instances, prepared)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mystery(Steady):
+    """Has an identity that JSON cannot hold."""
+
+    def identity(self) -> dict[str, Any]:
+        return super().identity() | {"secret": object()}
 
 
 def steady(name: str, setup: Setup) -> Opponent:
+    """Keep the user's values."""
     return Steady(name=name)
 
 
-def slow(name: str, setup: Setup) -> Opponent:
-    return Slow(name=name)
+def indifferent(name: str, setup: Setup) -> Opponent:
+    """Start at the defaults."""
+    return Indifferent(name=name)
+
+
+def guided(name: str, setup: Setup) -> Opponent:
+    """Hold the policy."""
+    return Guided(name=name, policy=setup.policy)
 
 
 def learned(name: str, setup: Setup) -> Opponent:
+    """Learn a rate."""
     return Learned(name=name)
 
 
 def broken(name: str, setup: Setup) -> Opponent:
+    """Raise."""
     return Broken(name=name)
+
+
+def slow(name: str, setup: Setup) -> Opponent:
+    """Take time."""
+    return Slow(name=name)
+
+
+def registered(*names: str) -> dict[str, str]:
+    """Return registry lines of the makers above; the controller is `guided`."""
+    lines = {name: f"{__name__}:{name}" for name in names}
+    return {"controller": f"{__name__}:guided"} | lines

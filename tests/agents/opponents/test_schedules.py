@@ -64,6 +64,22 @@ def test_the_users_rate_matters_to_those_who_keep_it_and_to_nobody_else() -> Non
         assert len({opponent.canonical(i, BENCH) for i in INSTANCES[:3]}) == expected
 
 
+@pytest.mark.parametrize("name", ["default", "cosine", "plateau"])
+def test_defaults_are_those_of_the_knobs_and_the_rest_belongs_to_the_task(name: str) -> None:
+    bench = Bench()
+    family = make_family(
+        "supervised", dataset="diabetes", initial={"batch_size": 256.0, "weight_decay": 1e-2}
+    )
+    instance = Instance(task=make_tasks(family, 1, 0, initial_rates=(1e-1,))[0], seed=0)
+    knobs = ("learning_rate", "weight_decay")
+    opponent = make_opponent(name, Setup(policy=steady_policy("supervised", knobs), knobs=knobs))
+    initial = opponent.canonical(instance, bench).task.initial
+    start = dict(zip(bench.space.names, initial, strict=True))
+    assert start["learning_rate"] == 1e-3
+    assert start["weight_decay"] == 1e-4
+    assert start["batch_size"] == 256.0
+
+
 @pytest.mark.parametrize("name", ["plateau", "greedy_lr", "interval_hypergradient"])
 def test_adaptive_rates_start_at_the_default_and_react(name: str) -> None:
     rates = courses(name)

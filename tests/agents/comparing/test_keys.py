@@ -1,0 +1,102 @@
+"""Keys: equal for equal inputs, and different as soon as anything that matters differs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agents.comparing import keys
+from agents.evaluation.suites import suite_tasks
+from agents.opponents.base import Instance
+from agents.opponents.lanes import Bench
+from hpo_env.errors import ConfigurationError
+from hpo_env.observation import field_names
+from hpo_env.policy import Policy
+from hpo_env.tasks.registry import family_class
+from tests.agents.comparing.opponents import NEAR, Guided, Mystery, Steady
+
+INSTANCE = Instance(task=suite_tasks(NEAR, 1, 0, None)[0], seed=0)
+
+
+def make_policy(**changes: Any) -> Policy:
+    space = family_class("quadratic")().space
+    values: dict[str, Any] = {
+        "family": "quadratic",
+        "space": space,
+        "base_schedule": "constant",
+        "head": "clipped",
+        "activation": "tanh",
+        "weights": (np.zeros((1, len(field_names(space.names))), dtype=np.float32),),
+        "biases": (np.zeros(1, dtype=np.float32),),
+    }
+    return Policy(**(values | changes))
+
+
+def key(**changes: Any) -> str:
+    values: dict[str, Any] = {
+        "opponent": Steady(name="steady"),
+        "knobs": ("learning_rate",),
+        "bench": Bench(family="quadratic"),
+        "instance": INSTANCE,
+        "preparation": None,
+    }
+    values |= changes
+    opponent = keys.describe_opponent(values["opponent"], values["knobs"])
+    bench = keys.describe_bench(values["bench"])
+    return keys.digest(
+        keys.describe_cell(opponent, bench, values["instance"], values["preparation"])
+    )
+
+
+def test_equal_inputs_have_equal_keys() -> None:
+    assert key() == key() == key(bench=Bench(family="quadratic", max_lanes=2))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"opponent": Steady(name="other")},
+        {"opponent": Steady(name="steady", max_runs=2)},
+        {"opponent": Guided(name="steady", policy=make_policy())},
+        {"knobs": ("learning_rate", "weight_decay")},
+        {"bench": Bench(family="quadratic", engine="reference")},
+        {"bench": Bench(family="quadratic", options={"num_decisions": 3})},
+        {"instance": replace(INSTANCE, seed=1)},
+        {"instance": replace(INSTANCE, task=replace(INSTANCE.task, initial=(0.5,)))},
+        {"preparation": "abc"},
+    ],
+)
+def test_whatever_decides_the_outcome_changes_the_key(changes: dict[str, Any]) -> None:
+    assert key(**changes) != key()
+
+
+def test_another_protocol_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = key()
+    monkeypatch.setattr(keys, "PROTOCOL", keys.PROTOCOL + 1)
+    assert key() != before
+
+
+def test_a_policy_counts_by_what_it_does() -> None:
+    policy = make_policy()
+    moved = make_policy(biases=(np.full(1, 0.5, dtype=np.float32),))
+    cosine = make_policy(base_schedule="cosine")
+    found = [key(opponent=Guided(name="g", policy=p)) for p in (policy, moved, cosine)]
+    assert len(set(found)) == 3
+    noted = make_policy(metadata={"note": "the same weights"})
+    assert keys.policy_fingerprint(noted) == keys.policy_fingerprint(policy)
+
+
+def test_an_identity_that_is_not_plain_data_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"opponent 'mystery': identity\(\).*plain data"):
+        keys.describe_opponent(Mystery(name="mystery"), ())
+
+
+def test_tunings_on_other_instances_have_other_keys() -> None:
+    opponent = keys.describe_opponent(Steady(name="steady"), ())
+    bench = keys.describe_bench(Bench(family="quadratic"))
+    one = keys.describe_preparation(opponent, bench, [INSTANCE])
+    two = keys.describe_preparation(opponent, bench, [INSTANCE, replace(INSTANCE, seed=1)])
+    assert keys.digest(one) != keys.digest(two)
