@@ -11,8 +11,6 @@ to itself.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +23,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.speed.timing import machine
 from hpo_env.sharding import ShardedVectorEnv, make_vector_env
 from hpo_env.tasks.base import Engine
-from hpo_env.trainers.step import has_compiler
 from hpo_env.vector_env import HPOControlVectorEnv
 
 
@@ -40,7 +38,7 @@ class Options:
         workers: Numbers of workers; 0 is this process. The last is compared with 1.
         model: Architecture; None draws them as in meta-training.
         updates: Updates in one environment step.
-        engine: Engine of the workers; None compiles where there is a compiler.
+        engine: Engine of the workers.
         repeats: Measurements of each kind, taken in turn; their median is reported.
         seconds: Length of one measurement.
         json: Where to write the numbers as well.
@@ -50,7 +48,7 @@ class Options:
     workers: tuple[int, ...] = (0, 1, 2)
     model: str | None = "mlp_64x2"
     updates: int = 10
-    engine: Engine | None = None
+    engine: Engine = "auto"
     repeats: int = 7
     seconds: float = 1.0
     json: Path | None = None
@@ -61,7 +59,7 @@ class Run:
 
     def __init__(self, options: Options, num_workers: int) -> None:
         task = {} if options.model is None else {"dataset": "pitch_result", "model": options.model}
-        arguments: dict[str, Any] = task | {"engine": options.engine or _fastest_engine()}
+        arguments: dict[str, Any] = task | {"engine": options.engine}
         self.env: HPOControlVectorEnv | ShardedVectorEnv = make_vector_env(
             options.lanes,
             num_workers=num_workers,
@@ -87,21 +85,15 @@ class Run:
         return num_steps / elapsed, num_steps / busy
 
 
-def _fastest_engine() -> Engine:
-    return "compiled" if has_compiler() else "eager"
-
-
 def _processor_clock(pid: int) -> int:
     """Return Linux's clock of the processor time of a process, as `clock_getcpuclockid` does."""
     return (~pid << 3) | 2
 
 
-def main(options: Options) -> dict[str, Any]:
-    """Measure, print and return everything."""
+def measure(options: Options) -> dict[str, Any]:
+    """Measure all numbers of workers in turn."""
     torch.set_num_threads(1)
-    console = Console()
-    with console.status("starting"):
-        runs = {k: Run(options, k) for k in options.workers}
+    runs = {k: Run(options, k) for k in options.workers}
     measured: dict[int, list[tuple[float, float]]] = {k: [] for k in runs}
     for _ in range(options.repeats):
         for k, run in runs.items():
@@ -120,41 +112,46 @@ def main(options: Options) -> dict[str, Any]:
         "lanes": options.lanes,
         "model": options.model,
         "updates": options.updates,
-        "machine": {
-            "cores": os.cpu_count(),
-            "processor": platform.machine(),
-            "load": os.getloadavg(),
-        },
+        "machine": machine(),
         "rows": rows,
     }
     if 1 in measured:
         pairs = list(zip(measured[options.workers[-1]], measured[1], strict=True))
         result["speedup"] = median(many[0] / one[0] for many, one in pairs)
         result["speedup_by_processor_time"] = median(many[1] / one[1] for many, one in pairs)
-    console.print(_table(result))
+    return result
+
+
+def main(options: Options) -> dict[str, Any]:
+    """Measure, print and return everything."""
+    console = Console()
+    with console.status("measuring"):
+        result = measure(options)
+    console.print(table(result))
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(result, indent=2) + "\n")
     return result
 
 
-def _table(result: dict[str, Any]) -> Table:
+def table(result: dict[str, Any]) -> Table:
+    """Show the speeds."""
     caption = None
     if "speedup" in result:
         caption = (
             f"last over one worker: {result['speedup']:.2f}x by the clock, "
             f"{result['speedup_by_processor_time']:.2f}x by processor time"
         )
-    table = Table(title=f"{result['lanes']} lanes", caption=caption)
+    shown = Table(title=f"{result['lanes']} lanes over worker processes", caption=caption)
     for heading in ("workers", "steps/s", "steps/s with free cores"):
-        table.add_column(heading, justify="right")
+        shown.add_column(heading, justify="right")
     for row in result["rows"]:
-        table.add_row(
+        shown.add_row(
             str(row["workers"]) if row["workers"] else "this process",
             f"{row['steps_per_second']:,.0f}",
             f"{row['steps_per_processor_second']:,.0f}",
         )
-    return table
+    return shown
 
 
 if __name__ == "__main__":

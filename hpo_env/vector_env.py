@@ -92,11 +92,11 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         availability: Probability, in (0, 1], that a hyperparameter can be moved in an episode,
             drawn for each but the learning rate. What cannot be moved keeps its base value and is
             masked in the observation, as in a user's loop that has no such thing.
-        engine: "native" is the fastest: MLPs run on a kernel that a C++ compiler builds once a
-            machine, other models as under "compiled". "compiled" is torch.compile and takes
-            seconds to start, "eager" starts at once, "reference" trains with torch.optim, one lane
-            after the other. "auto" takes the kernel where it can, and for other models chooses
-            between compiled and eager by the number of lanes.
+        engine: "native" is the fastest: every architecture has a fused kernel, which a C++ compiler
+            builds once a machine. "compiled" is torch.compile and takes seconds to start, "eager"
+            starts at once, "reference" trains with torch.optim, one lane after the other. "auto"
+            takes the kernels on a CPU with a C++ compiler; elsewhere it chooses between compiled
+            and eager by the number of lanes.
         device: A torch device.
         autoreset_mode: What happens when a lane's run is over. SAME_STEP is what agents of
             Stable-Baselines3 need.

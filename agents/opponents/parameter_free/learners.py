@@ -206,8 +206,15 @@ class Learners:
         momenta = self._tensors[len(self._sizes) : 2 * len(self._sizes)]
         return torch.cat([momentum.view(len(self), -1) for momentum in momenta], 1), losses
 
-    def evaluate(self, weights: Tensor, part: Part) -> tuple[Float64, Float64]:
-        """Measure loss `[N]` and accuracy or R² `[N]` at weights `[N, P]` on a part's rows."""
+    def evaluate(self, weights: Tensor) -> Float64:
+        """Measure the loss `[N]` of weights `[N, P]` on validation rows."""
+        return self._loss_and_metric(weights, "validation")[0]
+
+    def test(self, weights: Tensor) -> tuple[Float64, Float64]:
+        """Measure loss `[N]` and accuracy or R² `[N]` of weights `[N, P]` on test rows."""
+        return self._loss_and_metric(weights, "test")
+
+    def _loss_and_metric(self, weights: Tensor, part: Part) -> tuple[Float64, Float64]:
         self._put(weights)
         loss, accuracy = self._measure(part)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

@@ -158,12 +158,12 @@ def _train_batch(
     log = _Log.empty(instances[0].task.num_decisions, len(instances))
     with torch.no_grad():
         optimizer = make(learners.initial_weights)
-        first_loss, _ = learners.evaluate(optimizer.evaluated, "validation")
+        first_loss = learners.evaluate(optimizer.evaluated)
         log.seconds[:] = (time.perf_counter() - started) / len(instances)
         for interval in range(len(log.loss)):
             if not log.diverged.all():
                 _advance(learners, optimizer, log, interval, first_loss, bench.updates_per_decision)
-        test = np.array(learners.evaluate(optimizer.evaluated, "test"))
+        test = np.array(learners.test(optimizer.evaluated))
     test[:, log.diverged] = np.nan
     overhead = (time.perf_counter() - started - float(log.seconds.sum())) / len(instances)
     return [
@@ -187,7 +187,7 @@ def _advance(
         gradients, losses = learners.gradients(optimizer.weights)
         is_finite &= np.isfinite(losses)
         optimizer.step(gradients)
-    loss, _ = learners.evaluate(optimizer.evaluated, "validation")
+    loss = learners.evaluate(optimizer.evaluated)
     running = ~log.diverged
     log.num_intervals[running] += 1
     log.step_size[interval, running] = optimizer.step_size.cpu().numpy()[running]

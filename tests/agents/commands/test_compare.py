@@ -155,7 +155,7 @@ def test_an_opponent_that_raises_ends_with_its_name_and_is_tried_again(
 
 _CHILD = """
 import sys
-from tests.agents.commands.slow_opponents import register
+from slow_opponents import register
 register()
 from agents.cli import main
 main(["compare", *sys.argv[1:]])
@@ -164,14 +164,16 @@ main(["compare", *sys.argv[1:]])
 
 def start_child(arguments: list[str], folder: Path) -> subprocess.Popen[bytes]:
     """Start the command in a process group of its own, as a user's shell does."""
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    return subprocess.Popen(
-        [sys.executable, "-c", _CHILD, *arguments],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": path},
-        stderr=(folder / "stderr.txt").open("wb"),
-        start_new_session=True,
-    )
+    # Not as `tests.…`: outside of pytest another package of that name may be found first.
+    path = os.pathsep.join([str(Path(__file__).parent), str(ROOT)])
+    with (folder / "stderr.txt").open("wb") as stderr:
+        return subprocess.Popen(
+            [sys.executable, "-c", _CHILD, *arguments],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": path},
+            stderr=stderr,
+            start_new_session=True,
+        )
 
 
 def wait_for_cells(child: subprocess.Popen[bytes], folder: Path, count: int) -> None:

@@ -6,15 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from agents.comparing.effort import run_effort
-from agents.comparing.jobs import Job, PrepareJob, RunJob, attempt, make_jobs
-from agents.comparing.matrix import Matrix
-from agents.comparing.store import Store, outcome_to_json
-from agents.evaluation.suites import SUITES
-from agents.opponents.lanes import Bench
-from tests.agents.comparing.conftest import MakeMatrix
-from tests.agents.comparing.opponents import (
+from quadratic_opponents import (
     FAR,
     NEAR,
     Broken,
@@ -23,6 +15,14 @@ from tests.agents.comparing.opponents import (
     Steady,
     Unteachable,
 )
+
+from agents.comparing.effort import run_effort
+from agents.comparing.jobs import Job, PrepareJob, RunJob, attempt, make_jobs
+from agents.comparing.matrix import Matrix
+from agents.comparing.store import Store, outcome_to_json
+from agents.evaluation.suites import SUITES
+from agents.opponents.lanes import Bench
+from tests.agents.comparing.conftest import MakeMatrix
 
 
 def jobs_of(matrix: Matrix, folder: Path, missing: Any = None) -> list[Job]:

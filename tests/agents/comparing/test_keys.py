@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from quadratic_opponents import NEAR, Guided, Mystery, Steady
 
 from agents.comparing import keys
 from agents.evaluation.suites import suite_tasks
@@ -16,7 +17,6 @@ from hpo_env.errors import ConfigurationError
 from hpo_env.observation import field_names
 from hpo_env.policy import Policy
 from hpo_env.tasks.registry import family_class
-from tests.agents.comparing.opponents import NEAR, Guided, Mystery, Steady
 
 INSTANCE = Instance(task=suite_tasks(NEAR, 1, 0, None)[0], seed=0)
 

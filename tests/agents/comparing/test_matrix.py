@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from quadratic_opponents import FAR, NEAR, Indifferent, Learned, Steady
 
 from agents.comparing.matrix import Extent
 from hpo_env.errors import ConfigurationError
 from hpo_env.tasks.bands import band_owner
 from hpo_env.tasks.quadratic import QuadraticTask
 from tests.agents.comparing.conftest import MakeMatrix
-from tests.agents.comparing.opponents import FAR, NEAR, Indifferent, Learned, Steady
 
 
 def test_there_is_a_row_for_each_opponent_task_rate_and_seed(make_matrix: MakeMatrix) -> None:

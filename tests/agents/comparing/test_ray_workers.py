@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import quadratic_opponents
+from quadratic_opponents import Broken, Deadly, Steady
 
 from agents.comparing.jobs import Result, attempt, make_jobs
 from agents.comparing.ray_workers import RayWorkers
 from agents.comparing.store import Store
 from hpo_env.errors import ConfigurationError, MissingExtraError
 from tests.agents.comparing.conftest import MakeMatrix
-from tests.agents.comparing.opponents import Broken, Deadly, Steady
 from tests.agents.comparing.test_jobs import without_seconds
 
 needs_ray = pytest.mark.skipif(
@@ -31,7 +32,9 @@ def cluster() -> Iterator[Any]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray = importlib.import_module("ray")
     ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100 * 2**20)
+    ray.cloudpickle.register_pickle_by_value(quadratic_opponents)  # workers have another path
     yield ray
+    ray.cloudpickle.unregister_pickle_by_value(quadratic_opponents)
     ray.shutdown()
 
 

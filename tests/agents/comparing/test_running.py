@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from quadratic_opponents import FAR, NEAR, Broken, Learned, Steady, Unteachable
 
 from agents.comparing.effort import Pace
 from agents.comparing.jobs import PrepareJob, RunJob, make_jobs
@@ -14,7 +15,6 @@ from agents.comparing.running import Failure, Standing, run_jobs
 from agents.comparing.store import Store
 from tests.agents.comparing.conftest import MakeMatrix
 from tests.agents.comparing.here import Here
-from tests.agents.comparing.opponents import FAR, NEAR, Broken, Learned, Steady, Unteachable
 
 
 class Ran:

@@ -3,52 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from asking_job import AskJob
+from quadratic_opponents import Broken, Deadly, Slow, Steady
 
 from agents.comparing.jobs import Job, Result, attempt, make_jobs
 from agents.comparing.store import Store
 from agents.comparing.workers import ProcessWorkers, Workers
-from agents.opponents.base import Opponent
 from tests.agents.comparing.conftest import MakeMatrix
-from tests.agents.comparing.opponents import Broken, Deadly, Slow, Steady
 from tests.agents.comparing.test_jobs import without_seconds
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class AskJob(Job):
-    """Asks a worker about itself."""
-
-    @property
-    def opponent(self) -> Opponent:
-        return Steady(name="nobody")
-
-    @property
-    def num_cells(self) -> int:
-        return 0
-
-    def perform(self) -> list[dict[str, Any]]:
-        import torch
-
-        from hpo_env.trainers.native import kernel
-
-        return [
-            {
-                "pid": os.getpid(),
-                "torch": torch.get_num_threads(),
-                "kernel": kernel._num_threads,
-                "blas": [os.environ[f"{n}_NUM_THREADS"] for n in ("OMP", "MKL", "OPENBLAS")],
-            }
-        ]
-
-    def save(self, store: Store, results: Sequence[Mapping[str, Any]]) -> None:
-        raise NotImplementedError
-
 
 ASK = AskJob(label="ask", effort=1.0)
 

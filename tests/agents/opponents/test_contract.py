@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agents.comparing.store import outcome_from_json, outcome_to_json
 from agents.evaluation.protocol import make_tasks
 from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
 from agents.opponents.lanes import Bench
 from agents.opponents.registry import OPPONENTS, make_opponent
 from hpo_env.errors import MissingExtraError
+from hpo_env.tasks import supervised_data
 from hpo_env.tasks.base import Task
 from hpo_env.tasks.registry import make_family
-from hpo_env.trainers.batched import BatchedTrainer
+from hpo_env.tasks.supervised_data import Problem, Rows
 from tests.agents.opponents.policies import linear_policy
 from tests.agents.opponents.searching import equal_outcomes
 
@@ -100,21 +102,19 @@ def test_an_outcome_does_not_depend_on_the_other_instances(ran: Ran) -> None:
     assert all(map(equal_outcomes, turned[::-1], ran.outcomes))
 
 
+def reversed_test_problem(*, test: Rows, **rest: Any) -> Problem:
+    """Turn the test targets round, so that the better a model is, the worse its test loss."""
+    return Problem(test=Rows(x=test.x, y=-10.0 * test.y), **rest)
+
+
 def test_test_rows_change_nothing_but_the_test_results(
     ran: Ran, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = []
-
-    def garbage(trainer: BatchedTrainer, lanes: Any) -> tuple[Any, Any]:
-        calls.append(len(lanes))
-        return np.arange(1.0, len(lanes) + 1.0) * 1e6, np.full(len(lanes), -7.0)
-
-    monkeypatch.setattr(BatchedTrainer, "test", garbage)
-    blind = run(ran.opponent.name)
-    assert calls, "the trainer's test() was never called: this test would see nothing"
-    assert blind.prepared == ran.prepared
-    for outcome, before in zip(blind.outcomes, ran.outcomes, strict=True):
-        assert outcome.test_loss >= 1e6
+    monkeypatch.setattr(supervised_data, "Problem", reversed_test_problem)
+    misled = run(ran.opponent.name)
+    assert misled.prepared == ran.prepared
+    for outcome, before in zip(misled.outcomes, ran.outcomes, strict=True):
+        assert outcome.test_loss > before.test_loss, "nothing was reversed: this shows nothing"
         tested = {name: getattr(before, name) for name in TEST_RESULTS}
         assert equal_outcomes(replace(outcome, **tested), before)
 
@@ -168,6 +168,12 @@ def test_identity_and_what_was_learned_are_plain_data(ran: Ran) -> None:
     for data in (ran.opponent.identity(), dict(ran.prepared)):
         assert json.loads(json.dumps(data, allow_nan=False)) == data
     assert ran.opponent.identity()["name"] == ran.opponent.name
+
+
+def test_outcomes_survive_being_stored(ran: Ran) -> None:
+    for outcome in ran.outcomes:
+        stored = json.dumps(outcome_to_json(outcome), allow_nan=False)
+        assert equal_outcomes(outcome_from_json(json.loads(stored)), outcome)
 
 
 def test_canonical_instances_stay_as_they_are(ran: Ran) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from agents.opponents.base import Instance, Outcome
 from agents.opponents.lanes import Bench, with_initial
 from agents.opponents.parameter_free.batched import BatchedOptimizer
+from agents.opponents.parameter_free.learners import Learners
 from agents.opponents.parameter_free.table import OPTIMIZERS
 from agents.opponents.parameter_free.training import train
 from agents.opponents.schedules import Scheduled
@@ -203,6 +205,21 @@ def test_an_outcome_says_what_was_in_force() -> None:
     assert outcome.trial_intervals.tolist() == [4]
     assert outcome.spent_updates.tolist() == [outcome.num_updates] == [20]
     assert outcome.train_seconds > outcome.overhead_seconds > 0.0
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_test_rows_change_nothing_but_the_test_results(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [instance(seed) for seed in range(2)]
+    before = train(bench(), runs, OPTIMIZERS[name])
+    garbage = np.array([1e6, 2e6]), np.array([-7.0, -8.0])
+    monkeypatch.setattr(Learners, "test", lambda learners, weights: garbage)
+    blind = train(bench(), runs, OPTIMIZERS[name])
+    assert [outcome.test_loss for outcome in blind] == [1e6, 2e6]
+    tested = ("test_loss", "test_metric", "trial_test_loss")
+    for one, other in zip(blind, before, strict=True):
+        assert equal_outcomes(replace(one, **{n: getattr(other, n) for n in tested}), other)
 
 
 class Exploding(SGD):

@@ -1,0 +1,124 @@
+"""Every architecture, beside the bare trainer and beside the loop that everybody writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.table import Table
+
+from benchmarks.speed.goals import Goal
+from benchmarks.speed.options import Options
+from benchmarks.speed.timing import measure_in_turn, medians, ratio
+from benchmarks.speed.workloads import (
+    Workload,
+    environment_steps,
+    sequential_steps,
+    trainer_steps,
+)
+from hpo_env.datasets import load_dataset
+from hpo_env.errors import MissingExtraError
+
+_TABLE = "pitch_result"  # 3,402 rows of 28 features
+_IMAGES = {"cnn_8x8": "digits", "cnn_28x28": "fashion_mnist"}  # 1,797 and 4,000
+_KNOBS = {"dropout": 0.1, "label_smoothing": 0.1, "gradient_clip": 1.0}
+_BATCH_SIZES = (16, 32, 64, 128)  # 60 on average
+_MLP = "MLP 64-64-64-10"
+_ALL_KNOBS = "MLP 64-64-64-10, all knobs"
+_LEAST_RATIOS = {
+    _MLP: 20.0,
+    _ALL_KNOBS: 16.0,
+    "attention_8x32": 10.0,
+    "cnn_8x8": 5.0,
+    "cnn_28x28": 5.0,
+}
+
+
+def workloads(options: Options) -> Iterator[tuple[str, Workload]]:
+    """Name what is measured: the MLP of the goals (8x8 images in, 10 classes out), then all."""
+    common: dict[str, Any] = {"updates": options.updates}
+    mlp = common | {"model": "mlp_64x2", "dataset": "digits", "lanes": options.lanes}
+    yield _MLP, Workload(**mlp)
+    knobs = {"values": _KNOBS, "batch_sizes": _BATCH_SIZES, "hyperparameters": "all"}
+    yield _ALL_KNOBS, Workload(**mlp, **knobs)
+    for model in options.models:
+        dataset = _IMAGES.get(model, _TABLE)
+        yield model, Workload(**common, model=model, dataset=dataset, lanes=options.model_lanes)
+
+
+def measure(options: Options) -> dict[str, Any]:
+    """Measure every row."""
+    rows = []
+    for name, workload in workloads(options):
+        try:
+            load_dataset(workload.dataset)
+        except MissingExtraError as error:
+            print(f"{name} is left out: {error}")
+            continue
+        rows.append({"name": name, "lanes": workload.lanes, **_measured(workload, options)})
+    return {"updates": options.updates, "rows": rows}
+
+
+def _measured(workload: Workload, options: Options) -> dict[str, float]:
+    rates = measure_in_turn(
+        {
+            "environment": environment_steps(workload, options.engine),
+            "trainer": trainer_steps(workload, options.engine),
+            "sequential": sequential_steps(workload),
+            "sequential_fused": sequential_steps(workload, fused=True),
+        },
+        repeats=options.repeats,
+        seconds=options.seconds,
+    )
+    steps = medians(rates)
+    return {
+        **steps,
+        "updates_per_second": steps["environment"] * options.updates,
+        "share_of_trainer": ratio(rates, "environment", "trainer"),
+        "ratio": ratio(rates, "environment", "sequential"),
+        "ratio_fused": ratio(rates, "environment", "sequential_fused"),
+    }
+
+
+def tables(result: dict[str, Any]) -> list[Table]:
+    """Show the speeds."""
+    title = f"One thread; a step is {result['updates']} updates and a pass over validation rows"
+    table = Table(title=title)
+    table.add_column("model")
+    for heading in (
+        "lanes",
+        "updates/s",
+        "env steps/s",
+        "share of bare trainer",
+        "torch.optim loop, steps/s",
+        "env / loop",
+        "env / fused loop",
+    ):
+        table.add_column(heading, justify="right")
+    for row in result["rows"]:
+        table.add_row(
+            row["name"],
+            str(row["lanes"]),
+            f"{row['updates_per_second']:,.0f}",
+            f"{row['environment']:,.0f}",
+            f"{row['share_of_trainer']:.0%}",
+            f"{row['sequential']:,.0f}",
+            f"{row['ratio']:.1f}×",
+            f"{row['ratio_fused']:.1f}×",
+        )
+    return [table]
+
+
+def goals(result: dict[str, Any]) -> list[Goal]:
+    """List the goals of the ratios, and that of the environment over the trainer."""
+    rows = {row["name"]: row for row in result["rows"]}
+    listed = [
+        Goal(what=f"{name}: env / torch.optim loop", measured=rows[name]["ratio"], bound=least)
+        for name, least in _LEAST_RATIOS.items()
+        if name in rows
+    ]
+    if _MLP in rows:
+        share = rows[_MLP]["share_of_trainer"]
+        what = f"{_MLP}: env steps over bare trainer"
+        listed.append(Goal(what=what, measured=share, bound=0.9, unit="share"))
+    return listed
