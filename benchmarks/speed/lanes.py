@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from itertools import pairwise
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import torch
 from rich.table import Table
 
 from benchmarks.speed.goals import Goal
@@ -21,22 +23,18 @@ _COMPARED = (1024, 64)
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """Build all environments, from the smallest to the largest, then step them in turn."""
-    ways: dict[str, Callable[[], float]] = {}
-    grown = [_resident_bytes()]
-    for lanes in options.lane_counts:
-        workload = Workload(model=_MODEL, dataset=_DATASET, lanes=lanes, updates=options.updates)
-        ways[str(lanes)] = environment_steps(workload, options.engine)
-        ways[str(lanes)]()  # memory counts once it is written to
-        grown.append(_resident_bytes())
+    """Measure memory in processes of their own, then time all numbers of lanes in turn."""
+    memory = [_in_new_process(lanes, options) for lanes in options.lane_counts]
+    counts = options.lane_counts
+    ways = {str(lanes): _steps(lanes, options) for lanes in counts}
     rates = measure_in_turn(ways, repeats=options.repeats, seconds=options.seconds)
     rows = [
         {
             "lanes": lanes,
             "milliseconds_per_lane_step": 1e3 * median(1.0 / r for r in rates[str(lanes)]),
-            "bytes_per_lane": (after - before) / lanes,
+            "bytes_per_lane": grown / lanes,
         }
-        for lanes, (before, after) in zip(options.lane_counts, pairwise(grown), strict=True)
+        for lanes, grown in zip(counts, memory, strict=True)
     ]
     result: dict[str, Any] = {"model": _MODEL, "updates": options.updates, "rows": rows}
     many, few = (str(n) for n in _COMPARED)
@@ -45,6 +43,31 @@ def measure(options: Options) -> dict[str, Any]:
             b / a for a, b in zip(rates[many], rates[few], strict=True)
         )
     return result
+
+
+def _steps(lanes: int, options: Options) -> Callable[[], int]:
+    workload = Workload(model=_MODEL, dataset=_DATASET, lanes=lanes, updates=options.updates)
+    return environment_steps(workload, options.engine)
+
+
+def _in_new_process(lanes: int, options: Options) -> float:
+    """Return `memory_growth` where no memory that was freed before is used again."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(memory_growth, lanes, options).result()
+
+
+def memory_growth(lanes: int, options: Options) -> float:
+    """Return the bytes by which this process grows with an environment that has taken a step.
+
+    What all lanes share is not counted: libraries, kernels and the data set's file.
+    """
+    torch.set_num_threads(1)
+    first = _steps(1, options)
+    first()
+    before = _resident_bytes()
+    step = _steps(lanes, options)
+    step()  # memory counts once it is written to
+    return _resident_bytes() - before
 
 
 def _resident_bytes() -> float:
@@ -57,7 +80,7 @@ def tables(result: dict[str, Any]) -> list[Table]:
     """Show time and memory."""
     table = Table(
         title=f"Cost of a lane, {result['model']}, one thread",
-        caption="memory: growth of the process, which starts with what a few lanes share",
+        caption="memory: growth of a process that has run one lane",
     )
     for heading in ("lanes", "ms per lane step", "memory per lane, MB"):
         table.add_column(heading, justify="right")

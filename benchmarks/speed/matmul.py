@@ -8,6 +8,7 @@ telemetry. The rate beside it is the best that `torch.mm` reaches on square floa
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -82,7 +83,7 @@ def step_operations(workload: Workload) -> float:
     problem, sizes = prepare(task), architecture(workload.model)
     assert isinstance(sizes, MLP)
     widths = [problem.num_features, *[sizes.width] * sizes.depth, problem.num_outputs]
-    layers = [2.0 * a * b for a, b in zip(widths, widths[1:], strict=False)]
+    layers = [2.0 * a * b for a, b in pairwise(widths)]
     (batch_size,) = workload.batch_sizes
     trained = workload.updates * batch_size * (3.0 * sum(layers) - layers[0])
     return trained + len(problem.validation) * sum(layers)

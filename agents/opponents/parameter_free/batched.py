@@ -62,4 +62,14 @@ class BatchedOptimizer(ABC):
 
 def squared_norm(x: Tensor) -> Tensor:
     """Sum the squares of each row: `[N, P]` -> float64 `[N]`."""
-    return (x * x).sum(1).double()
+    return row_sum(x * x)
+
+
+def row_sum(x: Tensor) -> Tensor:
+    """Sum each row: `[N, P]` -> float64 `[N]`.
+
+    Threads share out the rows, but the numbers of a row that is the only one: its sum would be
+    rounded otherwise than in company. So no row is summed alone.
+    """
+    rows = torch.cat([x, x]) if len(x) == 1 else x
+    return rows.sum(1).double()[: len(x)]

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from agents.opponents.parameter_free.batched import BatchedOptimizer
+from agents.opponents.parameter_free.batched import BatchedOptimizer, row_sum
 
 _BETA1, _BETA2 = 0.9, 0.999
 _ROOT_BETA2 = math.sqrt(_BETA2)
@@ -46,13 +46,13 @@ class DAdaptationAdamW(BatchedOptimizer):
     def step(self, gradients: Tensor) -> None:
         """See `BatchedOptimizer.step`."""
         d = self._distance
-        progress = (self._sum / self._root).mul_(gradients).sum(1).double()
+        progress = row_sum((self._sum / self._root).mul_(gradients))
         self._numerator = _ROOT_BETA2 * self._numerator + (1.0 - _ROOT_BETA2) * d * progress
         scaled = gradients * self._beside(d)
         self._momentum.mul_(_BETA1).add_(scaled * (1.0 - _BETA1))
         self._sum.mul_(_ROOT_BETA2).add_(scaled.mul_(1.0 - _ROOT_BETA2))
         self._squares.mul_(_BETA2).add_((gradients * gradients).mul_(1.0 - _BETA2))
-        size = (1.0 - _ROOT_BETA2) * self._sum.abs().sum(1).double()
+        size = (1.0 - _ROOT_BETA2) * row_sum(self._sum.abs())
         estimate = torch.where(size > 0.0, self._numerator / size, 0.0)  # 0 / 0 while g has been 0
         self._distance, self._step_size = torch.maximum(d, estimate), d
         self._root = self._squares.sqrt().add_(_EPSILON)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from agents.opponents.parameter_free.batched import BatchedOptimizer
+from agents.opponents.parameter_free.batched import BatchedOptimizer, row_sum
 
 _BETA1, _BETA2 = 0.9, 0.999
 _BETA3 = math.sqrt(_BETA2)
@@ -44,13 +44,13 @@ class Prodigy(BatchedOptimizer):
         """See `BatchedOptimizer.step`."""
         d = self._distance
         weight = d / _FIRST_DISTANCE * d
-        progress = (gradients * (self._start - self.weights)).sum(1).double()
+        progress = row_sum(gradients * (self._start - self.weights))
         self._numerator = _BETA3 * self._numerator + weight * progress
         self._sum.mul_(_BETA3).add_(gradients * self._beside(weight))
         scaled = gradients * self._beside(d)
         self._squares.mul_(_BETA2).add_((scaled * scaled).mul_(1.0 - _BETA2))
         self._momentum.mul_(_BETA1).add_(scaled.mul_(1.0 - _BETA1))
-        size = self._sum.abs().sum(1).double()
+        size = row_sum(self._sum.abs())
         estimate = torch.where(size > 0.0, self._numerator / size, 0.0)  # 0 / 0 while g has been 0
         self._distance, self._step_size = torch.maximum(d, estimate), d
         root = self._squares.sqrt().add_(self._beside(self._distance * _EPSILON))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import pickle
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from quadratic_opponents import NEAR, Guided, Mystery, Steady
 
 from agents.comparing import keys
 from agents.evaluation.suites import suite_tasks
-from agents.opponents.base import Instance
+from agents.opponents.base import Instance, Setup
 from agents.opponents.lanes import Bench
-from hpo_env.errors import ConfigurationError
+from agents.opponents.registry import OPPONENTS, make_opponent
+from hpo_env.errors import ConfigurationError, MissingExtraError
 from hpo_env.observation import field_names
 from hpo_env.policy import Policy
 from hpo_env.tasks.registry import family_class
@@ -92,6 +94,23 @@ def test_a_policy_counts_by_what_it_does() -> None:
 def test_an_identity_that_is_not_plain_data_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"opponent 'mystery': identity\(\).*plain data"):
         keys.describe_opponent(Mystery(name="mystery"), ())
+
+
+_FREE = {"policy", "storage"}  # the one is described by its fingerprint, the other changes nothing
+
+
+@pytest.mark.parametrize("name", OPPONENTS)
+def test_registered_opponents_can_be_sent_to_workers_and_tell_all_their_settings(name: str) -> None:
+    policy = make_policy()
+    setup = Setup(policy=policy, knobs=policy.space.names, storage="sqlite:///x.db")
+    try:
+        opponent = make_opponent(name, setup)
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+    described = keys.describe_opponent(opponent, setup.knobs)
+    sent = pickle.loads(pickle.dumps(opponent))
+    assert keys.describe_opponent(sent, setup.knobs) == described
+    assert {f.name for f in fields(opponent)} - _FREE <= set(described["identity"])
 
 
 def test_tunings_on_other_instances_have_other_keys() -> None:

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
+import pytest
 import torch
 from torch import Tensor, nn
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # escapes in their docstrings
-    import dadaptation
-    import dog
-    import parameterfree
-    import prodigyopt
-    import schedulefree
 
-    # `dowgopt` is its authors'; a package `dowg` of somebody else's owns the same `__init__`.
-    from dowg.dowg import DoWG as AuthorsDoWG
+def imported(name: str) -> Any:
+    """A package's module; without it the test that asks is skipped."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # escapes in their docstrings
+        return pytest.importorskip(name)
 
 
 class Package:
     """One model under an optimiser of a package, which keeps its default settings."""
 
-    optimizer_class: Callable[..., torch.optim.Optimizer]
+    module_name: ClassVar[str]
+    class_name: ClassVar[str]
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
-        self.optimizer: Any = type(self).optimizer_class(module.parameters())
+        self.package = imported(self.module_name)
+        self.optimizer: Any = getattr(self.package, self.class_name)(module.parameters())
         self.start()
 
     def start(self) -> None:
@@ -50,7 +48,7 @@ class Package:
 
 
 class ScheduleFree(Package):
-    optimizer_class = schedulefree.AdamWScheduleFree
+    module_name, class_name = "schedulefree", "AdamWScheduleFree"
 
     def start(self) -> None:
         self.optimizer.train()
@@ -80,18 +78,18 @@ class WithDistance(Package):
 
 
 class Prodigy(WithDistance):
-    optimizer_class = prodigyopt.Prodigy
+    module_name, class_name = "prodigyopt", "Prodigy"
 
 
 class DAdaptation(WithDistance):
-    optimizer_class = dadaptation.DAdaptAdam
+    module_name, class_name = "dadaptation", "DAdaptAdam"
 
 
 class DoG(Package):
-    optimizer_class = dog.DoG
+    module_name, class_name = "dog", "DoG"
 
     def start(self) -> None:
-        self.averager = dog.PolynomialDecayAverager(self.module)
+        self.averager = self.package.PolynomialDecayAverager(self.module)
 
     def step(self) -> None:
         super().step()
@@ -105,7 +103,8 @@ class DoG(Package):
 
 
 class DoWG(Package):
-    optimizer_class = AuthorsDoWG
+    # `dowgopt` is its authors'; a package `dowg` of somebody else's owns the same `__init__`.
+    module_name, class_name = "dowg.dowg", "DoWG"
 
     def step_size(self, group: dict[str, Any]) -> float:
         state = self.optimizer.state
@@ -113,7 +112,7 @@ class DoWG(Package):
 
 
 class COCOB(Package):
-    optimizer_class = parameterfree.COCOB
+    module_name, class_name = "parameterfree", "COCOB"
 
 
 PACKAGES: dict[str, type[Package]] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -19,9 +21,9 @@ def kind(request: pytest.FixtureRequest) -> type[BatchedOptimizer]:
     return OPTIMIZERS[request.param]
 
 
-def random_rows(num_lanes: int, seed: int) -> Tensor:
+def random_rows(num_lanes: int, seed: int, *, num_parameters: int = NUM_PARAMETERS) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(num_lanes, NUM_PARAMETERS, generator=generator)
+    return torch.randn(num_lanes, num_parameters, generator=generator)
 
 
 def test_a_lane_does_not_see_its_neighbours(kind: type[BatchedOptimizer]) -> None:
@@ -34,6 +36,25 @@ def test_a_lane_does_not_see_its_neighbours(kind: type[BatchedOptimizer]) -> Non
     assert torch.equal(together.weights[4:5], alone.weights)
     assert torch.equal(together.evaluated[4:5], alone.evaluated)
     assert np.array_equal(together.step_size[4:5], alone.step_size, equal_nan=True)
+
+
+@pytest.fixture
+def four_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("four_threads")
+def test_a_large_lane_alone_is_not_rounded_otherwise(kind: type[BatchedOptimizer]) -> None:
+    weights, *gradients = (random_rows(3, seed, num_parameters=100_001) for seed in range(6))
+    together, alone = kind(weights), kind(weights[1:2])
+    for gradient in gradients:
+        together.step(gradient)
+        alone.step(gradient[1:2])
+    assert torch.equal(together.weights[1:2], alone.weights)
+    assert np.array_equal(together.step_size[1:2], alone.step_size, equal_nan=True)
 
 
 def test_a_lane_of_nan_harms_no_other(kind: type[BatchedOptimizer]) -> None:
