@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 # One thread a process: with more, OpenMP's barriers spin and everything crawls on a busy machine.
 export OMP_NUM_THREADS := 1
 
-.PHONY: install install-dev demo test bench clean
+.PHONY: install install-dev demo test bench zoo clean
 
 # What it takes to train, evaluate and measure.
 install: $(VENV)/.installed
@@ -38,6 +38,11 @@ test: install-dev
 
 bench: install
 	$(BIN)/python benchmarks/throughput.py
+
+# The shipped policies from nothing: hours on two cores, into logs/zoo.
+zoo: install
+	$(BIN)/hpo-control zoo make supervised --out logs/zoo/policies/supervised
+	$(BIN)/hpo-control zoo make supervised-lr --out logs/zoo/policies/supervised-lr
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

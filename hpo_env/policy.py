@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal, get_args
 
@@ -16,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError, unknown_name
+from hpo_env.familiarity import Familiarity
+from hpo_env.familiarity import tensor_shapes as familiarity_shapes
 from hpo_env.hyperparameters import LEVELS, HyperparameterSpace
 from hpo_env.observation import field_names
 from hpo_env.schedules import schedule
@@ -61,6 +64,9 @@ class Policy:
         weights: One float32 matrix `[out, in]` a layer, from `[.., D]` to `[O, ..]`.
         biases: One float32 vector `[out]` a layer.
         metadata: Plain data about how it came to be; nothing depends on it.
+        familiarity: What its observations looked like in meta-training. An observation that is far
+            from that shrinks the corrections towards the base schedule; see `act`. None trusts the
+            network everywhere.
 
     Raises:
         ConfigurationError: A shape, a dtype or a value contradicts the above.
@@ -91,6 +97,7 @@ class Policy:
     weights: tuple[Array, ...]
     biases: tuple[Array, ...]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    familiarity: Familiarity | None = None
 
     def __post_init__(self) -> None:
         """Check that the network fits the observation, the head and itself."""
@@ -106,7 +113,7 @@ class Policy:
                 f"one bias a layer and at least one layer must be given; "
                 f"got {len(self.weights)} weights and {len(self.biases)} biases"
             )
-        shapes = tensor_shapes(self.layer_sizes)
+        shapes = tensor_shapes(self.layer_sizes) | familiarity_shapes(len(self.fields))
         for name, tensor in self.tensors().items():
             if tensor.dtype != np.float32 or tensor.shape != shapes[name]:
                 raise ConfigurationError(
@@ -137,9 +144,10 @@ class Policy:
         return (len(self.fields), *(len(bias) for bias in self.biases))
 
     def tensors(self) -> dict[str, Array]:
-        """Name every tensor of the network, as `tensor_shapes` does."""
+        """Name every tensor of the network as `tensor_shapes` does, then those of familiarity."""
         named = {f"layers.{layer}.weight": weight for layer, weight in enumerate(self.weights)}
-        return named | {f"layers.{layer}.bias": bias for layer, bias in enumerate(self.biases)}
+        named |= {f"layers.{layer}.bias": bias for layer, bias in enumerate(self.biases)}
+        return named if self.familiarity is None else named | self.familiarity.tensors()
 
     def outputs(self, observations: NDArray[np.floating[Any]]) -> Array:
         """Run the network: means, logits or action values, by `head`.
@@ -167,6 +175,10 @@ class Policy:
     def act(self, observations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Decide, without randomness, how to move every hyperparameter.
 
+        Where the observation is foreign (`Familiarity.trust` is a `t` below 1), the moves are
+        `t * moves of the network + (1 - t) * moves to the base schedule`. Everywhere else they are
+        the network's, bit for bit. The environment and the deployed controller both act here.
+
         Args:
             observations: `[N, D]`, as `Observer.observe` returns them.
 
@@ -177,7 +189,17 @@ class Policy:
         Raises:
             ConfigurationError: The shape is not `[N, D]`.
         """
-        outputs = self.outputs(observations)
+        moves = self._choose(self.outputs(observations))
+        if self.familiarity is None:
+            return moves
+        trust = self.familiarity.trust(observations)[:, None]  # [N, 1]
+        if trust.min(initial=1.0) == 1.0:
+            return moves
+        held_back = trust * moves + (1.0 - trust) * self._moves_to_base(observations)
+        return np.where(trust < 1.0, held_back, moves)
+
+    def _choose(self, outputs: Array) -> NDArray[np.float64]:
+        """Turn outputs `[N, O]` into the moves `[N, H]` that they stand for."""
         if self.head == "clipped":
             return np.minimum(np.maximum(outputs, -1.0), 1.0).astype(np.float64)
         if self.head == "squashed":
@@ -189,6 +211,21 @@ class Policy:
         else:
             choices = split_joint_choices(outputs.argmax(axis=1), num_hyperparameters)
         return np.asarray(LEVELS[choices])
+
+    def _moves_to_base(self, observations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Return the moves `[N, H]` after which corrections are 0, or as near as one step gets."""
+        columns, steps = self._corrections_observed
+        return np.clip(-observations[:, columns].astype(np.float64) / steps, -1.0, 1.0)
+
+    @cached_property
+    def _corrections_observed(self) -> tuple[list[int], NDArray[np.float64]]:
+        """Columns of the corrections in the observation, and the length of a step there `[H]`."""
+        columns = [self.fields.index(f"{name}/correction") for name in self.space.names]
+        zero, one = np.zeros((1, len(self.space))), np.ones((1, len(self.space)))
+        # From infinitely far below the range no end of it shortens the step.
+        steps = self.space.move(zero, one, np.full_like(zero, -np.inf))[0]
+        ranges = self.space.to_axis(self.space.high) - self.space.to_axis(self.space.low)
+        return columns, steps / ranges
 
 
 def split_joint_choices(

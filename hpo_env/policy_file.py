@@ -2,7 +2,9 @@
 
 `policy.safetensors` holds the weights, `controller.json` everything else: architecture, observation
 fields, hyperparameters, base schedule, versions, checksums, and golden vectors that are computed
-again at every load. Neither can carry code. The names of both files are fixed, so nothing that
+again at every load. A policy that knows which observations are familiar keeps the arrays with the
+weights and the threshold in the other file; one that does not is written as if there were no such
+thing. Neither file can carry code. The names of both files are fixed, so nothing that
 stands in them is used as a path.
 
 Needs numpy and safetensors: no torch, no Gymnasium, no Stable-Baselines3.
@@ -25,6 +27,8 @@ from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
 from hpo_env.errors import HPOControlError, PolicyFileError
+from hpo_env.familiarity import Familiarity
+from hpo_env.familiarity import tensor_shapes as familiarity_shapes
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.observation import OBSERVATION_VERSION, field_names
 from hpo_env.policy import Array, Policy, tensor_shapes
@@ -91,7 +95,7 @@ def load(folder: str | Path) -> Policy:
 
     Returns:
         The policy, reading today's observation. A policy saved before fields were appended to it
-        gives those no weight.
+        gives those no weight, neither in the network nor in the distance of its familiarity.
 
     Raises:
         PolicyFileError: A file is missing, truncated, doctored, of another version or contradicts
@@ -104,11 +108,16 @@ def load(folder: str | Path) -> Policy:
     fields = _read_fields(path, document, space)
     if sizes[0] != len(fields):
         _refuse(path, f"layer_sizes must start with {len(fields)}, the number of fields", sizes)
-    tensors = _read_weights(folder, _entry(path, document, "weights_sha256", str), sizes)
+    threshold = _read_threshold(path, document)
+    shapes = tensor_shapes(sizes)
+    if threshold is not None:
+        shapes |= familiarity_shapes(len(fields))
+    tensors = _read_weights(folder, _entry(path, document, "weights_sha256", str), shapes)
     layers = range(len(sizes) - 1)
     weights = [tensors[f"layers.{layer}.weight"] for layer in layers]
+    num_fields = len(field_names(space.names))
     columns = [field_names(space.names).index(name) for name in fields]
-    first = np.zeros((sizes[1], len(field_names(space.names))), dtype=np.float32)
+    first = np.zeros((sizes[1], num_fields), dtype=np.float32)
     first[:, columns] = weights[0]  # fields that the policy does not know keep the weight 0
     try:
         policy = Policy(
@@ -120,6 +129,7 @@ def load(folder: str | Path) -> Policy:
             weights=(first, *weights[1:]),
             biases=tuple(tensors[f"layers.{layer}.bias"] for layer in layers),
             metadata=_entry(path, document, "metadata", dict),
+            familiarity=_familiarity(tensors, threshold, columns, num_fields),
         )
     except PolicyFileError:
         raise
@@ -140,6 +150,15 @@ def _refuse(path: Path, rule: str, value: object, fix: str = _FIX) -> NoReturn:
 def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
     observations = stream(0, "golden").uniform(-1.0, 1.0, (_NUM_GOLDEN, len(policy.fields)))
     observations = observations.astype(np.float32)
+    golden = {
+        "observations": observations.tolist(),
+        "outputs": policy.outputs(observations).tolist(),
+    }
+    familiarity: dict[str, Any] = {}
+    if policy.familiarity is not None:
+        # Outputs stay the network's own, and distances check the rest: a fault is told apart.
+        golden["distances"] = policy.familiarity.distance(observations).tolist()
+        familiarity = {"familiarity": {"threshold": policy.familiarity.threshold}}
     document: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -152,10 +171,8 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
         "observation_fields": list(policy.fields),
         "hyperparameters": policy.space.to_json(),
         "weights_sha256": weights_sha256,
-        "golden": {
-            "observations": observations.tolist(),
-            "outputs": policy.outputs(observations).tolist(),
-        },
+        **familiarity,
+        "golden": golden,
         "metadata": dict(policy.metadata),
     }
     return document | {"sha256": _checksum(document)}
@@ -276,8 +293,33 @@ def _read_fields(path: Path, document: Mapping[str, Any], space: HyperparameterS
     return fields
 
 
-def _read_weights(folder: Path, sha256: str, sizes: Sequence[int]) -> dict[str, Array]:
-    path, shapes = folder / WEIGHTS_FILE, tensor_shapes(sizes)
+def _read_threshold(path: Path, document: Mapping[str, Any]) -> float | None:
+    """Read the threshold of familiarity; None in a policy that has none."""
+    if "familiarity" not in document:
+        return None
+    threshold: float = _entry(
+        path, _entry(path, document, "familiarity", dict), "threshold", float
+    )
+    return threshold
+
+
+def _familiarity(
+    tensors: Mapping[str, Array], threshold: float | None, columns: Sequence[int], num_fields: int
+) -> Familiarity | None:
+    """Put familiarity into today's fields; those that it does not know add no distance."""
+    if threshold is None:
+        return None
+    mean = np.zeros(num_fields, dtype=np.float32)
+    whitening = np.zeros((num_fields, num_fields), dtype=np.float32)
+    mean[columns] = tensors["familiarity.mean"]
+    whitening[np.ix_(columns, columns)] = tensors["familiarity.whitening"]
+    return Familiarity(mean=mean, whitening=whitening, threshold=threshold)
+
+
+def _read_weights(
+    folder: Path, sha256: str, shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, Array]:
+    path = folder / WEIGHTS_FILE
     num_parameters = sum(math.prod(shape) for shape in shapes.values())
     content = _read_bytes(path, 4 * num_parameters + _MAX_HEADER_BYTES)
     found = hashlib.sha256(content).hexdigest()
@@ -312,6 +354,7 @@ def _check_golden(
         observations[:, columns] = stored
         outputs = policy.outputs(observations)
         error = np.abs(outputs - expected).max(initial=0.0)
+        _check_distances(path, golden, policy, observations)
     except (TypeError, ValueError) as problem:
         if isinstance(problem, PolicyFileError):
             raise
@@ -322,4 +365,20 @@ def _check_golden(
     tolerance = _GOLDEN_TOLERANCE * max(1.0, float(np.abs(expected).max()))
     if not error <= tolerance:
         rule = f"the network must reproduce the golden outputs within {tolerance:g}"
+        _refuse(path, rule, f"a difference of {error:g}")
+
+
+def _check_distances(
+    path: Path, golden: Mapping[str, Any], policy: Policy, observations: Array
+) -> None:
+    if policy.familiarity is None:
+        return
+    expected = np.array(_entry(path, golden, "distances", list), dtype=np.float64)
+    distances = policy.familiarity.distance(observations)
+    if expected.shape != distances.shape:
+        _refuse(path, f"'golden' distances must have shape {distances.shape}", expected.shape)
+    error = float(np.abs(distances - expected).max(initial=0.0))
+    tolerance = _GOLDEN_TOLERANCE * max(1.0, float(np.abs(expected).max(initial=0.0)))
+    if not error <= tolerance:
+        rule = f"familiarity must reproduce the golden distances within {tolerance:g}"
         _refuse(path, rule, f"a difference of {error:g}")

@@ -40,10 +40,11 @@ def _draw_costs(axes: Any, lanes: dict[str, Any]) -> None:
     axes.plot(counts, costs, "o-", color=PALETTE[0])
     axes.set_xscale("log", base=4)
     axes.set_xticks(counts, [f"{count:,}" for count in counts], fontsize="small")
+    axes.minorticks_off()
     axes.set_ylim(bottom=0.0)
     axes.grid(axis="y")
     axes.set(
-        title=f"An environment step of {lanes['updates']} updates, MLP 64-64",
+        title=f"Step of {lanes['updates']} updates, MLP 64-64",
         xlabel="lanes",
         ylabel="ms per lane",
     )
