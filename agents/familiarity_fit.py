@@ -1,8 +1,8 @@
 """Fit the familiarity of a policy: let it see meta-training once more, and keep what it saw.
 
-This happens once, when a policy is made for shipping. Half of the lanes follow the policy; a quarter
-moves at random and a quarter not at all, so that what exploration saw in meta-training counts as
-familiar too.
+This happens once, when a policy is made for shipping. Half of the lanes follow the policy, a
+quarter moves at random and a quarter not at all, so that what exploration saw in meta-training
+counts as familiar too.
 
 Axes: `N` lanes, `H` hyperparameters, `D` observation fields.
 """

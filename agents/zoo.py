@@ -17,10 +17,11 @@ from typing import Any
 from agents.config import TrainConfig
 from agents.evaluation.comparison import OnStage, Plan, compare
 from agents.evaluation.statistics import summarize
+from agents.familiarity_fit import fit_familiarity
 from hpo_env.controller import ZOO
 from hpo_env.errors import ConfigurationError, PolicyFileError, unknown_name
 from hpo_env.policy import Policy
-from hpo_env.policy_file import CONTROLLER_FILE, load
+from hpo_env.policy_file import CONTROLLER_FILE, load, save
 
 EVALUATION_FILE = "eval.json"
 CARD_FILE = "card.md"
@@ -66,7 +67,33 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "supervised": Recipe(
         help="learning rate and weight decay under any optimiser",
-        config=TrainConfig(preset="quick", steps=700_000, segment_steps=70_000, gae_lambda=0.9),
+        config=TrainConfig(
+            preset="quick",
+            steps=700_000,
+            segment_steps=70_000,
+            validation_lanes=192,
+            gae_lambda=0.9,
+        ),
+    ),
+    "supervised-all": Recipe(
+        help="all hyperparameters that leave the cost of an update alone",
+        config=TrainConfig(
+            preset="quick",
+            steps=600_000,
+            segment_steps=60_000,
+            validation_lanes=192,
+            gae_lambda=0.9,
+            availability=0.8,
+            hyperparameters=(
+                "learning_rate",
+                "weight_decay",
+                "momentum",
+                "dropout",
+                "label_smoothing",
+                "gradient_clip",
+            ),
+        ),
+        seeds=(0,),
     ),
     "supervised-lr": Recipe(
         help="the learning rate alone",
@@ -74,6 +101,7 @@ RECIPES: dict[str, Recipe] = {
             preset="quick",
             steps=300_000,
             segment_steps=60_000,
+            validation_lanes=192,
             gae_lambda=0.9,
             hyperparameters=("learning_rate",),
         ),
@@ -251,6 +279,21 @@ def train(name: str, run_dir: Path, meta_train: Callable[[TrainConfig], Path]) -
         config = replace(chosen.config, seed=seed, run_dir=run_dir / name)
         runs.append(_finished(config) or meta_train(config))
     return max(runs, key=lambda folder: _result(folder)["score"])
+
+
+def ship(policy_folder: Path, out: Path) -> Path:
+    """Add to a policy what it knows of its own limits, and write it where it is shipped from."""
+    policy = load(policy_folder)
+    availability = recipe_availability(policy)
+    return save(fit_familiarity(policy, seed=0, availability=availability), out)
+
+
+def recipe_availability(policy: Policy) -> float:
+    """Return how often hyperparameters could be moved when such a policy was trained."""
+    for known in RECIPES.values():
+        if (known.config.hyperparameters or ()) == policy.space.names:
+            return known.config.availability
+    return 1.0
 
 
 def _finished(config: TrainConfig) -> Path | None:

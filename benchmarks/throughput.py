@@ -28,6 +28,8 @@ from benchmarks.speed.timing import machine
 from hpo_env.errors import ConfigurationError
 from hpo_env.trainers.native.kernel import set_num_threads
 
+_FILE_WIDTH = 130  # characters of a table that goes to a file
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
@@ -68,6 +70,8 @@ def main(options: Options) -> dict[str, Any]:
     torch.set_num_threads(1)
     set_num_threads(1)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_FILE_WIDTH)
     result: dict[str, Any] = {"machine": machine(), "parts": {}, "goals": []}
     listed: list[Goal] = []
     for name in options.only:

@@ -297,9 +297,7 @@ def _read_threshold(path: Path, document: Mapping[str, Any]) -> float | None:
     """Read the threshold of familiarity; None in a policy that has none."""
     if "familiarity" not in document:
         return None
-    threshold: float = _entry(
-        path, _entry(path, document, "familiarity", dict), "threshold", float
-    )
+    threshold: float = _entry(path, _entry(path, document, "familiarity", dict), "threshold", float)
     return threshold
 
 

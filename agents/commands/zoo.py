@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,9 +139,7 @@ def _make(config: MakePolicy) -> None:
     from agents.meta_training import meta_train
 
     folder = zoo.train(config.name, config.run_dir, meta_train)
-    config.out.mkdir(parents=True, exist_ok=True)
-    for path in (folder / "policy").iterdir():
-        shutil.copy(path, config.out / path.name)
+    zoo.ship(folder / "policy", config.out)
     Console().print(f"policy: {config.out}, from {folder}", highlight=False, soft_wrap=True)
     _evaluate(EvaluatePolicy(folder=config.out))
 

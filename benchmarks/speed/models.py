@@ -88,7 +88,7 @@ def tables(result: dict[str, Any]) -> list[Table]:
     """Show the speeds."""
     title = f"Environment against torch.optim loop, {result['updates']} updates a step, one thread"
     table = Table(title=title)
-    table.add_column("model", no_wrap=True)
+    table.add_column("model", overflow="fold")
     for heading in (
         "lanes",
         "updates/s",

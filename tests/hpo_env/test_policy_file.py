@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from hpo_env import policy_file
+from hpo_env.controller import ZOO
 from hpo_env.errors import PolicyFileError
+from hpo_env.familiarity import Familiarity
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.observation import OBSERVATION_VERSION, field_names
 from hpo_env.policy import Policy, num_outputs
@@ -40,6 +42,7 @@ def policies(draw: st.DrawFn) -> Policy:
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     scale = draw(st.sampled_from([1e-3, 1.0, 100.0]))
     layers = list(pairwise(sizes))
+    familiarity = make_familiarity(sizes[0], rng) if draw(st.booleans()) else None
     return Policy(
         family="supervised",
         space=space,
@@ -54,6 +57,15 @@ def policies(draw: st.DrawFn) -> Policy:
         }
         if draw(st.booleans())
         else {},
+        familiarity=familiarity,
+    )
+
+
+def make_familiarity(num_fields: int, rng: np.random.Generator) -> Familiarity:
+    return Familiarity(
+        mean=rng.normal(size=num_fields).astype(np.float32),
+        whitening=rng.normal(size=(num_fields, num_fields)).astype(np.float32),
+        threshold=float(rng.uniform(0.1, 30.0)),
     )
 
 
@@ -75,6 +87,13 @@ def saved(tmp_path: Path) -> Path:
         metadata={"score": -0.5},
     )
     return save(policy, tmp_path / "policy")
+
+
+@pytest.fixture
+def saved_familiar(saved: Path, tmp_path: Path) -> Path:
+    policy = load(saved)
+    familiarity = make_familiarity(len(policy.fields), np.random.default_rng(1))
+    return save(replace(policy, familiarity=familiarity), tmp_path / "familiar")
 
 
 def read_json(folder: Path) -> dict[str, Any]:
@@ -109,14 +128,30 @@ def test_what_was_saved_is_loaded(tmp_path_factory: pytest.TempPathFactory, poli
     for name in ("family", "base_schedule", "head", "activation", "metadata", "fields"):
         assert getattr(again, name) == getattr(policy, name)
     assert again.space.hyperparameters == policy.space.hyperparameters
+    assert (again.familiarity is None) == (policy.familiarity is None)
+    if again.familiarity is not None and policy.familiarity is not None:
+        assert again.familiarity.threshold == policy.familiarity.threshold
     x = np.random.default_rng(0).uniform(-1, 1, (5, len(policy.fields)))
     np.testing.assert_array_equal(again.act(x), policy.act(x))
 
 
-def test_saving_twice_writes_the_same_bytes(saved: Path, tmp_path: Path) -> None:
-    again = save(load(saved), tmp_path / "again")
+@pytest.mark.parametrize("fixture", ["saved", "saved_familiar"])
+def test_saving_twice_writes_the_same_bytes(
+    fixture: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder = request.getfixturevalue(fixture)
+    again = save(load(folder), tmp_path / "again")
     for name in (WEIGHTS_FILE, CONTROLLER_FILE):
-        assert (again / name).read_bytes() == (saved / name).read_bytes()
+        assert (again / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_policy_without_familiarity_is_written_as_before_there_was_such_a_thing(
+    saved: Path,
+) -> None:
+    assert "familiarity" not in read_json(saved)
+    assert set(read_json(saved)["golden"]) == {"observations", "outputs"}
+    assert all(name.startswith("layers.") for name in load_file(saved / WEIGHTS_FILE))
+    assert load(saved).familiarity is None
 
 
 def test_saving_leaves_other_files_alone_and_no_temporary_ones(saved: Path) -> None:
@@ -188,6 +223,39 @@ def test_a_policy_from_before_fields_were_appended_still_loads(saved: Path) -> N
     np.testing.assert_allclose(older.outputs(x), policy.outputs(without), atol=1e-5)
 
 
+def test_familiarity_from_before_fields_were_appended_ignores_them(
+    saved_familiar: Path,
+) -> None:
+    policy, document = load(saved_familiar), read_json(saved_familiar)
+    assert policy.familiarity is not None
+    kept = [i for i, name in enumerate(policy.fields) if name != "has_updates"][::-1]
+    known = Familiarity(
+        mean=np.ascontiguousarray(policy.familiarity.mean[kept]),
+        whitening=np.ascontiguousarray(policy.familiarity.whitening[np.ix_(kept, kept)]),
+        threshold=policy.familiarity.threshold,
+    )
+    tensors = load_file(saved_familiar / WEIGHTS_FILE) | known.tensors()
+    tensors["layers.0.weight"] = np.ascontiguousarray(tensors["layers.0.weight"][:, kept])
+    golden = np.array(document["golden"]["observations"], dtype=np.float32)[:, kept]
+    hidden = np.tanh(golden @ tensors["layers.0.weight"].T)
+    document |= {
+        "observation_fields": [policy.fields[i] for i in kept],
+        "layer_sizes": [len(kept), 6, 5],
+        "golden": {
+            "observations": golden.tolist(),
+            "outputs": (hidden @ tensors["layers.1.weight"].T).tolist(),
+            "distances": known.distance(golden).tolist(),
+        },
+    }
+    write_json(saved_familiar, document)
+    write_weights(saved_familiar, tensors)
+
+    older = load(saved_familiar).familiarity
+    x = np.random.default_rng(1).uniform(-1, 1, (9, len(policy.fields))).astype(np.float32)
+    assert older is not None
+    np.testing.assert_allclose(older.distance(x), known.distance(x[:, kept]), rtol=1e-5)
+
+
 def test_another_minor_version_with_known_fields_loads(saved: Path) -> None:
     document = read_json(saved)
     document["observation_version"] = [OBSERVATION_VERSION[0], OBSERVATION_VERSION[1] + 5]
@@ -248,6 +316,39 @@ def test_a_doctored_controller_file_is_refused_even_when_its_checksum_is_right(
     with pytest.raises(PolicyFileError, match=message) as caught:
         load(saved)
     assert str(saved) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d["familiarity"].update(threshold=-1.0), "must be positive and finite"),
+        (lambda d: d["familiarity"].update(threshold=float("nan")), "must be positive and finite"),
+        (lambda d: d["familiarity"].update(threshold="1"), "'threshold' must be a float"),
+        (lambda d: d["familiarity"].pop("threshold"), "'threshold' must be there"),
+        (lambda d: d.update(familiarity=[1.0]), "'familiarity' must be a dict"),
+        (lambda d: d.pop("familiarity"), "tensors must be"),
+        (lambda d: d["golden"].pop("distances"), "'distances' must be there"),
+        (lambda d: d["golden"].update(distances=[]), "'golden' distances must have shape"),
+        (lambda d: d["golden"]["distances"].__setitem__(2, 9.0), "golden distances within"),
+        (lambda d: d["golden"]["distances"].__setitem__(2, "far"), "'golden'"),
+    ],
+)
+def test_doctored_familiarity_is_refused(
+    saved_familiar: Path, change: Change, message: str
+) -> None:
+    document = read_json(saved_familiar)
+    change(document)
+    write_json(saved_familiar, document)
+    with pytest.raises(PolicyFileError, match=message):
+        load(saved_familiar)
+
+
+def test_moved_arrays_of_familiarity_are_noticed(saved_familiar: Path) -> None:
+    tensors = load_file(saved_familiar / WEIGHTS_FILE)
+    tensors["familiarity.mean"] = tensors["familiarity.mean"] + np.float32(0.01)
+    write_weights(saved_familiar, tensors)
+    with pytest.raises(PolicyFileError, match="golden distances within"):
+        load(saved_familiar)
 
 
 def test_a_changed_entry_is_noticed_by_the_checksum(saved: Path) -> None:
@@ -363,3 +464,11 @@ def test_a_missing_file_is_named(saved: Path, name: str) -> None:
 def test_a_file_in_place_of_the_folder_is_refused(saved: Path) -> None:
     with pytest.raises(PolicyFileError, match="cannot be read: Not a directory"):
         load(saved / WEIGHTS_FILE)
+
+
+@pytest.mark.parametrize("name", sorted(p.parent.name for p in ZOO.glob(f"*/{CONTROLLER_FILE}")))
+def test_every_shipped_policy_loads_and_is_written_with_the_same_weights(
+    name: str, tmp_path: Path
+) -> None:
+    again = save(load(ZOO / name), tmp_path / name)
+    assert (again / WEIGHTS_FILE).read_bytes() == (ZOO / name / WEIGHTS_FILE).read_bytes()
