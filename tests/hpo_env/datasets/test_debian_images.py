@@ -58,6 +58,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(tmp_path: 
         (gzip.compress(b"\0\0\x08\x03" + bytes(5)), "cannot be read as a gzipped IDX file"),
         (gzip.compress(bytes([0, 0, 8, 3]) + struct.pack(">3I", 2, 2, 2)), "ends after 0 of 8"),
     ],
+    ids=["not gzip", "other type", "short header", "no pixels"],  # an archive holds its time
 )
 def test_a_damaged_file_is_refused(folder: Path, content: bytes, message: str) -> None:
     (folder / IMAGES).write_bytes(content)
