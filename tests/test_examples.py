@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from hpo_env.policy_file import save
-from tests.hpo_env.controlled_runs import random_policy
-
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 HOSTS = {
     "accelerate_loop": ["accelerate"],
@@ -32,7 +29,6 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs(
     path: Path,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -40,7 +36,6 @@ def test_an_example_runs(
         if find_spec(host) is None:
             pytest.skip(f"{host} is not installed")
     monkeypatch.setenv("KERAS_BACKEND", "torch")
-    folder = save(random_policy(num_decisions=30), tmp_path / "policy")
-    monkeypatch.setattr(sys, "argv", [str(path), str(folder)])
+    monkeypatch.setattr(sys, "argv", [str(path)])  # the shipped policy, as a reader would
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out

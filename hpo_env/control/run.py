@@ -188,9 +188,19 @@ class Run:
     def save_schedule(self, path: str | Path) -> Path:
         """Write the values of the whole run, for `replay_schedule`: JSON or CSV, by the ending.
 
+        A replay follows the values alone: where an interval was taken back, it cannot repeat that,
+        and a warning says so.
+
         Raises:
             ConfigurationError: Another ending.
         """
+        failed = [d.interval - 1 for d in self.decisions if d.reason == "guard"]
+        if failed:
+            self._warn(
+                f"schedule {failed}",
+                f"intervals {failed} of this run were cut short by the guard; a replay of its "
+                "schedule sets the same values but takes nothing back, and may diverge there",
+            )
         return write_schedule(path, self.schedule, total_steps=self.plan.total_steps)
 
     def close(self) -> None:

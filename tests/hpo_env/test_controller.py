@@ -411,7 +411,9 @@ def test_what_is_no_optimizer_is_refused() -> None:
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_cuts_the_rate_and_the_run_goes_on(bad: float) -> None:
+def test_a_loss_that_is_not_finite_cuts_the_rate_and_the_run_goes_on(
+    bad: float, tmp_path: Path
+) -> None:
     training = Training()
     optimizer = adamw(training)
     policy = fixed_policy(0.1, base_schedule="constant")
@@ -423,6 +425,8 @@ def test_a_loss_that_is_not_finite_cuts_the_rate_and_the_run_goes_on(bad: float)
     assert run.values["learning_rate"] == pytest.approx(0.01 * 4**0.1 / 4)
     training.train(optimizer, run, range(2, 8))
     assert [d.reason for d in run.decisions] == ["policy", "guard", "policy", "policy"]
+    with pytest.warns(ControllerWarning, match=r"intervals \[0\] .* takes nothing back"):
+        run.save_schedule(tmp_path / "schedule.csv")
 
 
 def test_weights_that_are_not_finite_are_put_back() -> None:
