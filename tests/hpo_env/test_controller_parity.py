@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from hpo_env.controller import Controller
+from hpo_env.controller import Controller, ControllerWarning
 from hpo_env.env import HPOControlEnv
 from hpo_env.policy import Policy
 from hpo_env.tasks.supervised import SupervisedFamily
@@ -20,7 +21,9 @@ NAMES = [h.name for h in SupervisedFamily.hyperparameters]
 UPDATES = 6
 
 
-def environment(policy: Policy, optimizer: str, num_decisions: int, updates: int) -> HPOControlEnv:
+def environment(
+    policy: Policy, optimizer: str, num_decisions: int, updates: int, rate: float = 3e-4
+) -> HPOControlEnv:
     return HPOControlEnv(
         family="supervised",
         engine="reference",
@@ -33,7 +36,7 @@ def environment(policy: Policy, optimizer: str, num_decisions: int, updates: int
         optimizer=optimizer,
         num_decisions=num_decisions,
         updates_per_decision=updates,
-        initial={"learning_rate": 3e-4, "weight_decay": 1e-3, "dropout": 0.1, "batch_size": 24.0},
+        initial={"learning_rate": rate, "weight_decay": 1e-3, "dropout": 0.1, "batch_size": 24.0},
     )
 
 
@@ -49,31 +52,22 @@ def run_in_environment(env: HPOControlEnv, policy: Policy) -> tuple[list[dict[st
     return values, learner
 
 
-@pytest.mark.parametrize(("num_decisions", "updates"), [(1, 7), (5, 1), (12, UPDATES), (9, 3)])
-@pytest.mark.parametrize(
-    ("optimizer", "head"), [("sgd", "squashed"), ("adamw", "clipped"), ("rmsprop", "choices")]
-)
-def test_the_hyperparameters_of_a_plain_loop_are_those_of_the_environment(
-    optimizer: str, head: str, num_decisions: int, updates: int
-) -> None:
-    names = ["learning_rate", "weight_decay", "momentum"]
-    if optimizer == "rmsprop":  # without momentum at the start torch keeps no buffer for it
-        names.remove("momentum")
-    policy = random_policy(names, head=head, seed=4)
-    env = environment(policy, optimizer, num_decisions, updates)
-    expected, learner = run_in_environment(env, policy)
+def run_in_plain_loop(
+    policy: Policy, env: HPOControlEnv, learner: Any, num_decisions: int, updates: int
+) -> Any:
+    """Train the learner in a loop of its own, with the controller attached; return the run."""
     initial = dict(zip(NAMES, env.lanes.tasks[0].initial, strict=True))
-
     model = learner.module
+    kind = env.lanes.tasks[0].optimizer
     classes: dict[str, Any] = {"sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop}
     settings: dict[str, Any] = {
         "lr": initial["learning_rate"],
         "weight_decay": initial["weight_decay"],
     }
-    if optimizer == "adamw":
+    if kind == "adamw":
         own: torch.optim.Optimizer = torch.optim.AdamW(model.parameters(), **settings)
     else:
-        own = classes[optimizer](model.parameters(), momentum=initial["momentum"], **settings)
+        own = classes[kind](model.parameters(), momentum=initial["momentum"], **settings)
     run = Controller(policy).attach(
         own,
         total_steps=num_decisions * updates,
@@ -89,12 +83,43 @@ def test_the_hyperparameters_of_a_plain_loop_are_those_of_the_environment(
         own.step()
         learner.num_updates += 1
         run.step(loss)
+    return run
+
+
+@pytest.mark.parametrize(("num_decisions", "updates"), [(1, 7), (5, 1), (12, UPDATES), (9, 3)])
+@pytest.mark.parametrize(
+    ("optimizer", "head"), [("sgd", "squashed"), ("adamw", "clipped"), ("rmsprop", "choices")]
+)
+def test_the_hyperparameters_of_a_plain_loop_are_those_of_the_environment(
+    optimizer: str, head: str, num_decisions: int, updates: int
+) -> None:
+    names = ["learning_rate", "weight_decay", "momentum"]
+    if optimizer == "rmsprop":  # without momentum at the start torch keeps no buffer for it
+        names.remove("momentum")
+    policy = random_policy(names, head=head, seed=4)
+    env = environment(policy, optimizer, num_decisions, updates)
+    expected, learner = run_in_environment(env, policy)
+    run = run_in_plain_loop(policy, env, learner, num_decisions, updates)
 
     assert len(run.decisions) == num_decisions
     for decision, values in zip(run.decisions, expected, strict=True):
         assert decision.values == pytest.approx(values, rel=1e-9, abs=0)
     if num_decisions > 1:  # a policy that does nothing would prove nothing
         assert len({round(decision.moves["learning_rate"], 3) for decision in run.decisions}) > 1
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_intervals_that_fail_are_taken_back_alike(optimizer: str) -> None:
+    policy = random_policy(["learning_rate", "weight_decay"], head="squashed", seed=4)
+    env = environment(policy, optimizer, 12, UPDATES, rate=1.0)
+    expected, learner = run_in_environment(env, policy)
+    with warnings.catch_warnings():  # one for each interval that is taken back
+        warnings.simplefilter("ignore", ControllerWarning)
+        run = run_in_plain_loop(policy, env, learner, 12, UPDATES)
+
+    assert 1 <= sum(decision.reason == "guard" for decision in run.decisions) < 11
+    for decision, values in zip(run.decisions, expected, strict=True):
+        assert decision.values == pytest.approx(values, rel=1e-6, abs=0)
 
 
 def test_bound_hyperparameters_are_those_of_the_environment_too() -> None:
