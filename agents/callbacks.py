@@ -66,6 +66,8 @@ class LaneMetrics(BaseCallback):
         if not self._steps:
             return
         mean_return = self._record_episodes()
+        rolled_back = [step.rolled_back.mean() for step in self._steps]
+        self.logger.record(tags.ROLLED_BACK, float(np.mean(rolled_back)))
         self._record_hyperparameters()
         self._record_throughput()
         self.logger.dump(self.num_timesteps)
@@ -84,13 +86,11 @@ class LaneMetrics(BaseCallback):
             return None
         returns = np.stack([step.returns for step in self._steps])[ended]
         lengths = np.stack([step.lengths for step in self._steps])[ended]
-        diverged = np.stack([step.diverged for step in self._steps])[ended]
         mean_return = float(returns.mean())
         self.logger.record(tags.RETURN, mean_return)
         for label, value in _quantiles(returns):
             self.logger.record(tags.RETURN_QUANTILE.format(quantile=label), value)
         self.logger.record(tags.LENGTH, float(lengths.mean()))
-        self.logger.record(tags.DIVERGED, float(diverged.mean()))
         return mean_return
 
     def _record_hyperparameters(self) -> None:

@@ -275,7 +275,7 @@ class MetaTraining:
         logger = self.model.logger
         logger.record(tags.SCORE, report.score)
         logger.record(tags.BEST_SCORE, position.best_score)
-        logger.record(tags.VALIDATION_DIVERGED, report.diverged)
+        logger.record(tags.VALIDATION_ROLLED_BACK, report.rolled_back)
         for name, loss in report.final_loss.items():
             logger.record(tags.FINAL_LOSS.format(dataset=name), loss)
         logger.dump(self.model.num_timesteps)

@@ -35,12 +35,13 @@ class LaneStep:
 
     Args:
         progress: Share of the episode that was over when the action was chosen, `[N]` in `[0, 1)`.
-        moves: What was done, on the scale of continuous actions, `[N, H]` in `[-1, 1]`.
+        moves: What the agent asked for, on the scale of continuous actions, `[N, H]` in `[-1, 1]`;
+            after a failed interval the guard moves in its place.
         values: Effective hyperparameters `[N, H]`.
         ended: Lanes whose episode ended with this step, bool `[N]`.
         returns: Sum of the episode's rewards up to and including this step, `[N]`.
         lengths: Steps of the episode up to and including this one, `[N]`.
-        diverged: Lanes whose episode ended by divergence, bool `[N]`.
+        rolled_back: Lanes whose interval the guard took back, bool `[N]`.
         validation_loss: Validation loss after the step, `[N]`.
         tasks: Name of the task of each lane that has ended, object `[N]`; None when none has.
     """
@@ -51,7 +52,7 @@ class LaneStep:
     ended: NDArray[np.bool_]
     returns: Array
     lengths: NDArray[np.int64]
-    diverged: NDArray[np.bool_]
+    rolled_back: NDArray[np.bool_]
     validation_loss: Array
     tasks: NDArray[np.object_] | None
 
@@ -184,7 +185,7 @@ class SB3VecEnv(VecEnv):
             ended=ended,
             returns=self._returns,
             lengths=self._lengths,
-            diverged=closing.get("diverged", np.zeros(self.num_envs, dtype=bool)) & ended,
+            rolled_back=closing["rolled_back"],
             validation_loss=closing["validation_loss"],
             tasks=closing.get("task"),
         )

@@ -33,10 +33,10 @@ class Tag:
 RETURN = "rollout/episode_return"
 RETURN_QUANTILE = "rollout/episode_return_{quantile}"
 LENGTH = "rollout/episode_length"
-DIVERGED = "rollout/diverged_share"
+ROLLED_BACK = "rollout/rolled_back_share"
 SCORE = "meta_validation/score"
 BEST_SCORE = "meta_validation/best_score"
-VALIDATION_DIVERGED = "meta_validation/diverged_share"
+VALIDATION_ROLLED_BACK = "meta_validation/rolled_back_share"
 FINAL_LOSS = "meta_validation/final_loss/{dataset}"
 QUANTILE = "hyperparameters/{hyperparameter}/{quantile}"
 BY_THIRD = "hyperparameters/{hyperparameter}/median_{third}_third"
@@ -74,7 +74,11 @@ TAGS: tuple[Tag, ...] = (
         unit="log loss",
     ),
     Tag(name=LENGTH, meaning="Mean length of the episodes that ended", unit="decisions"),
-    Tag(name=DIVERGED, meaning="Share of the episodes that ended by divergence", unit="0 to 1"),
+    Tag(
+        name=ROLLED_BACK,
+        meaning="Share of the intervals that failed, and that the guard took back",
+        unit="0 to 1",
+    ),
     Tag(
         name=SCORE,
         meaning="Mean return on the fixed validation tasks, without exploration; the checkpoint "
@@ -83,8 +87,8 @@ TAGS: tuple[Tag, ...] = (
     ),
     Tag(name=BEST_SCORE, meaning="Highest score so far", unit="log loss"),
     Tag(
-        name=VALIDATION_DIVERGED,
-        meaning="Share of the validation episodes that diverged",
+        name=VALIDATION_ROLLED_BACK,
+        meaning="The same on validation tasks, without exploration",
         unit="0 to 1",
     ),
     Tag(

@@ -27,13 +27,12 @@ class ValidationReport:
     Args:
         score: Mean return of the episodes: the mean fall of the log validation loss. Higher is
             better; checkpoints are chosen by it.
-        diverged: Share of episodes that diverged.
-        final_loss: Validation loss at the end by data set, the geometric mean over episodes that
-            finished.
+        rolled_back: Share of the decision intervals that the guard took back.
+        final_loss: Validation loss at the end by data set, the geometric mean over episodes.
     """
 
     score: float
-    diverged: float
+    rolled_back: float
     final_loss: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
@@ -56,7 +55,7 @@ def validate_policy(
     observations = venv.reset()
     num_lanes = venv.num_envs
     returns, losses = np.full(num_lanes, np.nan), np.full(num_lanes, np.nan)
-    diverged = np.zeros(num_lanes, dtype=bool)
+    num_intervals = num_rolled_back = 0
     tasks = np.full(num_lanes, "", dtype=object)
     running = np.ones(num_lanes, dtype=bool)
     state, starts = None, np.ones(num_lanes, dtype=bool)
@@ -68,16 +67,20 @@ def validate_policy(
         observations, _, starts, _ = venv.step(actions)
         step = lanes.last
         assert step is not None
+        num_intervals += int(running.sum())
+        num_rolled_back += int(step.rolled_back[running].sum())
         first = step.ended & running  # lanes that end early go on with an episode nobody counts
         if first.any():
             assert step.tasks is not None
             returns[first], losses[first] = step.returns[first], step.validation_loss[first]
-            diverged[first], tasks[first] = step.diverged[first], step.tasks[first]
+            tasks[first] = step.tasks[first]
             running &= ~first
     final = {
-        str(name): float(np.exp(log_loss(losses[(tasks == name) & ~diverged]).mean()))
-        for name in np.unique(tasks[~diverged].astype(str))
+        str(name): float(np.exp(log_loss(losses[tasks == name]).mean()))
+        for name in np.unique(tasks.astype(str))
     }
     return ValidationReport(
-        score=float(returns.mean()), diverged=float(diverged.mean()), final_loss=final
+        score=float(returns.mean()),
+        rolled_back=num_rolled_back / num_intervals,
+        final_loss=final,
     )

@@ -116,7 +116,10 @@ def story_panels(hyperparameters: Sequence[str]) -> list[Panel]:
         "meta-validation": tags.SCORE,
         "best": tags.BEST_SCORE,
     }
-    divergence = {"meta-training": tags.DIVERGED, "meta-validation": tags.VALIDATION_DIVERGED}
+    failures = {
+        "meta-training": tags.ROLLED_BACK,
+        "meta-validation": tags.VALIDATION_ROLLED_BACK,
+    }
     saturation = {n: tags.ACTION_SATURATION.format(hyperparameter=n) for n in hyperparameters}
     values = [tags.QUANTILE.replace("{hyperparameter}", name) for name in hyperparameters]
     health = {
@@ -127,7 +130,7 @@ def story_panels(hyperparameters: Sequence[str]) -> list[Panel]:
     return [
         Panel(title="return over tasks, 10–90 %", band=tags.RETURN_QUANTILE),
         Panel(title="does it generalise?", lines=generalisation),
-        Panel(title="share of diverged runs", lines=divergence),
+        Panel(title="share of intervals taken back", lines=failures),
         *(
             Panel(title=f"{name}, 10–90 %", band=band)
             for name, band in zip(hyperparameters, values, strict=True)

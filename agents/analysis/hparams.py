@@ -70,7 +70,7 @@ NUMBERS = (
 METRICS = (
     tags.SCORE,
     tags.BEST_SCORE,
-    tags.VALIDATION_DIVERGED,
+    tags.VALIDATION_ROLLED_BACK,
     tags.RETURN,
     tags.STEPS_PER_SECOND,
     tags.EVALUATION_LOSS,

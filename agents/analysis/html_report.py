@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from agents import tags
+from agents.analysis import page
 from agents.analysis.curves import (
     Curves,
     Panel,
@@ -22,9 +23,7 @@ from agents.analysis.curves import (
     single_run_panels,
     story_panels,
 )
-from agents.analysis.report_style import STYLE
 from agents.analysis.study import read_numbers
-from agents.analysis.style import inline_svg, save_figure
 from agents.evaluation.report import format_interval
 from agents.evaluation.statistics import Interval
 
@@ -75,14 +74,7 @@ def render_report(folder: Path) -> str:
             parts += _study(path.parent, evaluated, path.parent.name)
     parts += _settings(folder, config)
     parts.append(_glossary(curves))
-    body = "\n".join(part for part in parts if part)
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{STYLE}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
-    )
+    return page.document(title, parts)
 
 
 Draw = Callable[[Callable[[], Any], str, str], str]
@@ -90,16 +82,7 @@ Draw = Callable[[Callable[[], Any], str, str], str]
 
 
 def _drawn(draw: Callable[[], Any], name: str, caption: str, *, folder: Path) -> str:
-    save_figure(draw, folder, name)
-    return _figure(folder / f"{name}.svg", name, caption)
-
-
-def _figure(svg: Path, prefix: str, caption: str) -> str:
-    picture = inline_svg(svg.read_text(), prefix=prefix, title=escape(caption, quote=True))
-    return (
-        f'<figure>\n<div class="wide">{picture}</div>\n'
-        f"<figcaption>{escape(caption)}</figcaption>\n</figure>"
-    )
+    return page.figure(draw, folder, name, caption)
 
 
 def _summary(
@@ -126,22 +109,19 @@ def _summary(
             f"{100 * gain['share_better']:.0f} % of the runs, {gain['worst']:+.3f} on the worst"
         )
         facts.append(("gain over the base schedule", words))
-    if not facts:
-        return ""
-    items = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in facts)
-    return f'<dl class="facts">{items}</dl>'
+    return page.facts(facts)
 
 
 def _training(curves: Curves, names: Sequence[str], draw: Draw) -> list[str]:
     if tags.STEPS_PER_SECOND not in curves.scalars:
         return []
-    parts = ["<h2>Meta-training</h2>"]
+    parts = [page.heading("Meta-training")]
     caption = (
         "Is it learning, does it generalise, what does it set? Meta-training explores; "
         "meta-validation runs other tasks without exploration, and chooses the checkpoint."
     )
     parts.append(_panels(present(story_panels(names), curves), curves, draw))
-    parts.append(f'<p class="note">{escape(caption)}</p>')
+    parts.append(page.note(caption))
     for name in names:
         prefix = tags.ACTION_HISTOGRAM.split("{third}")[0].format(hyperparameter=name)
         if any(tag.startswith(prefix) for tag in curves.moves):
@@ -156,7 +136,10 @@ def _training(curves: Curves, names: Sequence[str], draw: Draw) -> list[str]:
 def _single_run(curves: Curves, names: Sequence[str], draw: Draw) -> list[str]:
     if not any(tags.RUN_VALUE.format(hyperparameter=name) in curves.scalars for name in names):
         return []
-    return ["<h2>The run</h2>", _panels(present(single_run_panels(names), curves), curves, draw)]
+    return [
+        page.heading("The run"),
+        _panels(present(single_run_panels(names), curves), curves, draw),
+    ]
 
 
 def _panels(panels: Sequence[Panel], curves: Curves, draw: Draw) -> str:
@@ -168,12 +151,12 @@ def _panels(panels: Sequence[Panel], curves: Curves, draw: Draw) -> str:
 
 
 def _study(folder: Path, numbers: dict[str, Any], prefix: str) -> list[str]:
-    parts = [f"<h2>{escape(numbers['title'][:1].upper() + numbers['title'][1:])}</h2>"]
+    parts = [page.heading(numbers["title"][:1].upper() + numbers["title"][1:])]
     parts.append(_methods_table(numbers))
     for name, caption in _CAPTIONS.items():
         for svg in sorted(folder.glob(f"figures/{name}*.svg")):
             knob = svg.stem.removeprefix(f"{name}_").replace("_", " ")
-            parts.append(_figure(svg, f"{prefix}-{svg.stem}", caption.format(knob)))
+            parts.append(page.picture(svg, f"{prefix}-{svg.stem}", caption.format(knob)))
     return parts
 
 
@@ -192,7 +175,7 @@ def _methods_table(numbers: dict[str, Any]) -> str:
         )
     head = ("method", "mean log test loss", "less the controller's", "P", "diverged")
     note = f"{numbers['num_runs']} runs a method, {numbers['split']} tasks. {_METHODS_NOTE}"
-    return _table(head, rows) + f'<p class="note">{escape(note)}</p>'
+    return page.table(head, rows) + page.note(note)
 
 
 def _interval(interval: dict[str, Any]) -> str:
@@ -208,38 +191,28 @@ def _settings(folder: Path, config: dict[str, Any] | None) -> list[str]:
     parts = []
     if config is not None:
         rows = [(key, json.dumps(value)) for key, value in sorted(config.items())]
-        parts.append(_folded("Configuration", _table(("setting", "value"), rows)))
+        parts.append(
+            page.folded(
+                "Configuration", page.table(("setting", "value"), rows, words=("setting", "value"))
+            )
+        )
     versions = _read(folder / "versions.json")
     if versions is not None:
         rows = [(key, str(value)) for key, value in sorted(versions.items())]
-        parts.append(_folded("Versions", _table(("of", "version"), rows)))
+        parts.append(
+            page.folded("Versions", page.table(("of", "version"), rows, words=("of", "version")))
+        )
     command = folder / "command.txt"
     if command.is_file():
-        parts.append(_folded("Command", f"<pre>{escape(command.read_text())}</pre>"))
+        parts.append(page.folded("Command", f"<pre>{escape(command.read_text())}</pre>"))
     return parts
 
 
 def _glossary(curves: Curves) -> str:
     rows = [(tag.name, tag.meaning, tag.unit) for tag in tags.TAGS]
-    return _folded("Glossary of tags", _table(("tag", "meaning", "unit"), rows))
-
-
-def _folded(title: str, content: str) -> str:
-    return f"<details><summary>{escape(title)}</summary>\n{content}\n</details>"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    columns = "".join(f'<th scope="col">{escape(word)}</th>' for word in head)
-    body = "\n".join(
-        "<tr>"
-        + f'<th scope="row">{escape(first)}</th>'
-        + "".join(f"<td>{escape(word)}</td>" for word in rest)
-        + "</tr>"
-        for first, *rest in rows
-    )
-    return (
-        f'<div class="wide"><table>\n<thead><tr>{columns}</tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody></table></div>"
+    return page.folded(
+        "Glossary of tags",
+        page.table(("tag", "meaning", "unit"), rows, words=("tag", "meaning", "unit")),
     )
 
 

@@ -33,7 +33,7 @@ def make_layout(hyperparameters: Sequence[str]) -> Layout:
             "meta-training (explores) and meta-validation (does not)": _lines(
                 tags.RETURN, tags.SCORE, tags.BEST_SCORE
             ),
-            "share of diverged runs": _lines(tags.DIVERGED, tags.VALIDATION_DIVERGED),
+            "share of intervals taken back": _lines(tags.ROLLED_BACK, tags.VALIDATION_ROLLED_BACK),
         },
         "2. What does the controller do, and when?": {
             chart: content

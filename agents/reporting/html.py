@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from agents.analysis import page
 from agents.evaluation.aggregate import OpponentSummary, summarise_suite
 from agents.evaluation.costs import mean_costs
 from agents.evaluation.pairing import REFERENCE, PairedRuns, pair_runs
@@ -25,7 +26,7 @@ from agents.evaluation.profiles import (
 )
 from agents.evaluation.statistics import TIE
 from agents.evaluation.trials_equivalent import trials_equivalent
-from agents.reporting import figures, page, tables
+from agents.reporting import figures, tables
 
 _SUMMARY_NOTE = (
     "Rows are ordered by mean log test loss, the best first; the controller stands where it "
@@ -123,7 +124,7 @@ def render_comparison(frame: pd.DataFrame, meta: Mapping[str, Any]) -> str:
     if settings:
         columns = ("setting", "value")
         parts.append(page.folded("Settings", page.table(columns, settings, words=("value",))))
-    return page.document(title, parts)
+    return page.document(title, parts, style="main { max-width: 78rem; }\n")
 
 
 def _facts(frame: pd.DataFrame, suites: Sequence[PairedRuns]) -> str:

@@ -72,7 +72,7 @@ def test_every_agent_trains_logs_and_leaves_a_whole_folder(agent: str, tiny: Tin
     expected = {
         tags.RETURN,
         tags.SCORE,
-        tags.DIVERGED,
+        tags.ROLLED_BACK,
         tags.FINAL_LOSS.format(dataset="quadratic"),
         tags.QUANTILE.format(hyperparameter="learning_rate", quantile="p90"),
         tags.BY_THIRD.format(hyperparameter="learning_rate", third="last"),
@@ -147,7 +147,22 @@ def test_validation_is_repeatable_and_counts_one_episode_a_lane(tiny: TinyConfig
     assert validate_policy(model, venv) == first
     other = validate_policy(model, venv, seed=7)
     assert other.score != first.score
-    assert 0.0 <= first.diverged <= 1.0
+
+
+def test_validation_says_how_often_the_guard_stepped_in(tiny: TinyConfig) -> None:
+    options = {"dataset": "diabetes", "model": "mlp_32x2_relu", "optimizer": "sgd"}
+    shares = {}
+    for rate in (1e-4, 1.0):
+        config = tiny(
+            family="supervised",
+            num_envs=4,
+            engine="eager",
+            family_options={**options, "initial": {"learning_rate": rate}},
+        ).resolved()
+        venv = make_venv(config, split="validation", num_envs=4)
+        shares[rate] = validate_policy(make_model(config, venv), venv).rolled_back
+    assert shares[1e-4] == 0.0
+    assert 0.0 < shares[1.0] < 1.0
 
 
 def test_a_folder_that_exists_is_not_overwritten(tiny: TinyConfig) -> None:

@@ -11,7 +11,6 @@ from agents.analysis.report_style import STYLE
 from agents.analysis.style import inline_svg, save_figure
 
 _NUMBERS = """\
-main { max-width: 78rem; }
 table.numbers { font-size: .86rem; }
 table.numbers th, table.numbers td { padding-right: .65rem; }
 table.numbers thead th { vertical-align: bottom; }
@@ -25,14 +24,20 @@ tbody tr:hover { background: var(--shade); }
 """
 
 
-def document(title: str, body: Iterable[str]) -> str:
-    """Write a whole page, light or dark as the reader's screen is."""
+def document(title: str, body: Iterable[str], *, style: str = "") -> str:
+    """Write a whole page, light or dark as the reader's screen is.
+
+    Args:
+        title: Of the page.
+        body: Its parts; empty ones are left out.
+        style: Rules that it has beside the common ones.
+    """
     content = "\n".join(part for part in body if part)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{STYLE}{_NUMBERS}</style>\n</head>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{STYLE}{_NUMBERS}{style}</style>\n</head>\n"
         f"<body>\n<main>\n{content}\n</main>\n</body>\n</html>\n"
     )
 
@@ -104,9 +109,20 @@ def figure(draw: Callable[[], Any], folder: Path, name: str, caption: str) -> st
         caption: What it shows and how to read it.
     """
     save_figure(draw, folder, name)
-    svg = (folder / f"{name}.svg").read_text()
-    picture = inline_svg(svg, prefix=name, title=escape(caption, quote=True))
+    return picture(folder / f"{name}.svg", name, caption)
+
+
+def picture(svg: Path, prefix: str, caption: str) -> str:
+    """Put a figure that was drawn into the page.
+
+    Args:
+        svg: The drawing.
+        prefix: Unique in the page.
+        caption: What it shows and how to read it.
+    """
+    title = escape(caption, quote=True)
+    drawing = inline_svg(svg.read_text(), prefix=prefix, title=title)
     return (
-        f'<figure>\n<div class="wide">{picture}</div>\n'
+        f'<figure>\n<div class="wide">{drawing}</div>\n'
         f"<figcaption>{escape(caption)}</figcaption>\n</figure>"
     )
