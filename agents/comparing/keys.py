@@ -45,6 +45,7 @@ def policy_fingerprint(policy: Policy) -> str:
         "head": policy.head,
         "activation": policy.activation,
         "fields": list(policy.fields),
+        "threshold": None if policy.familiarity is None else policy.familiarity.threshold,
     }
     content = hashlib.sha256(canonical_json(head).encode())
     for name, tensor in sorted(policy.tensors().items()):

@@ -6,13 +6,13 @@ alone writes files.
 
 from __future__ import annotations
 
-import importlib
 import os
 from typing import Any
 
 from agents.comparing.jobs import Job, Result, attempt, use_one_thread
 from agents.comparing.workers import Workers
-from hpo_env.errors import ConfigurationError, MissingExtraError
+from hpo_env.errors import ConfigurationError
+from hpo_env.sharding.ray_pool import import_ray
 
 
 class RayWorkers(Workers):
@@ -29,7 +29,7 @@ class RayWorkers(Workers):
     """
 
     def __init__(self, num_workers: int | None, address: str | None) -> None:
-        self._ray = _import_ray()
+        self._ray = import_ray()
         self._owns_ray = not self._ray.is_initialized()
         if self._owns_ray:
             is_local = address is None and "RAY_ADDRESS" not in os.environ
@@ -77,14 +77,3 @@ class RayWorkers(Workers):
 def _attempt(job: Job) -> Result:
     use_one_thread()
     return attempt(job)
-
-
-def _import_ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        return importlib.import_module("ray")
-    except ImportError as error:
-        raise MissingExtraError(
-            f"workers='ray' needs the package 'ray', which cannot be imported ({error}); "
-            "install it with: pip install 'hpo-control[ray]'"
-        ) from error

@@ -8,15 +8,14 @@ import pickle
 import signal
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from agents.comparing.jobs import Job, Result, attempt, use_one_thread
+from hpo_env.sharding.one_thread import one_thread
 
 _GRACE_SECONDS = 5.0
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class Workers(ABC):
@@ -118,7 +117,7 @@ class ProcessWorkers(Workers):
         process = self._context.Process(
             target=_serve, args=(theirs,), name="hpo-control-compare", daemon=True
         )
-        with _one_thread():
+        with one_thread():
             process.start()
         theirs.close()  # so that the pipe ends with the worker
         return _Worker(process, ours)
@@ -189,18 +188,3 @@ def _end_with_parent() -> None:
     assert parent is not None
     wait([parent.sentinel])
     os._exit(1)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let new processes find one thread in their environment, before they import numpy's BLAS."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -10,22 +10,21 @@ import multiprocessing
 import os
 import pickle
 import signal
-import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import Any
 
 from hpo_env.sharding.memory import SharedStep
+from hpo_env.sharding.one_thread import one_thread
 from hpo_env.sharding.pool import Pool, ShardConfig, WorkerLostError
 from hpo_env.sharding.shard import Outcome, Reply, Shard, failure, perform
 
 _CLOSE = "close"
 _GRACE_SECONDS = 5.0  # to leave by itself, then again after SIGTERM
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class ProcessPool(Pool):
@@ -58,7 +57,7 @@ class ProcessPool(Pool):
             name=f"hpo-control-shard-{worker}",
             daemon=True,  # multiprocessing ends it with us, should all else fail
         )
-        with _one_thread():
+        with one_thread():
             process.start()
         theirs.close()  # so that the pipe ends with the worker
         self._workers[worker] = _Worker(process, ours)
@@ -165,22 +164,3 @@ def _end(workers: dict[int, _Worker]) -> None:
         worker.process.close()
         worker.pipe.close()
     workers.clear()
-
-
-_environment_lock = threading.Lock()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let new processes find one thread in their environment, before they import torch."""
-    with _environment_lock:
-        before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value

@@ -32,7 +32,7 @@ class RayPool(Pool):
     """
 
     def __init__(self, shards: Sequence[Mapping[str, Any]], address: str | None) -> None:
-        self._ray = _import_ray()
+        self._ray = import_ray()
         owns_ray = not self._ray.is_initialized()
         if owns_ray:
             is_local = address is None and "RAY_ADDRESS" not in os.environ
@@ -113,7 +113,12 @@ class _ShardActor:
         return perform(self._shard, method, arguments)
 
 
-def _import_ray() -> Any:
+def import_ray() -> Any:
+    """Import Ray.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         return importlib.import_module("ray")
