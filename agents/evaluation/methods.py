@@ -254,7 +254,7 @@ METHODS: dict[str, Callable[[str, MethodContext], Method]] = {
 """Every method by name.
 
 - controller: the policy.
-- constant: the library's default rate, kept.
+- constant: the default rate of 0.001, kept.
 - initial: the task's own initial rate on the policy's base schedule; the controller switched off.
 - random: random moves on the policy's base schedule.
 - `SCHEDULE_tuned`: a schedule whose single initial rate was chosen on the meta-training tasks.

@@ -69,7 +69,7 @@ def draw_values(
 
 
 def at_defaults(instance: Instance, bench: Bench, knobs: Iterable[str]) -> Instance:
-    """Return the instance with the knobs and the learning rate at the library's defaults."""
+    """Return the instance with the knobs and the learning rate at the family's defaults."""
     space, defaults = bench.space, bench.defaults(instance.task)
     columns = [rate_column(space), *(space.index(name) for name in knobs)]
     values = np.array(instance.task.initial)

@@ -61,7 +61,7 @@ class Bench:
         return int(getattr(make_family(self.family, **self.options), "updates_per_decision", 1))
 
     def defaults(self, task: Task) -> Array:
-        """Return what a library would start the task with `[H]`."""
+        """Return the family's default values for the task `[H]`."""
         return make_family(self.family, **self.options).defaults(task)
 
     def open(self, instances: Sequence[Instance]) -> Lanes:

@@ -41,7 +41,7 @@ _PAUSES = (0.2, 0.4, 0.8, 1.6)  # seconds between attempts to create the tables
 class OptunaSampler(Sampler):
     """Asks a study for trials, whose parameters are the coordinates of the search space.
 
-    The first trial is the instance's own values, the library's defaults in canonical instances: a
+    The first trial is the instance's own values, the family's defaults in canonical instances: a
     user who knows Optuna enqueues what is in use already.
 
     Args:

@@ -46,7 +46,7 @@ class Portfolio(Opponent):
         return super().identity() | {"knobs": list(self.knobs)}
 
     def canonical(self, instance: Instance, bench: Bench) -> Instance:
-        """Start the knobs at the library's defaults."""
+        """Start the knobs at the family's defaults."""
         return at_defaults(instance, bench, self.knobs)
 
     def prepare(self, bench: Bench, instances: Sequence[Instance]) -> Prepared:
@@ -64,7 +64,7 @@ class Portfolio(Opponent):
         return {"configurations": [candidates[c].to_json() for c in order]}
 
     def candidates(self, bench: Bench) -> list[Configuration]:
-        """List what is compared: the library's defaults on each schedule, and what was drawn."""
+        """List what is compared: the family's defaults on each schedule, and what was drawn."""
         num_schedules = len(SCHEDULES)
         rng = stream(_SEED, "portfolio")
         drawn = draw_values(bench.space, self.knobs, NUM_CANDIDATES - num_schedules, rng)

@@ -15,11 +15,11 @@ from agents.opponents.rules import find_rule
 
 @dataclass(frozen=True, kw_only=True)
 class Scheduled(Opponent):
-    """The user's own initial values, or the library's defaults, under a rule.
+    """The user's own initial values, or the family's defaults, under a rule.
 
     Args:
         schedule: Name of the rule, in `rules.RULES`.
-        is_default: Whether the learning rate and the knobs start at the library's defaults rather
+        is_default: Whether the learning rate and the knobs start at the family's defaults rather
             than at the user's own values.
         knobs: The hyperparameters that opponents may choose. The others belong to the task, as the
             size of its minibatches does, and stay as they are.
@@ -54,12 +54,12 @@ class Scheduled(Opponent):
 
 
 def default(name: str, setup: Setup) -> Opponent:
-    """The library's default values, kept."""
+    """The family's default values, kept."""
     return Scheduled(name=name, schedule="constant", is_default=True, knobs=setup.knobs)
 
 
 def from_defaults(name: str, setup: Setup) -> Opponent:
-    """The library's default values under the rule that the opponent is named after."""
+    """The rule that it is named after, from the default rate: nobody tuned it."""
     return Scheduled(name=name, schedule=name, is_default=True, knobs=setup.knobs)
 
 

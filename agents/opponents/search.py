@@ -22,7 +22,7 @@ class Search(Opponent):
     """Trains many times, and returns the complete run with the lowest validation loss.
 
     The knobs' values are chosen anew whatever the user started from, so canonical instances start
-    them at the library's defaults; what is not a knob stays at the user's values.
+    them at the family's defaults; what is not a knob stays at the user's values.
 
     Args:
         knobs: The hyperparameters that are chosen.
@@ -38,7 +38,7 @@ class Search(Opponent):
         return super().identity() | {"knobs": list(self.knobs), "schedule": self.schedule}
 
     def canonical(self, instance: Instance, bench: Bench) -> Instance:
-        """Start the knobs at the library's defaults."""
+        """Start the knobs at the family's defaults."""
         values, defaults = np.array(instance.task.initial), bench.defaults(instance.task)
         columns = [bench.space.index(name) for name in self.knobs]
         values[columns] = defaults[columns]

@@ -92,7 +92,7 @@ class Trials:
 
     @property
     def default(self) -> Array:
-        """Where the instance's own values lie, the library's defaults in canonical ones `[D]`."""
+        """Where the instance's own values lie, the family's defaults in canonical ones `[D]`."""
         return np.asarray(self.space.encode(self._initial[None])[0])
 
     # ----------------------------------------------------------------------------------- in batches

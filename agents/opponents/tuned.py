@@ -26,7 +26,7 @@ from hpo_env.seeding import stream
 Array = NDArray[np.float64]
 
 NUM_DRAWN = 23
-"""Configurations that are drawn; with the library's defaults, 24 are compared."""
+"""Configurations that are drawn; with the family's defaults, 24 are compared."""
 _SEED = 0
 
 
@@ -34,7 +34,7 @@ _SEED = 0
 class Tuned(Opponent):
     """The candidate with the lowest mean log validation loss over the meta-training instances.
 
-    What is not tuned starts at the library's defaults where it is a knob, and at the user's own
+    What is not tuned starts at the family's defaults where it is a knob, and at the user's own
     value where it is not.
 
     Args:
@@ -54,7 +54,7 @@ class Tuned(Opponent):
         return super().identity() | {"schedule": self.schedule, "knobs": list(self.knobs)}
 
     def canonical(self, instance: Instance, bench: Bench) -> Instance:
-        """Start the knobs at the library's defaults."""
+        """Start the knobs at the family's defaults."""
         return at_defaults(instance, bench, self.knobs)
 
     @abstractmethod
@@ -122,7 +122,7 @@ def distinct_canonical(
 
 @dataclass(frozen=True, kw_only=True)
 class TunedKnobs(Tuned):
-    """One configuration of all knobs, by random search from the library's defaults."""
+    """One configuration of all knobs, by random search from the family's defaults."""
 
     def candidates(self, bench: Bench) -> list[dict[str, float]]:
         """List the defaults, then what was drawn; see `Tuned.candidates`."""
@@ -175,11 +175,11 @@ def fixed_tuned(name: str, setup: Setup) -> Opponent:
 
 
 def tuned(name: str, setup: Setup) -> Opponent:
-    """One rate for all tasks; the name is `RULE_tuned`."""
+    """The rule before `_tuned`, from the rate that was best on the meta-training tasks."""
     return TunedRate(name=name, schedule=name.removesuffix("_tuned"), knobs=setup.knobs)
 
 
 def per_optimizer(name: str, setup: Setup) -> Opponent:
-    """One rate for each optimiser; the name is `RULE_per_optimizer`."""
+    """The same with a rate for each optimiser."""
     schedule = name.removesuffix("_per_optimizer")
     return TunedRatePerOptimizer(name=name, schedule=schedule, knobs=setup.knobs)

@@ -85,7 +85,7 @@ class TaskFamily(ABC):
         """Draw a task; all that is random about the task itself comes from `rng`."""
 
     def defaults(self, task: Task) -> NDArray[np.float64]:
-        """Return the values that a library would start the task with `[H]`."""
+        """Return the values that somebody who chooses nothing would start the task with `[H]`."""
         return self.space.defaults.copy()
 
     @abstractmethod

@@ -212,7 +212,11 @@ class SupervisedFamily(TaskFamily):
         )
 
     def defaults(self, task: Task) -> NDArray[np.float64]:
-        """Return torch's defaults for the task's optimiser `[H]`; see `TaskFamily.defaults`."""
+        """Return the defaults of the hyperparameters, with the momentum usual for the optimiser.
+
+        The rate is 1e-3 for all: torch's own for SGD and AdamW, where for RMSprop and Adagrad it
+        has 1e-2.
+        """
         values = super().defaults(task)
         momentum = _INITIAL_MOMENTUM.get(getattr(task, "optimizer", ""))
         if momentum is not None:

@@ -42,7 +42,7 @@ class ParameterFree(Opponent):
         return super().identity() | {"optimizer": self.optimizer}
 
     def canonical(self, instance: Instance, bench: Bench) -> Instance:
-        """Set what belongs to the task's own optimiser to the library's defaults.
+        """Set what belongs to the task's own optimiser to the family's defaults.
 
         Raises:
             ConfigurationError: The bench's family has no gradients.
