@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hypothesis
 import torch
 
 # Sums depend on the number of threads; and two are no faster on models this small, and many times
 # slower once another process is busy.
 torch.set_num_threads(1)
+
+# The same examples in every run: a run that fails must fail again.
+hypothesis.settings.register_profile("deterministic", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("deterministic")

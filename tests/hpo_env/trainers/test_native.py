@@ -17,20 +17,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+import torch
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hpo_env import models
 from hpo_env.errors import ConfigurationError
-from hpo_env.models import ARCHITECTURES, CNN, MLP, Architecture, Attention, ModelSpec
+from hpo_env.models import (
+    ARCHITECTURES,
+    CNN,
+    MLP,
+    Architecture,
+    Attention,
+    ModelSpec,
+    initial_weights,
+)
 from hpo_env.optimizers import OPTIMIZERS
 from hpo_env.tasks.base import Engine
 from hpo_env.tasks.supervised import SupervisedFamily
-from hpo_env.tasks.supervised_data import SupervisedTask
+from hpo_env.tasks.supervised_data import SupervisedTask, prepare
 from hpo_env.telemetry import Telemetry
 from hpo_env.trainers.native import build
 from hpo_env.trainers.native.kernel import build_failure, has_kernel, set_num_threads
+from hpo_env.trainers.reference_models import reference_module
 from tests.hpo_env.trainers.runs import (
     CLASSES,
     IMAGES,
@@ -76,11 +86,17 @@ def mixed_tasks(model: str, num_lanes: int = 9) -> list[SupervisedTask]:
     ]
 
 
-def assert_close(ours: Telemetry, theirs: Telemetry, tolerance: float) -> None:
+def assert_close(
+    ours: Telemetry, theirs: Telemetry, tolerance: float, tied: NDArray[np.float64] | None = None
+) -> None:
+    """Compare all fields; accuracies may differ by the shares `tied [N]` and by no more."""
     for field in fields(Telemetry):
+        mine, other = getattr(ours, field.name), getattr(theirs, field.name)
+        if tied is not None and field.name == "validation_metric":
+            mine = np.where(np.abs(mine - other) <= tied, other, mine)
         np.testing.assert_allclose(
-            getattr(ours, field.name),
-            getattr(theirs, field.name),
+            mine,
+            other,
             atol=tolerance,
             rtol=10 * tolerance,
             err_msg=field.name,
@@ -212,6 +228,7 @@ def test_any_width_and_depth_agrees(
     num_heads=st.integers(1, 3),
     head_width=st.integers(1, 12),
 )
+@example(num_tokens=2, num_heads=1, head_width=2)  # nearly every tenth row is a tie
 def test_any_size_of_attention_agrees(num_tokens: int, num_heads: int, head_width: int) -> None:
     width = num_heads * head_width
     model = Attention(split="test", num_tokens=num_tokens, width=width, num_heads=num_heads)
@@ -233,6 +250,23 @@ def test_any_size_of_convolutions_agrees(
     assert_agrees_with_eager(f"cnn_{height}x{width}_{stride}_{channels}", model)
 
 
+def tied_share(task: SupervisedTask, seed: int) -> float:
+    """Return the share of validation rows whose best two classes differ by rounding alone.
+
+    Before the first update a norm over two features leaves many: whoever rounds decides.
+    """
+    problem = prepare(task)
+    if problem.is_regression:
+        return 0.0
+    shape = (problem.num_features, problem.num_outputs)
+    weights = initial_weights(task.architecture, *shape, seed)
+    module = reference_module(task.architecture, *shape, weights).double()
+    x = torch.from_numpy(problem.validation.x).double()
+    with torch.no_grad():
+        best = module(x, lambda h, site: h).topk(2).values
+    return float((best[:, 0] - best[:, 1] < 1e-6).double().mean())
+
+
 def assert_agrees_with_eager(name: str, model: Architecture) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(ARCHITECTURES, name, model)
@@ -240,7 +274,8 @@ def assert_agrees_with_eager(name: str, model: Architecture) -> None:
         table = values(tasks, dropout=0.1, learning_rate=1e-4)
         first, native, tests = run(tasks, [table] * 2, updates=2, engine="native")
         first_eager, eager, tests_eager = run(tasks, [table] * 2, updates=2)
-    assert_close(first, first_eager, 1e-5)
+        tied = np.array([tied_share(task, seed) for seed, task in enumerate(tasks)])
+    assert_close(first, first_eager, 1e-5, tied)
     np.testing.assert_allclose(train_losses(native), train_losses(eager), atol=1e-4, rtol=1e-4)
     np.testing.assert_allclose(tests[0], tests_eager[0], atol=1e-4, rtol=1e-4)
 
