@@ -1,0 +1,177 @@
+"""What a policy claims, measured: each goal of the project as a number with its intervals.
+
+One set of records makes one set of claims, those of one meta-training seed. All differences are the
+opponent's log test loss less the controller's on the same run: above 0 the controller did better.
+
+Axes: `E` runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.evaluation.pairing import PairedRuns, mean_by
+from agents.evaluation.regret import best_known
+from agents.evaluation.resampling import Estimate, Resamples
+from agents.evaluation.trials_equivalent import trials_equivalent
+from hpo_env.errors import ConfigurationError
+
+Array = NDArray[np.float64]
+
+ONE_RUN = (
+    "fixed_tuned",
+    "constant_tuned",
+    "cosine_tuned",
+    "warmup_cosine_tuned",
+    "one_cycle_tuned",
+    "plateau_tuned",
+    "cosine_per_optimizer",
+    "one_cycle_per_optimizer",
+)
+"""Opponents of one run whose rates were tuned across tasks."""
+
+OWN_SCHEDULE = "frozen"
+"""The user's own rate on the policy's base schedule: the controller switched off."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versus:
+    """The controller against one opponent on one suite.
+
+    Args:
+        suite: The suite's name.
+        opponent: The opponent's name.
+        difference: Mean difference of log test losses.
+        probability: How often the controller did better, an exact tie counting half.
+    """
+
+    suite: str
+    opponent: str
+    difference: Estimate
+    probability: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorstCase:
+    """Where the controller does worst against the user's own schedule.
+
+    Args:
+        suite: The suite's name.
+        excess: By how much its log test loss is higher on the worst task, the mean over initial
+            rates and seeds; negative where it is lower on every task.
+        task: That task.
+        run_excess: By how much in the worst single run, which has one initial rate and one seed.
+        harmed: Share of the runs in which it is higher by more than 0.05.
+    """
+
+    suite: str
+    excess: float
+    task: str
+    run_excess: float
+    harmed: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateSpread:
+    """How far the user's initial rate decides the controller's outcome.
+
+    Args:
+        suite: The suite's name.
+        share: Largest less smallest log test loss over the initial rates of one task and seed, as a
+            share of the way from the untrained loss to the lowest that any method reached on the
+            task, logarithmic; mean over tasks and seeds.
+        by_rate: Mean log test loss from each rate.
+    """
+
+    suite: str
+    share: Estimate
+    by_rate: dict[float, float]
+
+
+HARM = 0.05
+"""Log test loss by which a run has to end higher to count as harmed: five per cent."""
+
+
+def versus(runs: PairedRuns, opponents: Sequence[str]) -> list[Versus]:
+    """Compare the controller with opponents, the strongest first.
+
+    Args:
+        runs: A suite's runs.
+        opponents: Names; those that did not run are passed over.
+    """
+    resamples = _resamples(runs)
+    losses = dict(zip(runs.opponents, runs.values("log_test_loss"), strict=True))
+    own = runs.values("log_test_loss")[0]
+    found = [
+        Versus(
+            suite=runs.suite,
+            opponent=name,
+            difference=resamples.estimate(losses[name] - own),
+            probability=resamples.estimate(0.5 * (np.sign(losses[name] - own) + 1.0)),
+        )
+        for name in opponents
+        if name in losses
+    ]
+    return sorted(found, key=lambda entry: entry.difference.value)
+
+
+def worst_case(runs: PairedRuns, opponent: str = OWN_SCHEDULE) -> WorstCase:
+    """Find where the controller does worst against an opponent.
+
+    Raises:
+        ConfigurationError: The opponent did not run.
+    """
+    excess = -_differences(runs, opponent)
+    tasks, means = mean_by(excess[None], runs.tasks)
+    worst = int(means[0].argmax())
+    return WorstCase(
+        suite=runs.suite,
+        excess=float(means[0, worst]),
+        task=tasks[worst],
+        run_excess=float(excess.max()),
+        harmed=float((excess > HARM).mean()),
+    )
+
+
+def spread_over_rates(runs: PairedRuns) -> RateSpread:
+    """Measure how far the controller's outcome depends on the initial rate.
+
+    Raises:
+        ConfigurationError: Every task was started from one rate only.
+    """
+    losses, rates = runs.values("log_test_loss"), runs.keys("initial_rate").astype(np.float64)
+    if len(np.unique(rates)) < 2:
+        raise ConfigurationError("a spread over initial rates needs at least two; got one")
+    to_gain = np.log(runs.values("first_loss")[0]) - best_known(losses, runs.tasks)
+    units = runs.keys("unit")
+    first = [int(np.flatnonzero(units == unit)[0]) for unit in np.unique(units)]
+    share = np.array([np.ptp(losses[0][units == units[e]]) / to_gain[e] for e in first])
+    resamples = Resamples.draw(runs.keys("dataset")[first], units[first])
+    means = {float(rate): float(losses[0][rates == rate].mean()) for rate in np.unique(rates)}
+    return RateSpread(suite=runs.suite, share=resamples.estimate(share), by_rate=means)
+
+
+def trials(runs: PairedRuns, search: str) -> tuple[Estimate, int] | None:
+    """Return the median of the trials that a search needs, and its budget; None if it did not run.
+
+    A median of `budget + 1` stands for "more than the budget".
+    """
+    for count in trials_equivalent(runs):
+        if count.search == search:
+            return count.median, count.budget
+    return None
+
+
+def _differences(runs: PairedRuns, opponent: str) -> Array:
+    if opponent not in runs.frames:
+        raise ConfigurationError(f"opponent {opponent!r} did not run on suite {runs.suite!r}")
+    losses = runs.values("log_test_loss")
+    return np.asarray(losses[runs.opponents.index(opponent)] - losses[0])
+
+
+def _resamples(runs: PairedRuns) -> Resamples:
+    return Resamples.draw(runs.keys("dataset"), runs.keys("unit"))

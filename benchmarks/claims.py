@@ -1,0 +1,278 @@
+"""Every claim of the project for every meta-training seed, on held-out tasks.
+
+Each policy given is one seed of a recipe. All meet the same opponents on the same tasks, seeds and
+initial rates; what opponents reached is run once and kept in the folder, and a second start goes on
+where the first one ended.
+
+    python benchmarks/claims.py logs/zoo/supervised/*/policy --out logs/claims
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from agents.commands.compare import CompareConfig
+from agents.commands.compare import run as compare
+from agents.comparing.results import RECORDS_FILE
+from agents.evaluation import claims
+from agents.evaluation.pairing import PairedRuns, pair_runs
+from agents.evaluation.records import read_records
+from agents.evaluation.resampling import Estimate
+
+RATES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+SEARCH, POPULATION, HALVING = "optuna_tpe", "pbt", "hyperband"
+OPEN_LOOP, TUNED_COSINE = "open_loop", "cosine_tuned"
+
+MAIN_OPPONENTS = (
+    *claims.ONE_RUN,
+    claims.OWN_SCHEDULE,
+    OPEN_LOOP,
+    POPULATION,
+    HALVING,
+    SEARCH,
+)
+SCHEDULES = (*claims.ONE_RUN, claims.OWN_SCHEDULE)
+SUITES: dict[str, tuple[str, ...]] = {
+    "interpolation": MAIN_OPPONENTS,
+    "extrapolation": MAIN_OPPONENTS,
+    "longer": SCHEDULES,
+    "wider": SCHEDULES,
+}
+"""The suites that the claims are about, and who is met there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Measure every claim for every meta-training seed.
+
+    Args:
+        policies: Folders of policies, one a meta-training seed, in the order of the seeds.
+        out: Folder of the finished runs, and of claims.json and claims.md.
+        suites: Suites to run.
+        tasks: Tasks of each suite.
+        seeds: Runs of each task from each initial rate.
+        runs: Runs that a search may spend on one instance.
+        population: Runs of PBT.
+        num_workers: Jobs at a time; all cores when not given.
+    """
+
+    policies: tyro.conf.Positional[tuple[Path, ...]]
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    suites: tuple[str, ...] = tuple(SUITES)
+    tasks: int = 12
+    seeds: int = 1
+    runs: int = 32
+    population: int = 16
+    num_workers: int | None = None
+
+
+def main(options: Options) -> None:
+    """Run what is missing, then write and print the claims."""
+    found = []
+    for policy in options.policies:
+        runs = {suite: _run(options, policy, suite) for suite in options.suites}
+        found.append(describe(policy, runs))
+        _write(options.out, found)
+    Console().print(table(found))
+
+
+def _run(options: Options, policy: Path, suite: str) -> PairedRuns:
+    config = CompareConfig(
+        policy=str(policy),
+        out=options.out,
+        preset="standard",
+        suites=(suite,),
+        opponents=SUITES[suite],
+        tasks=options.tasks,
+        seeds=options.seeds,
+        runs=options.runs,
+        population=options.population,
+        initial_rates=RATES,
+        tuning_tasks=16,
+        num_workers=options.num_workers,
+    )
+    compare(config)
+    return pair_runs(read_records(options.out / RECORDS_FILE))[0]
+
+
+def describe(policy: Path, runs: Mapping[str, PairedRuns]) -> dict[str, Any]:
+    """Measure all claims of one policy, as plain data.
+
+    Args:
+        policy: Its folder.
+        runs: Paired runs by suite.
+    """
+    measured: dict[str, Any] = {"seed": _seed(policy), "suites": {}}
+    for suite, paired in runs.items():
+        entry: dict[str, Any] = {
+            "runs": len(paired.reference),
+            "data_sets": len(set(paired.keys("dataset"))),
+            "log_test_loss": float(paired.values("log_test_loss")[0].mean()),
+            "one_run": [asdict(v) for v in claims.versus(paired, claims.ONE_RUN)],
+            "others": [
+                asdict(v) for v in claims.versus(paired, (OPEN_LOOP, POPULATION, HALVING, SEARCH))
+            ],
+            "worst_case": asdict(claims.worst_case(paired)),
+            "rate_spread": asdict(claims.spread_over_rates(paired)),
+        }
+        needed = claims.trials(paired, SEARCH)
+        if needed is not None:
+            entry["trials"] = {"median": asdict(needed[0]), "budget": needed[1]}
+        measured["suites"][suite] = entry
+    return measured
+
+
+def _seed(policy: Path) -> int | None:
+    config = json.loads((policy / "controller.json").read_text()).get("metadata", {})
+    seed: int | None = config.get("config", {}).get("seed")
+    return seed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A claim in the table.
+
+    Args:
+        claim: What is claimed, in words.
+        goal: What it is to reach.
+        suite: Where.
+        read: Makes the words of a cell from a suite's entry in `describe`.
+    """
+
+    claim: str
+    goal: str
+    suite: str
+    read: Callable[[dict[str, Any]], str]
+
+
+def _strongest(entry: dict[str, Any]) -> str:
+    first = entry["one_run"][0]
+    return f"{first['opponent']}: {_words(first['probability'])}"
+
+
+def _strongest_difference(entry: dict[str, Any]) -> str:
+    return _words(entry["one_run"][0]["difference"], signed=True)
+
+
+def _difference(opponent: str) -> Callable[[dict[str, Any]], str]:
+    def read(entry: dict[str, Any]) -> str:
+        for found in (*entry["others"], *entry["one_run"]):
+            if found["opponent"] == opponent:
+                return _words(found["difference"], signed=True)
+        return ""
+
+    return read
+
+
+def _trials(entry: dict[str, Any]) -> str:
+    if "trials" not in entry:
+        return ""
+    interval, budget = entry["trials"]["median"]["runs"], entry["trials"]["budget"]
+    low, value, high = (
+        f"> {budget}" if interval[name] > budget else f"{interval[name]:.0f}"
+        for name in ("low", "estimate", "high")
+    )
+    return f"{value} [{low}, {high}]"
+
+
+def _worst(entry: dict[str, Any]) -> str:
+    worst = entry["worst_case"]
+    return f"{worst['excess']:+.3f} ({worst['task']}); single run {worst['run_excess']:+.3f}"
+
+
+def _spread(entry: dict[str, Any]) -> str:
+    interval = entry["rate_spread"]["share"]["runs"]
+    return " ".join(
+        (
+            f"{100 * interval['estimate']:.1f} %",
+            f"[{100 * interval['low']:.1f}, {100 * interval['high']:.1f}]",
+        )
+    )
+
+
+def _words(estimate: Mapping[str, Any], *, signed: bool = False) -> str:
+    """Write an estimate and its interval for new runs on these data sets."""
+    interval, sign = estimate["runs"], "+" if signed else ""
+    value, low, high = (f"{interval[n]:{sign}.3f}" for n in ("estimate", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+LINES = (
+    Line(claim="P against the best tuned one-run opponent", goal="0.75, lower end > 0.5",
+         suite="interpolation", read=_strongest),
+    Line(claim="the same, difference", goal="", suite="interpolation", read=_strongest_difference),
+    Line(claim="P against the best tuned one-run opponent", goal="0.65, lower end > 0.5",
+         suite="extrapolation", read=_strongest),
+    Line(claim="the same, difference", goal="", suite="extrapolation", read=_strongest_difference),
+    Line(claim="trials-equivalent of TPE, median", goal="32", suite="interpolation", read=_trials),
+    Line(claim="trials-equivalent of TPE, median", goal="16", suite="extrapolation", read=_trials),
+    *(
+        Line(claim=f"against {name}", goal="interval reaches 0", suite=suite,
+             read=_difference(opponent))
+        for suite in ("interpolation", "extrapolation")
+        for name, opponent in (("PBT", POPULATION), ("Hyperband", HALVING))
+    ),
+    *(
+        Line(claim="worst task against the user's own schedule", goal="at most +0.05",
+             suite=suite, read=_worst)
+        for suite in ("interpolation", "extrapolation")
+    ),
+    *(
+        Line(claim="spread over initial rates", goal="under 3 %", suite=suite, read=_spread)
+        for suite in ("interpolation", "extrapolation")
+    ),
+    Line(claim="4x longer, against tuned cosine", goal="above 0", suite="longer",
+         read=_difference(TUNED_COSINE)),
+    Line(claim="4x wider, against tuned cosine", goal="above 0", suite="wider",
+         read=_difference(TUNED_COSINE)),
+    *(
+        Line(claim="against its own mean course, replayed", goal="above 0", suite=suite,
+             read=_difference(OPEN_LOOP))
+        for suite in ("interpolation", "extrapolation")
+    ),
+)  # fmt: skip
+"""The claims, a row each."""
+
+
+def rows(found: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Make the table's rows: claim, suite, goal, then a cell for each policy."""
+    return [
+        [line.claim, line.suite, line.goal, *(line.read(f["suites"][line.suite]) for f in found)]
+        for line in LINES
+        if all(line.suite in f["suites"] for f in found)
+    ]
+
+
+def headings(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name the table's columns."""
+    return ["claim", "suite", "goal", *(f"seed {f['seed']}" for f in found)]
+
+
+def table(found: Sequence[Mapping[str, Any]]) -> Table:
+    """Make the table for a terminal."""
+    made = Table(title="Claims, one column a meta-training seed", show_lines=True)
+    for heading in headings(found):
+        made.add_column(heading)
+    for row in rows(found):
+        made.add_row(*row)
+    return made
+
+
+def _write(out: Path, found: Sequence[Mapping[str, Any]]) -> None:
+    (out / "claims.json").write_text(json.dumps(list(found), indent=1) + "\n")
+    columns = headings(found)
+    lines = [columns, ["---"] * len(columns), *rows(found)]
+    text = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    (out / "claims.md").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
