@@ -128,9 +128,9 @@ class TrainConfig:
             given: discrete where the agent can, because it transfers better.
         base_schedule: The schedule that actions correct, and what a policy that does nothing
             leaves in force. Not given: cosine, the best schedule to start from.
-        availability: Probability that a hyperparameter other than the learning rate can be moved in
-            a training episode: users' loops do not have all of them, and a policy has to have met
-            that.
+        availability: How often hyperparameters other than the learning rate can be moved in a
+            training episode: users' loops do not have all of them, and a policy has to have met
+            that. Each episode draws the probability evenly between this and 1, in [0, 1].
         num_decisions: Decisions in an episode; the family draws its own when not given.
         updates_per_decision: Inner updates between two decisions; the family's own when not given.
         family_options: Further options of the family, for instance `dataset=digits optimizer=sgd`.

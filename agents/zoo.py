@@ -9,12 +9,13 @@ card.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from agents.config import TrainConfig
+from agents.ensemble import combine
 from agents.evaluation.comparison import OnStage, Plan, compare
 from agents.evaluation.statistics import summarize
 from agents.familiarity_fit import fit_familiarity
@@ -55,35 +56,27 @@ class Recipe:
 
     Args:
         help: What it is, in one line.
-        config: Its meta-training; the seed is chosen on meta-validation tasks among `seeds`.
+        config: Its meta-training.
         seeds: Meta-training seeds.
+        members: How many of the seeds, the best on meta-validation tasks, make up the policy.
     """
 
     help: str
     config: TrainConfig
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    members: int = 3
 
 
 RECIPES: dict[str, Recipe] = {
     "supervised": Recipe(
-        help="learning rate and weight decay under any optimiser",
+        help="all hyperparameters that leave the cost of an update alone, whichever a loop has",
         config=TrainConfig(
             preset="quick",
-            steps=700_000,
-            segment_steps=70_000,
-            validation_lanes=192,
+            steps=1_200_000,
+            segment_steps=100_000,
+            validation_lanes=256,
             gae_lambda=0.9,
-        ),
-    ),
-    "supervised-all": Recipe(
-        help="all hyperparameters that leave the cost of an update alone",
-        config=TrainConfig(
-            preset="quick",
-            steps=600_000,
-            segment_steps=60_000,
-            validation_lanes=192,
-            gae_lambda=0.9,
-            availability=0.8,
+            availability=0.0,
             hyperparameters=(
                 "learning_rate",
                 "weight_decay",
@@ -93,19 +86,17 @@ RECIPES: dict[str, Recipe] = {
                 "gradient_clip",
             ),
         ),
-        seeds=(0,),
     ),
     "supervised-lr": Recipe(
         help="the learning rate alone",
         config=TrainConfig(
             preset="quick",
             steps=300_000,
-            segment_steps=60_000,
-            validation_lanes=192,
+            segment_steps=50_000,
+            validation_lanes=256,
             gae_lambda=0.9,
             hyperparameters=("learning_rate",),
         ),
-        seeds=(0,),
     ),
 }
 """Recipe of each policy that we ship."""
@@ -262,8 +253,8 @@ def read_card(name: str) -> str:
     return path.read_text()
 
 
-def train(name: str, run_dir: Path, meta_train: Callable[[TrainConfig], Path]) -> Path:
-    """Make a policy from nothing: train every seed, and keep the best on meta-validation tasks.
+def train(name: str, run_dir: Path, meta_train: Callable[[TrainConfig], Path]) -> list[Path]:
+    """Train every seed of a recipe.
 
     Args:
         name: A recipe.
@@ -271,29 +262,31 @@ def train(name: str, run_dir: Path, meta_train: Callable[[TrainConfig], Path]) -
         meta_train: Trains one configuration and returns its run folder.
 
     Returns:
-        The run folder of the best seed.
+        The run folders of the seeds that make up the policy, the best on meta-validation tasks,
+        best first.
     """
     chosen = recipe(name)
     runs = []
     for seed in chosen.seeds:
         config = replace(chosen.config, seed=seed, run_dir=run_dir / name)
         runs.append(_finished(config) or meta_train(config))
-    return max(runs, key=lambda folder: _result(folder)["score"])
+    runs.sort(key=lambda folder: -_result(folder)["score"])
+    return runs[: chosen.members]
 
 
-def ship(policy_folder: Path, out: Path) -> Path:
-    """Add to a policy what it knows of its own limits, and write it where it is shipped from."""
-    policy = load(policy_folder)
-    availability = recipe_availability(policy)
-    return save(fit_familiarity(policy, seed=0, availability=availability), out)
+def ship(name: str, members: Sequence[Path], out: Path) -> Path:
+    """Make one policy of its members, and write it where it is shipped from.
 
-
-def recipe_availability(policy: Policy) -> float:
-    """Return how often hyperparameters could be moved when such a policy was trained."""
-    for known in RECIPES.values():
-        if (known.config.hyperparameters or ()) == policy.space.names:
-            return known.config.availability
-    return 1.0
+    Args:
+        name: The recipe.
+        members: Policy folders of the seeds that make it up.
+        out: The folder to write.
+    """
+    policies = [load(folder) for folder in members]
+    together = combine(policies)
+    seeds = [policy.metadata["config"]["seed"] for policy in policies]
+    known = fit_familiarity(together, seed=0, availability=recipe(name).config.availability)
+    return save(replace(known, metadata={**known.metadata, "ensemble_of_seeds": seeds}), out)
 
 
 def _finished(config: TrainConfig) -> Path | None:

@@ -89,9 +89,11 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         base_schedule: What actions correct: "constant", "cosine", "warmup_cosine", "linear",
             "one_cycle" or "step".
         on_divergence: "roll_back" takes a failed interval back and goes on, "end" ends the run.
-        availability: Probability, in (0, 1], that a hyperparameter can be moved in an episode,
-            drawn for each but the learning rate. What cannot be moved keeps its base value and is
-            masked in the observation, as in a user's loop that has no such thing.
+        availability: Lower end, in [0, 1], of the range up to 1 from which each episode draws how
+            likely a hyperparameter can be moved; whether it can is then drawn for each but the
+            learning rate. What cannot be moved keeps its base value and is masked in the
+            observation, as in a user's loop that has no such thing. With 0 all numbers of
+            hyperparameters are equally frequent, with 1 all can always be moved.
         engine: "native" is the fastest: every architecture has a fused kernel, which a C++ compiler
             builds once a machine. "compiled" is torch.compile and takes seconds to start, "eager"
             starts at once, "reference" trains with torch.optim, one lane after the other. "auto"
@@ -140,8 +142,8 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
             raise ConfigurationError(
                 f"one task a lane must be given; got {len(tasks)} tasks for {num_envs} lanes"
             )
-        if not 0.0 < availability <= 1.0:
-            raise ConfigurationError(f"availability must lie in (0, 1]; got {availability}")
+        if not 0.0 <= availability <= 1.0:
+            raise ConfigurationError(f"availability must lie in [0, 1]; got {availability}")
         check_choice("action mode", action_mode, ActionMode)
         check_choice("engine", engine, Engine)
         check_choice("treatment of divergence", on_divergence, OnDivergence)
@@ -405,7 +407,8 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         """Draw which hyperparameters can be moved in the episode that begins, `[H]`."""
         available = np.ones(len(self.controlled), dtype=bool)
         if self.availability < 1.0:  # otherwise no number is drawn, so that tasks stay the same
-            available = self._rngs[lane].random(len(available)) < self.availability
+            rng = self._rngs[lane]
+            available = rng.random(len(available)) < rng.uniform(self.availability, 1.0)
             available[self._rate_column or 0] = True
         return available
 

@@ -48,7 +48,7 @@ class VerifyFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class MakePolicy:
-    """Make a policy from nothing: meta-train every seed, keep the best on validation, evaluate it.
+    """Make a policy from nothing: meta-train every seed, combine the best, evaluate it.
 
     Args:
         name: A recipe: the name of a policy.
@@ -138,9 +138,10 @@ def _evaluate(config: EvaluatePolicy) -> None:
 def _make(config: MakePolicy) -> None:
     from agents.meta_training import meta_train
 
-    folder = zoo.train(config.name, config.run_dir, meta_train)
-    zoo.ship(folder / "policy", config.out)
-    Console().print(f"policy: {config.out}, from {folder}", highlight=False, soft_wrap=True)
+    members = zoo.train(config.name, config.run_dir, meta_train)
+    zoo.ship(config.name, [folder / "policy" for folder in members], config.out)
+    names = ", ".join(folder.name for folder in members)
+    Console().print(f"policy: {config.out}, of {names}", highlight=False, soft_wrap=True)
     _evaluate(EvaluatePolicy(folder=config.out))
 
 

@@ -76,10 +76,11 @@ def test_figures_are_the_same_when_measured_twice(monkeypatch: pytest.MonkeyPatc
     assert len(first["scenes"]["new"]["controller_log_test_losses"]) == 10
 
 
-def test_making_a_policy_trains_every_seed_once_and_keeps_the_best(
+def test_making_a_policy_trains_every_seed_once_and_keeps_the_best_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = zoo.Recipe(help="", config=TrainConfig(family="quadratic"), seeds=(0, 1, 2))
+    config = TrainConfig(family="quadratic")
+    recipe = zoo.Recipe(help="", config=config, seeds=(0, 1, 2), members=2)
     monkeypatch.setitem(zoo.RECIPES, "small", recipe)
     trained = []
 
@@ -92,8 +93,9 @@ def test_making_a_policy_trains_every_seed_once_and_keeps_the_best(
         return folder
 
     for _ in range(2):
-        best = zoo.train("small", tmp_path, meta_train)
+        best, second = zoo.train("small", tmp_path, meta_train)
         assert "seed1" in best.name
+        assert "seed2" in second.name
     assert trained == [0, 1, 2]
 
 

@@ -59,7 +59,15 @@ def test_where_all_can_be_moved_tasks_are_drawn_as_without_the_option() -> None:
     assert ours.tasks == theirs.tasks
 
 
-@pytest.mark.parametrize("bad", [0.0, 1.5, float("nan")])
+def test_at_0_every_number_of_hyperparameters_is_equally_frequent() -> None:
+    env = lanes(1000, availability=0.0)
+    observations, _ = env.reset(seed=0)
+    counts = (seen(env, observations, "available")[:, 1:] > 0.0).sum(axis=1)
+    shares = np.bincount(counts, minlength=3) / 1000
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.05)
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.5, float("nan")])
 def test_a_probability_out_of_range_is_refused(bad: float) -> None:
     with pytest.raises(ConfigurationError, match="availability must lie in"):
         lanes(availability=bad)

@@ -1,0 +1,83 @@
+"""An ensemble answers with the mean of its members' outputs, and is an ordinary policy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agents.ensemble import combine
+from hpo_env.errors import ConfigurationError
+from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
+from hpo_env.observation import field_names
+from hpo_env.policy import Policy, num_outputs
+from hpo_env.policy_file import load, save
+
+LR = Hyperparameter(name="lr", low=1e-6, high=1.0, default=1e-3, max_step=4.0)
+WIDTH = len(field_names(["lr"]))
+
+
+def policy(seed: int, hidden: tuple[int, ...] = (8, 8), head: str = "choices") -> Policy:
+    rng = np.random.default_rng(seed)
+    sizes = (WIDTH, *hidden, num_outputs(head, 1))  # type: ignore[arg-type]
+    shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
+    return Policy(
+        family="supervised",
+        space=HyperparameterSpace([LR]),
+        base_schedule="cosine",
+        head=head,  # type: ignore[arg-type]
+        activation="tanh",
+        weights=tuple(rng.standard_normal(shape).astype(np.float32) for shape in shapes),
+        biases=tuple(rng.standard_normal(shape[0]).astype(np.float32) for shape in shapes),
+    )
+
+
+OBSERVATIONS = np.random.default_rng(9).uniform(-1.0, 1.0, (50, WIDTH)).astype(np.float32)
+
+
+@pytest.mark.parametrize("hidden", [(), (8,), (8, 8), (8, 6, 4)])
+@pytest.mark.parametrize("head", ["choices", "joint_choice", "clipped"])
+def test_outputs_are_the_mean_of_the_members(hidden: tuple[int, ...], head: str) -> None:
+    members = [policy(seed, hidden, head) for seed in range(3)]
+    together = combine(members)
+    expected = np.mean([member.outputs(OBSERVATIONS) for member in members], axis=0)
+    np.testing.assert_allclose(together.outputs(OBSERVATIONS), expected, rtol=0, atol=1e-5)
+    assert together.layer_sizes[1:-1] == tuple(3 * width for width in hidden)
+
+
+def test_members_may_differ_in_width() -> None:
+    members = [policy(0, (8, 4)), policy(1, (5, 6))]
+    expected = np.mean([member.outputs(OBSERVATIONS) for member in members], axis=0)
+    np.testing.assert_allclose(combine(members).outputs(OBSERVATIONS), expected, atol=1e-5)
+
+
+def test_it_is_saved_and_loaded_like_any_policy(tmp_path: Path) -> None:
+    together = combine([policy(0), policy(1)])
+    loaded = load(save(together, tmp_path / "policy"))
+    np.testing.assert_array_equal(loaded.act(OBSERVATIONS), together.act(OBSERVATIONS))
+
+
+def test_one_member_is_itself() -> None:
+    only = policy(0)
+    assert combine([only]) is only
+
+
+OTHER = HyperparameterSpace([replace(LR, max_step=2.0)])
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([], "at least one"),
+        ([policy(0), replace(policy(1), base_schedule="linear")], "same base_schedule"),
+        ([policy(0), replace(policy(1), activation="relu")], "same activation"),
+        ([policy(0), policy(1, (8,))], "same number of layers"),
+        ([policy(0), replace(policy(1), space=OTHER)], "same hyperparameters"),
+        ([policy(0, head="squashed"), policy(1, head="squashed")], "squashed"),
+    ],
+)
+def test_what_cannot_be_combined_is_refused(members: list[Policy], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        combine(members)
