@@ -1,10 +1,10 @@
 """Every claim of the project for every meta-training seed, on held-out tasks.
 
-Each policy given is one seed of a recipe. All meet the same opponents on the same tasks, seeds and
-initial rates; what opponents reached is run once and kept in the folder, and a second start goes on
-where the first one ended.
+Each policy given is one seed of a recipe, or the ensemble that is shipped. All meet the same
+opponents on the same tasks, seeds and initial rates; what opponents reached is run once and kept in
+the folder, and a second start goes on where the first one ended.
 
-    python benchmarks/claims.py logs/zoo/supervised/*/policy --out logs/claims
+    python -m benchmarks.claims supervised logs/zoo/supervised/*/policy --out logs/claims
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from agents.commands.compare import CompareConfig
+from agents.commands.compare import CompareConfig, load_policy
 from agents.commands.compare import run as compare
 from agents.comparing.results import RECORDS_FILE
 from agents.evaluation import claims
 from agents.evaluation.pairing import PairedRuns, pair_runs
 from agents.evaluation.records import read_records
-from agents.evaluation.resampling import Estimate
+from hpo_env.policy import Policy
 
 RATES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 SEARCH, POPULATION, HALVING = "optuna_tpe", "pbt", "hyperband"
@@ -54,23 +54,25 @@ class Options:
     """Measure every claim for every meta-training seed.
 
     Args:
-        policies: Folders of policies, one a meta-training seed, in the order of the seeds.
+        policies: Names of shipped policies, or folders of policies: one a column.
         out: Folder of the finished runs, and of claims.json and claims.md.
         suites: Suites to run.
         tasks: Tasks of each suite.
         seeds: Runs of each task from each initial rate.
         runs: Runs that a search may spend on one instance.
         population: Runs of PBT.
+        tuning_tasks: Meta-training tasks on which opponents are tuned.
         num_workers: Jobs at a time; all cores when not given.
     """
 
-    policies: tyro.conf.Positional[tuple[Path, ...]]
+    policies: tyro.conf.Positional[tuple[str, ...]]
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     suites: tuple[str, ...] = tuple(SUITES)
     tasks: int = 12
     seeds: int = 1
     runs: int = 32
     population: int = 16
+    tuning_tasks: int = 16
     num_workers: int | None = None
 
 
@@ -79,14 +81,14 @@ def main(options: Options) -> None:
     found = []
     for policy in options.policies:
         runs = {suite: _run(options, policy, suite) for suite in options.suites}
-        found.append(describe(policy, runs))
+        found.append(describe(load_policy(policy), runs))
         _write(options.out, found)
     Console().print(table(found))
 
 
-def _run(options: Options, policy: Path, suite: str) -> PairedRuns:
+def _run(options: Options, policy: str, suite: str) -> PairedRuns:
     config = CompareConfig(
-        policy=str(policy),
+        policy=policy,
         out=options.out,
         preset="standard",
         suites=(suite,),
@@ -96,21 +98,21 @@ def _run(options: Options, policy: Path, suite: str) -> PairedRuns:
         runs=options.runs,
         population=options.population,
         initial_rates=RATES,
-        tuning_tasks=16,
+        tuning_tasks=options.tuning_tasks,
         num_workers=options.num_workers,
     )
     compare(config)
     return pair_runs(read_records(options.out / RECORDS_FILE))[0]
 
 
-def describe(policy: Path, runs: Mapping[str, PairedRuns]) -> dict[str, Any]:
+def describe(policy: Policy, runs: Mapping[str, PairedRuns]) -> dict[str, Any]:
     """Measure all claims of one policy, as plain data.
 
     Args:
-        policy: Its folder.
+        policy: The policy.
         runs: Paired runs by suite.
     """
-    measured: dict[str, Any] = {"seed": _seed(policy), "suites": {}}
+    measured: dict[str, Any] = {"policy": label(policy), "suites": {}}
     for suite, paired in runs.items():
         entry: dict[str, Any] = {
             "runs": len(paired.reference),
@@ -130,10 +132,12 @@ def describe(policy: Path, runs: Mapping[str, PairedRuns]) -> dict[str, Any]:
     return measured
 
 
-def _seed(policy: Path) -> int | None:
-    config = json.loads((policy / "controller.json").read_text()).get("metadata", {})
-    seed: int | None = config.get("config", {}).get("seed")
-    return seed
+def label(policy: Policy) -> str:
+    """Name a policy by the meta-training seeds that it comes from."""
+    members = policy.metadata.get("ensemble_of_seeds")
+    if members:
+        return f"ensemble of seeds {', '.join(map(str, sorted(members)))}"
+    return f"seed {policy.metadata['config']['seed']}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +210,11 @@ def _words(estimate: Mapping[str, Any], *, signed: bool = False) -> str:
 
 
 LINES = (
+    *(
+        Line(claim="mean log test loss", goal="", suite=suite,
+             read=lambda entry: f"{entry['log_test_loss']:.3f}")
+        for suite in SUITES
+    ),
     Line(claim="P against the best tuned one-run opponent", goal="0.75, lower end > 0.5",
          suite="interpolation", read=_strongest),
     Line(claim="the same, difference", goal="", suite="interpolation", read=_strongest_difference),
@@ -253,12 +262,12 @@ def rows(found: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 def headings(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """Name the table's columns."""
-    return ["claim", "suite", "goal", *(f"seed {f['seed']}" for f in found)]
+    return ["claim", "suite", "goal", *(f["policy"] for f in found)]
 
 
 def table(found: Sequence[Mapping[str, Any]]) -> Table:
     """Make the table for a terminal."""
-    made = Table(title="Claims, one column a meta-training seed", show_lines=True)
+    made = Table(title="Claims, one column a policy", show_lines=True)
     for heading in headings(found):
         made.add_column(heading)
     for row in rows(found):

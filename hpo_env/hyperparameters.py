@@ -151,12 +151,8 @@ class HyperparameterSpace:
         self.high = np.array([h.high for h in self.hyperparameters])  # [H]
         self.defaults = np.array([h.default for h in self.hyperparameters])  # [H]
         self._axes = [_AXES[h.scale] for h in self.hyperparameters]
-        self._steps = np.array(
-            [
-                axis.step(h.max_step)
-                for axis, h in zip(self._axes, self.hyperparameters, strict=True)
-            ]
-        )  # [H]
+        steps = [a.step(h.max_step) for a, h in zip(self._axes, self.hyperparameters, strict=True)]
+        self.steps = np.array(steps)  # [H], how far an action of 1 moves each correction
         self._integer = np.array([h.scale == "log_integer" for h in self.hyperparameters])
         self._scheduled = np.array([h.scheduled for h in self.hyperparameters])
         self._axis_low = self.to_axis(self.low)  # [H]
@@ -273,7 +269,7 @@ class HyperparameterSpace:
         start = self.to_axis(initial)
         lowest = np.minimum(self._axis_low - start, 0.0)
         highest = np.maximum(self._axis_high - start, 0.0)
-        return np.asarray(np.clip(corrections + actions * self._steps, lowest, highest))
+        return np.asarray(np.clip(corrections + actions * self.steps, lowest, highest))
 
     def base(
         self, initial: NDArray[np.float64], factors: NDArray[np.float64]

@@ -221,11 +221,8 @@ class Policy:
     def _corrections_observed(self) -> tuple[list[int], NDArray[np.float64]]:
         """Columns of the corrections in the observation, and the length of a step there `[H]`."""
         columns = [self.fields.index(f"{name}/correction") for name in self.space.names]
-        zero, one = np.zeros((1, len(self.space))), np.ones((1, len(self.space)))
-        # From infinitely far below the range no end of it shortens the step.
-        steps = self.space.move(zero, one, np.full_like(zero, -np.inf))[0]
         ranges = self.space.to_axis(self.space.high) - self.space.to_axis(self.space.low)
-        return columns, steps / ranges
+        return columns, self.space.steps / ranges
 
 
 def split_joint_choices(

@@ -17,7 +17,7 @@ from agents.opponents.lanes import Bench
 from hpo_env.errors import ConfigurationError
 from hpo_env.policy import Policy
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised when the same inputs give other outcomes than before: cells of older numbers are left."""
 
 

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.ablations import Controller
+from agents.evaluation.methods import Act, Method
+from agents.opponents.ablations import Controller, InEnvironment
 from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
-from agents.opponents.driving import Choose, run_once
-from agents.opponents.lanes import Bench, Lanes
+from agents.opponents.lanes import Bench
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.policy import Policy
 from hpo_env.schedules import interval_factors
+from hpo_env.tasks.base import Task
+from hpo_env.vector_env import HPOControlVectorEnv, OnDivergence
 
 Array = NDArray[np.float64]
 
@@ -33,7 +36,9 @@ class OpenLoop(Opponent):
 
     The mean is taken over meta-training instances at equal shares of the run. Corrections are read
     off the effective values: what the ends of a range cut off does not count, and the guard's cuts
-    after a failure do. Nobody watches the replay, so no interval of it is taken back.
+    after a failure do. The replay makes the moves that lead along the mean, and looks at nothing.
+    It has the controller's guard, which takes failed intervals back and cuts the rate, so that what
+    it lacks is the controller's eyes alone.
 
     Args:
         policy: The controller's.
@@ -81,25 +86,57 @@ class OpenLoop(Opponent):
 
     def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
         """See `Opponent.run`."""
-        columns = {bench.space.index(n): c for n, c in prepared["corrections"].items()}
-        course = np.zeros((NUM_POINTS, len(bench.space)))
-        for column, mean in columns.items():
-            course[:, column] = mean
+        columns = [prepared["corrections"][name] for name in self.policy.space.names]
+        replay = _Replay(name=self.name, policy=self.policy, course=np.array(columns).T)
+        return replay.run(bench, instances, {})
 
-        def start(lanes: Lanes) -> Choose:
-            initial, num_intervals = lanes.initial, lanes.num_intervals
-            corrections = _resampled(course, num_intervals)
-            total = np.full(len(lanes), num_intervals)
-            name = self.policy.base_schedule
 
-            def choose(lanes: Lanes, telemetry: object) -> Array:
-                base = lanes.space.base(initial, interval_factors(name, lanes.interval, total))
-                now = np.minimum(lanes.interval, num_intervals - 1)
-                return lanes.space.values(base, corrections[now])
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Replay(InEnvironment):
+    """A course of corrections in the environment.
 
-            return choose
+    Args:
+        course: At equal shares of the run, by the policy's hyperparameters `[G, H]`.
+    """
 
-        return run_once(bench, instances, start)
+    course: Array
+
+    def method(self, seed: int) -> Method:
+        """Return the replay; no seed matters to it."""
+        return _Replayed(self.name, self.policy, self.course)
+
+
+class _Replayed(Method):
+    """Makes the moves that lead along a course, whatever happens.
+
+    Args:
+        name: As it appears in tables.
+        policy: Whose base schedule and hyperparameters are moved.
+        course: Of the corrections `[G, H]`.
+    """
+
+    on_divergence: ClassVar[OnDivergence] = "roll_back"
+
+    def __init__(self, name: str, policy: Policy, course: Array) -> None:
+        self.name = name
+        self.base_schedule = policy.base_schedule
+        self.hyperparameters = policy.space.names
+        self._course = course
+
+    def start(self, env: HPOControlVectorEnv, seed: int) -> Act:
+        """Stretch the course to each task's horizon."""
+        assert env.tasks_given is not None
+        lanes = [iter(self._moves(env.controlled, task)) for task in env.tasks_given]
+        still = np.zeros(len(env.controlled))  # what a lane that has ended does
+        return lambda observations: np.array([next(moves, still) for moves in lanes])
+
+    def _moves(self, space: HyperparameterSpace, task: Task) -> list[Array]:
+        """Return a move `[H]` for each interval; what one cannot reach is left to the next."""
+        moves, reached = [], np.zeros(len(space))
+        for target in _resampled(self._course, task.num_decisions):
+            moves.append(np.clip((target - reached) / space.steps, -1.0, 1.0))
+            reached = reached + moves[-1] * space.steps
+        return moves
 
 
 def _resampled(course: Array, num_points: int) -> Array:

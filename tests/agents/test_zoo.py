@@ -1,6 +1,7 @@
 """Shipped policies: their files load, their cards speak, their figures are checked."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from agents import zoo
 from agents.cli import main
 from agents.config import TrainConfig
 from hpo_env.errors import PolicyFileError, UnknownNameError
-from hpo_env.policy_file import load
+from hpo_env.policy import Policy
+from hpo_env.policy_file import load, save
 
 MOST_BYTES = 300_000
 
@@ -97,6 +99,24 @@ def test_making_a_policy_trains_every_seed_once_and_keeps_the_best_ones(
         assert "seed1" in best.name
         assert "seed2" in second.name
     assert trained == [0, 1, 2]
+
+
+def test_a_shipped_policy_is_its_members_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unchanged(policy: Policy, **kwargs: Any) -> Policy:
+        assert kwargs["availability"] == zoo.RECIPES["supervised"].config.availability
+        return policy
+
+    monkeypatch.setattr(zoo, "fit_familiarity", unchanged)
+    member = load(zoo.folder_of("supervised"))
+    folders = [
+        save(replace(member, metadata={"config": {"seed": seed}}), tmp_path / str(seed))
+        for seed in (3, 1)
+    ]
+    shipped = load(zoo.ship("supervised", folders, tmp_path / "out"))
+    assert shipped.metadata["ensemble_of_seeds"] == [3, 1]
+    assert shipped.layer_sizes[1] == 2 * member.layer_sizes[1]
 
 
 def test_list_and_card_print_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:

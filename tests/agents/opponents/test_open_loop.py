@@ -64,3 +64,28 @@ def test_means_are_taken_over_tasks_at_equal_shares_of_the_run() -> None:
         for given in (short, long, short + long)
     ]
     np.testing.assert_allclose(courses[2], (courses[0] + courses[1]) / 2)
+
+
+def test_the_replay_has_the_controllers_guard() -> None:
+    knobs = ("learning_rate", "weight_decay")
+    policy = steady_policy("supervised", knobs, base_schedule="constant")
+    setup = Setup(policy=policy, knobs=knobs)
+    options = {"updates_per_decision": 3}
+    family = make_family(
+        "supervised",
+        dataset="diabetes",
+        model="mlp_32x2_relu",
+        optimizer="sgd",
+        num_decisions=5,
+        **options,
+    )
+    tasks = make_tasks(family, 1, 5, initial_rates=(1e-3, 1.0))  # the second fails at once
+    given = [Instance(task=task, seed=2) for task in tasks]
+    bench = Bench(options=options)
+    still = {"corrections": {name: [0.0] * NUM_POINTS for name in knobs}}
+    steered = make_opponent("controller", setup).run(bench, given, {})
+    replayed = make_opponent("open_loop", setup).run(bench, given, still)
+    assert replayed[1].hyperparameters["learning_rate"][-1] < 0.5  # it was cut
+    for one, other in zip(replayed, steered, strict=True):
+        np.testing.assert_array_equal(one.validation_loss, other.validation_loss)
+        assert one.test_loss == other.test_loss
