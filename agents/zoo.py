@@ -87,6 +87,17 @@ RECIPES: dict[str, Recipe] = {
             ),
         ),
     ),
+    "supervised-lr-wd": Recipe(
+        help="learning rate and weight decay, which most optimisers have",
+        config=TrainConfig(
+            preset="quick",
+            steps=700_000,
+            segment_steps=70_000,
+            validation_lanes=192,
+            gae_lambda=0.9,
+            hyperparameters=("learning_rate", "weight_decay"),
+        ),
+    ),
     "supervised-lr": Recipe(
         help="the learning rate alone",
         config=TrainConfig(

@@ -8,7 +8,8 @@ Axes: `H` hyperparameters of the policy; the single lane is the first axis of ev
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
 from hpo_env.guard import cut, has_failed
+from hpo_env.hyperparameters import Hyperparameter
 from hpo_env.observation import Observer, followed_loss
 from hpo_env.policy import Policy
 from hpo_env.telemetry import Telemetry
@@ -73,12 +75,7 @@ class Decider:
     def __init__(self, policy: Policy, initial: Mapping[str, float]) -> None:
         self.policy = policy
         space = self.space = policy.space
-        self.available = np.array(
-            [
-                h.name in initial and _can_be_moved(initial[h.name], h.scale)
-                for h in space.hyperparameters
-            ]
-        )  # [H]
+        self.available = np.array([can_be_moved(h, initial) for h in space.hyperparameters])  # [H]
         if not self.available.any():
             raise ConfigurationError(
                 f"the policy moves {list(space.names)}, and none of them can be written here "
@@ -219,6 +216,36 @@ def log_change(factor: float, next_factor: float) -> float:
     return float(np.log(np.maximum(next_factor, _TINY)) - np.log(np.maximum(factor, _TINY)))
 
 
-def _can_be_moved(initial: float, scale: str) -> bool:
-    """Say whether a correction changes the value: a factor does not change a weight decay of 0."""
-    return bool(np.isfinite(initial)) and (scale not in ("log", "log_integer") or initial > 0.0)
+def can_be_moved(hyperparameter: Hyperparameter, values: Mapping[str, float]) -> bool:
+    """Say whether a loop can move a hyperparameter.
+
+    Args:
+        hyperparameter: What is to be moved.
+        values: The value at the start of everything that the loop can write, by name. What is
+            missing cannot be moved, nor can what no correction changes: no factor changes a weight
+            decay of 0.
+    """
+    value = values.get(hyperparameter.name, math.nan)
+    is_factor = hyperparameter.scale in ("log", "log_integer")
+    return math.isfinite(value) and not (is_factor and value <= 0.0)
+
+
+def choose_policy(
+    policies: Sequence[Policy], values: Mapping[str, float], *, bound: Iterable[str] = ()
+) -> Policy:
+    """Choose the policy for a loop: the one that moves most, of those that it needs no mask for.
+
+    Policies that were trained without a hyperparameter do better than a larger one that has it
+    masked. What was bound on purpose is moved all the same.
+
+    Args:
+        policies: To choose from, the largest first; it is taken where none fits.
+        values: See `can_be_moved`.
+        bound: Hyperparameters that must be among those that the policy moves.
+    """
+    needed = set(bound)
+    for policy in policies:
+        is_whole = all(can_be_moved(h, values) for h in policy.space.hyperparameters)
+        if is_whole and needed <= set(policy.space.names):
+            return policy
+    return policies[0]

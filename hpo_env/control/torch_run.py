@@ -62,7 +62,7 @@ class TorchRun(WeightsRun):
         known = [unwrapped_scheduler(scheduler) for scheduler in schedulers]
         _refuse_foreign_schedulers(self._optimizers, known)
         self._live = LiveSchedule(schedulers, self._optimizers) if schedulers else None
-        knobs = _knobs(policy, self._optimizers, model=model, bind=bind, initial=initial)
+        knobs = find_knobs(policy, self._optimizers, model=model, bind=bind, initial=initial)
         self._groups = _group_knobs(policy, knobs, self._optimizers, all_of_them=bool(schedulers))
         if self._live is not None and "learning_rate" in self._groups:
             rates = self._live.initial()
@@ -276,7 +276,7 @@ def _refuse_foreign_schedulers(
         )
 
 
-def _knobs(
+def find_knobs(
     policy: Policy,
     optimizers: Sequence[torch.optim.Optimizer],
     *,
@@ -284,9 +284,14 @@ def _knobs(
     bind: Mapping[str, Callable[[float], float | None]],
     initial: Mapping[str, float],
 ) -> dict[str, Knob]:
-    """Find something to write each of the policy's hyperparameters to; the rest stay masked."""
+    """Find something to write each of the policy's hyperparameters to.
+
+    Raises:
+        UnknownNameError: The policy does not move what `bind` or `initial` names.
+    """
     for name in (*bind, *initial):
-        policy.space.index(name)  # an unknown name is refused here
+        policy.space.index(name)
+    optimizers = [unwrapped(optimizer) for optimizer in optimizers]
     knobs: dict[str, Knob] = {}
     for hyperparameter in policy.space.hyperparameters:
         name = hyperparameter.name

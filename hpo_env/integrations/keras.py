@@ -99,10 +99,11 @@ class HPOControlCallback(_keras.callbacks.Callback):  # type: ignore[misc,name-d
             )
         if total_steps is None:
             total_steps = self.params["epochs"] * self.params["steps"]
-        policy, given = self._controller.policy, self._num_decisions
+        knobs, given = _knobs(self.model), self._num_decisions
+        policy = self._controller.policy_for({name: k.initial for name, k in knobs.items()})
         self.run = WeightsRun(
             policy,
-            _knobs(self.model),
+            knobs,
             parts=lambda: [[weight.value for weight in self.model.trainable_weights]],
             model=self.model,
             total_steps=total_steps,

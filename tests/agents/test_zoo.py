@@ -24,8 +24,7 @@ def test_a_shipped_policy_is_small_and_has_a_card_and_a_recipe(name: str) -> Non
     size = sum((folder / file).stat().st_size for file in ("policy.safetensors", "controller.json"))
     assert size < MOST_BYTES
     assert "Loses" in zoo.read_card(name)
-    moves = zoo.recipe(name).config.hyperparameters or ("learning_rate", "weight_decay")
-    assert policy.space.names == moves
+    assert policy.space.names == zoo.recipe(name).config.hyperparameters
 
 
 @pytest.mark.parametrize("name", zoo.names())
