@@ -81,7 +81,7 @@ def make_policy() -> Policy:
     space = HyperparameterSpace(SupervisedFamily.hyperparameters)
     space = space.subset(["learning_rate", "weight_decay"])
     rng = np.random.default_rng(0)
-    sizes = [(64, len(field_names(space.names))), (64, 64), (10, 64)]
+    sizes = [(192, len(field_names(space.names))), (192, 192), (10, 192)]
     return Policy(
         family="supervised",
         space=space,
