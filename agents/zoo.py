@@ -67,15 +67,16 @@ class Recipe:
     members: int = 3
 
 
+_COMMON = TrainConfig(preset="quick", gae_lambda=0.9)
+
 RECIPES: dict[str, Recipe] = {
     "supervised": Recipe(
         help="all hyperparameters that leave the cost of an update alone, whichever a loop has",
-        config=TrainConfig(
-            preset="quick",
+        config=replace(
+            _COMMON,
             steps=1_200_000,
             segment_steps=100_000,
             validation_lanes=256,
-            gae_lambda=0.9,
             availability=0.0,
             hyperparameters=(
                 "learning_rate",
@@ -89,23 +90,21 @@ RECIPES: dict[str, Recipe] = {
     ),
     "supervised-lr-wd": Recipe(
         help="learning rate and weight decay, which most optimisers have",
-        config=TrainConfig(
-            preset="quick",
+        config=replace(
+            _COMMON,
             steps=700_000,
             segment_steps=70_000,
             validation_lanes=192,
-            gae_lambda=0.9,
             hyperparameters=("learning_rate", "weight_decay"),
         ),
     ),
     "supervised-lr": Recipe(
         help="the learning rate alone",
-        config=TrainConfig(
-            preset="quick",
+        config=replace(
+            _COMMON,
             steps=300_000,
             segment_steps=50_000,
             validation_lanes=256,
-            gae_lambda=0.9,
             hyperparameters=("learning_rate",),
         ),
     ),

@@ -189,7 +189,8 @@ def _trials(entry: dict[str, Any]) -> str:
 
 def _worst(entry: dict[str, Any]) -> str:
     worst = entry["worst_case"]
-    return f"{worst['excess']:+.3f} ({worst['task']}); single run {worst['run_excess']:+.3f}"
+    single = f"single run {worst['run_excess']:+.3f}, {100 * worst['harmed']:.0f} % above +0.05"
+    return f"{worst['excess']:+.3f} ({worst['task']}); {single}"
 
 
 def _spread(entry: dict[str, Any]) -> str:

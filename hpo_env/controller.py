@@ -48,8 +48,9 @@ class Controller:
 
     Args:
         policy: What decides; see `from_pretrained` and `hpo_env.policy_file.load`.
-        alternatives: Policies that move fewer hyperparameters, the largest first. Where a loop
-            cannot move all that `policy` moves, the first of them that needs no mask decides.
+        alternatives: Policies that move some of the same hyperparameters, the largest first. Where
+            a loop cannot move all that `policy` moves, the first of them that needs no mask
+            decides.
 
     Example:
         >>> import torch

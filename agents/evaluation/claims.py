@@ -40,16 +40,14 @@ OWN_SCHEDULE = "frozen"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Versus:
-    """The controller against one opponent on one suite.
+    """The controller against one opponent.
 
     Args:
-        suite: The suite's name.
         opponent: The opponent's name.
         difference: Mean difference of log test losses.
         probability: How often the controller did better, an exact tie counting half.
     """
 
-    suite: str
     opponent: str
     difference: Estimate
     probability: Estimate
@@ -60,7 +58,6 @@ class WorstCase:
     """Where the controller does worst against the user's own schedule.
 
     Args:
-        suite: The suite's name.
         excess: By how much its log test loss is higher on the worst task, the mean over initial
             rates and seeds; negative where it is lower on every task.
         task: That task.
@@ -68,7 +65,6 @@ class WorstCase:
         harmed: Share of the runs in which it is higher by more than 0.05.
     """
 
-    suite: str
     excess: float
     task: str
     run_excess: float
@@ -80,14 +76,12 @@ class RateSpread:
     """How far the user's initial rate decides the controller's outcome.
 
     Args:
-        suite: The suite's name.
         share: Largest less smallest log test loss over the initial rates of one task and seed, as a
             share of the way from the untrained loss to the lowest that any method reached on the
             task, logarithmic; mean over tasks and seeds.
         by_rate: Mean log test loss from each rate.
     """
 
-    suite: str
     share: Estimate
     by_rate: dict[float, float]
 
@@ -103,19 +97,18 @@ def versus(runs: PairedRuns, opponents: Sequence[str]) -> list[Versus]:
         runs: A suite's runs.
         opponents: Names; those that did not run are passed over.
     """
-    resamples = _resamples(runs)
-    losses = dict(zip(runs.opponents, runs.values("log_test_loss"), strict=True))
-    own = runs.values("log_test_loss")[0]
-    found = [
-        Versus(
-            suite=runs.suite,
-            opponent=name,
-            difference=resamples.estimate(losses[name] - own),
-            probability=resamples.estimate(0.5 * (np.sign(losses[name] - own) + 1.0)),
-        )
-        for name in opponents
-        if name in losses
-    ]
+    resamples = Resamples.draw(runs.keys("dataset"), runs.keys("unit"))
+    found = []
+    for name in opponents:
+        if name in runs.frames:
+            differences = _differences(runs, name)
+            found.append(
+                Versus(
+                    opponent=name,
+                    difference=resamples.estimate(differences),
+                    probability=resamples.estimate(0.5 * (np.sign(differences) + 1.0)),
+                )
+            )
     return sorted(found, key=lambda entry: entry.difference.value)
 
 
@@ -129,7 +122,6 @@ def worst_case(runs: PairedRuns, opponent: str = OWN_SCHEDULE) -> WorstCase:
     tasks, means = mean_by(excess[None], runs.tasks)
     worst = int(means[0].argmax())
     return WorstCase(
-        suite=runs.suite,
         excess=float(means[0, worst]),
         task=tasks[worst],
         run_excess=float(excess.max()),
@@ -152,7 +144,7 @@ def spread_over_rates(runs: PairedRuns) -> RateSpread:
     share = np.array([np.ptp(losses[0][units == units[e]]) / to_gain[e] for e in first])
     resamples = Resamples.draw(runs.keys("dataset")[first], units[first])
     means = {float(rate): float(losses[0][rates == rate].mean()) for rate in np.unique(rates)}
-    return RateSpread(suite=runs.suite, share=resamples.estimate(share), by_rate=means)
+    return RateSpread(share=resamples.estimate(share), by_rate=means)
 
 
 def trials(runs: PairedRuns, search: str) -> tuple[Estimate, int] | None:
@@ -171,7 +163,3 @@ def _differences(runs: PairedRuns, opponent: str) -> Array:
         raise ConfigurationError(f"opponent {opponent!r} did not run on suite {runs.suite!r}")
     losses = runs.values("log_test_loss")
     return np.asarray(losses[runs.opponents.index(opponent)] - losses[0])
-
-
-def _resamples(runs: PairedRuns) -> Resamples:
-    return Resamples.draw(runs.keys("dataset"), runs.keys("unit"))

@@ -12,22 +12,22 @@ from agents.ensemble import combine
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.observation import field_names
-from hpo_env.policy import Policy, num_outputs
+from hpo_env.policy import Head, Policy, num_outputs
 from hpo_env.policy_file import load, save
 
 LR = Hyperparameter(name="lr", low=1e-6, high=1.0, default=1e-3, max_step=4.0)
 WIDTH = len(field_names(["lr"]))
 
 
-def policy(seed: int, hidden: tuple[int, ...] = (8, 8), head: str = "choices") -> Policy:
+def policy(seed: int, hidden: tuple[int, ...] = (8, 8), head: Head = "choices") -> Policy:
     rng = np.random.default_rng(seed)
-    sizes = (WIDTH, *hidden, num_outputs(head, 1))  # type: ignore[arg-type]
+    sizes = (WIDTH, *hidden, num_outputs(head, 1))
     shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
     return Policy(
         family="supervised",
         space=HyperparameterSpace([LR]),
         base_schedule="cosine",
-        head=head,  # type: ignore[arg-type]
+        head=head,
         activation="tanh",
         weights=tuple(rng.standard_normal(shape).astype(np.float32) for shape in shapes),
         biases=tuple(rng.standard_normal(shape[0]).astype(np.float32) for shape in shapes),
@@ -39,7 +39,7 @@ OBSERVATIONS = np.random.default_rng(9).uniform(-1.0, 1.0, (50, WIDTH)).astype(n
 
 @pytest.mark.parametrize("hidden", [(), (8,), (8, 8), (8, 6, 4)])
 @pytest.mark.parametrize("head", ["choices", "joint_choice", "clipped"])
-def test_outputs_are_the_mean_of_the_members(hidden: tuple[int, ...], head: str) -> None:
+def test_outputs_are_the_mean_of_the_members(hidden: tuple[int, ...], head: Head) -> None:
     members = [policy(seed, hidden, head) for seed in range(3)]
     together = combine(members)
     expected = np.mean([member.outputs(OBSERVATIONS) for member in members], axis=0)

@@ -11,16 +11,10 @@ from hpo_env import Controller
 from hpo_env.control.decider import choose_policy
 from hpo_env.controller import ALTERNATIVES, ZOO
 from hpo_env.policy import Policy
+from hpo_env.policy_file import load
 from tests.agents.opponents.policies import steady_policy
 
-SIX = (
-    "learning_rate",
-    "weight_decay",
-    "momentum",
-    "dropout",
-    "label_smoothing",
-    "gradient_clip",
-)
+SIX = load(ZOO / "supervised").space.names
 POLICIES = [steady_policy("supervised", SIX[:count]) for count in (6, 2, 1)]
 EVERYTHING = dict.fromkeys(SIX, 0.1)
 
@@ -81,6 +75,16 @@ def test_a_loop_that_binds_the_rest_gets_all_of_it() -> None:
         total_steps=30,
         validate=lambda: 1.0,
         bind={"dropout": lambda rate: None, "label_smoothing": lambda value: None},
+        initial={"gradient_clip": 1.0},
+    )
+    assert run.policy is POLICIES[0]
+
+
+def test_a_clip_that_is_asked_for_is_moved() -> None:
+    run = CONTROLLER.attach(
+        loop(torch.optim.AdamW),
+        total_steps=30,
+        validate=lambda: 1.0,
         initial={"gradient_clip": 1.0},
     )
     assert run.policy is POLICIES[0]

@@ -89,3 +89,13 @@ def test_the_replay_has_the_controllers_guard() -> None:
     for one, other in zip(replayed, steered, strict=True):
         np.testing.assert_array_equal(one.validation_loss, other.validation_loss)
         assert one.test_loss == other.test_loss
+
+
+def test_what_one_move_cannot_reach_is_left_to_the_next() -> None:
+    far = 2.5 * 2 * STEP  # two and a half of the largest moves
+    prepared = {"corrections": {"learning_rate": [far] * NUM_POINTS}}
+    given = instances(1, 5, seed=1)
+    frozen = make("frozen").run(BENCH, given, {})[0].hyperparameters["learning_rate"]
+    rates = make("open_loop").run(BENCH, given, prepared)[0].hyperparameters["learning_rate"]
+    expected = far * np.array([0.4, 0.8, 1.0, 1.0, 1.0])
+    np.testing.assert_allclose(np.log(rates / frozen), expected, rtol=1e-9)

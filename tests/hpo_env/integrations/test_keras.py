@@ -122,3 +122,12 @@ def test_a_schedule_of_keras_own_is_refused() -> None:
     model = make_model(keras.optimizers.SGD(schedule))
     with pytest.raises(ConfigurationError, match="comes from a LearningRateSchedule"):
         fit(model, HPOControlCallback(Controller(random_policy())))
+
+
+def test_the_policy_of_what_the_optimiser_has_decides() -> None:
+    smaller = random_policy(["learning_rate"])
+    controller = Controller(random_policy(["learning_rate", "dropout"]), [smaller])
+    callback = HPOControlCallback(controller)
+    fit(make_model(keras.optimizers.SGD(0.01)), callback)
+    assert callback.run is not None
+    assert callback.run.policy is smaller
