@@ -1,9 +1,9 @@
-"""One policy out of several that were trained alike: a network whose outputs are their mean.
+"""One policy out of several that were trained alike: networks whose moves are averaged.
 
 Meta-training with other seeds ends with policies that are equally good and differ in detail. The
-mean of their logits, which is the geometric mean of their probabilities, decides where they agree
-and lets single opinions pass (Hansen and Salamon, "Neural network ensembles", 1990). Perceptrons
-side by side are one perceptron with block-diagonal weights, so an ensemble is an ordinary policy.
+mean of their moves goes where they agree and lets single opinions pass (Hansen and Salamon, "Neural
+network ensembles", 1990). Perceptrons side by side are one perceptron with block-diagonal weights,
+so an ensemble is an ordinary policy, whose outputs are those of its members one after the other.
 
 Axes: `M` members, `W` width of a hidden layer.
 """
@@ -25,7 +25,7 @@ _ALIKE = ("family", "base_schedule", "head", "activation")
 
 
 def combine(policies: Sequence[Policy]) -> Policy:
-    """Put policies side by side and average their outputs.
+    """Put policies side by side, so that their moves are averaged.
 
     Args:
         policies: M members; with one, that one is returned.
@@ -35,8 +35,7 @@ def combine(policies: Sequence[Policy]) -> Policy:
         member saw. Its metadata are the first member's.
 
     Raises:
-        ConfigurationError: None are given, they are not alike, or their outputs are squashed, so
-            that the mean of outputs is not the mean of moves.
+        ConfigurationError: None are given, or they are not alike.
     """
     if not policies:
         raise ConfigurationError("an ensemble must have at least one policy; got none")
@@ -45,18 +44,14 @@ def combine(policies: Sequence[Policy]) -> Policy:
         return first
     for other in policies[1:]:
         _check_alike(first, other)
-    if first.head == "squashed":
-        raise ConfigurationError("policies with head 'squashed' cannot be combined")
-    *hidden, last = zip(*(p.weights for p in policies), strict=True)
-    *hidden_biases, last_biases = zip(*(p.biases for p in policies), strict=True)
-    weights = [block_diag(*layer) if k else np.concatenate(layer) for k, layer in enumerate(hidden)]
-    # What the members share, the observation, is read by each; the mean is over their outputs.
-    outputs = np.concatenate(last, axis=1) / len(policies) if hidden else np.mean(last, axis=0)
-    biases = [np.concatenate(layer) for layer in hidden_biases]
+    layers = zip(*(p.weights for p in policies), strict=True)
+    # The observation is read by every member, each later layer by its own alone.
+    weights = [block_diag(*layer) if k else np.concatenate(layer) for k, layer in enumerate(layers)]
+    biases = [np.concatenate(layer) for layer in zip(*(p.biases for p in policies), strict=True)]
     return replace(
         first,
-        weights=tuple(_float32(w) for w in (*weights, outputs)),
-        biases=tuple(_float32(b) for b in (*biases, np.mean(last_biases, axis=0))),
+        weights=tuple(map(_float32, weights)),
+        biases=tuple(map(_float32, biases)),
         familiarity=None,
     )
 

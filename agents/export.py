@@ -24,11 +24,11 @@ from stable_baselines3.sac.policies import SACPolicy
 from stable_baselines3.td3.policies import TD3Policy
 from torch import nn
 
+from agents.moves import deterministic_moves
 from agents.privileged import widen
 from hpo_env import __version__
 from hpo_env.errors import ConfigurationError, PolicyFileError
-from hpo_env.hyperparameters import LEVELS
-from hpo_env.policy import Activation, Head, Policy, split_joint_choices
+from hpo_env.policy import Activation, Head, Policy
 from hpo_env.policy_file import load, save
 from hpo_env.seeding import stream
 from hpo_env.sharding import ShardedVectorEnv
@@ -170,14 +170,10 @@ def _float32(array: NDArray[Any]) -> NDArray[np.float32]:
 def _check_same_actions(model: BaseAlgorithm, policy: Policy, folder: Path) -> None:
     rng = stream(0, "export")
     observations = rng.uniform(-1.0, 1.0, (_NUM_CHECKED, len(policy.fields))).astype(np.float32)
-    chosen, _ = model.predict(widen(model, observations), deterministic=True)
-    expected = chosen
-    if policy.head == "joint_choice":
-        expected = LEVELS[split_joint_choices(np.asarray(chosen), len(policy.space))]
-    elif policy.head == "choices":
-        expected = LEVELS[chosen]
+    expected, _ = deterministic_moves(model, widen(model, observations), len(policy.space))
     same = (np.abs(policy.act(observations) - expected) <= _TOLERANCE).all(axis=1)
-    same |= _is_tie(policy, observations)
+    if policy.head == "joint_choice":
+        same |= _is_tie(policy.outputs(observations))
     if not same.all():
         raise PolicyFileError(
             f"{folder}: the exported policy acts otherwise than {type(model).__name__} on "
@@ -186,15 +182,11 @@ def _check_same_actions(model: BaseAlgorithm, policy: Policy, folder: Path) -> N
         )
 
 
-def _is_tie(policy: Policy, observations: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Say where `[N]` the two best choices are as good as equal, so that rounding decides."""
-    if policy.action_mode == "continuous":
-        return np.zeros(len(observations), dtype=bool)
-    num_groups = len(policy.space) if policy.head == "choices" else 1
-    outputs = policy.outputs(observations).reshape(len(observations), num_groups, -1)
-    best = np.sort(outputs, axis=2)
-    tie = best[:, :, -1] - best[:, :, -2] <= _TOLERANCE * np.maximum(1.0, np.abs(best[:, :, -1]))
-    return np.asarray(tie.any(axis=1))
+def _is_tie(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Say where `[N]` the two best of the values `[N, O]` are equal but for rounding."""
+    best = np.sort(values, axis=1)
+    tolerance = _TOLERANCE * np.maximum(1.0, np.abs(best[:, -1]))
+    return np.asarray(best[:, -1] - best[:, -2] <= tolerance)
 
 
 def _provenance(model: BaseAlgorithm) -> dict[str, Any]:

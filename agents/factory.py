@@ -108,6 +108,9 @@ AGENTS: dict[str, AgentKind] = {
 def make_venv(config: TrainConfig, *, split: Split, num_envs: int) -> VecEnv:
     """Build the environment that an agent of this configuration trains or is scored on.
 
+    It trains in its own action mode; it is scored by continuous moves, which is what a policy file
+    answers with.
+
     Args:
         config: A resolved configuration.
         split: "train", "validation" or "test".
@@ -116,17 +119,19 @@ def make_venv(config: TrainConfig, *, split: Split, num_envs: int) -> VecEnv:
     Raises:
         ConfigurationError: The action space has too many combinations for the agent.
     """
+    trains = split == "train"
+    scored: dict[str, Any] = {} if trains else {"action_mode": "continuous", "availability": 1.0}
+    arguments = {"availability": config.availability, **config.env_arguments(), **scored}
     lanes = make_vector_env(
         num_envs,
         num_workers=min(config.num_workers, num_envs),
         workers=config.workers,
         ray_address=config.ray_address,
         split=split,
-        availability=config.availability if split == "train" else 1.0,
-        **config.env_arguments(),
+        **arguments,
     )
     venv: VecEnv = SB3VecEnv(lanes)
-    if AGENTS[config.agent].is_joint:
+    if AGENTS[config.agent].is_joint and trains:
         venv = JointActions(venv)
     return PrivilegedObservations(venv) if config.critic == "task" else venv
 

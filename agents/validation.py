@@ -13,6 +13,7 @@ import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.vec_env import VecEnv
 
+from agents.moves import deterministic_moves
 from agents.sb3_vec_env import unwrap
 from hpo_env.reward import log_loss
 
@@ -47,13 +48,15 @@ def validate_policy(
 
     Args:
         model: An agent.
-        venv: What `make_venv` made for the validation split; it is reset.
+        venv: What `make_venv` made for the validation split, with continuous actions whatever the
+            agent's are; it is reset.
         seed: Seed of lane 0; lane `i` gets `seed + i`.
     """
     lanes = unwrap(venv)
     venv.seed(seed)
     observations = venv.reset()
-    num_lanes = venv.num_envs
+    assert venv.action_space.shape is not None
+    num_lanes, (num_hyperparameters,) = venv.num_envs, venv.action_space.shape
     returns, losses = np.full(num_lanes, np.nan), np.full(num_lanes, np.nan)
     num_intervals = num_rolled_back = 0
     tasks = np.full(num_lanes, "", dtype=object)
@@ -61,10 +64,10 @@ def validate_policy(
     state, starts = None, np.ones(num_lanes, dtype=bool)
     while running.any():
         assert isinstance(observations, np.ndarray)
-        actions, state = model.predict(
-            observations, state=state, episode_start=starts, deterministic=True
+        moves, state = deterministic_moves(
+            model, observations, num_hyperparameters, state=state, starts=starts
         )
-        observations, _, starts, _ = venv.step(actions)
+        observations, _, starts, _ = venv.step(moves)
         step = lanes.last
         assert step is not None
         num_intervals += int(running.sum())

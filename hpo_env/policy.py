@@ -31,7 +31,7 @@ _ACTIVATIONS: dict[str, Any] = {"tanh": np.tanh, "relu": lambda x: np.maximum(x,
 
 
 def num_outputs(head: Head, num_hyperparameters: int) -> int:
-    """Return `O`, how many numbers the network of a head puts out for `H` hyperparameters.
+    """Return how many numbers one member of a policy puts out for `H` hyperparameters.
 
     Example:
         >>> num_outputs("choices", 2), num_outputs("joint_choice", 2)
@@ -57,9 +57,11 @@ class Policy:
         base_schedule: The schedule that its moves correct.
         head: What the outputs mean. "clipped": means of a Gaussian, clipped to `[-1, 1]` (PPO and
             A2C). "squashed": their tanh (SAC, TD3, TQC). "choices": five logits for each
-            hyperparameter, the largest of which picks from `LEVELS` (discrete PPO and A2C).
-            "joint_choice": one value for each of the `5^H` combinations, the last hyperparameter
-            varying fastest (DQN).
+            hyperparameter; the move is the mean of `LEVELS` under their softmax (discrete PPO and
+            A2C), which is steadier than its most probable one. "joint_choice": one value for each
+            of the `5^H` combinations, the last hyperparameter varying fastest, of which the largest
+            picks (DQN). Outputs of several members (`agents.ensemble`) lie one after the other, and
+            the move is the mean of theirs.
         activation: Of the hidden layers.
         weights: One float32 matrix `[out, in]` a layer, from `[.., D]` to `[O, ..]`.
         biases: One float32 vector `[out]` a layer.
@@ -85,8 +87,8 @@ class Policy:
         ...     weights=(np.zeros((5, num_fields), dtype=np.float32),),
         ...     biases=(np.array([0, 1, 0, 0, 0], dtype=np.float32),),
         ... )
-        >>> policy.act(np.zeros((1, num_fields))).tolist()
-        [[-0.5]]
+        >>> policy.act(np.zeros((1, num_fields))).round(3).tolist()
+        [[-0.128]]
     """
 
     family: str
@@ -122,10 +124,10 @@ class Policy:
             if not np.isfinite(tensor).all():
                 raise ConfigurationError(f"{name} must be finite; has the agent diverged?")
         needed = num_outputs(self.head, len(self.space))
-        if self.layer_sizes[-1] != needed:
+        if self.layer_sizes[-1] < needed or self.layer_sizes[-1] % needed:
             raise ConfigurationError(
                 f"head {self.head!r} over {len(self.space)} hyperparameters {self.space.names} "
-                f"needs {needed} outputs; got {self.layer_sizes[-1]}"
+                f"needs {needed} outputs a member; got {self.layer_sizes[-1]}"
             )
 
     @property
@@ -137,6 +139,11 @@ class Policy:
     def action_mode(self) -> Literal["continuous", "discrete"]:
         """The environment's action mode in which it was trained."""
         return "continuous" if self.head in ("clipped", "squashed") else "discrete"
+
+    @property
+    def num_members(self) -> int:
+        """How many networks stand side by side; 1 unless it is an ensemble."""
+        return self.layer_sizes[-1] // num_outputs(self.head, len(self.space))
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
@@ -183,13 +190,13 @@ class Policy:
             observations: `[N, D]`, as `Observer.observe` returns them.
 
         Returns:
-            Moves `[N, H]` in `[-1, 1]`, what `HyperparameterSpace.move` takes: also of a discrete
-            policy, whose choices are looked up in `LEVELS`.
+            Moves `[N, H]` in `[-1, 1]`, what `HyperparameterSpace.move` takes, also of a policy
+            that was trained on discrete choices.
 
         Raises:
             ConfigurationError: The shape is not `[N, D]`.
         """
-        moves = self._choose(self.outputs(observations))
+        moves = self.moves_of(self.outputs(observations))
         if self.familiarity is None:
             return moves
         trust = self.familiarity.trust(observations)[:, None]  # [N, 1]
@@ -198,19 +205,23 @@ class Policy:
         held_back = trust * moves + (1.0 - trust) * self._moves_to_base(observations)
         return np.where(trust < 1.0, held_back, moves)
 
-    def _choose(self, outputs: Array) -> NDArray[np.float64]:
+    def moves_of(self, outputs: Array) -> NDArray[np.float64]:
         """Turn outputs `[N, O]` into the moves `[N, H]` that they stand for."""
+        by_member = outputs.reshape(len(outputs) * self.num_members, -1)
+        moves = self._member_moves(by_member)
+        return np.asarray(moves.reshape(len(outputs), self.num_members, -1).mean(axis=1))
+
+    def _member_moves(self, outputs: Array) -> NDArray[np.float64]:
+        """Turn outputs of single members into moves, a row each."""
         if self.head == "clipped":
             return np.minimum(np.maximum(outputs, -1.0), 1.0).astype(np.float64)
         if self.head == "squashed":
             return np.tanh(outputs).astype(np.float64)
-        num_lanes, num_hyperparameters = len(outputs), len(self.space)
-        if self.head == "choices":
-            logits = outputs.reshape(num_lanes, num_hyperparameters, len(LEVELS))
-            choices = logits.argmax(axis=2)
-        else:
-            choices = split_joint_choices(outputs.argmax(axis=1), num_hyperparameters)
-        return np.asarray(LEVELS[choices])
+        if self.head == "joint_choice":
+            return LEVELS[split_joint_choices(outputs.argmax(axis=1), len(self.space))]
+        logits = outputs.reshape(len(outputs), len(self.space), len(LEVELS)).astype(np.float64)
+        shares = np.exp(logits - logits.max(axis=2, keepdims=True))
+        return np.asarray(shares @ LEVELS / shares.sum(axis=2))
 
     def _moves_to_base(self, observations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Return the moves `[N, H]` after which corrections are 0, or as near as one step gets."""

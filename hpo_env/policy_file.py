@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
@@ -39,7 +40,8 @@ __all__ = ["CONTROLLER_FILE", "WEIGHTS_FILE", "Policy", "load", "save"]
 WEIGHTS_FILE = "policy.safetensors"
 CONTROLLER_FILE = "controller.json"
 FORMAT = "hpo-control-policy"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1 took the most probable of five choices, 2 takes their mean."""
 
 _NUM_GOLDEN = 8
 _GOLDEN_TOLERANCE = 1e-5  # float32 sums in another order differ by about 1e-7
@@ -150,9 +152,11 @@ def _refuse(path: Path, rule: str, value: object, fix: str = _FIX) -> NoReturn:
 def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
     observations = stream(0, "golden").uniform(-1.0, 1.0, (_NUM_GOLDEN, len(policy.fields)))
     observations = observations.astype(np.float32)
+    outputs = policy.outputs(observations)
     golden = {
         "observations": observations.tolist(),
-        "outputs": policy.outputs(observations).tolist(),
+        "outputs": outputs.tolist(),
+        "moves": policy.moves_of(outputs).tolist(),
     }
     familiarity: dict[str, Any] = {}
     if policy.familiarity is not None:
@@ -345,38 +349,42 @@ def _check_golden(
 ) -> None:
     """Compute the stored examples again, as the saved policy read them: in its own fields."""
     golden = _entry(path, document, "golden", dict)
+    stored = _golden_array(path, golden, "observations", (_NUM_GOLDEN, len(columns)))
+    observations = np.zeros((_NUM_GOLDEN, len(policy.fields)), dtype=np.float32)
+    observations[:, columns] = stored
+    outputs = policy.outputs(observations)
+    expected = _golden_array(path, golden, "outputs", outputs.shape)
+    _check_close(path, "the network", "outputs", outputs, expected)
+    # Of the stored outputs: where two choices are as good, rounding must not decide.
+    moves = policy.moves_of(expected.astype(np.float32))
+    _check_close(
+        path, "the head", "moves", moves, _golden_array(path, golden, "moves", moves.shape)
+    )
+    if policy.familiarity is not None:
+        found = policy.familiarity.distance(observations)
+        distances = _golden_array(path, golden, "distances", found.shape)
+        _check_close(path, "familiarity", "distances", found, distances)
+
+
+def _golden_array(
+    path: Path, golden: Mapping[str, Any], key: str, shape: tuple[int, ...]
+) -> NDArray[np.float64]:
     try:
-        stored = np.array(_entry(path, golden, "observations", list), dtype=np.float32)
-        expected = np.array(_entry(path, golden, "outputs", list), dtype=np.float32)
-        observations = np.zeros((len(stored), len(policy.fields)), dtype=np.float32)
-        observations[:, columns] = stored
-        outputs = policy.outputs(observations)
-        error = np.abs(outputs - expected).max(initial=0.0)
-        _check_distances(path, golden, policy, observations)
-    except (TypeError, ValueError) as problem:
-        if isinstance(problem, PolicyFileError):
+        array = np.array(_entry(path, golden, key, list), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, PolicyFileError):
             raise
-        raise PolicyFileError(f"{path}: 'golden': {problem}. {_FIX}") from problem
-    if len(stored) != _NUM_GOLDEN or expected.shape != outputs.shape:
-        shape = (_NUM_GOLDEN, outputs.shape[1])
-        _refuse(path, f"'golden' outputs must have shape {shape}", expected.shape)
-    tolerance = _GOLDEN_TOLERANCE * max(1.0, float(np.abs(expected).max()))
-    if not error <= tolerance:
-        rule = f"the network must reproduce the golden outputs within {tolerance:g}"
-        _refuse(path, rule, f"a difference of {error:g}")
+        raise PolicyFileError(f"{path}: 'golden': {error}. {_FIX}") from error
+    if array.shape != shape:
+        _refuse(path, f"'golden' {key} must have shape {shape}", array.shape)
+    return array
 
 
-def _check_distances(
-    path: Path, golden: Mapping[str, Any], policy: Policy, observations: Array
+def _check_close(
+    path: Path, part: str, key: str, found: NDArray[Any], expected: NDArray[np.float64]
 ) -> None:
-    if policy.familiarity is None:
-        return
-    expected = np.array(_entry(path, golden, "distances", list), dtype=np.float64)
-    distances = policy.familiarity.distance(observations)
-    if expected.shape != distances.shape:
-        _refuse(path, f"'golden' distances must have shape {distances.shape}", expected.shape)
-    error = float(np.abs(distances - expected).max(initial=0.0))
+    error = float(np.abs(found - expected).max(initial=0.0))
     tolerance = _GOLDEN_TOLERANCE * max(1.0, float(np.abs(expected).max(initial=0.0)))
     if not error <= tolerance:
-        rule = f"familiarity must reproduce the golden distances within {tolerance:g}"
+        rule = f"{part} must reproduce the golden {key} within {tolerance:g}"
         _refuse(path, rule, f"a difference of {error:g}")

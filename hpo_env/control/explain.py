@@ -2,8 +2,8 @@
 
 Every field of the observation has a neutral value, 0: nothing unusual, or not measured. The
 influence of a field on a decision is how much the policy's leaning changes when the field is set
-back to it. The leaning is the move itself for continuous policies, the mean of the five moves under
-the softmax of their logits for discrete ones.
+back to it. The leaning is the move that the network asks for; of a policy with joint choices, whose
+moves jump, the mean of all moves under the softmax of their values.
 
 Axes: `D` observation fields, `H` hyperparameters.
 """
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hpo_env.control.decider import Decision
 from hpo_env.hyperparameters import LEVELS
 from hpo_env.observation import field_docs
-from hpo_env.policy import Policy
+from hpo_env.policy import Policy, num_outputs, split_joint_choices
 
 _NUM_REASONS = 3
 _SMALLEST_INFLUENCE = 0.01  # a hundredth of the largest move is no reason
@@ -103,19 +103,16 @@ def influences(policy: Policy, observation: NDArray[np.floating]) -> NDArray[np.
 
 
 def _leanings(policy: Policy, observations: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return a smooth stand-in for the moves `[N, H]`."""
-    if policy.action_mode == "continuous":
-        return policy.act(observations)
-    outputs = policy.outputs(observations).astype(np.float64)
-    count, levels = len(policy.space), len(LEVELS)
-    shape = (count, levels) if policy.head == "choices" else (levels,) * count
-    weights = np.exp(outputs - outputs.max(axis=1, keepdims=True)).reshape(-1, *shape)
-    if policy.head == "choices":
-        shares = weights / weights.sum(axis=2, keepdims=True)
-        return np.asarray(shares @ LEVELS)
-    shares = weights / weights.sum(axis=tuple(range(1, count + 1)), keepdims=True)
-    others = [tuple(a for a in range(1, count + 1) if a != h + 1) for h in range(count)]
-    return np.stack([shares.sum(axis=axes) @ LEVELS for axes in others], axis=1)
+    """Return the moves `[N, H]`, or a smooth stand-in for them."""
+    outputs = policy.outputs(observations)
+    if policy.head != "joint_choice":
+        return policy.moves_of(outputs)
+    num_values = num_outputs(policy.head, len(policy.space))
+    combinations = split_joint_choices(np.arange(num_values), len(policy.space))  # [5^H, H]
+    values = outputs.reshape(len(outputs), -1, num_values).astype(np.float64)
+    shares = np.exp(values - values.max(axis=2, keepdims=True))
+    shares /= shares.sum(axis=2, keepdims=True)
+    return np.asarray((shares @ LEVELS[combinations]).mean(axis=1))
 
 
 def _reasons(

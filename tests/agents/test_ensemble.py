@@ -1,9 +1,10 @@
-"""An ensemble answers with the mean of its members' outputs, and is an ordinary policy."""
+"""An ensemble makes the mean of its members' moves, and is an ordinary policy."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -38,19 +39,27 @@ OBSERVATIONS = np.random.default_rng(9).uniform(-1.0, 1.0, (50, WIDTH)).astype(n
 
 
 @pytest.mark.parametrize("hidden", [(), (8,), (8, 8), (8, 6, 4)])
-@pytest.mark.parametrize("head", ["choices", "joint_choice", "clipped"])
-def test_outputs_are_the_mean_of_the_members(hidden: tuple[int, ...], head: Head) -> None:
+@pytest.mark.parametrize("head", get_args(Head))
+def test_moves_are_the_mean_of_the_members(hidden: tuple[int, ...], head: Head) -> None:
     members = [policy(seed, hidden, head) for seed in range(3)]
     together = combine(members)
-    expected = np.mean([member.outputs(OBSERVATIONS) for member in members], axis=0)
-    np.testing.assert_allclose(together.outputs(OBSERVATIONS), expected, rtol=0, atol=1e-5)
+    expected = np.mean([member.act(OBSERVATIONS) for member in members], axis=0)
+    np.testing.assert_allclose(together.act(OBSERVATIONS), expected, rtol=0, atol=1e-5)
+    assert together.num_members == 3
     assert together.layer_sizes[1:-1] == tuple(3 * width for width in hidden)
 
 
 def test_members_may_differ_in_width() -> None:
     members = [policy(0, (8, 4)), policy(1, (5, 6))]
-    expected = np.mean([member.outputs(OBSERVATIONS) for member in members], axis=0)
-    np.testing.assert_allclose(combine(members).outputs(OBSERVATIONS), expected, atol=1e-5)
+    expected = np.mean([member.act(OBSERVATIONS) for member in members], axis=0)
+    np.testing.assert_allclose(combine(members).act(OBSERVATIONS), expected, atol=1e-5)
+
+
+def test_an_ensemble_can_be_a_member() -> None:
+    members = [policy(seed) for seed in range(4)]
+    nested = combine([combine(members[:2]), combine(members[2:])])
+    expected = combine(members).act(OBSERVATIONS)
+    np.testing.assert_allclose(nested.act(OBSERVATIONS), expected, atol=1e-5)
 
 
 def test_it_is_saved_and_loaded_like_any_policy(tmp_path: Path) -> None:
@@ -75,7 +84,6 @@ OTHER = HyperparameterSpace([replace(LR, max_step=2.0)])
         ([policy(0), replace(policy(1), activation="relu")], "same activation"),
         ([policy(0), policy(1, (8,))], "same number of layers"),
         ([policy(0), replace(policy(1), space=OTHER)], "same hyperparameters"),
-        ([policy(0, head="squashed"), policy(1, head="squashed")], "squashed"),
     ],
 )
 def test_what_cannot_be_combined_is_refused(members: list[Policy], message: str) -> None:

@@ -82,10 +82,14 @@ def make_agent(cls: Any, space: gym.Space[Any], **policy_kwargs: Any) -> BaseAlg
 
 
 def decisions(agent: BaseAlgorithm, observations: Any, head: str) -> Any:
+    if head == "choices":
+        with torch.no_grad():
+            chances = agent.policy.get_distribution(torch.from_numpy(observations)).distribution
+        return np.stack([one.probs.numpy() @ LEVELS for one in chances], axis=1)
     chosen, _ = agent.predict(observations, deterministic=True)
     if head == "joint_choice":
         return LEVELS[np.stack([chosen // 5, chosen % 5], axis=1)]
-    return LEVELS[chosen] if head == "choices" else chosen
+    return chosen
 
 
 @pytest.mark.parametrize(("cls", "space", "head"), AGENTS)
@@ -182,12 +186,12 @@ def test_an_agent_over_other_hyperparameters_is_refused(tmp_path: Path) -> None:
 def test_an_agent_that_decides_in_its_own_way_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent = make_agent(PPO, CHOICES)
+    agent = make_agent(SAC, CONTINUOUS)
     predict = agent.predict
 
     def moody(observations: Any, **options: Any) -> Any:
         chosen, state = predict(observations, **options)
-        return (chosen + 1) % 5, state
+        return -chosen, state
 
     monkeypatch.setattr(agent, "predict", moody)
     with pytest.raises(PolicyFileError, match="64 of 64 random observations"):

@@ -58,7 +58,7 @@ def test_every_agent_trains_logs_and_leaves_a_whole_folder(agent: str, tiny: Tin
     result = json.loads((folder / "result.json").read_text())
     assert result["complete"] is True
     assert result["steps"] >= 600
-    assert result["best_segment"] in (1, 2)
+    assert 1 <= result["best_segment"] <= len(config.resolved().segment_bounds())
     for name in ("config.json", "command.txt", "versions.json", "progress.jsonl"):
         assert (folder / name).stat().st_size > 0
     if AGENTS[agent].is_recurrent:

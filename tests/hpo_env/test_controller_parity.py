@@ -88,7 +88,8 @@ def run_in_plain_loop(
 
 @pytest.mark.parametrize(("num_decisions", "updates"), [(1, 7), (5, 1), (12, UPDATES), (9, 3)])
 @pytest.mark.parametrize(
-    ("optimizer", "head"), [("sgd", "squashed"), ("adamw", "clipped"), ("rmsprop", "choices")]
+    ("optimizer", "head"),
+    [("sgd", "squashed"), ("sgd", "choices"), ("adamw", "clipped"), ("rmsprop", "choices")],
 )
 def test_the_hyperparameters_of_a_plain_loop_are_those_of_the_environment(
     optimizer: str, head: str, num_decisions: int, updates: int
@@ -100,10 +101,12 @@ def test_the_hyperparameters_of_a_plain_loop_are_those_of_the_environment(
     env = environment(policy, optimizer, num_decisions, updates)
     expected, learner = run_in_environment(env, policy)
     run = run_in_plain_loop(policy, env, learner, num_decisions, updates)
+    # The environment's RMSprop always has a momentum buffer; torch rounds otherwise without one.
+    tolerance = 1e-5 if optimizer == "rmsprop" else 1e-9
 
     assert len(run.decisions) == num_decisions
     for decision, values in zip(run.decisions, expected, strict=True):
-        assert decision.values == pytest.approx(values, rel=1e-9, abs=0)
+        assert decision.values == pytest.approx(values, rel=tolerance, abs=0)
     if num_decisions > 1:  # a policy that does nothing would prove nothing
         assert len({round(decision.moves["learning_rate"], 3) for decision in run.decisions}) > 1
 

@@ -149,7 +149,7 @@ def test_a_policy_without_familiarity_is_written_as_before_there_was_such_a_thin
     saved: Path,
 ) -> None:
     assert "familiarity" not in read_json(saved)
-    assert set(read_json(saved)["golden"]) == {"observations", "outputs"}
+    assert set(read_json(saved)["golden"]) == {"observations", "outputs", "moves"}
     assert all(name.startswith("layers.") for name in load_file(saved / WEIGHTS_FILE))
     assert load(saved).familiarity is None
 
@@ -208,9 +208,11 @@ def test_a_policy_from_before_fields_were_appended_still_loads(saved: Path) -> N
     }
     golden = np.array(document["golden"]["observations"], dtype=np.float32)[:, kept]
     hidden = np.tanh(golden @ tensors["layers.0.weight"][:, kept].T)
+    outputs = hidden @ tensors["layers.1.weight"].T
     old["golden"] = {
         "observations": golden.tolist(),
-        "outputs": (hidden @ tensors["layers.1.weight"].T).tolist(),
+        "outputs": outputs.tolist(),
+        "moves": policy.moves_of(outputs).tolist(),
     }
     write_json(saved, old)
     tensors["layers.0.weight"] = np.ascontiguousarray(tensors["layers.0.weight"][:, kept])
@@ -237,13 +239,14 @@ def test_familiarity_from_before_fields_were_appended_ignores_them(
     tensors = load_file(saved_familiar / WEIGHTS_FILE) | known.tensors()
     tensors["layers.0.weight"] = np.ascontiguousarray(tensors["layers.0.weight"][:, kept])
     golden = np.array(document["golden"]["observations"], dtype=np.float32)[:, kept]
-    hidden = np.tanh(golden @ tensors["layers.0.weight"].T)
+    outputs = np.tanh(golden @ tensors["layers.0.weight"].T) @ tensors["layers.1.weight"].T
     document |= {
         "observation_fields": [policy.fields[i] for i in kept],
         "layer_sizes": [len(kept), 6, 5],
         "golden": {
             "observations": golden.tolist(),
-            "outputs": (hidden @ tensors["layers.1.weight"].T).tolist(),
+            "outputs": outputs.tolist(),
+            "moves": policy.moves_of(outputs).tolist(),
             "distances": known.distance(golden).tolist(),
         },
     }
@@ -272,11 +275,12 @@ Change = Callable[[dict[str, Any]], object]
     ("change", "message"),
     [
         (lambda d: d.update(format="zip"), "'format' must be 'hpo-control-policy'; got 'zip'"),
-        (lambda d: d.update(format_version=2), "Install the version of hpo-control"),
+        (lambda d: d.update(format_version=1), "Install the version of hpo-control"),
         (lambda d: d.update(observation_version=[99, 0]), "major number 1.*Train the policy again"),
         (lambda d: d.update(observation_version="1.0"), "major number"),
         (lambda d: d.pop("head"), "'head' must be there"),
-        (lambda d: d.update(head="clipped"), "needs 1 outputs; got 5"),
+        (lambda d: d.update(head="joint_choice", layer_sizes=[26, 6, 4]), "must be float32"),
+        (lambda d: d.update(head="clipped"), "golden moves within"),
         (lambda d: d.update(head="choice"), "did you mean 'choices'"),
         (lambda d: d.update(head=["choices"]), "'head' must be a str"),
         (lambda d: d.update(activation="gelu"), "unknown activation 'gelu'"),
@@ -299,6 +303,7 @@ Change = Callable[[dict[str, Any]], object]
         (lambda d: d["hyperparameters"][0].update(colour="red"), "not a hyperparameter space"),
         (lambda d: d["golden"]["outputs"][3].__setitem__(0, 9.0), "golden outputs within"),
         (lambda d: d["golden"]["outputs"][3].__setitem__(0, float("nan")), "golden"),
+        (lambda d: d["golden"]["moves"][3].__setitem__(0, 0.5), "golden moves within"),
         (lambda d: d["golden"].update(outputs=[]), "'golden'"),
         (lambda d: d["golden"].update(observations=[[1.0, 2.0]]), "'golden'"),
         (lambda d: d["golden"].update(observations="none"), "'observations' must be a list"),
