@@ -67,17 +67,17 @@ class Recipe:
     members: int = 3
 
 
-_COMMON = TrainConfig(preset="quick", gae_lambda=0.9)
+_COMMON = TrainConfig(
+    preset="quick", gae_lambda=0.9, num_envs=384, batch_size=1536, validation_lanes=256
+)
 
 RECIPES: dict[str, Recipe] = {
     "supervised": Recipe(
-        help="all hyperparameters that leave the cost of an update alone, whichever a loop has",
+        help="all hyperparameters that leave the cost of an update alone",
         config=replace(
             _COMMON,
-            steps=1_200_000,
-            segment_steps=100_000,
-            validation_lanes=256,
-            availability=0.0,
+            steps=1_800_000,
+            segment_steps=200_000,
             hyperparameters=(
                 "learning_rate",
                 "weight_decay",
@@ -92,20 +92,15 @@ RECIPES: dict[str, Recipe] = {
         help="learning rate and weight decay, which most optimisers have",
         config=replace(
             _COMMON,
-            steps=700_000,
-            segment_steps=70_000,
-            validation_lanes=192,
+            steps=900_000,
+            segment_steps=150_000,
             hyperparameters=("learning_rate", "weight_decay"),
         ),
     ),
     "supervised-lr": Recipe(
         help="the learning rate alone",
         config=replace(
-            _COMMON,
-            steps=300_000,
-            segment_steps=50_000,
-            validation_lanes=256,
-            hyperparameters=("learning_rate",),
+            _COMMON, steps=450_000, segment_steps=75_000, hyperparameters=("learning_rate",)
         ),
     ),
 }
@@ -295,7 +290,10 @@ def ship(name: str, members: Sequence[Path], out: Path) -> Path:
     policies = [load(folder) for folder in members]
     together = combine(policies)
     seeds = [policy.metadata["config"]["seed"] for policy in policies]
-    known = fit_familiarity(together, seed=0, availability=recipe(name).config.availability)
+    config = recipe(name).config
+    known = fit_familiarity(
+        together, seed=0, availability=config.availability, **config.family_options
+    )
     return save(replace(known, metadata={**known.metadata, "ensemble_of_seeds": seeds}), out)
 
 

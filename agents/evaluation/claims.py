@@ -19,6 +19,7 @@ from agents.evaluation.regret import best_known
 from agents.evaluation.resampling import Estimate, Resamples
 from agents.evaluation.trials_equivalent import trials_equivalent
 from hpo_env.errors import ConfigurationError
+from hpo_env.seeding import stream
 
 Array = NDArray[np.float64]
 
@@ -76,15 +77,20 @@ class RateSpread:
     """How far the user's initial rate decides the controller's outcome.
 
     Args:
-        share: Largest less smallest log test loss over the initial rates of one task and seed, as a
-            share of the way from the untrained loss to the lowest that any method reached on the
-            task, logarithmic; mean over tasks and seeds.
+        share: Largest less smallest log test loss over the initial rates of one task, each the mean
+            over seeds, as a share of the way from the untrained loss to the lowest that any method
+            reached on the task, logarithmic; mean over tasks.
+        chance: What `share` would be if the rate made no difference, as no two runs end alike: the
+            mean over relabelings of each seed's runs. With one seed it is `share` itself.
         by_rate: Mean log test loss from each rate.
     """
 
     share: Estimate
+    chance: float
     by_rate: dict[float, float]
 
+
+_NUM_RELABELINGS = 200
 
 HARM = 0.05
 """Log test loss by which a run has to end higher to count as harmed: five per cent."""
@@ -136,15 +142,26 @@ def spread_over_rates(runs: PairedRuns) -> RateSpread:
         ConfigurationError: Every task was started from one rate only.
     """
     losses, rates = runs.values("log_test_loss"), runs.keys("initial_rate").astype(np.float64)
-    if len(np.unique(rates)) < 2:
+    known = np.unique(rates)
+    if len(known) < 2:
         raise ConfigurationError("a spread over initial rates needs at least two; got one")
     to_gain = np.log(runs.values("first_loss")[0]) - best_known(losses, runs.tasks)
-    units = runs.keys("unit")
-    first = [int(np.flatnonzero(units == unit)[0]) for unit in np.unique(units)]
-    share = np.array([np.ptp(losses[0][units == units[e]]) / to_gain[e] for e in first])
-    resamples = Resamples.draw(runs.keys("dataset")[first], units[first])
-    means = {float(rate): float(losses[0][rates == rate].mean()) for rate in np.unique(rates)}
-    return RateSpread(share=resamples.estimate(share), by_rate=means)
+    rng, tasks = stream(0, "relabelings"), runs.tasks
+    first, share, chance = [], [], []
+    for task in np.unique(tasks):
+        inside = np.flatnonzero(tasks == task)
+        order = np.lexsort((rates[inside], runs.keys("unit")[inside]))
+        by_seed = losses[0][inside][order].reshape(-1, len(known))  # [seeds, rates]
+        drawn = rng.permuted(np.tile(by_seed, (_NUM_RELABELINGS, 1, 1)), axis=2)
+        first.append(int(inside[0]))
+        share.append(np.ptp(by_seed.mean(axis=0)) / to_gain[inside].mean())
+        chance.append(np.ptp(drawn.mean(axis=1), axis=1).mean() / to_gain[inside].mean())
+    resamples = Resamples.draw(runs.keys("dataset")[first], np.unique(tasks))
+    return RateSpread(
+        share=resamples.estimate(np.array(share)),
+        chance=float(np.mean(chance)),
+        by_rate={float(rate): float(losses[0][rates == rate].mean()) for rate in known},
+    )
 
 
 def trials(runs: PairedRuns, search: str) -> tuple[Estimate, int] | None:

@@ -41,7 +41,7 @@ _MAX_LABEL_NOISE = 0.2
 _MAX_TARGET_NOISE = 0.5
 _INPUT_SCALES = (0.3, 3.0)
 _SHARE_UNCHANGED = 0.5
-"""Share of training tasks whose labels are left as they are, and whose features are."""
+"""Share of varied tasks whose labels are left as they are, and whose features are."""
 
 _T = TypeVar("_T")
 
@@ -49,9 +49,9 @@ _T = TypeVar("_T")
 class SupervisedFamily(TaskFamily):
     """Networks on real data, by data set, architecture, optimiser and initial learning rate.
 
-    The train split varies its data sets: subsets of rows and features, noise on labels or targets,
-    the inputs' scale. A data set asked for by name is not varied, and the other splits differ from
-    call to call in the split of the rows only.
+    The train split varies the data set of every second task: subsets of rows and features, noise
+    on labels or targets, the inputs' scale. The rest, data sets asked for by name and the other
+    splits differ from call to call in the split of the rows only.
 
     Args:
         split: Which data sets; they lie on one side each.
@@ -65,6 +65,7 @@ class SupervisedFamily(TaskFamily):
         architectures: Which side of the architectures to draw from; None: that of `split`.
         initial: Initial values that replace the family's own, by hyperparameter: a number, or a
             range `(low, high)` from which each task draws evenly on the hyperparameter's scale.
+        augmented: Share of the tasks of the train split whose data set is varied, in [0, 1].
 
     Raises:
         UnknownNameError: A name is in no registry; the nearest are suggested.
@@ -94,8 +95,11 @@ class SupervisedFamily(TaskFamily):
         optimizer: str | None = None,
         architectures: ModelSplit | None = None,
         initial: Mapping[str, Initial] | None = None,
+        augmented: float = 0.5,
     ) -> None:
         super().__init__(split=split, num_decisions=num_decisions)
+        if not 0.0 <= augmented <= 1.0:
+            raise ConfigurationError(f"augmented must lie in [0, 1]; got {augmented}")
         if updates_per_decision < 1:
             raise ConfigurationError(
                 f"updates_per_decision must be a positive integer; got {updates_per_decision}"
@@ -111,12 +115,8 @@ class SupervisedFamily(TaskFamily):
         self.architectures: ModelSplit = split if architectures is None else architectures
         check_choice("side of architectures", self.architectures, ModelSplit)
         self.initial = _checked_initial(self.space, initial or {})
+        self.augmented = augmented if split == "train" and dataset is None else 0.0
         self._check_model()
-
-    @property
-    def is_augmented(self) -> bool:
-        """Whether tasks vary their data set; a data set asked for by name is left as it is."""
-        return self.split == "train" and self.dataset is None
 
     def _check_model(self) -> None:
         if self.model is None:
@@ -155,7 +155,10 @@ class SupervisedFamily(TaskFamily):
         dataset_name = _choose(self._choose_datasets(), rng)
         dataset = self._load(dataset_name)
         optimizer = _choose(self.optimizers, rng)
-        is_augmented = self.is_augmented
+        # No number is drawn where the answer is known, so that tasks of other splits stay the same.
+        is_augmented = self.augmented == 1.0 or (
+            self.augmented > 0.0 and bool(rng.random() < self.augmented)
+        )
         return SupervisedTask(
             name=dataset.name,
             num_decisions=self._draw_num_decisions(rng),
@@ -166,7 +169,7 @@ class SupervisedFamily(TaskFamily):
             optimizer=optimizer,
             augmentation_seed=draw_episode_seed(rng),
             num_rows=_draw_num_rows(len(dataset.x), rng) if is_augmented else len(dataset.x),
-            num_features=self._draw_num_features(dataset, rng),
+            num_features=self._draw_num_features(dataset, rng, is_augmented=is_augmented),
             label_noise=_draw_noise(_MAX_LABEL_NOISE, rng) if is_augmented else 0.0,
             target_noise=_draw_noise(_MAX_TARGET_NOISE, rng) if is_augmented else 0.0,
             input_scale=_log_uniform(*_INPUT_SCALES, rng) if is_augmented else 1.0,
@@ -189,12 +192,14 @@ class SupervisedFamily(TaskFamily):
         ]
         return _choose(fitting, rng)
 
-    def _draw_num_features(self, dataset: Dataset, rng: np.random.Generator) -> int:
+    def _draw_num_features(
+        self, dataset: Dataset, rng: np.random.Generator, *, is_augmented: bool
+    ) -> int:
         present: int = dataset.x.shape[1]
         if dataset.image_shape is not None:
             return present
         most = min(present, MAX_TABLE_FEATURES) if self.dataset is None else present
-        if not self.is_augmented or rng.random() < _SHARE_UNCHANGED:
+        if not is_augmented or rng.random() < _SHARE_UNCHANGED:
             return most
         return int(rng.integers(-(-most // 2), most + 1))
 

@@ -67,6 +67,27 @@ def test_the_spread_is_a_share_of_what_training_can_gain() -> None:
     # Task a: 0.2 of the 4.1 from untrained to the best of any method; task b: nothing of 4.
     assert spread.share.value == pytest.approx(0.2 / 4.1 / 2)
     assert spread.by_rate == {0.1: pytest.approx(0.5), 1.0: pytest.approx(0.6)}
+    assert spread.chance == pytest.approx(spread.share.value)  # one seed cannot tell
+
+
+def seeds_of_one_task(by_seed: list[tuple[float, float]]) -> PairedRuns:
+    rows = [
+        row("controller", [(E, E**loss)], dataset="a", initial_rate=rate, seed=seed, unit=str(seed),
+            first_loss=E)
+        for seed, losses in enumerate(by_seed)
+        for rate, loss in zip((0.1, 1.0), losses, strict=True)
+    ]  # fmt: skip
+    return pair_runs(frame_of(*rows))[0]
+
+
+def test_noise_of_single_runs_is_no_spread() -> None:
+    noise = claims.spread_over_rates(seeds_of_one_task([(-1.0, -0.8), (-0.8, -1.0)]))
+    assert noise.share.value == pytest.approx(0.0)
+    # Of four relabelings two agree in the sign of 0.2 and two cancel; the best run gains 2.
+    assert noise.chance == pytest.approx(0.1 / 2, rel=0.2)
+    rate = claims.spread_over_rates(seeds_of_one_task([(-1.0, -0.8), (-1.0, -0.8)]))
+    assert rate.share.value == pytest.approx(0.2 / 2)
+    assert rate.chance == pytest.approx(0.1 / 2, rel=0.2)
 
 
 def test_a_spread_needs_two_rates() -> None:

@@ -78,7 +78,7 @@ def test_images_of_a_file_meet_the_convolutions_of_their_shape(tmp_path: Path) -
 def test_training_tasks_are_varied_and_the_others_are_not() -> None:
     train = draw(200, split="train")
     assert len({t.num_rows for t in train}) > 50
-    assert 0.3 < np.mean([t.label_noise > 0 for t in train]) < 0.7
+    assert 0.15 < np.mean([t.label_noise > 0 for t in train]) < 0.35  # a half of a half
     assert {t.num_decisions for t in train} >= {15, 20, 30}
     assert all(15 <= t.num_decisions <= 60 for t in train)
     assert max(t.num_features for t in train) == 32
@@ -86,6 +86,32 @@ def test_training_tasks_are_varied_and_the_others_are_not() -> None:
         for t in draw(split=split):
             assert (t.label_noise, t.target_noise, t.input_scale) == (0.0, 0.0, 1.0)
             assert t.num_decisions == 30
+
+
+def is_varied(task: SupervisedTask) -> bool:
+    return (task.label_noise, task.target_noise, task.input_scale) != (0.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("augmented", [0.0, 0.25, 0.5, 1.0])
+def test_a_share_of_training_tasks_is_varied(augmented: float) -> None:
+    tasks = draw(400, split="train", augmented=augmented)
+    assert np.mean([is_varied(t) for t in tasks]) == pytest.approx(augmented, abs=0.06)
+    whole = {t.dataset: t.num_rows for t in draw(400, split="train", augmented=0.0)}
+    as_they_are = [t for t in tasks if not is_varied(t)]
+    assert all(t.num_rows == whole[t.dataset] for t in as_they_are)
+
+
+@pytest.mark.parametrize("augmented", [-0.1, 1.1, float("nan")])
+def test_a_share_outside_0_to_1_is_refused(augmented: float) -> None:
+    with pytest.raises(ConfigurationError, match=r"augmented must lie in \[0, 1\]"):
+        SupervisedFamily(augmented=augmented)
+
+
+def test_other_splits_and_named_data_sets_are_never_varied() -> None:
+    for options in ({"split": "validation"}, {"split": "test"}, {"dataset": "leaves"}):
+        tasks = draw(40, augmented=1.0, **options)
+        assert not any(is_varied(t) for t in tasks)
+        assert tasks == draw(40, augmented=0.0, **options)
 
 
 def test_learning_rates_spread_over_decades_and_further_for_sgd() -> None:
