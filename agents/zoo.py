@@ -289,12 +289,20 @@ def ship(name: str, members: Sequence[Path], out: Path) -> Path:
     """
     policies = [load(folder) for folder in members]
     together = combine(policies)
-    seeds = [policy.metadata["config"]["seed"] for policy in policies]
     config = recipe(name).config
     known = fit_familiarity(
         together, seed=0, availability=config.availability, **config.family_options
     )
-    return save(replace(known, metadata={**known.metadata, "ensemble_of_seeds": seeds}), out)
+    return save(replace(known, metadata=_metadata([p.metadata for p in policies])), out)
+
+
+def _metadata(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Describe an ensemble: what its members share, and what each has of its own."""
+    own = ("env_steps", "meta_validation_score", "created")
+    shared = {key: value for key, value in members[0].items() if key not in own}
+    shared["config"] = {k: v for k, v in members[0]["config"].items() if k != "seed"}
+    each = [{"seed": m["config"]["seed"], **{key: m[key] for key in own}} for m in members]
+    return shared | {"members": each}
 
 
 def _finished(config: TrainConfig) -> Path | None:

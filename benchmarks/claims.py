@@ -153,9 +153,10 @@ def describe(
 
 def label(policy: Policy) -> str:
     """Name a policy by the meta-training seeds that it comes from."""
-    members = policy.metadata.get("ensemble_of_seeds")
+    members = policy.metadata.get("members")
     if members:
-        return f"ensemble of seeds {', '.join(map(str, sorted(members)))}"
+        seeds = sorted(member["seed"] for member in members)
+        return f"ensemble of seeds {', '.join(map(str, seeds))}"
     return f"seed {policy.metadata['config']['seed']}"
 
 

@@ -110,11 +110,30 @@ def test_a_shipped_policy_is_its_members_together(
     monkeypatch.setattr(zoo, "fit_familiarity", unchanged)
     member = load(zoo.folder_of("supervised"))
     folders = [
-        save(replace(member, metadata={"config": {"seed": seed}}), tmp_path / str(seed))
+        save(
+            replace(
+                member,
+                metadata={
+                    "agent": "PPO",
+                    "config": {"seed": seed, "steps": 9},
+                    "env_steps": 10 * seed,
+                    "meta_validation_score": seed / 4,
+                    "created": f"2026-01-0{seed}",
+                },
+            ),
+            tmp_path / str(seed),
+        )
         for seed in (3, 1)
     ]
     shipped = load(zoo.ship("supervised", folders, tmp_path / "out"))
-    assert shipped.metadata["ensemble_of_seeds"] == [3, 1]
+    assert shipped.metadata == {
+        "agent": "PPO",
+        "config": {"steps": 9},
+        "members": [
+            {"seed": 3, "env_steps": 30, "meta_validation_score": 0.75, "created": "2026-01-03"},
+            {"seed": 1, "env_steps": 10, "meta_validation_score": 0.25, "created": "2026-01-01"},
+        ],
+    }
     assert shipped.layer_sizes[1] == 2 * member.layer_sizes[1]
 
 
