@@ -76,8 +76,8 @@ RECIPES: dict[str, Recipe] = {
         help="all hyperparameters that leave the cost of an update alone",
         config=replace(
             _COMMON,
-            steps=1_800_000,
-            segment_steps=200_000,
+            steps=1_200_000,
+            segment_steps=150_000,
             hyperparameters=(
                 "learning_rate",
                 "weight_decay",
@@ -96,12 +96,14 @@ RECIPES: dict[str, Recipe] = {
             segment_steps=150_000,
             hyperparameters=("learning_rate", "weight_decay"),
         ),
+        seeds=(0, 1, 2),
     ),
     "supervised-lr": Recipe(
         help="the learning rate alone",
         config=replace(
             _COMMON, steps=450_000, segment_steps=75_000, hyperparameters=("learning_rate",)
         ),
+        seeds=(0, 1, 2),
     ),
 }
 """Recipe of each policy that we ship."""

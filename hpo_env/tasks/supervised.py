@@ -31,7 +31,7 @@ _OTHER_LEARNING_RATES = (1e-5, 1e-1)
 _INITIAL_MOMENTUM = {"rmsprop": 0.0, "adagrad": 0.0}
 """torch's own defaults: RMSprop's first steps are ten times its rate, and momentum would make them
 a hundred times, which blows most networks up at rates that are usual."""
-_TRAIN_INITIAL: dict[str, tuple[float, float]] = {
+_AUGMENTED_INITIAL: dict[str, tuple[float, float]] = {
     "weight_decay": (1e-6, 1e-2),
     "batch_size": (16.0, 64.0),
 }
@@ -49,9 +49,10 @@ _T = TypeVar("_T")
 class SupervisedFamily(TaskFamily):
     """Networks on real data, by data set, architecture, optimiser and initial learning rate.
 
-    The train split varies the data set of every second task: subsets of rows and features, noise
-    on labels or targets, the inputs' scale. The rest, data sets asked for by name and the other
-    splits differ from call to call in the split of the rows only.
+    The train split varies every second task: subsets of rows and features, noise on labels or
+    targets, the inputs' scale, the initial weight decay and batch size. The rest, data sets asked
+    for by name and the other splits differ from call to call in the split of the rows, the model,
+    the optimiser and the initial learning rate.
 
     Args:
         split: Which data sets; they lie on one side each.
@@ -65,7 +66,7 @@ class SupervisedFamily(TaskFamily):
         architectures: Which side of the architectures to draw from; None: that of `split`.
         initial: Initial values that replace the family's own, by hyperparameter: a number, or a
             range `(low, high)` from which each task draws evenly on the hyperparameter's scale.
-        augmented: Share of the tasks of the train split whose data set is varied, in [0, 1].
+        augmented: Share of the tasks of the train split that are varied, in [0, 1].
 
     Raises:
         UnknownNameError: A name is in no registry; the nearest are suggested.
@@ -162,7 +163,7 @@ class SupervisedFamily(TaskFamily):
         return SupervisedTask(
             name=dataset.name,
             num_decisions=self._draw_num_decisions(rng),
-            initial=self._draw_initial(optimizer, rng),
+            initial=self._draw_initial(optimizer, rng, is_augmented=is_augmented),
             dataset=dataset_name,
             target=self.target,
             architecture=self._draw_architecture(dataset, rng),
@@ -203,13 +204,15 @@ class SupervisedFamily(TaskFamily):
             return most
         return int(rng.integers(-(-most // 2), most + 1))
 
-    def _draw_initial(self, optimizer: str, rng: np.random.Generator) -> tuple[float, ...]:
+    def _draw_initial(
+        self, optimizer: str, rng: np.random.Generator, *, is_augmented: bool
+    ) -> tuple[float, ...]:
         ranges: dict[str, Initial] = {
             "learning_rate": _LEARNING_RATES.get(optimizer, _OTHER_LEARNING_RATES),
             **(
                 {"momentum": _INITIAL_MOMENTUM[optimizer]} if optimizer in _INITIAL_MOMENTUM else {}
             ),
-            **(_TRAIN_INITIAL if self.split == "train" else {}),
+            **(_AUGMENTED_INITIAL if is_augmented else {}),
             **self.initial,
         }
         return tuple(
