@@ -79,8 +79,8 @@ def test_training_tasks_are_varied_and_the_others_are_not() -> None:
     train = draw(200, split="train")
     assert len({t.num_rows for t in train}) > 50
     assert 0.15 < np.mean([t.label_noise > 0 for t in train]) < 0.35  # a half of a half
-    assert {t.num_decisions for t in train} >= {15, 20, 30}
-    assert all(15 <= t.num_decisions <= 60 for t in train)
+    decisions = [t.num_decisions for t in train]
+    assert 15 <= min(decisions) < 18 < 50 < max(decisions) <= 60
     assert max(t.num_features for t in train) == 32
     for split in ("validation", "test"):
         for t in draw(split=split):
