@@ -92,8 +92,8 @@ RECIPES: dict[str, Recipe] = {
         help="learning rate and weight decay, which most optimisers have",
         config=replace(
             _COMMON,
-            steps=900_000,
-            segment_steps=150_000,
+            steps=600_000,
+            segment_steps=100_000,
             hyperparameters=("learning_rate", "weight_decay"),
         ),
         seeds=(0, 1, 2),
@@ -101,7 +101,7 @@ RECIPES: dict[str, Recipe] = {
     "supervised-lr": Recipe(
         help="the learning rate alone",
         config=replace(
-            _COMMON, steps=450_000, segment_steps=75_000, hyperparameters=("learning_rate",)
+            _COMMON, steps=300_000, segment_steps=50_000, hyperparameters=("learning_rate",)
         ),
         seeds=(0, 1, 2),
     ),
