@@ -71,22 +71,19 @@ _COMMON = TrainConfig(
     preset="quick", gae_lambda=0.9, num_envs=384, batch_size=1536, validation_lanes=256
 )
 
+_SIX = (
+    "learning_rate",
+    "weight_decay",
+    "momentum",
+    "dropout",
+    "label_smoothing",
+    "gradient_clip",
+)
+
 RECIPES: dict[str, Recipe] = {
     "supervised": Recipe(
         help="all hyperparameters that leave the cost of an update alone",
-        config=replace(
-            _COMMON,
-            steps=1_200_000,
-            segment_steps=150_000,
-            hyperparameters=(
-                "learning_rate",
-                "weight_decay",
-                "momentum",
-                "dropout",
-                "label_smoothing",
-                "gradient_clip",
-            ),
-        ),
+        config=replace(_COMMON, steps=1_200_000, segment_steps=150_000, hyperparameters=_SIX),
     ),
     "supervised-lr-wd": Recipe(
         help="learning rate and weight decay, which most optimisers have",
@@ -104,6 +101,19 @@ RECIPES: dict[str, Recipe] = {
             _COMMON, steps=300_000, segment_steps=50_000, hyperparameters=("learning_rate",)
         ),
         seeds=(0, 1, 2),
+    ),
+    "supervised-masked": Recipe(
+        help="those of supervised, in a loop that lacks some of them",
+        config=replace(
+            _COMMON,
+            steps=1_200_000,
+            segment_steps=100_000,
+            num_envs=128,
+            batch_size=512,
+            availability=0.0,
+            family_options={"augmented": 1.0},
+            hyperparameters=_SIX,
+        ),
     ),
 }
 """Recipe of each policy that we ship."""

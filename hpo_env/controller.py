@@ -37,8 +37,8 @@ __all__ = ["Controller", "ControllerWarning", "Run", "RunLogger", "replay_schedu
 ZOO = Path(__file__).parent / "zoo"
 """Where the policies that we ship lie, one folder each."""
 
-ALTERNATIVES = {"supervised": ("supervised-lr-wd", "supervised-lr")}
-"""Smaller policies that stand in for a shipped one where a loop cannot move all that it moves."""
+ALTERNATIVES = {"supervised": ("supervised-lr-wd", "supervised-lr", "supervised-masked")}
+"""Policies that stand in for a shipped one where a loop cannot move all that it moves."""
 
 _DEFAULT_DECISIONS = 30
 
@@ -50,7 +50,7 @@ class Controller:
         policy: What decides; see `from_pretrained` and `hpo_env.policy_file.load`.
         alternatives: Policies that move some of the same hyperparameters, the largest first. Where
             a loop cannot move all that `policy` moves, the first of them that needs no mask
-            decides.
+            decides; where each would need one, the last.
 
     Example:
         >>> import torch
@@ -204,8 +204,9 @@ class Controller:
         """Return the policy that decides in a loop.
 
         The one that moves most, of those that need no mask there: of a hyperparameter that is
-        missing, policies are better off that never had it. Where none is, the controller's own
-        `policy`, which sees what is missing and leaves it alone.
+        missing, policies are better off that never had it. Where there is none, the last of the
+        alternatives (`policy` itself, when it has none), which sees what is missing and leaves it
+        alone.
 
         Args:
             values: The values at the start of all that the loop can write, by hyperparameter. A

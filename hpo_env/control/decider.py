@@ -239,7 +239,8 @@ def choose_policy(
     masked. What was bound on purpose is moved all the same.
 
     Args:
-        policies: To choose from, the largest first; it is taken where none fits.
+        policies: To choose from, in the order in which they are asked. The last is taken where each
+            would need a mask, or leaves something alone that was bound: a policy that knows masks.
         values: See `can_be_moved`.
         bound: Hyperparameters that must be among those that the policy moves.
     """
@@ -248,4 +249,4 @@ def choose_policy(
         is_whole = all(can_be_moved(h, values) for h in policy.space.hyperparameters)
         if is_whole and needed <= set(policy.space.names):
             return policy
-    return policies[0]
+    return policies[-1]

@@ -15,7 +15,8 @@ from hpo_env.policy_file import load
 from tests.agents.opponents.policies import steady_policy
 
 SIX = load(ZOO / "supervised").space.names
-POLICIES = [steady_policy("supervised", SIX[:count]) for count in (6, 2, 1)]
+POLICIES = [steady_policy("supervised", SIX[:count]) for count in (6, 2, 1, 6)]
+MASKED = POLICIES[-1]
 EVERYTHING = dict.fromkeys(SIX, 0.1)
 
 
@@ -40,11 +41,17 @@ def test_a_weight_decay_of_0_cannot_be_moved_and_a_dropout_of_0_can() -> None:
 def test_what_is_bound_is_moved_under_a_mask_of_the_rest() -> None:
     values = {"learning_rate": 0.1, "dropout": 0.1}
     assert chosen(values) is POLICIES[2]
-    assert chosen(values, bound=["dropout"]) is POLICIES[0]
+    assert chosen(values, bound=["dropout"]) is MASKED
 
 
-def test_where_nothing_fits_the_first_decides() -> None:
-    assert chosen({"momentum": 0.9}) is POLICIES[0]
+def test_where_nothing_fits_the_last_decides() -> None:
+    assert chosen({"momentum": 0.9}) is MASKED
+
+
+def test_a_policy_without_alternatives_decides_everywhere() -> None:
+    only = Controller(POLICIES[0])
+    assert only.policy_for({"learning_rate": 0.1}) is POLICIES[0]
+    assert only.policy_for({"learning_rate": 0.1}, bound=["dropout"]) is POLICIES[0]
 
 
 def loop(kind: type[torch.optim.Optimizer], **options: float) -> torch.optim.Optimizer:
@@ -87,7 +94,7 @@ def test_a_clip_that_is_asked_for_is_moved() -> None:
         validate=lambda: 1.0,
         initial={"gradient_clip": 1.0},
     )
-    assert run.policy is POLICIES[0]
+    assert run.policy is MASKED
 
 
 def test_a_scheduler_that_starts_at_0_has_a_rate_to_move() -> None:
@@ -108,10 +115,13 @@ def test_a_loop_without_torch_gets_the_policy_of_what_it_binds() -> None:
 
 
 @pytest.mark.parametrize("name", ALTERNATIVES)
-def test_the_alternatives_of_a_shipped_policy_are_shipped_the_largest_first(name: str) -> None:
+def test_the_alternatives_of_a_shipped_policy_are_shipped(name: str) -> None:
     controller = Controller.from_pretrained(name)
-    sizes = [len(p.space) for p in (controller.policy, *controller.alternatives)]
+    *whole, masked = controller.alternatives
+    sizes = [len(p.space) for p in (controller.policy, *whole)]
     assert sizes == sorted(sizes, reverse=True)
     assert len(controller.alternatives) == len(ALTERNATIVES[name]) > 0
+    assert masked.space.names == controller.policy.space.names
+    assert masked.metadata["config"]["availability"] == 0.0  # it has met every mask
     # A folder is what it is: nothing stands in for somebody's own policy.
     assert Controller.from_pretrained(ZOO / name).alternatives == ()
