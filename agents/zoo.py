@@ -67,10 +67,8 @@ class Recipe:
     members: int = 3
 
 
-_COMMON = TrainConfig(
-    preset="quick", gae_lambda=0.9, num_envs=384, batch_size=1536, validation_lanes=256
-)
-
+_COMMON = TrainConfig(preset="quick", gae_lambda=0.9, validation_lanes=256)
+_VARIED = {"augmented": 1.0}
 _SIX = (
     "learning_rate",
     "weight_decay",
@@ -83,24 +81,35 @@ _SIX = (
 RECIPES: dict[str, Recipe] = {
     "supervised": Recipe(
         help="all hyperparameters that leave the cost of an update alone",
-        config=replace(_COMMON, steps=1_200_000, segment_steps=150_000, hyperparameters=_SIX),
+        config=replace(
+            _COMMON,
+            steps=1_200_000,
+            segment_steps=150_000,
+            num_envs=384,
+            batch_size=1536,
+            hyperparameters=_SIX,
+        ),
     ),
     "supervised-lr-wd": Recipe(
         help="learning rate and weight decay, which most optimisers have",
         config=replace(
             _COMMON,
-            steps=600_000,
-            segment_steps=100_000,
+            steps=700_000,
+            segment_steps=70_000,
+            validation_lanes=192,
+            family_options=_VARIED,
             hyperparameters=("learning_rate", "weight_decay"),
         ),
-        seeds=(0, 1, 2),
     ),
     "supervised-lr": Recipe(
         help="the learning rate alone",
         config=replace(
-            _COMMON, steps=300_000, segment_steps=50_000, hyperparameters=("learning_rate",)
+            _COMMON,
+            steps=300_000,
+            segment_steps=50_000,
+            family_options=_VARIED,
+            hyperparameters=("learning_rate",),
         ),
-        seeds=(0, 1, 2),
     ),
     "supervised-masked": Recipe(
         help="those of supervised, in a loop that lacks some of them",
@@ -108,10 +117,8 @@ RECIPES: dict[str, Recipe] = {
             _COMMON,
             steps=1_200_000,
             segment_steps=100_000,
-            num_envs=128,
-            batch_size=512,
             availability=0.0,
-            family_options={"augmented": 1.0},
+            family_options=_VARIED,
             hyperparameters=_SIX,
         ),
     ),
