@@ -38,5 +38,5 @@ def _policy(
         head="choices",
         activation="tanh",
         weights=(weights.astype(np.float32),),
-        biases=(np.tile(np.equal(LEVELS, level), len(space)).astype(np.float32),),
+        biases=(np.tile(100.0 * np.equal(LEVELS, level), len(space)).astype(np.float32),),
     )
