@@ -19,7 +19,6 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-import numpy as np
 import torch
 import tyro
 from rich.console import Console
@@ -27,13 +26,11 @@ from rich.table import Table
 from torch import nn
 
 from hpo_env.controller import Controller
-from hpo_env.hyperparameters import HyperparameterSpace
-from hpo_env.observation import field_names
-from hpo_env.policy import Policy
-from hpo_env.tasks.supervised import SupervisedFamily
 
 WIDTHS = (784, 800, 400, 100, 10)
 """A net of 990,000 weights."""
+
+POLICY = "supervised"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +59,7 @@ class Result:
         update_ms: Median processor time of an update without the controller.
         overhead_percent: Median over intervals of the controlled interval's time over the other's.
         total_overhead_percent: The same of the whole run.
-        decision_us: Median time of the policy's forward pass.
+        decision_us: Median time of the policy, its check of the observation included.
         observed_decision_us: The same with observation, values and bookkeeping.
         import_seconds: Import of hpo_env and Controller in a fresh process; torch is not part.
     """
@@ -74,23 +71,6 @@ class Result:
     decision_us: float
     observed_decision_us: float
     import_seconds: float
-
-
-def make_policy() -> Policy:
-    """Make a policy of the size that we ship, with random weights."""
-    space = HyperparameterSpace(SupervisedFamily.hyperparameters)
-    space = space.subset(["learning_rate", "weight_decay"])
-    rng = np.random.default_rng(0)
-    sizes = [(192, len(field_names(space.names))), (192, 192), (10, 192)]
-    return Policy(
-        family="supervised",
-        space=space,
-        base_schedule="cosine",
-        head="choices",
-        activation="tanh",
-        weights=tuple(rng.normal(0, 0.1, size).astype(np.float32) for size in sizes),
-        biases=tuple(np.zeros(out, dtype=np.float32) for out, _ in sizes),
-    )
 
 
 def make_training(batch: int) -> tuple[torch.optim.Optimizer, Callable[[], torch.Tensor], int]:
@@ -121,7 +101,7 @@ def measure_loop(options: Options) -> tuple[list[float], list[float], int]:
     for _ in range(5):
         plain()
         controlled()
-    run = Controller(make_policy()).attach(
+    run = Controller.from_pretrained(POLICY).attach(
         optimizer,
         total_steps=options.decisions * options.updates,
         num_decisions=options.decisions,
@@ -169,11 +149,14 @@ def measure(options: Options) -> Result:
     torch.set_num_threads(1)
     without, with_controller, num_parameters = measure_loop(options)
     ratios = [b / a - 1.0 for a, b in zip(without, with_controller, strict=True)]
-    policy = make_policy()
-    observation = np.zeros((1, len(policy.fields)), dtype=np.float32)
-    one_step = Controller(policy).drive(
-        {"learning_rate": lambda value: None},
-        initial={"learning_rate": 1e-3},
+    controller = Controller.from_pretrained(POLICY)
+    policy = controller.policy
+    assert policy.familiarity is not None
+    usual = policy.familiarity.mean[None]
+    names = policy.space.names
+    one_step = controller.drive(
+        {name: lambda value: None for name in names},
+        initial=dict(zip(names, policy.space.defaults.tolist(), strict=True)),
         total_steps=2500,
         num_decisions=2500,
     )
@@ -182,7 +165,7 @@ def measure(options: Options) -> Result:
         update_ms=1e3 * median(without) / options.updates,
         overhead_percent=100.0 * median(ratios),
         total_overhead_percent=100.0 * (sum(with_controller) / sum(without) - 1.0),
-        decision_us=median_us(lambda: policy.act(observation)),
+        decision_us=median_us(lambda: policy.act(usual)),
         observed_decision_us=median_us(lambda: one_step.step(1.0)),
         import_seconds=measure_import(),
     )

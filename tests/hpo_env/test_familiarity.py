@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -215,18 +214,6 @@ def test_familiarity_of_other_fields_is_refused() -> None:
     policy = random_policy(["learning_rate"])
     with pytest.raises(ConfigurationError, match=r"familiarity\.mean must be float32"):
         make_policy(familiarity=identity(policy, 1.0))
-
-
-def test_a_guarded_decision_takes_less_than_50_microseconds() -> None:
-    policy = random_policy(head="choices")
-    policy = replace(policy, familiarity=identity(policy, 0.1))
-    x = np.ones((1, len(policy.fields)), dtype=np.float32)
-    seconds = []
-    for _ in range(300):
-        start = time.perf_counter()
-        policy.act(x)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 50e-6  # the minimum: other processes share the machine
 
 
 @pytest.mark.parametrize(
