@@ -52,7 +52,8 @@ def combine(key: Any, place: Any) -> Any:
         >>> combine(np.array([7]), np.array([0, 1])).tolist()
         [323350233, 4137396030]
     """
-    return mix((key + place * _WEYL) & _MASK)
+    # Masked, or torch.compile takes the product for an index, of 32 bits on a GPU.
+    return mix((key + (place & _MASK) * _WEYL) & _MASK)
 
 
 def uniform(key: Any) -> Any:
