@@ -206,7 +206,8 @@ TAGS: tuple[Tag, ...] = (
     Tag(
         name=RUN_MOVE,
         meaning="The move that was decided; 0 keeps the base schedule's course. "
-        "`decisions/guard` is 1 where a divergence, and not the policy, decided",
+        "`decisions/guard` is 1 where a divergence, and not the policy, decided; `decisions/trust` "
+        "is below 1 where what it saw was foreign, and the base schedule gets the rest",
         unit="-1 to 1",
         agents="single runs",
     ),

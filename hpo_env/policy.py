@@ -196,14 +196,21 @@ class Policy:
         Raises:
             ConfigurationError: The shape is not `[N, D]`.
         """
+        return self.act_with_trust(observations)[0]
+
+    def act_with_trust(
+        self, observations: NDArray[np.floating[Any]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Decide as `act` does, and tell the share `t` `[N]` of the network in each decision."""
         moves = self.moves_of(self.outputs(observations))
         if self.familiarity is None:
-            return moves
-        trust = self.familiarity.trust(observations)[:, None]  # [N, 1]
-        if trust.min(initial=1.0) == 1.0:
-            return moves
+            return moves, np.ones(len(moves))
+        shares = self.familiarity.trust(observations)
+        if shares.min(initial=1.0) == 1.0:
+            return moves, shares
+        trust = shares[:, None]
         held_back = trust * moves + (1.0 - trust) * self._moves_to_base(observations)
-        return np.where(trust < 1.0, held_back, moves)
+        return np.where(trust < 1.0, held_back, moves), shares
 
     def moves_of(self, outputs: Array) -> NDArray[np.float64]:
         """Turn outputs `[N, O]` into the moves `[N, H]` that they stand for."""

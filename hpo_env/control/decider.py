@@ -43,6 +43,8 @@ class Decision:
         values: The values in force after it, read back from where they are used.
         train_loss: Mean loss of the interval before; NaN at the start.
         validation_loss: At the time of the decision; NaN when not measured.
+        trust: Share of the policy in the moves, in (0, 1]: below 1 where its observation was unlike
+            those of meta-training; the rest leads back to the base schedule.
     """
 
     interval: int
@@ -53,10 +55,20 @@ class Decision:
     values: dict[str, float]
     train_loss: float
     validation_loss: float
+    trust: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
         """Describe the decision in plain data; `Decision(**data)` is the inverse."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Who moved the corrections and why; fields are those of `Decision`."""
+
+    reason: Reason
+    trust: float
+    observation: dict[str, float]
 
 
 class Decider:
@@ -113,25 +125,23 @@ class Decider:
             available=np.where(self.available, 1.0, -1.0)[None],
         )
 
-    def decide(self) -> tuple[Reason, dict[str, float]]:
-        """Move the corrections for the interval that comes next.
-
-        Returns:
-            Who moved, and what was observed, by field.
-        """
+    def decide(self) -> Verdict:
+        """Move the corrections for the interval that comes next."""
         observation = self.observer.observe()
         reason: Reason = "policy"
+        trust = 1.0
         if self.is_frozen:
             reason, moves = "frozen", np.zeros((1, len(self.space)))
         else:
-            moves = self.space.check_actions(self.policy.act(observation))
+            asked, shares = self.policy.act_with_trust(observation)
+            moves, trust = self.space.check_actions(asked), float(shares[0])
             if self.must_cut and "learning_rate" in self.names:
                 reason = "guard"
                 moves = cut(moves, np.array([True]), self.space.index("learning_rate"))
         self.must_cut = False
         self.take(moves)
         seen = dict(zip(self.observer.names, observation[0].tolist(), strict=True))
-        return reason, seen
+        return Verdict(reason=reason, trust=trust, observation=seen)
 
     def take(self, moves: Array) -> None:
         """Move the corrections by `moves [1, H]`; those of masked hyperparameters stay 0."""

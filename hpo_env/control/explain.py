@@ -153,6 +153,8 @@ def _headline(decision: Decision, num_intervals: int) -> str:
     if not np.isnan(decision.validation_loss):
         losses.append(f"validation loss {decision.validation_loss:.4g}")
     seen = f", {', '.join(losses)}" if losses else ""
+    if decision.trust < 1.0:
+        who += f" (unlike meta-training: {decision.trust:.0%} policy, the rest base schedule)"
     return (
         f"Decision {decision.interval + 1} of {num_intervals}, at step {decision.step}{seen}{who}"
     )

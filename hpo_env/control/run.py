@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.control.decider import Decider, Decision, log_change
+from hpo_env.control.decider import Decider, Decision, Verdict, log_change
 from hpo_env.control.explain import Explanation, explain
 from hpo_env.control.knobs import Knob
 from hpo_env.control.plan import Plan
@@ -279,7 +279,7 @@ class Run:
         """Put back what the interval started from; a host that cannot says False."""
         return False
 
-    def _decide(self) -> tuple[Any, dict[str, float]]:
+    def _decide(self) -> Verdict:
         return self._decider.decide()
 
     def _reduced_loss(self, loss: float) -> float:
@@ -309,7 +309,7 @@ class Run:
         return float(factors[0])
 
     def _open_interval(self) -> None:
-        reason, observation = self._decide()
+        verdict = self._decide()
         self._end = self.plan.end(self.interval)
         self._begin_measurement(self._end - self.num_steps)
         self._write()
@@ -317,12 +317,13 @@ class Run:
         decision = Decision(
             interval=self.interval,
             step=self.num_steps,
-            reason=reason,
-            observation=observation,
+            reason=verdict.reason,
+            observation=verdict.observation,
             moves={n: float(moves[self._decider.space.index(n)]) for n in self._decider.names},
             values=self.values,
             train_loss=float(self._telemetry.train_loss[0]),
             validation_loss=float(self._telemetry.validation_loss[0]),
+            trust=verdict.trust,
         )
         self.decisions.append(decision)
         for logger in self._loggers:

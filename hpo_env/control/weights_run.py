@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo_env.control import replicas
+from hpo_env.control.decider import Verdict
 from hpo_env.control.knobs import Knob
 from hpo_env.control.run import Run, RunLogger
 from hpo_env.errors import ConfigurationError
@@ -143,14 +144,14 @@ class WeightsRun(Run):
             for module, mode in zip(modules, modes, strict=True):
                 module.training = mode
 
-    def _decide(self) -> tuple[Any, dict[str, float]]:
+    def _decide(self) -> Verdict:
         before = self._decider.corrections.copy()
-        reason, observation = super()._decide()
+        verdict = super()._decide()
         if replicas.is_replicated():
             moves = replicas.from_first(self._decider.moves[0].tolist(), self._device)
             self._decider.corrections = before
             self._decider.take(np.array([moves]))
-        return reason, observation
+        return verdict
 
     def _reduced_loss(self, loss: float) -> float:
         return replicas.mean_loss(loss, self._device) if replicas.is_replicated() else loss

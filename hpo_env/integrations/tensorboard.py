@@ -10,6 +10,7 @@ decisions/<name>           The move, in [-1, 1]; on top of it comes the base sch
 observations/<field>       What the policy saw; only with `has_observations`
 intervals/<measurement>    What an interval measured: losses, gradient norms, displacement
 decisions/guard            1 where a divergence, and not the policy, decided
+decisions/trust            Share of the policy in the move; below 1 where what it saw was foreign
 =========================  ====================================================================
 """
 
@@ -56,6 +57,7 @@ def decision_scalars(decision: Decision, has_observations: bool) -> dict[str, fl
     scalars = {f"hyperparameters/{name}": v for name, v in decision.values.items()}
     scalars |= {f"decisions/{name}": v for name, v in decision.moves.items()}
     scalars["decisions/guard"] = float(decision.reason == "guard")
+    scalars["decisions/trust"] = decision.trust
     if has_observations:
         scalars |= {f"observations/{name}": v for name, v in decision.observation.items()}
     return scalars

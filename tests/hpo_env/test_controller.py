@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import hpo_env
 from hpo_env.control.run import ControllerWarning
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError, PolicyFileError, UnknownNameError
+from hpo_env.familiarity import Familiarity
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.policy_file import save
 from hpo_env.schedules import SCHEDULES, interval_factors
@@ -516,6 +518,29 @@ def test_an_explanation_names_values_and_the_fields_that_moved_them() -> None:
     assert f"learning_rate: {run.decisions[3].values['learning_rate']:.4g} -> " in str(one)
     with pytest.raises(ConfigurationError, match="no decision for interval 99"):
         run.explain(99)
+
+
+def test_a_run_tells_how_far_the_policy_was_trusted() -> None:
+    policy = random_policy()
+    size = len(policy.fields)
+    narrow = Familiarity(
+        mean=np.zeros(size, np.float32), whitening=np.eye(size, dtype=np.float32), threshold=1.0
+    )
+    policy = replace(policy, familiarity=narrow)
+    training = Training()
+    optimizer = adamw(training)
+    run = Controller(policy).attach(optimizer, total_steps=STEPS, validate=training.validate)
+    training.train(optimizer, run, range(STEPS))
+    for decision in run.decisions:
+        seen = np.array(list(decision.observation.values()))
+        assert decision.trust == pytest.approx(1.0 / (seen @ seen), rel=1e-5)
+    trust = run.decisions[2].trust
+    assert 0.0 < trust < 1.0
+    share = f"(unlike meta-training: {trust:.0%} policy, the rest base schedule)"
+    assert share in str(run.explain(2))
+    again = Controller(policy).attach(adamw(training), total_steps=STEPS)
+    again.load_state_dict(run.state_dict())
+    assert again.decisions == run.decisions
 
 
 @pytest.mark.parametrize("head", ["clipped", "squashed", "choices", "joint_choice"])

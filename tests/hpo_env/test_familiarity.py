@@ -247,8 +247,11 @@ def test_a_decider_follows_the_environment_through_foreign_observations(
     moved = []
     for interval in range(5):
         factors = interval_factors(policy.base_schedule, np.array([interval]), counts)
-        _, seen = decider.decide()
-        np.testing.assert_array_equal(np.array(list(seen.values()), np.float32), observation)
+        verdict = decider.decide()
+        seen = np.array(list(verdict.observation.values()), np.float32)
+        np.testing.assert_array_equal(seen, observation)
+        assert policy.familiarity is not None
+        assert verdict.trust == policy.familiarity.trust(observation[None])[0]
         move = policy.act(observation[None])[0]
         np.testing.assert_array_equal(decider.moves[0], move)
         moved.append(move)

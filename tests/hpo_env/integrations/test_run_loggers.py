@@ -46,6 +46,7 @@ def test_tensorboard_shows_values_decisions_and_losses(tmp_path: Path) -> None:
     assert losses[:-1] == pytest.approx([d.validation_loss for d in run.decisions[1:]])
     tags = set(events.Tags()["scalars"])
     assert {"decisions/weight_decay", "decisions/guard", "observations/drop"} <= tags
+    assert [event.value for event in events.Scalars("decisions/trust")] == [1.0] * 8
 
 
 @pytest.mark.filterwarnings("ignore")
