@@ -6,7 +6,6 @@ Screenshots go to the folder that HPO_CONTROL_ARTEFACTS names, or to a temporary
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,26 +14,8 @@ from typing import Any
 import pytest
 
 from agents.cli import main
+from tests.agents.browsing import SECONDS, console_errors, started_browser
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-if CHROMIUM is None or DRIVER is None:
-    pytest.skip("needs Debian's chromium and chromium-driver", allow_module_level=True)
-webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, from the extra dev")
-
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--hide-scrollbars",
-    "--enable-unsafe-swiftshader",  # the projector draws by WebGL; the page is our own
-)
-SECONDS = 20
 INSIDE = """
 const found = [];
 (function walk(root) {
@@ -58,17 +39,8 @@ def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1500,1100"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    from selenium.webdriver.chrome.service import Service
-
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    driver.set_page_load_timeout(SECONDS)
-    yield driver
-    driver.quit()
+    with started_browser(tmp_path / "profile") as driver:
+        yield driver
 
 
 def until(browser: Any, condition: Callable[[Any], Any], what: str) -> Any:
@@ -88,10 +60,6 @@ def inside(browser: Any, selector: str) -> list[Any]:
 
 def texts(browser: Any) -> str:
     return str(browser.execute_script("return document.body.innerText"))
-
-
-def console_errors(browser: Any) -> list[str]:
-    return [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"]
 
 
 def test_scalars_page_draws_curves(browser: Any, dashboard: str, artefacts: Path) -> None:
