@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.agents.browsing import started_browser
+from tests.agents.browsing import console_errors, started_browser
 
 
 @pytest.fixture(scope="module")
