@@ -9,7 +9,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from hpo_env.vector_env import RENDER_METADATA, HPOControlVectorEnv, checked_autoreset_mode
+from hpo_env.vector_conventions import checked_autoreset_mode
+from hpo_env.vector_env import RENDER_METADATA, HPOControlVectorEnv
 
 
 class HPOControlEnv(gym.Env[NDArray[np.float32], Any]):

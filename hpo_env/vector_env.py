@@ -29,12 +29,32 @@ from hpo_env.seeding import draw_episode_seed, lane_seeds
 from hpo_env.tasks.base import Engine, Split, Task, check_choice
 from hpo_env.tasks.registry import make_family
 from hpo_env.telemetry import Telemetry
+from hpo_env.vector_conventions import (
+    checked_autoreset_mode,
+    final_info_of,
+    masked,
+    reset_mask,
+)
 
 ActionMode = Literal["continuous", "discrete"]
 OnDivergence = Literal["roll_back", "end"]
 Array = NDArray[np.float64]
 
 RENDER_METADATA: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 4}
+
+_LANE_STATE = (
+    "_interval",
+    "_num_intervals",
+    "_initial",
+    "_corrections",
+    "_values",
+    "_first_loss",
+    "_loss",
+    "_over",
+    "_rolled_back",
+    "_available",
+)
+"""Arrays by lane that a snapshot holds."""
 
 _TINY_FACTOR = 1e-12  # keeps the logarithm of a schedule that ends at 0 finite
 
@@ -259,7 +279,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
             self._start(ends)
             observations = self._observer.observe()
             info = self._info(np.ones(self.num_envs, dtype=bool))
-            info |= _final(final_observations, final_info, terminated)
+            info |= final_info_of(final_observations, final_info, terminated)
         return observations, reward, terminated, np.zeros(self.num_envs, dtype=bool), info
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
@@ -417,15 +437,15 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
     ) -> dict[str, Any]:
         """Build info in Gymnasium's convention: arrays `[N]`, and a mask under `_key` for each."""
         values = {name: self._values[:, h].copy() for h, name in enumerate(self.space.names)}
-        info: dict[str, Any] = {"hyperparameters": _masked(values, mask)}
-        info |= _masked({"rolled_back": self._rolled_back.copy()}, mask)
+        info: dict[str, Any] = {"hyperparameters": masked(values, mask)}
+        info |= masked({"rolled_back": self._rolled_back.copy()}, mask)
         measured = {
             "train_loss": self._telemetry.train_loss.copy(),
             "validation_loss": self._telemetry.validation_loss.copy(),
             "validation_metric": self._telemetry.validation_metric.copy(),
         }
         for name, array in measured.items():
-            info |= _masked({name: array}, mask & ~np.isnan(array))  # absent where not measured
+            info |= masked({name: array}, mask & ~np.isnan(array))  # absent where not measured
         if ends is not None and len(ends):
             over = np.zeros(self.num_envs, dtype=bool)
             over[ends] = True
@@ -437,8 +457,8 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
                 "diverged": self._telemetry.diverged.copy(),
                 "task": names,
             }
-            info |= _masked(closing, over)
-            info |= _masked({"test_metric": test_metric}, over & ~np.isnan(test_metric))
+            info |= masked(closing, over)
+            info |= masked({"test_metric": test_metric}, over & ~np.isnan(test_metric))
         return info
 
     def _seed(self, seed: int | Sequence[int | None] | None, mask: NDArray[np.bool_]) -> None:
@@ -478,62 +498,6 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
             )
 
 
-def reset_mask(
-    options: Mapping[str, Any] | None, num_envs: int, *, is_first: bool
-) -> NDArray[np.bool_]:
-    """Read which lanes a reset is for, bool `[N]`; the caller's options are left as they are.
-
-    Args:
-        options: Those of `reset`.
-        num_envs: `N`.
-        is_first: Whether no lane was reset before.
-
-    Raises:
-        ConfigurationError: The mask does not fit, or the first reset leaves a lane out.
-    """
-    mask = None if options is None else options.get("reset_mask")
-    if mask is None:
-        return np.ones(num_envs, dtype=bool)
-    mask = np.asarray(mask)
-    if mask.shape != (num_envs,) or mask.dtype != bool or not mask.any():
-        raise ConfigurationError(
-            f"reset_mask must be a bool array of shape ({num_envs},) with at least one True; "
-            f"got dtype {mask.dtype}, shape {mask.shape}"
-        )
-    if is_first and not mask.all():
-        raise ConfigurationError("the first reset() must reset every lane")
-    return mask
-
-
-_LANE_STATE = (
-    "_interval",
-    "_num_intervals",
-    "_initial",
-    "_corrections",
-    "_values",
-    "_first_loss",
-    "_loss",
-    "_over",
-    "_rolled_back",
-    "_available",
-)
-
-
-def checked_autoreset_mode(mode: AutoresetMode | str) -> AutoresetMode:
-    """Return the mode that a name or a member stands for.
-
-    Raises:
-        ConfigurationError: There is none; lists those that there are.
-    """
-    try:
-        return AutoresetMode(mode)
-    except ValueError:
-        allowed = ", ".join(repr(m.value) for m in AutoresetMode)
-        raise ConfigurationError(
-            f"autoreset_mode must be one of {allowed} or an AutoresetMode; got {mode!r}"
-        ) from None
-
-
 def _controlled_names(
     given: Sequence[str] | str | None, default: tuple[str, ...], every: tuple[str, ...]
 ) -> tuple[str, ...]:
@@ -542,30 +506,3 @@ def _controlled_names(
     if isinstance(given, str):
         return every if given == "all" else (given,)
     return tuple(given)
-
-
-def _masked(arrays: dict[str, NDArray[Any]], mask: NDArray[np.bool_]) -> dict[str, Any]:
-    return arrays | {f"_{name}": mask.copy() for name in arrays}
-
-
-def _final(
-    observations: NDArray[np.float32], info: dict[str, Any], ended: NDArray[np.bool_]
-) -> dict[str, Any]:
-    """Wrap what the ended lanes showed last in the keys that SAME_STEP prescribes."""
-    return {
-        "final_obs": observations,
-        "_final_obs": ended.copy(),
-        "final_info": _restrict(info, ended),
-        "_final_info": ended.copy(),
-    }
-
-
-def _restrict(info: dict[str, Any], mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """Narrow every mask of an info dictionary to the lanes given."""
-    narrowed = dict(info)
-    for key, value in info.items():
-        if isinstance(value, dict):
-            narrowed[key] = _restrict(value, mask)
-        elif key.startswith("_"):
-            narrowed[key] = value & mask
-    return narrowed

@@ -31,7 +31,8 @@ from hpo_env.sharding.merging import (
 from hpo_env.sharding.pool import Pool, ShardConfig
 from hpo_env.sharding.shard import Reply
 from hpo_env.tasks.base import Task
-from hpo_env.vector_env import HPOControlVectorEnv, reset_mask
+from hpo_env.vector_conventions import reset_mask
+from hpo_env.vector_env import HPOControlVectorEnv
 
 Array = NDArray[np.float64]
 Lanes = Sequence[int] | NDArray[np.int64]
