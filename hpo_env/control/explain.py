@@ -47,19 +47,24 @@ class Explanation:
     """What was decided and why; `str()` gives it as text.
 
     Args:
+        hyperparameters: What the policy can move; the run's decisions name those that it did.
         decisions: Those explained.
         reasons: For each decision, the strongest reasons by hyperparameter, strongest first.
         num_intervals: Decisions in the whole run.
         before: Values in force before the first of them, empty at the start of the run.
     """
 
+    hyperparameters: tuple[str, ...]
     decisions: tuple[Decision, ...]
     reasons: tuple[dict[str, tuple[Reason, ...]], ...]
     num_intervals: int
     before: dict[str, float]
 
     def __str__(self) -> str:
-        lines: list[str] = []
+        lines = [f"A policy of {', '.join(self.hyperparameters)}"]
+        missing = [n for n in self.hyperparameters if n not in self.decisions[0].moves]
+        if missing:
+            lines[0] += f", without {', '.join(missing)}, which this run cannot write"
         before = self.before
         for decision, reasons in zip(self.decisions, self.reasons, strict=True):
             lines.append(_headline(decision, self.num_intervals))
@@ -86,6 +91,7 @@ def explain(
     """
     docs = field_docs(policy.space.names)
     return Explanation(
+        hyperparameters=policy.space.names,
         decisions=tuple(decisions),
         reasons=tuple(_reasons(policy, decision, docs) for decision in decisions),
         num_intervals=num_intervals,

@@ -505,6 +505,7 @@ def test_an_explanation_names_values_and_the_fields_that_moved_them() -> None:
     )
     training.train(optimizer, run, range(STEPS))
     text = str(run.explain())
+    assert text.splitlines()[0] == "A policy of learning_rate, weight_decay"
     assert text.count("Decision ") == 8
     assert "Decision 3 of 8, at step 6, training loss" in text
     assert "learning_rate:" in text
@@ -541,6 +542,14 @@ def test_a_run_tells_how_far_the_policy_was_trusted() -> None:
     again = Controller(policy).attach(adamw(training), total_steps=STEPS)
     again.load_state_dict(run.state_dict())
     assert again.decisions == run.decisions
+
+
+def test_an_explanation_says_what_the_run_cannot_write() -> None:
+    run = Controller(random_policy()).drive(
+        {"learning_rate": lambda value: None}, initial={"learning_rate": 1e-3}, total_steps=8
+    )
+    expected = "A policy of learning_rate, weight_decay, without weight_decay, which this run"
+    assert str(run.explain()).startswith(expected)
 
 
 @pytest.mark.parametrize("head", ["clipped", "squashed", "choices", "joint_choice"])
