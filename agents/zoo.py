@@ -90,8 +90,21 @@ RECIPES: dict[str, Recipe] = {
             hyperparameters=_SIX,
         ),
     ),
+    "supervised-optimizer": Recipe(
+        help="what an optimiser has: learning rate, weight decay and momentum",
+        config=replace(
+            _COMMON,
+            steps=750_000,
+            segment_steps=150_000,
+            num_envs=384,
+            batch_size=1536,
+            gae_lambda=0.96,
+            ent_coef=0.006,
+            hyperparameters=("learning_rate", "weight_decay", "momentum"),
+        ),
+    ),
     "supervised-lr-wd": Recipe(
-        help="learning rate and weight decay, which most optimisers have",
+        help="learning rate and weight decay, for optimisers without momentum",
         config=replace(
             _COMMON,
             steps=700_000,

@@ -37,7 +37,14 @@ __all__ = ["Controller", "ControllerWarning", "Run", "RunLogger", "replay_schedu
 ZOO = Path(__file__).parent / "zoo"
 """Where the policies that we ship lie, one folder each."""
 
-ALTERNATIVES = {"supervised": ("supervised-lr-wd", "supervised-lr", "supervised-masked")}
+ALTERNATIVES = {
+    "supervised": (
+        "supervised-optimizer",
+        "supervised-lr-wd",
+        "supervised-lr",
+        "supervised-masked",
+    )
+}
 """Policies that stand in for a shipped one where a loop cannot move all that it moves."""
 
 _DEFAULT_DECISIONS = 30

@@ -15,8 +15,8 @@ from hpo_env.policy_file import load
 from tests.agents.opponents.policies import steady_policy
 
 SIX = load(ZOO / "supervised").space.names
-POLICIES = [steady_policy("supervised", SIX[:count]) for count in (6, 2, 1, 6)]
-MASKED = POLICIES[-1]
+POLICIES = [steady_policy("supervised", SIX[:count]) for count in (6, 3, 2, 1, 6)]
+ALL, OPTIMIZER, TWO, RATE, MASKED = POLICIES
 EVERYTHING = dict.fromkeys(SIX, 0.1)
 
 
@@ -25,22 +25,26 @@ def chosen(values: dict[str, float], bound: Sequence[str] = ()) -> Policy:
 
 
 def test_where_all_can_be_moved_the_largest_decides() -> None:
-    assert chosen(EVERYTHING) is POLICIES[0]
+    assert chosen(EVERYTHING) is ALL
 
 
-@pytest.mark.parametrize("missing", SIX[2:])
-def test_where_one_is_missing_the_largest_that_is_whole_decides(missing: str) -> None:
-    assert chosen({n: v for n, v in EVERYTHING.items() if n != missing}) is POLICIES[1]
+@pytest.mark.parametrize(
+    ("missing", "policy"), [(n, TWO if n == "momentum" else OPTIMIZER) for n in SIX[2:]]
+)
+def test_where_one_is_missing_the_largest_that_is_whole_decides(
+    missing: str, policy: Policy
+) -> None:
+    assert chosen({n: v for n, v in EVERYTHING.items() if n != missing}) is policy
 
 
 def test_a_weight_decay_of_0_cannot_be_moved_and_a_dropout_of_0_can() -> None:
-    assert chosen(EVERYTHING | {"weight_decay": 0.0}) is POLICIES[2]
-    assert chosen(EVERYTHING | {"dropout": 0.0}) is POLICIES[0]
+    assert chosen(EVERYTHING | {"weight_decay": 0.0}) is RATE
+    assert chosen(EVERYTHING | {"dropout": 0.0}) is ALL
 
 
 def test_what_is_bound_is_moved_under_a_mask_of_the_rest() -> None:
     values = {"learning_rate": 0.1, "dropout": 0.1}
-    assert chosen(values) is POLICIES[2]
+    assert chosen(values) is RATE
     assert chosen(values, bound=["dropout"]) is MASKED
 
 
@@ -49,24 +53,27 @@ def test_where_nothing_fits_the_last_decides() -> None:
 
 
 def test_a_policy_without_alternatives_decides_everywhere() -> None:
-    only = Controller(POLICIES[0])
-    assert only.policy_for({"learning_rate": 0.1}) is POLICIES[0]
-    assert only.policy_for({"learning_rate": 0.1}, bound=["dropout"]) is POLICIES[0]
+    only = Controller(ALL)
+    assert only.policy_for({"learning_rate": 0.1}) is ALL
+    assert only.policy_for({"learning_rate": 0.1}, bound=["dropout"]) is ALL
 
 
 def loop(kind: type[torch.optim.Optimizer], **options: float) -> torch.optim.Optimizer:
     return kind(torch.nn.Linear(2, 1).parameters(), lr=1e-3, **options)
 
 
-CONTROLLER = Controller(POLICIES[0], POLICIES[1:])
+CONTROLLER = Controller(ALL, POLICIES[1:])
 
 
 @pytest.mark.parametrize(
     ("optimizer", "moved"),
     [
-        (loop(torch.optim.AdamW), SIX[:2]),
+        (loop(torch.optim.AdamW), SIX[:3]),
         (loop(torch.optim.Adam), SIX[:1]),  # its weight decay is 0
-        (loop(torch.optim.SGD, momentum=0.9, weight_decay=1e-4), SIX[:2]),
+        (loop(torch.optim.SGD, weight_decay=1e-4), SIX[:3]),
+        (loop(torch.optim.RMSprop, momentum=0.5, weight_decay=1e-4), SIX[:3]),
+        (loop(torch.optim.RMSprop, weight_decay=1e-4), SIX[:2]),  # makes no buffers later
+        (loop(torch.optim.Adagrad, weight_decay=1e-4), SIX[:2]),
     ],
 )
 def test_a_plain_loop_gets_the_policy_of_what_its_optimiser_has(
@@ -84,7 +91,7 @@ def test_a_loop_that_binds_the_rest_gets_all_of_it() -> None:
         bind={"dropout": lambda rate: None, "label_smoothing": lambda value: None},
         initial={"gradient_clip": 1.0},
     )
-    assert run.policy is POLICIES[0]
+    assert run.policy is ALL
 
 
 def test_a_clip_that_is_asked_for_is_moved() -> None:
@@ -101,7 +108,7 @@ def test_a_scheduler_that_starts_at_0_has_a_rate_to_move() -> None:
     optimizer = loop(torch.optim.AdamW)
     warm_up = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(step / 10, 1.0))
     run = CONTROLLER.attach(optimizer, total_steps=30, validate=lambda: 1.0, base_schedule=warm_up)
-    assert run.policy is POLICIES[1]
+    assert run.policy is OPTIMIZER
 
 
 def test_a_loop_without_torch_gets_the_policy_of_what_it_binds() -> None:
@@ -111,7 +118,7 @@ def test_a_loop_without_torch_gets_the_policy_of_what_it_binds() -> None:
         total_steps=30,
         validate=lambda: 1.0,
     )
-    assert run.policy is POLICIES[2]
+    assert run.policy is RATE
 
 
 @pytest.mark.parametrize("name", ALTERNATIVES)
