@@ -16,7 +16,7 @@ from agents import zoo
 from agents.commands.evaluate import StageBars, policy_folder
 from agents.run_folder import to_json_bytes, write_atomically
 from hpo_env.errors import ConfigurationError
-from hpo_env.policy_file import load
+from hpo_env.policy_file import CONTROLLER_FILE, WEIGHTS_FILE, load
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,9 @@ def _list(config: ListPolicies) -> None:
     for name in zoo.names():
         folder = zoo.folder_of(name)
         policy = load(folder)
-        size = sum(path.stat().st_size for path in folder.glob("*[!m][!d]")) / 1000
+        size = (
+            sum((folder / file).stat().st_size for file in (WEIGHTS_FILE, CONTROLLER_FILE)) / 1000
+        )
         has_figures = "yes" if (folder / zoo.EVALUATION_FILE).is_file() else "no"
         moves = ", ".join(policy.space.names)
         table.add_row(name, moves, policy.base_schedule, f"{size:.0f}", has_figures)
