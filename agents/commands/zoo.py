@@ -96,9 +96,8 @@ def _list(config: ListPolicies) -> None:
     for name in zoo.names():
         folder = zoo.folder_of(name)
         policy = load(folder)
-        size = (
-            sum((folder / file).stat().st_size for file in (WEIGHTS_FILE, CONTROLLER_FILE)) / 1000
-        )
+        files = [folder / WEIGHTS_FILE, folder / CONTROLLER_FILE]
+        size = sum(file.stat().st_size for file in files) / 1000
         has_figures = "yes" if (folder / zoo.EVALUATION_FILE).is_file() else "no"
         moves = ", ".join(policy.space.names)
         table.add_row(name, moves, policy.base_schedule, f"{size:.0f}", has_figures)
