@@ -47,10 +47,11 @@ _FIRST_SLOTS = 4
 _PADDING = 16
 """Outputs are padded to a multiple of it: a whole number of vectors on every processor."""
 _TABLE_PADDING = 32
-_LARGEST_TEMPORARY = {"cpu": 8 * 2**20, "cuda": 2**30}
-"""Bytes of one layer's outputs in a call, by kind of device. On a processor: above, the C library
-gives them back to the system each time, and getting them again costs a fifth of the interval. A GPU
-is filled by many lanes a call."""
+_LARGEST_TEMPORARY = 8 * 2**20
+"""Bytes of one layer's outputs in a call on a processor: above, the C library gives them back to
+the system each time, and getting them again costs a fifth of the interval."""
+_LARGEST_ON_A_GPU = 2**30
+"""The same on a GPU, which many lanes a call fill."""
 
 Float64 = NDArray[np.float64]
 Part = Literal["train", "validation", "test"]
@@ -126,7 +127,7 @@ class Cohort:
         self._batch = batch
         widest = max(parameter.shape[-1] for parameter in spec.parameters())
         largest = 4 * MAX_VALIDATION_ROWS * widest * spec.rows_per_input()
-        most = _LARGEST_TEMPORARY.get(device.type, _LARGEST_TEMPORARY["cpu"])
+        most = _LARGEST_TEMPORARY if device.type == "cpu" else _LARGEST_ON_A_GPU
         self._lanes_per_call = max(most // largest, 2)
         self._records = np.zeros(0, dtype=_RECORD)
         shapes = [parameter.shape for parameter in spec.parameters()]

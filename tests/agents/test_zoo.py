@@ -17,11 +17,15 @@ from hpo_env.policy_file import load, save
 MOST_BYTES = 300_000
 
 
+def loaded_bytes(folder: Path) -> int:
+    return sum((folder / file).stat().st_size for file in ("policy.safetensors", "controller.json"))
+
+
 @pytest.mark.parametrize("name", zoo.names())
 def test_a_shipped_policy_is_small_and_has_a_card_and_a_recipe(name: str) -> None:
     folder = zoo.folder_of(name)
     policy = load(folder)
-    size = sum((folder / file).stat().st_size for file in ("policy.safetensors", "controller.json"))
+    size = loaded_bytes(folder)
     assert size < MOST_BYTES
     assert "Loses" in zoo.read_card(name)
     assert policy.space.names == zoo.recipe(name).config.hyperparameters
@@ -138,7 +142,12 @@ def test_a_shipped_policy_is_its_members_together(
 
 
 def test_list_and_card_print_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
-    for args, expected in ((["list"], "weight_decay"), (["card", "supervised"], "Trained on")):
+    size = f" {loaded_bytes(zoo.folder_of('supervised-lr')) / 1000:.0f} "
+    for args, expected in (
+        (["list"], "weight_decay"),
+        (["list"], size),
+        (["card", "supervised"], "Trained on"),
+    ):
         with pytest.raises(SystemExit) as exit_:
             main(["zoo", *args])
         assert exit_.value.code == 0

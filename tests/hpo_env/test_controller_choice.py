@@ -63,6 +63,7 @@ def loop(kind: type[torch.optim.Optimizer], **options: float) -> torch.optim.Opt
 
 
 CONTROLLER = Controller(ALL, POLICIES[1:])
+SHIPPED = Controller.from_pretrained("supervised")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ CONTROLLER = Controller(ALL, POLICIES[1:])
 def test_a_plain_loop_gets_the_policy_of_what_its_optimiser_has(
     optimizer: torch.optim.Optimizer, moved: tuple[str, ...]
 ) -> None:
-    run = CONTROLLER.attach(optimizer, total_steps=30, validate=lambda: 1.0)
+    run = SHIPPED.attach(optimizer, total_steps=30, validate=lambda: 1.0)
     assert run.policy.space.names == moved
 
 

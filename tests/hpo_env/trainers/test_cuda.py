@@ -58,7 +58,7 @@ def test_losses_are_those_of_the_processor(model: str, engine: Engine) -> None:
     np.testing.assert_allclose(runner.test(lanes)[0], expected_test[0], rtol=tolerance)
 
 
-def test_snapshots_and_roll_backs_continue_as_on_the_processor() -> None:
+def test_snapshots_and_roll_backs_bring_back_what_was_there() -> None:
     tasks = [task((CLASSES, NUMBERS, IMAGES)[i % 3], seed=i) for i in range(6)]
     table = values(tasks)
     lanes = np.arange(6)
