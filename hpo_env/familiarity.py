@@ -149,6 +149,5 @@ def tensor_shapes(num_fields: int) -> dict[str, tuple[int, ...]]:
 def _distance(
     observations: NDArray[np.floating[Any]], mean: Array, whitening: Array
 ) -> NDArray[np.float64]:
-    deviations = (np.asarray(observations, dtype=np.float32) - mean) @ whitening
-    squared = np.einsum("nd,nd->n", deviations, deviations)
-    return np.sqrt(np.asarray(squared, dtype=np.float64))
+    deviations = (np.asarray(observations, dtype=np.float64) - mean) @ whitening
+    return np.sqrt(np.einsum("nd,nd->n", deviations, deviations))

@@ -27,7 +27,7 @@ Activation = Literal["tanh", "relu"]
 Head = Literal["clipped", "squashed", "choices", "joint_choice"]
 Array = NDArray[np.float32]
 
-_ACTIVATIONS: dict[str, Any] = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, np.float32(0.0))}
+_ACTIVATIONS: dict[str, Any] = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0.0)}
 
 
 def num_outputs(head: Head, num_hyperparameters: int) -> int:
@@ -156,28 +156,31 @@ class Policy:
         named |= {f"layers.{layer}.bias": bias for layer, bias in enumerate(self.biases)}
         return named if self.familiarity is None else named | self.familiarity.tensors()
 
-    def outputs(self, observations: NDArray[np.floating[Any]]) -> Array:
+    def outputs(self, observations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Run the network: means, logits or action values, by `head`.
+
+        It is computed in float64: see `act`.
 
         Args:
             observations: `[N, D]`.
 
         Returns:
-            Outputs `[N, O]`, float32.
+            Outputs `[N, O]`.
 
         Raises:
             ConfigurationError: The shape is not `[N, D]`.
         """
-        hidden: Array = np.asarray(observations, dtype=np.float32)
+        hidden = np.asarray(observations, dtype=np.float64)
         if hidden.ndim != 2 or hidden.shape[1] != self.weights[0].shape[1]:
             raise ConfigurationError(
                 f"observations must have shape [N, D={self.weights[0].shape[1]}]; "
                 f"got {hidden.shape}"
             )
         activate = _ACTIVATIONS[self.activation]
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            hidden = activate(hidden @ weight.T + bias)
-        return np.asarray(hidden @ self.weights[-1].T + self.biases[-1])
+        *inner, (weight, bias) = self._layers
+        for inner_weight, inner_bias in inner:
+            hidden = activate(hidden @ inner_weight + inner_bias)
+        return np.asarray(hidden @ weight + bias)
 
     def act(self, observations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Decide, without randomness, how to move every hyperparameter.
@@ -186,11 +189,15 @@ class Policy:
         `t * moves of the network + (1 - t) * moves to the base schedule`. Everywhere else they are
         the network's, bit for bit. The environment and the deployed controller both act here.
 
+        A matrix product adds up in an order that depends on how many rows it has. So the sums are
+        in float64 and the moves are rounded to float32 at the end: a run goes the same way, bit for
+        bit, whoever else is decided for in the same call.
+
         Args:
             observations: `[N, D]`, as `Observer.observe` returns them.
 
         Returns:
-            Moves `[N, H]` in `[-1, 1]`, what `HyperparameterSpace.move` takes, also of a policy
+            Moves `[N, H]` in `[-1, 1]`, each a float32 number, what `HyperparameterSpace.move` takes, also of a policy
             that was trained on discrete choices.
 
         Raises:
@@ -203,22 +210,22 @@ class Policy:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Decide as `act` does, and tell the share `t` `[N]` of the network in each decision."""
         moves = self.moves_of(self.outputs(observations))
-        if self.familiarity is None:
-            return moves, np.ones(len(moves))
-        shares = self.familiarity.trust(observations)
-        if shares.min(initial=1.0) == 1.0:
-            return moves, shares
-        trust = shares[:, None]
-        held_back = trust * moves + (1.0 - trust) * self._moves_to_base(observations)
-        return np.where(trust < 1.0, held_back, moves), shares
+        shares = np.ones(len(moves))
+        if self.familiarity is not None:
+            shares = self.familiarity.trust(observations)
+        if shares.min(initial=1.0) < 1.0:
+            trust = shares[:, None]
+            held_back = trust * moves + (1.0 - trust) * self._moves_to_base(observations)
+            moves = np.where(trust < 1.0, held_back, moves)
+        return moves.astype(np.float32).astype(np.float64), shares
 
-    def moves_of(self, outputs: Array) -> NDArray[np.float64]:
+    def moves_of(self, outputs: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Turn outputs `[N, O]` into the moves `[N, H]` that they stand for."""
         by_member = outputs.reshape(len(outputs) * self.num_members, -1)
         moves = self._member_moves(by_member)
         return np.asarray(moves.reshape(len(outputs), self.num_members, -1).mean(axis=1))
 
-    def _member_moves(self, outputs: Array) -> NDArray[np.float64]:
+    def _member_moves(self, outputs: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Turn outputs of single members into moves, a row each."""
         if self.head == "clipped":
             return np.minimum(np.maximum(outputs, -1.0), 1.0).astype(np.float64)
@@ -234,6 +241,12 @@ class Policy:
         """Return the moves `[N, H]` after which corrections are 0, or as near as one step gets."""
         columns, steps = self._corrections_observed
         return np.clip(-observations[:, columns].astype(np.float64) / steps, -1.0, 1.0)
+
+    @cached_property
+    def _layers(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Weights `[in, out]` and biases `[out]` of every layer, in float64."""
+        layers = zip(self.weights, self.biases, strict=True)
+        return [(w.T.astype(np.float64, order="C"), b.astype(np.float64)) for w, b in layers]
 
     @cached_property
     def _corrections_observed(self) -> tuple[list[int], NDArray[np.float64]]:

@@ -44,7 +44,7 @@ def test_moves_are_the_mean_of_the_members(hidden: tuple[int, ...], head: Head) 
     members = [policy(seed, hidden, head) for seed in range(3)]
     together = combine(members)
     expected = np.mean([member.act(OBSERVATIONS) for member in members], axis=0)
-    np.testing.assert_allclose(together.act(OBSERVATIONS), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(together.act(OBSERVATIONS), expected, rtol=0, atol=1e-7)
     assert together.num_members == 3
     assert together.layer_sizes[1:-1] == tuple(3 * width for width in hidden)
 
@@ -52,14 +52,14 @@ def test_moves_are_the_mean_of_the_members(hidden: tuple[int, ...], head: Head) 
 def test_members_may_differ_in_width() -> None:
     members = [policy(0, (8, 4)), policy(1, (5, 6))]
     expected = np.mean([member.act(OBSERVATIONS) for member in members], axis=0)
-    np.testing.assert_allclose(combine(members).act(OBSERVATIONS), expected, atol=1e-5)
+    np.testing.assert_allclose(combine(members).act(OBSERVATIONS), expected, atol=1e-7)
 
 
 def test_an_ensemble_can_be_a_member() -> None:
     members = [policy(seed) for seed in range(4)]
     nested = combine([combine(members[:2]), combine(members[2:])])
     expected = combine(members).act(OBSERVATIONS)
-    np.testing.assert_allclose(nested.act(OBSERVATIONS), expected, atol=1e-5)
+    np.testing.assert_allclose(nested.act(OBSERVATIONS), expected, atol=1e-7)
 
 
 def test_it_is_saved_and_loaded_like_any_policy(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError, UnknownNameError
+from hpo_env.familiarity import Familiarity
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.observation import field_names
 from hpo_env.policy import Policy, num_outputs, split_joint_choices
@@ -75,14 +77,20 @@ def test_the_network_is_the_textbook_perceptron(activation: str) -> None:
     activate = np.tanh if activation == "tanh" else lambda v: np.where(v > 0, v, 0)
     (w0, w1, w2), (b0, b1, b2) = policy.weights, policy.biases
     expected = w2 @ activate(w1 @ activate(w0 @ x.T + b0[:, None]) + b1[:, None]) + b2[:, None]
-    np.testing.assert_allclose(policy.outputs(x), expected.T, atol=1e-5)
+    np.testing.assert_allclose(policy.outputs(x), expected.T, atol=1e-12)
 
 
-def test_a_lane_acts_the_same_alone_and_among_others() -> None:
-    policy = make_policy("clipped", (64, 64))
-    x = np.random.default_rng(1).uniform(-1, 1, (32, NUM_FIELDS)).astype(np.float32)
+@pytest.mark.parametrize("threshold", [None, 1.0])
+@pytest.mark.parametrize("head", ["clipped", "squashed", "choices"])
+def test_a_lane_acts_the_same_alone_and_among_others(head: str, threshold: float | None) -> None:
+    rng = np.random.default_rng(1)
+    x = rng.uniform(-1, 1, (256, NUM_FIELDS)).astype(np.float32)
+    known = None
+    if threshold is not None:
+        known = replace(Familiarity.fit(x, field_names(SPACE.names)), threshold=threshold)
+    policy = make_policy(head, (192, 192), familiarity=known)
     alone = np.concatenate([policy.act(row[None]) for row in x])
-    np.testing.assert_allclose(policy.act(x), alone, atol=1e-5)
+    np.testing.assert_array_equal(policy.act(x), alone)
 
 
 def test_joint_choices_are_split_with_the_last_hyperparameter_fastest() -> None:

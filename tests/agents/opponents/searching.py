@@ -39,14 +39,14 @@ def open_trials(bench: Bench, instance: Instance, *, max_runs: int = 100, **chan
     return Trials(bench, instance, max_runs=max_runs, **{**usual, **changes})
 
 
-def equal_outcomes(one: Outcome, other: Outcome, *, tolerance: float = 0.0) -> bool:
-    """Whether all but the wall-clock is equal, bit for bit unless a tolerance is given."""
+def equal_outcomes(one: Outcome, other: Outcome) -> bool:
+    """Whether all but the wall-clock is equal, bit for bit."""
     names = [n for n in vars(one) if not n.endswith("_seconds") and n != "hyperparameters"]
     pairs = [(getattr(one, name), getattr(other, name)) for name in names]
     pairs += [
         (one.hyperparameters[name], other.hyperparameters[name]) for name in one.hyperparameters
     ]
-    return all(np.allclose(a, b, rtol=tolerance, atol=0.0, equal_nan=True) for a, b in pairs)
+    return all(np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True) for a, b in pairs)
 
 
 def setup_of(family: str, runs: int, *, storage: str | None = None) -> Setup:

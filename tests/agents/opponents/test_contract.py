@@ -95,14 +95,12 @@ def test_the_same_seed_gives_the_same_outcomes(ran: Ran) -> None:
 
 
 def test_an_outcome_does_not_depend_on_the_other_instances(ran: Ran) -> None:
-    # A policy's moves are sums of float32, which a matrix product of more rows adds up otherwise.
-    tolerance = 1e-5 if ran.opponent.name == "controller" else 0.0
     alone = ran.opponent.run(BENCH, ran.instances[1:2], ran.prepared)
     assert len(alone) == 1
-    assert equal_outcomes(alone[0], ran.outcomes[1], tolerance=tolerance)
+    assert equal_outcomes(alone[0], ran.outcomes[1])
     turned = ran.opponent.run(BENCH, ran.instances[::-1], ran.prepared)
     for outcome, before in zip(turned[::-1], ran.outcomes, strict=True):
-        assert equal_outcomes(outcome, before, tolerance=tolerance)
+        assert equal_outcomes(outcome, before)
 
 
 def reversed_test_problem(*, test: Rows, **rest: Any) -> Problem:
