@@ -182,7 +182,7 @@ def _check_same_actions(model: BaseAlgorithm, policy: Policy, folder: Path) -> N
         )
 
 
-def _is_tie(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _is_tie(values: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Say where `[N]` the two best of the values `[N, O]` are equal but for rounding."""
     best = np.sort(values, axis=1)
     tolerance = _TOLERANCE * np.maximum(1.0, np.abs(best[:, -1]))

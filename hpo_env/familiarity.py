@@ -150,4 +150,4 @@ def _distance(
     observations: NDArray[np.floating[Any]], mean: Array, whitening: Array
 ) -> NDArray[np.float64]:
     deviations = (np.asarray(observations, dtype=np.float64) - mean) @ whitening
-    return np.sqrt(np.einsum("nd,nd->n", deviations, deviations))
+    return np.asarray(np.sqrt(np.einsum("nd,nd->n", deviations, deviations)))

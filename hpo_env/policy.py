@@ -197,8 +197,8 @@ class Policy:
             observations: `[N, D]`, as `Observer.observe` returns them.
 
         Returns:
-            Moves `[N, H]` in `[-1, 1]`, each a float32 number, what `HyperparameterSpace.move` takes, also of a policy
-            that was trained on discrete choices.
+            Moves `[N, H]` in `[-1, 1]`, each a float32 number: what `HyperparameterSpace.move`
+            takes, also of a policy that was trained on discrete choices.
 
         Raises:
             ConfigurationError: The shape is not `[N, D]`.
@@ -228,9 +228,9 @@ class Policy:
     def _member_moves(self, outputs: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Turn outputs of single members into moves, a row each."""
         if self.head == "clipped":
-            return np.minimum(np.maximum(outputs, -1.0), 1.0).astype(np.float64)
+            return np.asarray(np.minimum(np.maximum(outputs, -1.0), 1.0), dtype=np.float64)
         if self.head == "squashed":
-            return np.tanh(outputs).astype(np.float64)
+            return np.asarray(np.tanh(outputs), dtype=np.float64)
         if self.head == "joint_choice":
             return LEVELS[split_joint_choices(outputs.argmax(axis=1), len(self.space))]
         logits = outputs.reshape(len(outputs), len(self.space), len(LEVELS)).astype(np.float64)
