@@ -43,9 +43,7 @@ bench: install
 zoo: install
 	$(BIN)/hpo-control zoo make supervised --out logs/zoo/policies/supervised
 	$(BIN)/hpo-control zoo make supervised-optimizer --out logs/zoo/policies/supervised-optimizer
-	$(BIN)/hpo-control zoo make supervised-lr-wd --out logs/zoo/policies/supervised-lr-wd
 	$(BIN)/hpo-control zoo make supervised-lr --out logs/zoo/policies/supervised-lr
-	$(BIN)/hpo-control zoo make supervised-masked --out logs/zoo/policies/supervised-masked
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

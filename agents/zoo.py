@@ -1,9 +1,9 @@
 """The policies that the package ships: how each is made, and how its figures are made again.
 
-A recipe is a configuration of meta-training. `evaluate` runs a policy beside schedules on held-out
-tasks and describes the outcome in plain data, `eval.json`; `verify` runs the same again and says
-what differs. A policy's folder holds `policy.safetensors`, `controller.json`, `eval.json` and its
-card.
+A recipe is a configuration of meta-training, and what of its outcome is kept. `evaluate` runs a
+policy beside schedules on held-out tasks and describes the outcome in plain data, `eval.json`;
+`verify` runs the same again and says what differs. A policy's folder holds `policy.safetensors`,
+`controller.json`, `eval.json` and its card.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from hpo_env.controller import ZOO
 from hpo_env.errors import ConfigurationError, PolicyFileError, unknown_name
 from hpo_env.policy import Policy
 from hpo_env.policy_file import CONTROLLER_FILE, load, save
+from hpo_env.restriction import restrict
 
 EVALUATION_FILE = "eval.json"
 CARD_FILE = "card.md"
@@ -57,84 +58,57 @@ class Recipe:
     Args:
         help: What it is, in one line.
         config: Its meta-training.
+        runs: Name of the folder of its seeds; recipes that share it share them.
+        keeps: Hyperparameters that the policy moves; all that it was trained on when None.
         seeds: Meta-training seeds.
         members: How many of the seeds, the best on meta-validation tasks, make up the policy.
     """
 
     help: str
     config: TrainConfig
+    runs: str
+    keeps: tuple[str, ...] | None = None
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     members: int = 3
 
+    @property
+    def hyperparameters(self) -> tuple[str, ...] | None:
+        """What the policy moves; None leaves it to the family."""
+        return self.keeps or self.config.hyperparameters
 
-_COMMON = TrainConfig(preset="quick", gae_lambda=0.9, validation_lanes=256)
-_VARIED = {"augmented": 1.0}
-_SIX = (
-    "learning_rate",
-    "weight_decay",
-    "momentum",
-    "dropout",
-    "label_smoothing",
-    "gradient_clip",
+
+_SUPERVISED = Recipe(
+    help="all hyperparameters that leave the cost of an update alone, or those that there are",
+    runs="supervised",
+    config=TrainConfig(
+        preset="quick",
+        steps=1_200_000,
+        segment_steps=150_000,
+        num_envs=384,
+        batch_size=1536,
+        gae_lambda=0.96,
+        ent_coef=0.006,
+        validation_lanes=256,
+        availability=0.0,
+        hyperparameters=(
+            "learning_rate",
+            "weight_decay",
+            "momentum",
+            "dropout",
+            "label_smoothing",
+            "gradient_clip",
+        ),
+    ),
 )
 
 RECIPES: dict[str, Recipe] = {
-    "supervised": Recipe(
-        help="all hyperparameters that leave the cost of an update alone",
-        config=replace(
-            _COMMON,
-            steps=1_200_000,
-            segment_steps=150_000,
-            num_envs=384,
-            batch_size=1536,
-            hyperparameters=_SIX,
-        ),
-    ),
-    "supervised-optimizer": Recipe(
+    "supervised": _SUPERVISED,
+    "supervised-optimizer": replace(
+        _SUPERVISED,
         help="what an optimiser has: learning rate, weight decay and momentum",
-        config=replace(
-            _COMMON,
-            steps=750_000,
-            segment_steps=150_000,
-            num_envs=384,
-            batch_size=1536,
-            gae_lambda=0.96,
-            ent_coef=0.006,
-            hyperparameters=("learning_rate", "weight_decay", "momentum"),
-        ),
+        keeps=("learning_rate", "weight_decay", "momentum"),
     ),
-    "supervised-lr-wd": Recipe(
-        help="learning rate and weight decay, for optimisers without momentum",
-        config=replace(
-            _COMMON,
-            steps=700_000,
-            segment_steps=70_000,
-            validation_lanes=192,
-            family_options=_VARIED,
-            hyperparameters=("learning_rate", "weight_decay"),
-        ),
-    ),
-    "supervised-lr": Recipe(
-        help="the learning rate alone",
-        config=replace(
-            _COMMON,
-            steps=300_000,
-            segment_steps=50_000,
-            family_options=_VARIED,
-            hyperparameters=("learning_rate",),
-        ),
-    ),
-    "supervised-masked": Recipe(
-        help="those of supervised, in a loop that lacks some of them",
-        config=replace(
-            _COMMON,
-            steps=1_200_000,
-            segment_steps=100_000,
-            availability=0.0,
-            family_options=_VARIED,
-            hyperparameters=_SIX,
-        ),
-    ),
+    "supervised-lr": replace(_SUPERVISED, help="the learning rate alone", keeps=("learning_rate",)),
 }
 """Recipe of each policy that we ship."""
 
@@ -305,7 +279,7 @@ def train(name: str, run_dir: Path, meta_train: Callable[[TrainConfig], Path]) -
     chosen = recipe(name)
     runs = []
     for seed in chosen.seeds:
-        config = replace(chosen.config, seed=seed, run_dir=run_dir / name)
+        config = replace(chosen.config, seed=seed, run_dir=run_dir / chosen.runs)
         runs.append(_finished(config) or meta_train(config))
     runs.sort(key=lambda folder: -_result(folder)["score"])
     return runs[: chosen.members]
@@ -321,11 +295,13 @@ def ship(name: str, members: Sequence[Path], out: Path) -> Path:
     """
     policies = [load(folder) for folder in members]
     together = combine(policies)
-    config = recipe(name).config
+    chosen = recipe(name)
+    config = chosen.config
     known = fit_familiarity(
         together, seed=0, availability=config.availability, **config.family_options
     )
-    return save(replace(known, metadata=_metadata([p.metadata for p in policies])), out)
+    whole = replace(known, metadata=_metadata([p.metadata for p in policies]))
+    return save(whole if chosen.keeps is None else restrict(whole, chosen.keeps), out)
 
 
 def _metadata(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

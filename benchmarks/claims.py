@@ -60,6 +60,7 @@ class Options:
     Args:
         policies: Names of shipped policies, or folders of policies: one a column.
         out: Folder of the finished runs, and of claims.json and claims.md.
+        hyperparameters: What can be moved, as in a loop that lacks the rest; all when not given.
         suites: Suites to run.
         tasks: Tasks of each suite.
         seeds: Runs of each task from each initial rate.
@@ -73,6 +74,7 @@ class Options:
 
     policies: tyro.conf.Positional[tuple[str, ...]]
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    hyperparameters: tuple[str, ...] | None = None
     suites: tuple[str, ...] = tuple(SUITES)
     tasks: int = 12
     seeds: int = 1
@@ -94,7 +96,7 @@ def main(options: Options) -> None:
             for s in options.suites
             if s in REPEATED
         }
-        found.append(describe(load_policy(policy), runs, repeated))
+        found.append(describe(load_policy(policy, options.hyperparameters), runs, repeated))
         _write(options.out, found)
     Console().print(table(found))
 
@@ -104,6 +106,7 @@ def _run(
 ) -> PairedRuns:
     config = CompareConfig(
         policy=policy,
+        hyperparameters=options.hyperparameters,
         out=options.out,
         preset="standard",
         suites=(suite,),

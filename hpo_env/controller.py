@@ -15,11 +15,10 @@ Gymnasium and Stable-Baselines3 never.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo_env.control.decider import choose_policy
 from hpo_env.control.knobs import BoundKnob
 from hpo_env.control.run import ControllerWarning, Run, RunLogger
 from hpo_env.control.schedule_file import Replay, read_schedule
@@ -37,16 +36,6 @@ __all__ = ["Controller", "ControllerWarning", "Run", "RunLogger", "replay_schedu
 ZOO = Path(__file__).parent / "zoo"
 """Where the policies that we ship lie, one folder each."""
 
-ALTERNATIVES = {
-    "supervised": (
-        "supervised-optimizer",
-        "supervised-lr-wd",
-        "supervised-lr",
-        "supervised-masked",
-    )
-}
-"""Policies that stand in for a shipped one where a loop cannot move all that it moves."""
-
 _DEFAULT_DECISIONS = 30
 
 
@@ -54,10 +43,8 @@ class Controller:
     """A policy that steers training runs; one controller may steer any number of them.
 
     Args:
-        policy: What decides; see `from_pretrained` and `hpo_env.policy_file.load`.
-        alternatives: Policies that move some of the same hyperparameters, the largest first. Where
-            a loop cannot move all that `policy` moves, the first of them that needs no mask
-            decides; where each would need one, the last.
+        policy: What decides; see `from_pretrained` and `hpo_env.policy_file.load`. Where a loop
+            cannot move all that it moves, it decides about the rest (`restriction.restrict`).
 
     Example:
         >>> import torch
@@ -66,24 +53,21 @@ class Controller:
         >>> run = controller.attach(optimizer, total_steps=1000)  # doctest: +SKIP
     """
 
-    def __init__(self, policy: Policy, alternatives: Sequence[Policy] = ()) -> None:
+    def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self.alternatives = tuple(alternatives)
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path) -> Controller:
         """Load a policy; nothing in its files is executed.
 
         Args:
-            name_or_path: The name of a policy that we ship, or the folder of one. "supervised"
-                comes with its alternatives, `ALTERNATIVES`.
+            name_or_path: The name of a policy that we ship, or the folder of one.
 
         Raises:
             PolicyFileError: There is none, or its files are damaged, doctored or of another
                 version.
         """
-        smaller = ALTERNATIVES.get(name_or_path, ()) if isinstance(name_or_path, str) else ()
-        return cls(load(_policy_folder(name_or_path)), [load(_policy_folder(n)) for n in smaller])
+        return cls(load(_policy_folder(name_or_path)))
 
     def attach(
         self,
@@ -102,9 +86,9 @@ class Controller:
         """Steer a training loop of torch.
 
         Learning rate, weight decay and momentum (the first beta of Adam kinds) are written into the
-        param groups, which keep their ratios. The policy that fits the loop decides; see
-        `policy_for`. Under `torch.distributed` every process attaches; they measure together, the
-        first decides.
+        param groups, which keep their ratios. What the loop does not have is not moved, nor is a
+        weight decay of 0, as no factor changes it. Under `torch.distributed` every process
+        attaches; they measure together, the first decides.
 
         Args:
             optimizer: One torch optimiser or a list of those that are stepped together, also in the
@@ -135,21 +119,16 @@ class Controller:
                 optimiser; nothing that the policy moves can be written.
             UnknownNameError: A hyperparameter or a schedule of that name does not exist.
         """
-        from hpo_env.control.torch_run import TorchRun, find_knobs
+        from hpo_env.control.torch_run import TorchRun
 
         optimizers = list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
         bind, initial = bind or {}, initial or {}
-        found = find_knobs(self.policy, optimizers, model=model, bind=bind, initial=initial)
-        values = {name: knob.initial for name, knob in found.items()}
-        if base_schedule is not None and not isinstance(base_schedule, str):
-            values["learning_rate"] = 1.0  # it moves, also where a scheduler's warm-up starts at 0
-        policy = self.policy_for(values, bound=(*bind, *initial))
         run = TorchRun(
-            policy,
+            self.policy,
             optimizers,
             total_steps=total_steps,
             num_decisions=self.default_num_decisions if num_decisions is None else num_decisions,
-            base_schedule=policy.base_schedule if base_schedule is None else base_schedule,
+            base_schedule=self.policy.base_schedule if base_schedule is None else base_schedule,
             model=model,
             validate=validate,
             bind=bind,
@@ -194,33 +173,17 @@ class Controller:
                 f"bind and initial must name the same hyperparameters; got {sorted(bind)} and "
                 f"{sorted(initial)}"
             )
-        policy = self.policy_for(initial, bound=bind)
         run = Run(
-            policy,
+            self.policy,
             {n: BoundKnob(function=function, initial=initial[n]) for n, function in bind.items()},
             total_steps=total_steps,
             num_decisions=self.default_num_decisions if num_decisions is None else num_decisions,
-            base_schedule=policy.base_schedule if base_schedule is None else base_schedule,
+            base_schedule=self.policy.base_schedule if base_schedule is None else base_schedule,
             validate=validate,
             loggers=loggers,
         )
         run.begin(state)
         return run
-
-    def policy_for(self, values: Mapping[str, float], *, bound: Iterable[str] = ()) -> Policy:
-        """Return the policy that decides in a loop.
-
-        The one that moves most, of those that need no mask there: of a hyperparameter that is
-        missing, policies are better off that never had it. Where there is none, the last of the
-        alternatives (`policy` itself, when it has none), which sees what is missing and leaves it
-        alone.
-
-        Args:
-            values: The values at the start of all that the loop can write, by hyperparameter. A
-                weight decay of 0 counts as missing, as no factor moves it.
-            bound: Hyperparameters that have to be among those that the policy moves.
-        """
-        return choose_policy((self.policy, *self.alternatives), values, bound=bound)
 
     @property
     def default_num_decisions(self) -> int:

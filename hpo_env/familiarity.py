@@ -50,6 +50,8 @@ class Familiarity:
         whitening: Turns deviations from the mean into uncorrelated ones, in standard deviations:
             `deviations [N, D] @ whitening`; float32 `[D, D]`.
         threshold: The distance up to which an observation is familiar, positive.
+        offset: What lies across all fields, and adds to every distance as the second leg of a right
+            triangle: of hyperparameters that a policy had in meta-training and has no more.
 
     Raises:
         ConfigurationError: A shape, a dtype or a value contradicts the above.
@@ -68,6 +70,7 @@ class Familiarity:
     mean: Array
     whitening: Array
     threshold: float
+    offset: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the arrays against each other."""
@@ -82,6 +85,10 @@ class Familiarity:
         if not (math.isfinite(self.threshold) and self.threshold > 0.0):
             raise ConfigurationError(
                 f"the threshold of familiarity must be positive and finite; got {self.threshold}"
+            )
+        if not (math.isfinite(self.offset) and self.offset >= 0.0):
+            raise ConfigurationError(
+                f"the offset of familiarity must be finite and at least 0; got {self.offset}"
             )
 
     @classmethod
@@ -114,7 +121,7 @@ class Familiarity:
 
     def distance(self, observations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Return how many standard deviations observations `[N, D]` lie off the mean, `[N]`."""
-        return _distance(observations, self.mean, self.whitening)
+        return np.hypot(_distance(observations, self.mean, self.whitening), self.offset)
 
     def trust(self, observations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Return the share of the policy in the moves `[N]`, in (0, 1].

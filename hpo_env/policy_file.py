@@ -3,8 +3,8 @@
 `policy.safetensors` holds the weights, `controller.json` everything else: architecture, observation
 fields, hyperparameters, base schedule, versions, checksums, and golden vectors that are computed
 again at every load. A policy that knows which observations are familiar keeps the arrays with the
-weights and the threshold in the other file; one that does not is written as if there were no such
-thing. Neither file can carry code. The names of both files are fixed, so nothing that
+weights, and threshold and offset in the other file; one that does not is written as if there were
+no such thing. Neither file can carry code. The names of both files are fixed, so nothing that
 stands in them is used as a path.
 
 Needs numpy and safetensors: no torch, no Gymnasium, no Stable-Baselines3.
@@ -110,9 +110,9 @@ def load(folder: str | Path) -> Policy:
     fields = _read_fields(path, document, space)
     if sizes[0] != len(fields):
         _refuse(path, f"layer_sizes must start with {len(fields)}, the number of fields", sizes)
-    threshold = _read_threshold(path, document)
+    scale = _read_scale_of_familiarity(path, document)
     shapes = tensor_shapes(sizes)
-    if threshold is not None:
+    if scale is not None:
         shapes |= familiarity_shapes(len(fields))
     tensors = _read_weights(folder, _entry(path, document, "weights_sha256", str), shapes)
     layers = range(len(sizes) - 1)
@@ -131,7 +131,7 @@ def load(folder: str | Path) -> Policy:
             weights=(first, *weights[1:]),
             biases=tuple(tensors[f"layers.{layer}.bias"] for layer in layers),
             metadata=_entry(path, document, "metadata", dict),
-            familiarity=_familiarity(tensors, threshold, columns, num_fields),
+            familiarity=_familiarity(tensors, scale, columns, num_fields),
         )
     except PolicyFileError:
         raise
@@ -162,7 +162,8 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
     if policy.familiarity is not None:
         # Outputs stay the network's own, and distances check the rest: a fault is told apart.
         golden["distances"] = policy.familiarity.distance(observations).tolist()
-        familiarity = {"familiarity": {"threshold": policy.familiarity.threshold}}
+        known = policy.familiarity
+        familiarity = {"familiarity": {"threshold": known.threshold, "offset": known.offset}}
     document: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -297,25 +298,31 @@ def _read_fields(path: Path, document: Mapping[str, Any], space: HyperparameterS
     return fields
 
 
-def _read_threshold(path: Path, document: Mapping[str, Any]) -> float | None:
-    """Read the threshold of familiarity; None in a policy that has none."""
+def _read_scale_of_familiarity(
+    path: Path, document: Mapping[str, Any]
+) -> tuple[float, float] | None:
+    """Read threshold and offset of familiarity; None in a policy that has none."""
     if "familiarity" not in document:
         return None
-    threshold: float = _entry(path, _entry(path, document, "familiarity", dict), "threshold", float)
-    return threshold
+    entry = {"offset": 0.0} | _entry(path, document, "familiarity", dict)  # older files have none
+    return _entry(path, entry, "threshold", float), _entry(path, entry, "offset", float)
 
 
 def _familiarity(
-    tensors: Mapping[str, Array], threshold: float | None, columns: Sequence[int], num_fields: int
+    tensors: Mapping[str, Array],
+    scale: tuple[float, float] | None,
+    columns: Sequence[int],
+    num_fields: int,
 ) -> Familiarity | None:
     """Put familiarity into today's fields; those that it does not know add no distance."""
-    if threshold is None:
+    if scale is None:
         return None
+    threshold, offset = scale
     mean = np.zeros(num_fields, dtype=np.float32)
     whitening = np.zeros((num_fields, num_fields), dtype=np.float32)
     mean[columns] = tensors["familiarity.mean"]
     whitening[np.ix_(columns, columns)] = tensors["familiarity.whitening"]
-    return Familiarity(mean=mean, whitening=whitening, threshold=threshold)
+    return Familiarity(mean=mean, whitening=whitening, threshold=threshold, offset=offset)
 
 
 def _read_weights(

@@ -37,6 +37,7 @@ from hpo_env.controller import ZOO, Controller
 from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.policy import Policy
 from hpo_env.policy_file import load
+from hpo_env.restriction import restrict
 from hpo_env.tasks.base import Engine
 from hpo_env.tasks.registry import make_family
 
@@ -124,6 +125,8 @@ class CompareConfig:
 
     Args:
         policy: The name of a policy that we ship, the folder of one, or a run folder.
+        hyperparameters: What can be moved, as in a loop that lacks the rest; all that the policy
+            moves when not given. Opponents choose the same.
         out: Folder of the results, logs/compare-<preset> when not given; what is there already is
             used.
         preset: How much to run: quick (minutes on two cores), standard (all opponents and suites)
@@ -154,6 +157,7 @@ class CompareConfig:
     """
 
     policy: tyro.conf.Positional[str] = "supervised"
+    hyperparameters: tuple[str, ...] | None = None
     out: Path | None = None
     preset: str = "quick"
     suites: tuple[str, ...] | None = None
@@ -248,7 +252,7 @@ def run(config: CompareConfig) -> None:
         Console().print(_listing("suite", {s.name: s.help for s in SUITES.values()}))
         return
     started = time.perf_counter()
-    policy = load_policy(config.policy)
+    policy = load_policy(config.policy, config.hyperparameters)
     opponents = _make_opponents(config, policy)
     suites = [SUITES[name] for name in dict.fromkeys(config.amounts.suites)]
     for suite in suites:
@@ -282,16 +286,23 @@ def run(config: CompareConfig) -> None:
         )
 
 
-def load_policy(name_or_path: str) -> Policy:
+def load_policy(name_or_path: str, hyperparameters: Sequence[str] | None = None) -> Policy:
     """Load a policy by the name of one that we ship, from its folder or from a run folder.
+
+    Args:
+        name_or_path: Which policy.
+        hyperparameters: What it can move; None leaves all to it.
 
     Raises:
         PolicyFileError: There is none.
+        UnknownNameError: It does not move what is named.
     """
     shipped = [folder.name for folder in ZOO.iterdir()] if ZOO.is_dir() else []
     if name_or_path not in shipped and Path(name_or_path).is_dir():
-        return load(policy_folder(Path(name_or_path)))
-    return Controller.from_pretrained(name_or_path).policy
+        policy = load(policy_folder(Path(name_or_path)))
+    else:
+        policy = Controller.from_pretrained(name_or_path).policy
+    return policy if hyperparameters is None else restrict(policy, hyperparameters)
 
 
 def _make_opponents(config: CompareConfig, policy: Policy) -> list[Opponent]:
@@ -379,6 +390,7 @@ def _resolved(config: CompareConfig) -> dict[str, Any]:
     # Without the addresses of a database and a cluster, which may hold passwords.
     named = ("policy", "preset", "seed", "workers", "num_workers", "engine")
     settings = {name: getattr(config, name) for name in named}
+    settings["hyperparameters"] = _as_list(config.hyperparameters)
     amounts = asdict(config.amounts) | {"opponents": config.opponent_names}
     return settings | {name: _as_list(value) for name, value in amounts.items()}
 

@@ -20,6 +20,7 @@ from agents.evaluation.report import architecture_table, comparison_table, to_js
 from agents.run_folder import to_json_bytes, write_atomically
 from hpo_env.errors import ConfigurationError, PolicyFileError, unknown_name
 from hpo_env.policy_file import CONTROLLER_FILE, load
+from hpo_env.restriction import restrict
 from hpo_env.tasks.base import Engine, Split
 from hpo_env.tasks.registry import family_class
 
@@ -38,6 +39,8 @@ class EvaluateConfig:
     Args:
         policy: A policy folder (policy.safetensors and controller.json), or a run folder that holds
             one.
+        hyperparameters: What can be moved, as in a loop that lacks the rest; all that the policy
+            moves when not given.
         family: The task family; the policy's own when not given.
         split: Which data sets and architectures: test for results, validation for decisions.
         preset: How much to run: quick, standard or full. Sets `tasks`, `seeds` and `tuning_tasks`;
@@ -64,6 +67,7 @@ class EvaluateConfig:
     """
 
     policy: tyro.conf.Positional[Path]
+    hyperparameters: tuple[str, ...] | None = None
     family: str | None = None
     split: Split = "test"
     preset: str = "quick"
@@ -118,6 +122,8 @@ def run(config: EvaluateConfig) -> None:
     for path in (config.json, config.figure):
         _check_writable(path)  # before minutes of work, and not after
     policy = load(policy_folder(config.policy))
+    if config.hyperparameters is not None:
+        policy = restrict(policy, config.hyperparameters)
     plan = Plan(
         family=config.family or policy.family,
         split=config.split,

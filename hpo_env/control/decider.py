@@ -3,13 +3,13 @@
 This is the environment's arithmetic for one lane, through the same functions: `Observer`,
 `HyperparameterSpace`, `interval_factors`. A host that trains without torch needs nothing else.
 
-Axes: `H` hyperparameters of the policy; the single lane is the first axis of every array.
+Axes: `H` hyperparameters that are written; the single lane is the first axis of every array.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from hpo_env.guard import cut, has_failed
 from hpo_env.hyperparameters import Hyperparameter
 from hpo_env.observation import Observer, followed_loss
 from hpo_env.policy import Policy
+from hpo_env.restriction import restrict
 from hpo_env.telemetry import Telemetry
 
 Array = NDArray[np.float64]
@@ -76,36 +77,29 @@ class Decider:
 
     Args:
         policy: What decides.
-        initial: The value of every hyperparameter that can be written, before any schedule. Those
-            of the policy's that are missing here are masked: they are never moved, and the policy
-            sees that.
+        initial: The value of every hyperparameter that can be written, before any schedule. What
+            is missing here is not moved, and the policy is told so: see `restrict`.
 
     Raises:
         ConfigurationError: No hyperparameter of the policy can be written.
     """
 
     def __init__(self, policy: Policy, initial: Mapping[str, float]) -> None:
-        self.policy = policy
-        space = self.space = policy.space
-        self.available = np.array([can_be_moved(h, initial) for h in space.hyperparameters])  # [H]
-        if not self.available.any():
+        movable = [h.name for h in policy.space.hyperparameters if can_be_moved(h, initial)]
+        if not movable:
             raise ConfigurationError(
-                f"the policy moves {list(space.names)}, and none of them can be written here "
-                f"(there is {dict(initial)}): bind one with bind={{name: function}}"
+                f"the policy moves {list(policy.space.names)}, and none of them can be written "
+                f"here (there is {dict(initial)}): bind one with bind={{name: function}}"
             )
-        given = [initial.get(h.name, h.default) for h in space.hyperparameters]
-        self.initial = np.where(self.available, given, space.defaults)[None]  # [1, H]
+        self.policy = restrict(policy, movable)
+        space = self.space = self.policy.space
+        self.initial = np.array([[float(initial[name]) for name in space.names]])  # [1, H]
         self.observer = Observer(space, 1)
         self.corrections = np.zeros((1, len(space)))
         self.moves = np.zeros((1, len(space)))
         self.first_loss = np.array([np.nan])
         self.must_cut = False
         self.is_frozen = False
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The hyperparameters that are written."""
-        return tuple(n for n, there in zip(self.space.names, self.available, strict=True) if there)
 
     def begin(self, validation_loss: float, *, num_intervals: int, base: Array) -> None:
         """Start the run.
@@ -121,8 +115,7 @@ class Decider:
             _LANE,
             telemetry,
             num_intervals=np.array([num_intervals]),
-            values=self._masked(base),
-            available=np.where(self.available, 1.0, -1.0)[None],
+            values=base,
         )
 
     def decide(self) -> Verdict:
@@ -135,7 +128,7 @@ class Decider:
         else:
             asked, shares = self.policy.act_with_trust(observation)
             moves, trust = self.space.check_actions(asked), float(shares[0])
-            if self.must_cut and "learning_rate" in self.names:
+            if self.must_cut and "learning_rate" in self.space.names:
                 reason = "guard"
                 moves = cut(moves, np.array([True]), self.space.index("learning_rate"))
         self.must_cut = False
@@ -144,8 +137,8 @@ class Decider:
         return Verdict(reason=reason, trust=trust, observation=seen)
 
     def take(self, moves: Array) -> None:
-        """Move the corrections by `moves [1, H]`; those of masked hyperparameters stay 0."""
-        self.moves = np.where(self.available, moves, 0.0)
+        """Move the corrections by `moves [1, H]`."""
+        self.moves = moves
         self.corrections = self.space.move(self.corrections, self.moves, self.initial)
 
     def values(self, base: Array) -> Array:
@@ -172,7 +165,7 @@ class Decider:
             telemetry,
             actions=self.moves,
             corrections=self.corrections,
-            values=self._masked(values),
+            values=values,
             base_change=np.array([base_change]),
         )
 
@@ -185,7 +178,6 @@ class Decider:
         memory, telemetry = self.observer.snapshot(_LANE)
         return {
             "hyperparameters": list(self.space.names),
-            "available": self.available.tolist(),
             "initial": self.initial.tolist(),
             "corrections": self.corrections.tolist(),
             "moves": self.moves.tolist(),
@@ -202,13 +194,11 @@ class Decider:
         Raises:
             ConfigurationError: The state belongs to other hyperparameters.
         """
-        theirs = (state["hyperparameters"], state["available"])
-        ours = (list(self.space.names), self.available.tolist())
+        theirs, ours = state["hyperparameters"], list(self.space.names)
         if theirs != ours:
             raise ConfigurationError(
-                f"the saved run moves {theirs[0]} (available: {theirs[1]}), this one {ours[0]} "
-                f"({ours[1]}): attach the same policy to the same kind of optimiser, with the same "
-                "bind="
+                f"the saved run moves {theirs}, this one {ours}: attach the same policy to the "
+                "same kind of optimiser, with the same bind="
             )
         for name in ("initial", "corrections", "moves", "first_loss"):
             setattr(self, name, np.array(state[name], dtype=np.float64))
@@ -216,9 +206,6 @@ class Decider:
         memory = {name: np.array(values) for name, values in state["memory"].items()}
         telemetry = Telemetry(**{n: np.array(v) for n, v in state["telemetry"].items()})
         self.observer.restore(_LANE, (memory, telemetry))
-
-    def _masked(self, values: Array) -> Array:
-        return np.where(self.available, values, np.nan)
 
 
 def log_change(factor: float, next_factor: float) -> float:
@@ -238,25 +225,3 @@ def can_be_moved(hyperparameter: Hyperparameter, values: Mapping[str, float]) ->
     value = values.get(hyperparameter.name, math.nan)
     is_factor = hyperparameter.scale in ("log", "log_integer")
     return math.isfinite(value) and not (is_factor and value <= 0.0)
-
-
-def choose_policy(
-    policies: Sequence[Policy], values: Mapping[str, float], *, bound: Iterable[str] = ()
-) -> Policy:
-    """Choose the policy for a loop: the one that moves most, of those that it needs no mask for.
-
-    Policies that were trained without a hyperparameter do better than a larger one that has it
-    masked. What was bound on purpose is moved all the same.
-
-    Args:
-        policies: To choose from, in the order in which they are asked. The last is taken where each
-            would need a mask, or leaves something alone that was bound: a policy that knows masks.
-        values: See `can_be_moved`.
-        bound: Hyperparameters that must be among those that the policy moves.
-    """
-    needed = set(bound)
-    for policy in policies:
-        is_whole = all(can_be_moved(h, values) for h in policy.space.hyperparameters)
-        if is_whole and needed <= set(policy.space.names):
-            return policy
-    return policies[-1]

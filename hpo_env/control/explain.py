@@ -47,7 +47,7 @@ class Explanation:
     """What was decided and why; `str()` gives it as text.
 
     Args:
-        hyperparameters: What the policy can move; the run's decisions name those that it did.
+        hyperparameters: What the whole policy moves; the run's decisions name those that it did.
         decisions: Those explained.
         reasons: For each decision, the strongest reasons by hyperparameter, strongest first.
         num_intervals: Decisions in the whole run.
@@ -80,6 +80,8 @@ def explain(
     decisions: Sequence[Decision],
     num_intervals: int,
     before: Mapping[str, float] | None = None,
+    *,
+    hyperparameters: Sequence[str] | None = None,
 ) -> Explanation:
     """Explain decisions that the policy made, one after the other.
 
@@ -88,10 +90,11 @@ def explain(
         decisions: In their order.
         num_intervals: Decisions in the whole run.
         before: Values in force before the first of them.
+        hyperparameters: What the whole policy moves, where `policy` is its part for this run.
     """
     docs = field_docs(policy.space.names)
     return Explanation(
-        hyperparameters=policy.space.names,
+        hyperparameters=tuple(hyperparameters or policy.space.names),
         decisions=tuple(decisions),
         reasons=tuple(_reasons(policy, decision, docs) for decision in decisions),
         num_intervals=num_intervals,

@@ -81,7 +81,6 @@ class Run:
         loggers: Sequence[RunLogger] = (),
     ) -> None:
         schedule(base_schedule)
-        self.policy = policy
         self.base_schedule = base_schedule
         self.plan = Plan.of(total_steps, num_decisions)
         self.num_steps = 0
@@ -90,6 +89,8 @@ class Run:
         self.schedule: list[ScheduleRow] = []
         self._knobs = {name: knobs[name] for name in policy.space.names if name in knobs}
         self._decider = Decider(policy, {n: knob.initial for n, knob in self._knobs.items()})
+        self.policy = self._decider.policy
+        self._of_the_whole_policy = policy.space.names
         self._validate = validate
         self._loggers = list(loggers)
         self._effective = self._decider.initial.copy()  # [1, H]
@@ -143,8 +144,7 @@ class Run:
     @property
     def values(self) -> dict[str, float]:
         """The values in force, read back from where they are used."""
-        space = self._decider.space
-        return {n: float(self._effective[0, space.index(n)]) for n in self._decider.names}
+        return dict(zip(self.policy.space.names, self._effective[0].tolist(), strict=True))
 
     def freeze(self) -> None:
         """Decide no more: the corrections stay as they are, the base schedule goes on."""
@@ -183,7 +183,13 @@ class Run:
             )
         earlier = [d for d in self.decisions if interval is not None and d.interval == interval - 1]
         before = earlier[0].values if earlier else None
-        return explain(self.policy, chosen, self.plan.num_intervals, before)
+        return explain(
+            self.policy,
+            chosen,
+            self.plan.num_intervals,
+            before,
+            hyperparameters=self._of_the_whole_policy,
+        )
 
     def save_schedule(self, path: str | Path) -> Path:
         """Write the values of the whole run, for `replay_schedule`: JSON or CSV, by the ending.
@@ -313,13 +319,13 @@ class Run:
         self._end = self.plan.end(self.interval)
         self._begin_measurement(self._end - self.num_steps)
         self._write()
-        moves = self._decider.moves[0]
+        moves = self._decider.moves[0].tolist()
         decision = Decision(
             interval=self.interval,
             step=self.num_steps,
             reason=verdict.reason,
             observation=verdict.observation,
-            moves={n: float(moves[self._decider.space.index(n)]) for n in self._decider.names},
+            moves=dict(zip(self.policy.space.names, moves, strict=True)),
             values=self.values,
             train_loss=float(self._telemetry.train_loss[0]),
             validation_loss=float(self._telemetry.validation_loss[0]),
@@ -368,13 +374,11 @@ class Run:
 
     def _apply(self) -> ScheduleRow:
         """Write the values that are due now, and return them as read back."""
-        space = self._decider.space
-        values = self._decider.values(self._base())
+        values = self._decider.values(self._base())[0].tolist()
         row: ScheduleRow = {"step": self.num_steps}
-        for name in self._decider.names:
-            column = space.index(name)
-            self._effective[0, column] = self._knobs[name].write(float(values[0, column]))
-            row[name] = float(self._effective[0, column])
+        for column, name in enumerate(self.policy.space.names):
+            row[name] = self._knobs[name].write(values[column])
+            self._effective[0, column] = row[name]
         return row
 
     def _note_row(self, row: ScheduleRow) -> None:

@@ -62,7 +62,7 @@ class TorchRun(WeightsRun):
         known = [unwrapped_scheduler(scheduler) for scheduler in schedulers]
         _refuse_foreign_schedulers(self._optimizers, known)
         self._live = LiveSchedule(schedulers, self._optimizers) if schedulers else None
-        knobs = find_knobs(policy, self._optimizers, model=model, bind=bind, initial=initial)
+        knobs = _find_knobs(policy, self._optimizers, model=model, bind=bind, initial=initial)
         self._groups = _group_knobs(policy, knobs, self._optimizers, all_of_them=bool(schedulers))
         if self._live is not None and "learning_rate" in self._groups:
             rates = self._live.initial()
@@ -203,8 +203,8 @@ class TorchRun(WeightsRun):
         base = self._decider.initial.copy()
         for name, knob in self._groups.items():
             knob.base = self._live.groups(name)
-            if name in self._decider.names:
-                column = self._decider.space.index(name)
+            if name in self.policy.space.names:
+                column = self.policy.space.index(name)
                 base[0, column] = knob.base[knob.reference]
         return base
 
@@ -276,7 +276,7 @@ def _refuse_foreign_schedulers(
         )
 
 
-def find_knobs(
+def _find_knobs(
     policy: Policy,
     optimizers: Sequence[torch.optim.Optimizer],
     *,
@@ -291,7 +291,6 @@ def find_knobs(
     """
     for name in (*bind, *initial):
         policy.space.index(name)
-    optimizers = [unwrapped(optimizer) for optimizer in optimizers]
     knobs: dict[str, Knob] = {}
     for hyperparameter in policy.space.hyperparameters:
         name = hyperparameter.name

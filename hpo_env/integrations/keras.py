@@ -100,7 +100,7 @@ class HPOControlCallback(_keras.callbacks.Callback):  # type: ignore[misc,name-d
         if total_steps is None:
             total_steps = self.params["epochs"] * self.params["steps"]
         knobs, given = _knobs(self.model), self._num_decisions
-        policy = self._controller.policy_for({name: k.initial for name, k in knobs.items()})
+        policy = self._controller.policy
         self.run = WeightsRun(
             policy,
             knobs,

@@ -54,8 +54,7 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
         steps_a_rollout = model.n_steps * model.n_envs
         total = -(-(self.locals["total_timesteps"] - self.num_timesteps) // steps_a_rollout)
         knobs = _knobs(model)
-        policy = self._controller.policy_for({name: value for name, (value, _) in knobs.items()})
-        names = [name for name in policy.space.names if name in knobs]
+        names = [name for name in self._controller.policy.space.names if name in knobs]
         self.run = self._controller.drive(
             {name: knobs[name][1] for name in names},
             initial={name: knobs[name][0] for name in names},

@@ -43,8 +43,7 @@ def attach(
         ConfigurationError: The estimator is of another class, or changes its own learning rate.
     """
     knobs = _knobs(estimator)
-    policy = controller.policy_for({name: value for name, (value, _) in knobs.items()})
-    names = [name for name in policy.space.names if name in knobs]
+    names = [name for name in controller.policy.space.names if name in knobs]
     return controller.drive(
         {name: knobs[name][1] for name in names},
         initial={name: knobs[name][0] for name in names},

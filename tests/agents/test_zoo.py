@@ -28,7 +28,7 @@ def test_a_shipped_policy_is_small_and_has_a_card_and_a_recipe(name: str) -> Non
     size = loaded_bytes(folder)
     assert size < MOST_BYTES
     assert "Loses" in zoo.read_card(name)
-    assert policy.space.names == zoo.recipe(name).config.hyperparameters
+    assert policy.space.names == zoo.recipe(name).hyperparameters
 
 
 @pytest.mark.parametrize("name", zoo.names())
@@ -85,7 +85,7 @@ def test_making_a_policy_trains_every_seed_once_and_keeps_the_best_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = TrainConfig(family="quadratic")
-    recipe = zoo.Recipe(help="", config=config, seeds=(0, 1, 2), members=2)
+    recipe = zoo.Recipe(help="", config=config, runs="small", seeds=(0, 1, 2), members=2)
     monkeypatch.setitem(zoo.RECIPES, "small", recipe)
     trained = []
 

@@ -91,8 +91,7 @@ def test_estimators_that_change_their_own_rate_are_refused() -> None:
         attach(controller, DecisionTreeClassifier(), total_steps=3)
 
 
-def test_the_policy_of_what_the_estimator_has_decides() -> None:
-    smaller = random_policy(["learning_rate", "weight_decay"])
-    larger = random_policy(["learning_rate", "weight_decay", "momentum", "dropout"])
-    run = attach(Controller(larger, [smaller]), make("sgd"), total_steps=STEPS)
-    assert run.policy is smaller
+def test_the_policy_decides_about_what_the_estimator_has() -> None:
+    policy = random_policy(["learning_rate", "weight_decay", "momentum", "dropout"])
+    run = attach(Controller(policy), make("sgd"), total_steps=STEPS)
+    assert run.policy.space.names == ("learning_rate", "weight_decay")

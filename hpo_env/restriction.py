@@ -1,0 +1,115 @@
+"""A policy for fewer hyperparameters, made of one for more.
+
+Where a hyperparameter cannot be moved, its fields of the observation are constant: 0 for position,
+correction and action, -1 for `available`. So a policy that met such episodes in meta-training
+(`availability` of the environment) holds a smaller policy for every choice of hyperparameters: the
+constant fields become a part of the first bias, and the outputs that nobody asks for are left out.
+
+Needs numpy alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo_env.familiarity import Familiarity
+from hpo_env.hyperparameters import LEVELS
+from hpo_env.observation import HYPERPARAMETER_FIELDS
+from hpo_env.policy import Array, Policy
+
+_UNAVAILABLE = {"available": -1.0}
+"""Fields of a hyperparameter that cannot be moved, as the environment observes them; others: 0."""
+
+
+def restrict(policy: Policy, names: Sequence[str]) -> Policy:
+    """Return what a policy does where it can move some of its hyperparameters only.
+
+    Args:
+        policy: Its moves of `names` are those of the result, as float32 rounds them. Under the head
+            "joint_choice" the result picks the best of the combinations that leave the others
+            alone.
+        names: Hyperparameters of the policy, in any order; they keep the policy's.
+
+    Returns:
+        A policy of `names`; the policy itself where these are all of its hyperparameters.
+
+    Raises:
+        UnknownNameError: A name is not one of the policy's.
+        HyperparameterError: No name, or one twice.
+
+    Example:
+        >>> from hpo_env.controller import Controller
+        >>> policy = Controller.from_pretrained("supervised").policy
+        >>> restrict(policy, ["momentum", "learning_rate"]).space.names
+        ('learning_rate', 'momentum')
+    """
+    asked = policy.space.subset(names).names
+    kept = tuple(name for name in policy.space.names if name in asked)
+    if kept == policy.space.names:
+        return policy
+    space = policy.space.subset(kept)
+    constant = {
+        f"{name}/{field}": _UNAVAILABLE.get(field, 0.0)
+        for name in policy.space.names
+        if name not in kept
+        for field, _ in HYPERPARAMETER_FIELDS
+    }
+    columns = [i for i, field in enumerate(policy.fields) if field not in constant]
+    gone = [i for i, field in enumerate(policy.fields) if field in constant]
+    given = np.array(list(constant.values()))  # in the observation's order, as `gone` is
+
+    weights, biases = list(policy.weights), list(policy.biases)
+    biases[0] = _float32(biases[0] + weights[0][:, gone].astype(np.float64) @ given)
+    weights[0] = _float32(weights[0][:, columns])
+    rows = _outputs_of(policy, kept)
+    weights[-1], biases[-1] = _float32(weights[-1][rows]), _float32(biases[-1][rows])
+    return replace(
+        policy,
+        space=space,
+        weights=tuple(weights),
+        biases=tuple(biases),
+        familiarity=policy.familiarity
+        and _restrict_familiarity(policy.familiarity, columns, gone, given),
+    )
+
+
+def _outputs_of(policy: Policy, kept: Sequence[str]) -> NDArray[np.intp]:
+    """Return the outputs of some hyperparameters, in order."""
+    places = np.arange(policy.layer_sizes[-1])
+    if policy.head == "joint_choice":
+        by_choice = places.reshape(policy.num_members, *(len(LEVELS),) * len(policy.space))
+        still = int(np.flatnonzero(LEVELS == 0.0)[0])
+        choices = [slice(None) if name in kept else still for name in policy.space.names]
+        return np.ravel(by_choice[(slice(None), *choices)])
+    by_name = places.reshape(policy.num_members, len(policy.space), -1)
+    return np.ravel(by_name[:, [policy.space.index(name) for name in kept]])
+
+
+def _restrict_familiarity(
+    known: Familiarity, columns: Sequence[int], gone: Sequence[int], given: NDArray[np.float64]
+) -> Familiarity:
+    """Measure the same distance in the fields that are left.
+
+    With some fields constant, deviations `(x - mean) @ whitening` are `(x - m) @ A + c`, of the `k`
+    fields left, with a constant `c` `[D]`. In an orthonormal basis of A's rows, `A = R.T @ Q.T`,
+    their square is `|(x - m) @ R.T + c @ Q|**2` and a rest that does not depend on x: the offset.
+    """
+    whitening = known.whitening.astype(np.float64)
+    constant = (given - known.mean[gone]) @ whitening[gone]
+    basis, factor = np.linalg.qr(whitening[columns].T)  # [D, k], [k, k]
+    within = constant @ basis
+    return Familiarity(
+        mean=_float32(known.mean[columns] - np.linalg.solve(factor, within)),
+        whitening=_float32(factor.T),
+        threshold=known.threshold,
+        offset=float(np.hypot(known.offset, np.linalg.norm(constant - basis @ within))),
+    )
+
+
+def _float32(array: NDArray[Any]) -> Array:
+    return np.ascontiguousarray(array, dtype=np.float32)

@@ -1,0 +1,95 @@
+"""What the shipped policy moves in a loop: all that is there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from hpo_env import Controller
+from hpo_env.controller import ZOO
+from hpo_env.policy_file import load
+from hpo_env.restriction import restrict
+
+SHIPPED = load(ZOO / "supervised")
+CONTROLLER = Controller(SHIPPED)
+SIX = SHIPPED.space.names
+RATE, DECAY, MOMENTUM, *_ = SIX
+
+
+def loop(kind: type[torch.optim.Optimizer], **options: float) -> torch.optim.Optimizer:
+    return kind(nn.Linear(2, 1).parameters(), lr=1e-3, **options)
+
+
+def moved(optimizer: torch.optim.Optimizer, **options: Any) -> tuple[str, ...]:
+    run = CONTROLLER.attach(optimizer, total_steps=30, validate=lambda: 1.0, **options)
+    assert tuple(run.values) == tuple(run.decisions[0].moves) == run.policy.space.names
+    return run.policy.space.names
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "names"),
+    [
+        (loop(torch.optim.AdamW), (RATE, DECAY, MOMENTUM)),
+        (loop(torch.optim.Adam), (RATE, MOMENTUM)),  # its weight decay is 0
+        (loop(torch.optim.SGD), (RATE, MOMENTUM)),
+        (loop(torch.optim.SGD, weight_decay=1e-4), (RATE, DECAY, MOMENTUM)),
+        (loop(torch.optim.RMSprop, momentum=0.5), (RATE, MOMENTUM)),
+        (loop(torch.optim.RMSprop), (RATE,)),  # it makes no buffers later
+        (loop(torch.optim.Adagrad, weight_decay=1e-4), (RATE, DECAY)),
+    ],
+)
+def test_of_a_plain_loop_what_its_optimiser_has(
+    optimizer: torch.optim.Optimizer, names: tuple[str, ...]
+) -> None:
+    assert moved(optimizer) == names
+
+
+def test_the_dropout_of_a_model_whether_or_not_it_is_0() -> None:
+    for rate in (0.0, 0.3):
+        model = nn.Sequential(nn.Linear(2, 1), nn.Dropout(rate))
+        assert moved(loop(torch.optim.Adam), model=model) == (RATE, MOMENTUM, "dropout")
+
+
+def test_what_is_bound_and_a_clip_that_is_asked_for() -> None:
+    bind = {"dropout": lambda rate: None, "label_smoothing": lambda value: None}
+    optimizer = loop(torch.optim.AdamW)
+    assert moved(optimizer, bind=bind, initial={"gradient_clip": 1.0}) == SIX
+    assert moved(loop(torch.optim.Adagrad), initial={"gradient_clip": 1.0}) == (RATE, SIX[-1])
+
+
+def test_the_rate_of_a_scheduler_that_starts_at_0() -> None:
+    optimizer = loop(torch.optim.AdamW)
+    warm_up = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(step / 10, 1.0))
+    assert moved(optimizer, base_schedule=warm_up) == (RATE, DECAY, MOMENTUM)
+
+
+def test_without_torch_what_is_bound() -> None:
+    bind = {"learning_rate": lambda rate: None, "dropout": lambda rate: None}
+    run = CONTROLLER.drive(
+        bind,
+        initial={"learning_rate": 0.1, "dropout": 0.0},
+        total_steps=30,
+        validate=lambda: 1.0,
+    )
+    assert run.policy.space.names == (RATE, "dropout")
+
+
+def test_it_decides_as_the_policy_of_what_there_is() -> None:
+    part = Controller(restrict(SHIPPED, (RATE, MOMENTUM)))
+    ours, theirs = (
+        [
+            (d.moves, d.values)
+            for d in c.attach(
+                loop(torch.optim.Adam), total_steps=30, validate=lambda: 1.0
+            ).decisions
+        ]
+        for c in (CONTROLLER, part)
+    )
+    assert ours == theirs
+
+
+def test_the_shipped_policy_has_met_every_choice_in_meta_training() -> None:
+    assert SHIPPED.metadata["config"]["availability"] == 0.0
