@@ -22,7 +22,7 @@ from agents.opponents.registry import OPPONENTS
 from hpo_env.errors import ConfigurationError, PolicyFileError, UnknownNameError
 from hpo_env.policy_file import save
 from tests.agents.commands import slow_opponents
-from tests.agents.opponents.policies import steady_policy
+from tests.agents.opponents.policies import linear_policy, steady_policy
 
 main = load_command("compare")
 ROOT = Path(__file__).parents[3]
@@ -277,6 +277,27 @@ def test_a_policy_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PolicyFileError):
         main(["nobody", "--out", "out"])
     assert not (tmp_path / "out").exists()
+
+
+def test_of_a_loop_that_lacks_some_all_opponents_choose_what_is_there(tmp_path: Path) -> None:
+    two = save(linear_policy("supervised", ("learning_rate", "momentum")), tmp_path / "two")
+    arguments = words(two, "random_search")
+    arguments[arguments.index("tiny")] = "interpolation"
+    arguments[arguments.index("--tasks") + 1] = "1"
+    main([*arguments, "--hyperparameters", "momentum"])
+    cells = [
+        json.loads(path.read_text())["inputs"] for path in tmp_path.glob("out/cells/??/*.json")
+    ]
+    assert {cell["opponent"]["identity"]["name"] for cell in cells} >= {
+        "controller",
+        "random_search",
+    }
+    assert all(cell["opponent"]["knobs"] == ["momentum"] for cell in cells)
+    records = read_records(tmp_path / "out" / "records.parquet")
+    moved = records[records["opponent"] == "controller"]["hyperparameters"].iloc[0]
+    assert len(set(moved["momentum"])) > 1
+    with pytest.raises(UnknownNameError, match="dropout"):
+        main([*arguments, "--hyperparameters", "dropout"])
 
 
 def test_flags_win_over_the_preset_and_the_folder_is_named_after_it() -> None:

@@ -13,7 +13,9 @@ from hpo_env.errors import ConfigurationError, HPOControlError, PolicyFileError,
 from hpo_env.observation import field_names
 from hpo_env.policy import Policy
 from hpo_env.policy_file import save
+from hpo_env.restriction import restrict
 from hpo_env.tasks.registry import family_class
+from tests.agents.opponents.policies import linear_policy
 
 main = load_command("evaluate")
 
@@ -49,6 +51,17 @@ def test_tables_are_printed_and_files_written(
     data = json.loads(out.read_text())
     assert data["summary"][0]["method"] == "controller"
     assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_part_that_a_loop_has_is_evaluated_as_a_policy_of_its_own(tmp_path: Path) -> None:
+    whole = linear_policy("supervised", ("learning_rate", "momentum"))
+    part = save(restrict(whole, ["momentum"]), tmp_path / "part")
+    whole_folder = save(whole, tmp_path / "whole")
+    few = ["--tasks", "1", "--tuning-tasks", "1", "--methods", "constant", "--dataset", "diabetes"]
+    for folder, more in ((part, []), (whole_folder, ["--hyperparameters", "momentum"])):
+        main([str(folder), *few, *more, "--json", str(folder / "out.json")])
+    ours, theirs = (json.loads((f / "out.json").read_text()) for f in (whole_folder, part))
+    assert ours["summary"] == theirs["summary"]
 
 
 def test_a_run_folder_stands_for_the_policy_in_it(policy: Path) -> None:

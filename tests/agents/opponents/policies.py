@@ -31,6 +31,7 @@ def _policy(
     space = make_family(family).space.subset(knobs)
     shape = (len(space) * len(LEVELS), len(field_names(space.names)))
     weights = weight * stream(0, "weights").normal(size=shape)
+    firmness = 100.0 if weight == 0.0 else 1.0  # the mean move is the level where it is certain
     return Policy(
         family=family,
         space=space,
@@ -38,5 +39,5 @@ def _policy(
         head="choices",
         activation="tanh",
         weights=(weights.astype(np.float32),),
-        biases=(np.tile(100.0 * np.equal(LEVELS, level), len(space)).astype(np.float32),),
+        biases=(np.tile(firmness * np.equal(LEVELS, level), len(space)).astype(np.float32),),
     )
