@@ -2,8 +2,8 @@
 
     python benchmarks/users_loop.py --json users_loop.json
 
-Held-out tables, a network written here and not among the package's own, AdamW in plain
-PyTorch. The opponent is the same loop at AdamW's default rate of 1e-3, from the same weights and
+Held-out tables, a network written here and not among the package's own, AdamW and Adam in plain
+PyTorch. The opponent is the same loop at torch's default rate of 1e-3, from the same weights and
 minibatches.
 """
 
@@ -12,8 +12,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -27,6 +29,10 @@ from hpo_env import Controller
 from hpo_env.datasets import load_dataset
 
 DEFAULT_RATE = 1e-3
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "AdamW": torch.optim.AdamW,  # with a weight decay of 0.01, which can be moved
+    "Adam": torch.optim.Adam,  # without
+}
 RATES = (1e-5, 1e-3, 1e-1)
 TABLES = ("storm_status", "orange_juice", "marital_status", "airfare", "saratoga_houses")
 _BATCH = 64
@@ -37,6 +43,7 @@ class Outcome:
     """Test losses of one table, rate and horizon, means over seeds.
 
     Args:
+        optimizer: A key of `OPTIMIZERS`.
         table: The data set.
         steps: Updates in a run.
         rate: What the controlled run starts from.
@@ -46,6 +53,7 @@ class Outcome:
         seeds: Seeds.
     """
 
+    optimizer: str
     table: str
     steps: int
     rate: float
@@ -88,14 +96,20 @@ def load_parts(table: str, seed: int) -> tuple[list[tuple[Tensor, Tensor]], int]
 
 
 def train_once(
-    table: str, *, seed: int, steps: int, rate: float, controller: Controller | None
+    table: str,
+    *,
+    optimizer: str,
+    seed: int,
+    steps: int,
+    rate: float,
+    controller: Controller | None,
 ) -> float:
     """Train and return the test loss."""
     parts, num_classes = load_parts(table, seed)
     (x, y), validation, test = parts
     torch.manual_seed(seed)
     model = Gated(x.shape[1], max(num_classes, 1))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate)
+    updates = OPTIMIZERS[optimizer](model.parameters(), lr=rate)
     loss_of: Callable[[Tensor, Tensor], Tensor] = (
         cross_entropy if num_classes else lambda z, target: mse_loss(z[:, 0], target)
     )
@@ -110,34 +124,32 @@ def train_once(
     run = None
     if controller is not None:
         run = controller.attach(
-            optimizer, total_steps=steps, model=model, validate=lambda: measure(validation)
+            updates, total_steps=steps, model=model, validate=lambda: measure(validation)
         )
     batches = torch.Generator().manual_seed(seed)
     for _ in range(steps):
         rows = torch.randint(len(x), (_BATCH,), generator=batches)
         loss = loss_of(model(x[rows]), y[rows])
-        optimizer.zero_grad()
+        updates.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        updates.step()
         if run is not None:
             run.step(loss)
     return measure(test)
 
 
-def compare(table: str, *, steps: int, seeds: int, controller: Controller) -> list[Outcome]:
+def compare(
+    table: str, *, steps: int, seeds: int, controller: Controller, optimizer: str = "AdamW"
+) -> list[Outcome]:
     """Run the default rate once a seed, and the controller from every rate."""
-    default = [
-        train_once(table, seed=s, steps=steps, rate=DEFAULT_RATE, controller=None)
-        for s in range(seeds)
-    ]
+    run = partial(train_once, table, optimizer=optimizer, steps=steps)
+    default = [run(seed=s, rate=DEFAULT_RATE, controller=None) for s in range(seeds)]
     outcomes = []
     for rate in RATES:
-        controlled = [
-            train_once(table, seed=s, steps=steps, rate=rate, controller=controller)
-            for s in range(seeds)
-        ]
+        controlled = [run(seed=s, rate=rate, controller=controller) for s in range(seeds)]
         outcomes.append(
             Outcome(
+                optimizer=optimizer,
                 table=table,
                 steps=steps,
                 rate=rate,
@@ -153,6 +165,7 @@ def compare(table: str, *, steps: int, seeds: int, controller: Controller) -> li
 def main(
     *,
     policy: str = "supervised",
+    optimizers: tuple[Literal["AdamW", "Adam"], ...] = ("AdamW", "Adam"),
     steps: tuple[int, ...] = (300, 3000),
     seeds: int = 5,
     json_path: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
@@ -161,28 +174,31 @@ def main(
 
     Args:
         policy: A shipped policy, or the folder of one.
+        optimizers: Optimisers of the loop.
         steps: Updates in a run, one comparison each.
         seeds: Splits, weights and minibatch orders.
         json_path: Where to write the rows as JSON.
     """
     torch.set_num_threads(1)  # two threads crawl as soon as another process is busy
     controller = Controller.from_pretrained(policy)
-    shown = Table(title="Test loss in a user's own loop, AdamW, mean over seeds")
-    for heading in ("table", "updates", "from rate", "controlled", "default 1e-3", "wins"):
-        shown.add_column(heading, justify="left" if heading == "table" else "right")
+    shown = Table(title="Test loss in a user's own loop, mean over seeds")
+    for heading in ("optimizer", "table", "updates", "from rate", "controlled", "1e-3", "wins"):
+        shown.add_column(heading, justify="left" if heading in ("optimizer", "table") else "right")
     outcomes = []
-    for table in TABLES:
-        for horizon in steps:
-            for outcome in compare(table, steps=horizon, seeds=seeds, controller=controller):
-                outcomes.append(asdict(outcome))
-                shown.add_row(
-                    table,
-                    f"{horizon:,}",
-                    f"{outcome.rate:g}",
-                    f"{outcome.controlled:.4f}",
-                    f"{outcome.default:.4f}",
-                    f"{outcome.wins}/{outcome.seeds}",
-                )
+    for optimizer, table, horizon in product(optimizers, TABLES, steps):
+        for outcome in compare(
+            table, steps=horizon, seeds=seeds, controller=controller, optimizer=optimizer
+        ):
+            outcomes.append(asdict(outcome))
+            shown.add_row(
+                optimizer,
+                table,
+                f"{horizon:,}",
+                f"{outcome.rate:g}",
+                f"{outcome.controlled:.4f}",
+                f"{outcome.default:.4f}",
+                f"{outcome.wins}/{outcome.seeds}",
+            )
     Console().print(shown)
     if json_path is not None:
         json_path.write_text(json.dumps(outcomes, indent=2) + "\n")
