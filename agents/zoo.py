@@ -77,39 +77,37 @@ class Recipe:
         return self.keeps or self.config.hyperparameters
 
 
-_SUPERVISED = Recipe(
-    help="all hyperparameters that leave the cost of an update alone, or those that there are",
-    runs="supervised",
-    config=TrainConfig(
-        preset="quick",
-        steps=1_200_000,
-        segment_steps=150_000,
-        num_envs=384,
-        batch_size=1536,
-        gae_lambda=0.96,
-        ent_coef=0.006,
-        validation_lanes=256,
-        availability=0.0,
-        hyperparameters=(
-            "learning_rate",
-            "weight_decay",
-            "momentum",
-            "dropout",
-            "label_smoothing",
-            "gradient_clip",
-        ),
-    ),
+_COMMON = TrainConfig(
+    preset="quick",
+    segment_steps=150_000,
+    num_envs=384,
+    batch_size=1536,
+    gae_lambda=0.96,
+    ent_coef=0.006,
+    validation_lanes=256,
+    availability=0.0,
 )
+_OPTIMIZER = ("learning_rate", "weight_decay", "momentum")
 
 RECIPES: dict[str, Recipe] = {
-    "supervised": _SUPERVISED,
-    "supervised-optimizer": replace(
-        _SUPERVISED,
-        help="what an optimiser has: learning rate, weight decay and momentum",
-        keeps=("learning_rate", "weight_decay", "momentum"),
+    "supervised": Recipe(
+        help="all hyperparameters that leave the cost of an update alone, or those that there are",
+        runs="supervised",
+        config=replace(
+            _COMMON,
+            steps=1_200_000,
+            hyperparameters=(*_OPTIMIZER, "dropout", "label_smoothing", "gradient_clip"),
+        ),
     ),
-    "supervised-lr": replace(_SUPERVISED, help="the learning rate alone", keeps=("learning_rate",)),
+    "supervised-optimizer": Recipe(
+        help="learning rate, weight decay and momentum, or those that there are",
+        runs="supervised-optimizer",
+        config=replace(_COMMON, steps=750_000, hyperparameters=_OPTIMIZER),
+    ),
 }
+RECIPES["supervised-lr"] = replace(
+    RECIPES["supervised-optimizer"], help="the learning rate alone", keeps=("learning_rate",)
+)
 """Recipe of each policy that we ship."""
 
 

@@ -36,6 +36,9 @@ __all__ = ["Controller", "ControllerWarning", "Run", "RunLogger", "replay_schedu
 ZOO = Path(__file__).parent / "zoo"
 """Where the policies that we ship lie, one folder each."""
 
+SMALLER = {"supervised": ("supervised-optimizer",)}
+"""Shipped policies that decide in place of a larger one where a loop has nothing beyond theirs."""
+
 _DEFAULT_DECISIONS = 30
 
 
@@ -45,6 +48,8 @@ class Controller:
     Args:
         policy: What decides; see `from_pretrained` and `hpo_env.policy_file.load`. Where a loop
             cannot move all that it moves, it decides about the rest (`restriction.restrict`).
+        smaller: Policies of some of its hyperparameters. Where a loop can move no others, the
+            smallest of them that moves all that there is decides instead.
 
     Example:
         >>> import torch
@@ -53,21 +58,31 @@ class Controller:
         >>> run = controller.attach(optimizer, total_steps=1000)  # doctest: +SKIP
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, smaller: Sequence[Policy] = ()) -> None:
+        for other in smaller:
+            foreign = set(other.space.names) - set(policy.space.names)
+            if foreign:
+                raise ConfigurationError(
+                    f"a smaller policy must move hyperparameters of {policy.space.names}; got one "
+                    f"that moves {sorted(foreign)}"
+                )
         self.policy = policy
+        self.policies = (policy, *smaller)
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path) -> Controller:
         """Load a policy; nothing in its files is executed.
 
         Args:
-            name_or_path: The name of a policy that we ship, or the folder of one.
+            name_or_path: The name of a policy that we ship, or the folder of one. A name brings the
+                smaller policies of `SMALLER` as well.
 
         Raises:
             PolicyFileError: There is none, or its files are damaged, doctored or of another
                 version.
         """
-        return cls(load(_policy_folder(name_or_path)))
+        smaller = SMALLER.get(name_or_path, ()) if isinstance(name_or_path, str) else ()
+        return cls(load(_policy_folder(name_or_path)), [load(_policy_folder(n)) for n in smaller])
 
     def attach(
         self,
@@ -124,7 +139,7 @@ class Controller:
         optimizers = list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
         bind, initial = bind or {}, initial or {}
         run = TorchRun(
-            self.policy,
+            self.policies,
             optimizers,
             total_steps=total_steps,
             num_decisions=self.default_num_decisions if num_decisions is None else num_decisions,
@@ -174,7 +189,7 @@ class Controller:
                 f"{sorted(initial)}"
             )
         run = Run(
-            self.policy,
+            self.policies,
             {n: BoundKnob(function=function, initial=initial[n]) for n, function in bind.items()},
             total_steps=total_steps,
             num_decisions=self.default_num_decisions if num_decisions is None else num_decisions,

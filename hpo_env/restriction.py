@@ -78,6 +78,20 @@ def restrict(policy: Policy, names: Sequence[str]) -> Policy:
     )
 
 
+def policy_for(policies: Sequence[Policy], names: Sequence[str]) -> Policy:
+    """Return what decides in a loop in which some hyperparameters can be moved.
+
+    Of the policies that move all of these the one that moves the fewest others, restricted: the
+    share of its meta-training that was like the loop was the largest.
+
+    Args:
+        policies: To choose from; the first moves whatever one of them moves.
+        names: What can be moved, at least one of the first policy's.
+    """
+    whole = [policy for policy in policies if set(names) <= set(policy.space.names)]
+    return restrict(min(whole, key=lambda policy: len(policy.space)), names)
+
+
 def _outputs_of(policy: Policy, kept: Sequence[str]) -> NDArray[np.intp]:
     """Return the outputs of some hyperparameters, in order."""
     places = np.arange(policy.layer_sizes[-1])

@@ -9,7 +9,7 @@ Axes: `H` hyperparameters that are written; the single lane is the first axis of
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from hpo_env.guard import cut, has_failed
 from hpo_env.hyperparameters import Hyperparameter
 from hpo_env.observation import Observer, followed_loss
 from hpo_env.policy import Policy
-from hpo_env.restriction import restrict
+from hpo_env.restriction import policy_for
 from hpo_env.telemetry import Telemetry
 
 Array = NDArray[np.float64]
@@ -76,22 +76,23 @@ class Decider:
     """Decides for one run.
 
     Args:
-        policy: What decides.
+        policies: Of which one decides, by what can be written: see `policy_for`.
         initial: The value of every hyperparameter that can be written, before any schedule. What
             is missing here is not moved, and the policy is told so: see `restrict`.
 
     Raises:
-        ConfigurationError: No hyperparameter of the policy can be written.
+        ConfigurationError: No hyperparameter of the policies can be written.
     """
 
-    def __init__(self, policy: Policy, initial: Mapping[str, float]) -> None:
-        movable = [h.name for h in policy.space.hyperparameters if can_be_moved(h, initial)]
+    def __init__(self, policies: Sequence[Policy], initial: Mapping[str, float]) -> None:
+        known = policies[0].space
+        movable = [h.name for h in known.hyperparameters if can_be_moved(h, initial)]
         if not movable:
             raise ConfigurationError(
-                f"the policy moves {list(policy.space.names)}, and none of them can be written "
+                f"the policy moves {list(known.names)}, and none of them can be written "
                 f"here (there is {dict(initial)}): bind one with bind={{name: function}}"
             )
-        self.policy = restrict(policy, movable)
+        self.policy = policy_for(policies, movable)
         space = self.space = self.policy.space
         self.initial = np.array([[float(initial[name]) for name in space.names]])  # [1, H]
         self.observer = Observer(space, 1)

@@ -54,7 +54,7 @@ class Run:
     """One controlled run.
 
     Args:
-        policy: What decides.
+        policies: Of which one decides; see `restriction.policy_for`.
         knobs: What can be written, by hyperparameter.
         total_steps: Updates in the run: how often `step` will be called.
         num_decisions: Decision intervals that they are divided into.
@@ -71,7 +71,7 @@ class Run:
 
     def __init__(
         self,
-        policy: Policy,
+        policies: Sequence[Policy],
         knobs: Mapping[str, Knob],
         *,
         total_steps: int,
@@ -87,10 +87,10 @@ class Run:
         self.interval = 0
         self.decisions: list[Decision] = []
         self.schedule: list[ScheduleRow] = []
-        self._knobs = {name: knobs[name] for name in policy.space.names if name in knobs}
-        self._decider = Decider(policy, {n: knob.initial for n, knob in self._knobs.items()})
+        self._knobs = {name: knobs[name] for name in policies[0].space.names if name in knobs}
+        self._decider = Decider(policies, {n: knob.initial for n, knob in self._knobs.items()})
         self.policy = self._decider.policy
-        self._of_the_whole_policy = policy.space.names
+        self._known = policies[0].space.names
         self._validate = validate
         self._loggers = list(loggers)
         self._effective = self._decider.initial.copy()  # [1, H]
@@ -188,7 +188,7 @@ class Run:
             chosen,
             self.plan.num_intervals,
             before,
-            hyperparameters=self._of_the_whole_policy,
+            hyperparameters=self._known,
         )
 
     def save_schedule(self, path: str | Path) -> Path:

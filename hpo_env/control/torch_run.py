@@ -43,7 +43,7 @@ class TorchRun(WeightsRun):
 
     def __init__(
         self,
-        policy: Policy,
+        policies: Sequence[Policy],
         optimizers: Sequence[Any],
         *,
         total_steps: int,
@@ -62,8 +62,8 @@ class TorchRun(WeightsRun):
         known = [unwrapped_scheduler(scheduler) for scheduler in schedulers]
         _refuse_foreign_schedulers(self._optimizers, known)
         self._live = LiveSchedule(schedulers, self._optimizers) if schedulers else None
-        knobs = _find_knobs(policy, self._optimizers, model=model, bind=bind, initial=initial)
-        self._groups = _group_knobs(policy, knobs, self._optimizers, all_of_them=bool(schedulers))
+        knobs = _find_knobs(policies[0], self._optimizers, model=model, bind=bind, initial=initial)
+        self._groups = _group_knobs(knobs, self._optimizers, all_of_them=bool(schedulers))
         if self._live is not None and "learning_rate" in self._groups:
             rates = self._live.initial()
             self._groups["learning_rate"].reference = max(range(len(rates)), key=rates.__getitem__)
@@ -73,7 +73,7 @@ class TorchRun(WeightsRun):
         self._is_idle = self._live is None and self._clip is None  # nothing to do at most steps
         self._rates: list[Any] = [None] * len(self._optimizers)
         super().__init__(
-            policy,
+            policies,
             knobs,
             parts=lambda: [_parameters(optimizer) for optimizer in self._optimizers],
             model=model,
@@ -310,7 +310,6 @@ def _find_knobs(
 
 
 def _group_knobs(
-    policy: Policy,
     knobs: Mapping[str, Knob],
     optimizers: Sequence[torch.optim.Optimizer],
     *,

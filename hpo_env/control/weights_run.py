@@ -33,7 +33,7 @@ class WeightsRun(Run):
 
     def __init__(
         self,
-        policy: Policy,
+        policies: Sequence[Policy],
         knobs: Mapping[str, Knob],
         *,
         parts: Callable[[], list[list[Tensor]]],
@@ -52,7 +52,7 @@ class WeightsRun(Run):
         every = [parameter for part in self._parameters for parameter in part]
         self._device = every[0].device if every else torch.device("cpu")
         super().__init__(
-            policy,
+            policies,
             knobs,
             total_steps=total_steps,
             num_decisions=num_decisions,

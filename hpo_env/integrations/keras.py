@@ -100,15 +100,14 @@ class HPOControlCallback(_keras.callbacks.Callback):  # type: ignore[misc,name-d
         if total_steps is None:
             total_steps = self.params["epochs"] * self.params["steps"]
         knobs, given = _knobs(self.model), self._num_decisions
-        policy = self._controller.policy
         self.run = WeightsRun(
-            policy,
+            self._controller.policies,
             knobs,
             parts=lambda: [[weight.value for weight in self.model.trainable_weights]],
             model=self.model,
             total_steps=total_steps,
             num_decisions=self._controller.default_num_decisions if given is None else given,
-            base_schedule=self._base_schedule or policy.base_schedule,
+            base_schedule=self._base_schedule or self._controller.policy.base_schedule,
             validate=None if self._validate is None else self._validated,
             loggers=self._loggers,
         )

@@ -240,7 +240,7 @@ def test_a_decider_follows_the_environment_through_foreign_observations(
     task = env.lanes.tasks[0]
     space = env.lanes.space
     initial = {name: task.initial[space.index(name)] for name in policy.space.names}
-    decider, counts = Decider(policy, initial), np.array([5])
+    decider, counts = Decider([policy], initial), np.array([5])
     factors = interval_factors(policy.base_schedule, np.array([0]), counts)
     base = policy.space.base(decider.initial, factors)
     decider.begin(float(env.lanes._first_loss[0]), num_intervals=5, base=base)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from hpo_env import Controller
-from hpo_env.controller import ZOO
+from hpo_env.controller import SMALLER, ZOO
+from hpo_env.errors import ConfigurationError
 from hpo_env.policy_file import load
 from hpo_env.restriction import restrict
+from tests.hpo_env.controlled_runs import random_policy
 
 SHIPPED = load(ZOO / "supervised")
 CONTROLLER = Controller(SHIPPED)
@@ -88,5 +91,44 @@ def test_it_decides_as_the_policy_of_what_there_is() -> None:
     assert whole.moves == small.moves
 
 
-def test_the_shipped_policy_has_met_every_choice_in_meta_training() -> None:
-    assert SHIPPED.metadata["config"]["availability"] == 0.0
+@pytest.mark.parametrize(
+    ("optimizer", "decides"),
+    [
+        (loop(torch.optim.AdamW), ("learning_rate", "weight_decay", "momentum")),
+        (loop(torch.optim.Adam), ("learning_rate", "momentum")),
+        (loop(torch.optim.Adagrad), ("learning_rate",)),
+    ],
+)
+def test_of_two_policies_the_smaller_decides_where_it_moves_all_that_there_is(
+    optimizer: torch.optim.Optimizer, decides: tuple[str, ...]
+) -> None:
+    small = random_policy([RATE, DECAY, MOMENTUM])
+    both = Controller(random_policy(SIX), [random_policy([RATE]), small])
+    run = both.attach(optimizer, total_steps=30, validate=lambda: 1.0)
+    expected = random_policy([RATE]) if len(decides) == 1 else restrict(small, decides)
+    np.testing.assert_array_equal(run.policy.weights[0], expected.weights[0])
+
+
+def test_of_two_policies_the_larger_decides_where_there_is_more() -> None:
+    large = random_policy(SIX)
+    both = Controller(large, [random_policy([RATE, DECAY, MOMENTUM])])
+    model = nn.Sequential(nn.Linear(2, 1), nn.Dropout(0.3))
+    optimizer = torch.optim.Adam(model.parameters())
+    run = both.attach(optimizer, total_steps=30, validate=lambda: 1.0, model=model)
+    expected = restrict(large, (RATE, MOMENTUM, "dropout"))
+    np.testing.assert_array_equal(run.policy.weights[0], expected.weights[0])
+
+
+def test_a_smaller_policy_of_something_else_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="momentum"):
+        Controller(random_policy([RATE]), [random_policy([RATE, MOMENTUM])])
+
+
+@pytest.mark.parametrize("name", ["supervised", *SMALLER["supervised"]])
+def test_the_shipped_policies_have_met_every_choice_in_meta_training(name: str) -> None:
+    assert load(ZOO / name).metadata["config"]["availability"] == 0.0
+
+
+def test_a_name_brings_the_smaller_policies_and_a_folder_itself_alone() -> None:
+    assert len(Controller.from_pretrained("supervised").policies) == 2
+    assert len(Controller.from_pretrained(ZOO / "supervised").policies) == 1

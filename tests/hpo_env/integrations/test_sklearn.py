@@ -94,4 +94,4 @@ def test_estimators_that_change_their_own_rate_are_refused() -> None:
 def test_the_policy_decides_about_what_the_estimator_has() -> None:
     policy = random_policy(["learning_rate", "weight_decay", "momentum", "dropout"])
     run = attach(Controller(policy), make("sgd"), total_steps=STEPS)
-    assert run.policy.space.names == ("learning_rate", "weight_decay")
+    assert run.policy.space.names == ("learning_rate", "weight_decay", "momentum")
