@@ -89,25 +89,28 @@ _COMMON = TrainConfig(
 )
 _OPTIMIZER = ("learning_rate", "weight_decay", "momentum")
 
-RECIPES: dict[str, Recipe] = {
-    "supervised": Recipe(
-        help="all hyperparameters that leave the cost of an update alone, or those that there are",
-        runs="supervised",
-        config=replace(
-            _COMMON,
-            steps=1_200_000,
-            hyperparameters=(*_OPTIMIZER, "dropout", "label_smoothing", "gradient_clip"),
-        ),
+_SUPERVISED = Recipe(
+    help="all hyperparameters that leave the cost of an update alone, or those that there are",
+    runs="supervised",
+    config=replace(
+        _COMMON,
+        steps=1_200_000,
+        hyperparameters=(*_OPTIMIZER, "dropout", "label_smoothing", "gradient_clip"),
     ),
-    "supervised-optimizer": Recipe(
-        help="learning rate, weight decay and momentum, or those that there are",
-        runs="supervised-optimizer",
-        config=replace(_COMMON, steps=750_000, hyperparameters=_OPTIMIZER),
+)
+_SUPERVISED_OPTIMIZER = Recipe(
+    help="learning rate, weight decay and momentum, or those that there are",
+    runs="supervised-optimizer",
+    config=replace(_COMMON, steps=750_000, hyperparameters=_OPTIMIZER),
+)
+
+RECIPES: dict[str, Recipe] = {
+    "supervised": _SUPERVISED,
+    "supervised-optimizer": _SUPERVISED_OPTIMIZER,
+    "supervised-lr": replace(
+        _SUPERVISED_OPTIMIZER, help="the learning rate alone", keeps=("learning_rate",)
     ),
 }
-RECIPES["supervised-lr"] = replace(
-    RECIPES["supervised-optimizer"], help="the learning rate alone", keeps=("learning_rate",)
-)
 """Recipe of each policy that we ship."""
 
 
