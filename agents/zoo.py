@@ -85,7 +85,6 @@ _COMMON = TrainConfig(
     gae_lambda=0.96,
     ent_coef=0.006,
     validation_lanes=256,
-    availability=0.0,
 )
 _OPTIMIZER = ("learning_rate", "weight_decay", "momentum")
 
@@ -95,11 +94,12 @@ _SUPERVISED = Recipe(
     config=replace(
         _COMMON,
         steps=1_200_000,
+        availability=0.0,
         hyperparameters=(*_OPTIMIZER, "dropout", "label_smoothing", "gradient_clip"),
     ),
 )
 _SUPERVISED_OPTIMIZER = Recipe(
-    help="learning rate, weight decay and momentum, or those that there are",
+    help="what an optimiser has: learning rate, weight decay and momentum",
     runs="supervised-optimizer",
     config=replace(_COMMON, steps=750_000, hyperparameters=_OPTIMIZER),
 )
@@ -107,9 +107,7 @@ _SUPERVISED_OPTIMIZER = Recipe(
 RECIPES: dict[str, Recipe] = {
     "supervised": _SUPERVISED,
     "supervised-optimizer": _SUPERVISED_OPTIMIZER,
-    "supervised-lr": replace(
-        _SUPERVISED_OPTIMIZER, help="the learning rate alone", keeps=("learning_rate",)
-    ),
+    "supervised-lr": replace(_SUPERVISED, help="the learning rate alone", keeps=("learning_rate",)),
 }
 """Recipe of each policy that we ship."""
 

@@ -37,7 +37,7 @@ ZOO = Path(__file__).parent / "zoo"
 """Where the policies that we ship lie, one folder each."""
 
 SMALLER = {"supervised": ("supervised-optimizer",)}
-"""Shipped policies that decide in place of a larger one where a loop has nothing beyond theirs."""
+"""Shipped policies that decide in place of a larger one in loops that can move just theirs."""
 
 _DEFAULT_DECISIONS = 30
 
@@ -48,8 +48,8 @@ class Controller:
     Args:
         policy: What decides; see `from_pretrained` and `hpo_env.policy_file.load`. Where a loop
             cannot move all that it moves, it decides about the rest (`restriction.restrict`).
-        smaller: Policies of some of its hyperparameters. Where a loop can move no others, the
-            smallest of them that moves all that there is decides instead.
+        smaller: Policies of some of its hyperparameters. In a loop that can move just those of one
+            of them, that one decides.
 
     Example:
         >>> import torch

@@ -81,15 +81,15 @@ def restrict(policy: Policy, names: Sequence[str]) -> Policy:
 def policy_for(policies: Sequence[Policy], names: Sequence[str]) -> Policy:
     """Return what decides in a loop in which some hyperparameters can be moved.
 
-    Of the policies that move all of these the one that moves the fewest others, restricted: the
-    share of its meta-training that was like the loop was the largest.
+    A policy of just these where there is one: it met nothing else in meta-training. Else the first,
+    restricted.
 
     Args:
         policies: To choose from; the first moves whatever one of them moves.
         names: What can be moved, at least one of the first policy's.
     """
-    whole = [policy for policy in policies if set(names) <= set(policy.space.names)]
-    return restrict(min(whole, key=lambda policy: len(policy.space)), names)
+    just = [policy for policy in policies if set(policy.space.names) == set(names)]
+    return just[0] if just else restrict(policies[0], names)
 
 
 def _outputs_of(policy: Policy, kept: Sequence[str]) -> NDArray[np.intp]:
