@@ -377,7 +377,7 @@ class Run:
         values = self._decider.values(self._base())[0].tolist()
         row: ScheduleRow = {"step": self.num_steps}
         for column, name in enumerate(self.policy.space.names):
-            row[name] = self._knobs[name].write(values[column])
+            row[name] = float(self._knobs[name].write(values[column]))
             self._effective[0, column] = row[name]
         return row
 
