@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agents import zoo
@@ -13,6 +14,7 @@ from agents.config import TrainConfig
 from hpo_env.errors import PolicyFileError, UnknownNameError
 from hpo_env.policy import Policy
 from hpo_env.policy_file import load, save
+from hpo_env.restriction import restrict
 
 MOST_BYTES = 300_000
 
@@ -97,8 +99,9 @@ def test_making_a_policy_trains_every_seed_once_and_keeps_the_best_ones(
         (folder / "result.json").write_text(json.dumps(result))
         return folder
 
-    for _ in range(2):
-        best, second = zoo.train("small", tmp_path, meta_train)
+    monkeypatch.setitem(zoo.RECIPES, "smaller", replace(recipe, keeps=("learning_rate",)))
+    for name in ("small", "small", "smaller"):  # the last keeps less of the same seeds
+        best, second = zoo.train(name, tmp_path, meta_train)
         assert "seed1" in best.name
         assert "seed2" in second.name
     assert trained == [0, 1, 2]
@@ -139,6 +142,14 @@ def test_a_shipped_policy_is_its_members_together(
         ],
     }
     assert shipped.layer_sizes[1] == 2 * member.layer_sizes[1]
+
+
+def test_a_recipe_that_keeps_less_is_the_same_policy_restricted() -> None:
+    whole, part = (load(zoo.folder_of(name)) for name in ("supervised", "supervised-lr"))
+    expected = restrict(whole, ["learning_rate"])
+    assert zoo.recipe("supervised-lr").hyperparameters == part.space.names == expected.space.names
+    for name, tensor in part.tensors().items():
+        np.testing.assert_array_equal(tensor, expected.tensors()[name])
 
 
 def test_list_and_card_print_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
