@@ -27,6 +27,9 @@ Activation = Literal["tanh", "relu"]
 Head = Literal["clipped", "squashed", "choices", "joint_choice"]
 Array = NDArray[np.float32]
 
+_SUMMED = np.stack([LEVELS, np.ones(len(LEVELS))], axis=1)
+"""Turns exponentials of five logits into the numerator and the denominator of their mean level."""
+
 _ACTIVATIONS: dict[str, Any] = {"tanh": np.tanh, "relu": lambda x: np.maximum(x, 0.0)}
 
 
@@ -140,7 +143,7 @@ class Policy:
         """The environment's action mode in which it was trained."""
         return "continuous" if self.head in ("clipped", "squashed") else "discrete"
 
-    @property
+    @cached_property
     def num_members(self) -> int:
         """How many networks stand side by side; 1 unless it is an ensemble."""
         return self.layer_sizes[-1] // num_outputs(self.head, len(self.space))
@@ -221,9 +224,9 @@ class Policy:
 
     def moves_of(self, outputs: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Turn outputs `[N, O]` into the moves `[N, H]` that they stand for."""
-        by_member = outputs.reshape(len(outputs) * self.num_members, -1)
-        moves = self._member_moves(by_member)
-        return np.asarray(moves.reshape(len(outputs), self.num_members, -1).mean(axis=1))
+        members = self.num_members
+        moves = self._member_moves(outputs.reshape(len(outputs) * members, -1))
+        return np.asarray(moves.reshape(len(outputs), members, -1).sum(axis=1) / members)
 
     def _member_moves(self, outputs: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Turn outputs of single members into moves, a row each."""
@@ -233,9 +236,10 @@ class Policy:
             return np.asarray(np.tanh(outputs), dtype=np.float64)
         if self.head == "joint_choice":
             return LEVELS[split_joint_choices(outputs.argmax(axis=1), len(self.space))]
-        logits = outputs.reshape(len(outputs), len(self.space), len(LEVELS)).astype(np.float64)
-        shares = np.exp(logits - logits.max(axis=2, keepdims=True))
-        return np.asarray(shares @ LEVELS / shares.sum(axis=2))
+        logits = np.asarray(outputs, dtype=np.float64).reshape(-1, len(LEVELS))
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        sums = shares @ _SUMMED  # [.., 2]
+        return np.asarray(sums[:, 0] / sums[:, 1]).reshape(len(outputs), -1)
 
     def _moves_to_base(self, observations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Return the moves `[N, H]` after which corrections are 0, or as near as one step gets."""
