@@ -66,8 +66,17 @@ class Controller:
                     f"a smaller policy must move hyperparameters of {policy.space.names}; got one "
                     f"that moves {sorted(foreign)}"
                 )
-        self.policy = policy
+            if other.base_schedule != policy.base_schedule:
+                raise ConfigurationError(
+                    f"a smaller policy must correct the schedule {policy.base_schedule!r}, as the "
+                    f"larger does; got one of {other.base_schedule!r}"
+                )
         self.policies = (policy, *smaller)
+
+    @property
+    def policy(self) -> Policy:
+        """The largest of the policies: what it moves can be bound."""
+        return self.policies[0]
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path) -> Controller:

@@ -110,18 +110,21 @@ def _restrict_familiarity(
     """Measure the same distance in the fields that are left.
 
     With some fields constant, deviations `(x - mean) @ whitening` are `(x - m) @ A + c`, of the `k`
-    fields left, with a constant `c` `[D]`. In an orthonormal basis of A's rows, `A = R.T @ Q.T`,
-    their square is `|(x - m) @ R.T + c @ Q|**2` and a rest that does not depend on x: the offset.
+    fields left, with a constant `c` `[D]`. Least squares split it into `s @ A`, which moves the
+    mean, and a rest at right angles to all rows of A: the offset. With `A.T = Q @ R` the square of
+    the first part is `|(x - m + s) @ R.T|**2`. Fields that the policy does not know have rows of 0
+    in A (`hpo_env.policy_file.load`), so it need not have full rank.
     """
     whitening = known.whitening.astype(np.float64)
     constant = (given - known.mean[gone]) @ whitening[gone]
-    basis, factor = np.linalg.qr(whitening[columns].T)  # [D, k], [k, k]
-    within = constant @ basis
+    kept = whitening[columns].T  # [D, k]
+    shift, *_ = np.linalg.lstsq(kept, constant)
+    rest = float(np.linalg.norm(constant - kept @ shift))
     return Familiarity(
-        mean=_float32(known.mean[columns] - np.linalg.solve(factor, within)),
-        whitening=_float32(factor.T),
+        mean=_float32(known.mean[columns] - shift),
+        whitening=_float32(np.linalg.qr(kept).R.T),
         threshold=known.threshold,
-        offset=float(np.hypot(known.offset, np.linalg.norm(constant - basis @ within))),
+        offset=float(np.hypot(known.offset, rest)),
     )
 
 

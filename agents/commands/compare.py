@@ -400,10 +400,11 @@ def _as_list(value: Any) -> Any:
 
 
 def _title(config: CompareConfig) -> str:
-    amounts = config.amounts
+    amounts, moved = config.amounts, config.hyperparameters
+    part = "" if moved is None else f" ({', '.join(moved)})"
     return (
-        f"{config.policy}: {len(config.opponent_names)} methods, {', '.join(amounts.suites)}, "
-        f"{amounts.tasks} tasks, {amounts.seeds} seeds"
+        f"{config.policy}{part}: {len(config.opponent_names)} methods, "
+        f"{', '.join(amounts.suites)}, {amounts.tasks} tasks, {amounts.seeds} seeds"
     )
 
 

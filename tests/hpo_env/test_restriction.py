@@ -77,6 +77,23 @@ def test_it_moves_and_trusts_as_the_whole_policy_does(
     np.testing.assert_allclose(moves, expected[:, columns], atol=2e-5)
 
 
+def test_fields_that_an_older_policy_does_not_know_still_add_no_distance() -> None:
+    policy = policy_of("choices")
+    assert policy.familiarity is not None
+    whitening = policy.familiarity.whitening.copy()
+    whitening[[2, 5]] = whitening[:, [2, 5]] = 0.0  # as `load` leaves them
+    policy = replace(policy, familiarity=replace(policy.familiarity, whitening=whitening))
+    whole, own, _ = parted(("momentum",))
+    assert policy.familiarity is not None
+    expected = policy.familiarity.distance(whole)
+    known = restrict(policy, ("momentum",)).familiarity
+    assert known is not None
+    np.testing.assert_allclose(known.distance(own), expected, rtol=1e-5)
+    other = own.copy()
+    other[:, [2, 5]] = 1.0
+    np.testing.assert_array_equal(known.distance(other), known.distance(own))
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_of_joint_choices_the_best_that_leaves_the_others_alone_is_taken(
     part: tuple[str, ...],

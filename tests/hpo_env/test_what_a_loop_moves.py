@@ -114,6 +114,8 @@ def test_of_two_policies_the_larger_decides_where_there_is_more() -> None:
 def test_a_smaller_policy_of_something_else_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="momentum"):
         Controller(random_policy([RATE]), [random_policy([RATE, MOMENTUM])])
+    with pytest.raises(ConfigurationError, match=r"'cosine'.*'constant'"):
+        Controller(random_policy(SIX), [random_policy([RATE], base_schedule="constant")])
 
 
 def test_the_shipped_policy_has_met_every_choice_in_meta_training() -> None:

@@ -293,6 +293,9 @@ def test_of_a_loop_that_lacks_some_all_opponents_choose_what_is_there(tmp_path: 
         "random_search",
     }
     assert all(cell["opponent"]["knobs"] == ["momentum"] for cell in cells)
+    comparison = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert "(momentum)" in comparison["title"]
+    assert comparison["config"]["hyperparameters"] == ["momentum"]
     records = read_records(tmp_path / "out" / "records.parquet")
     moved = records[records["opponent"] == "controller"]["hyperparameters"].iloc[0]
     assert len(set(moved["momentum"])) > 1
