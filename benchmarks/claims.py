@@ -96,7 +96,7 @@ def main(options: Options) -> None:
             for s in options.suites
             if s in REPEATED
         }
-        found.append(describe(load_policy(policy, options.hyperparameters), runs, repeated))
+        found.append(describe(load_policy(policy), runs, repeated))
         _write(options.out, found)
     Console().print(table(found))
 

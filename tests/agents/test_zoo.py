@@ -142,6 +142,9 @@ def test_a_shipped_policy_is_its_members_together(
         ],
     }
     assert shipped.layer_sizes[1] == 2 * member.layer_sizes[1]
+    part = load(zoo.ship("supervised-lr", folders, tmp_path / "part"))
+    assert part.space.names == ("learning_rate",)
+    assert part.metadata == shipped.metadata
 
 
 def test_a_recipe_that_keeps_less_is_the_same_policy_restricted() -> None:

@@ -22,7 +22,8 @@ def test_every_policy_gets_a_column(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     seed = replace(shipped, metadata={"config": {"seed": 3}})
     save(seed, tmp_path / "seed")
     options = benchmark.Options(
-        policies=("supervised-lr", str(tmp_path / "seed")),
+        policies=("supervised-lr", str(tmp_path / "seed"), "supervised"),
+        hyperparameters=("learning_rate",),
         out=tmp_path / "out",
         suites=("interpolation",),
         tasks=1,
@@ -31,14 +32,15 @@ def test_every_policy_gets_a_column(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         num_workers=0,
     )
     benchmark.main(options)
-    first, second = json.loads((tmp_path / "out" / "claims.json").read_text())
+    first, second, third = json.loads((tmp_path / "out" / "claims.json").read_text())
     assert second["policy"] == "seed 3"
     assert first["suites"] == second["suites"]  # the same network under two names
+    assert first["suites"] == third["suites"]  # and as a part of the one that it was made of
     entry = first["suites"]["interpolation"]
     assert entry["trials"]["budget"] == 2
     assert [found["opponent"] for found in entry["one_run"]] == ["cosine_tuned"]
     lines = (tmp_path / "out" / "claims.md").read_text().splitlines()
-    assert lines[0].endswith("| seed 3 |")
+    assert lines[0].endswith(f"| seed 3 | {third['policy']} |")
     assert len(lines) == 2 + sum(line.suite == "interpolation" for line in benchmark.LINES)
     assert any("cosine_tuned" in line for line in lines)
     assert "| above 0 |" in lines[-1]

@@ -114,6 +114,11 @@ def test_less_of_less_is_the_same_as_less() -> None:
     twice = restrict(restrict(policy, ("momentum", "dropout")), ("momentum",))
     once = restrict(policy, ("momentum",))
     np.testing.assert_allclose(twice.act(own), once.act(own), atol=2e-5)
+    assert twice.familiarity is not None
+    assert once.familiarity is not None
+    np.testing.assert_allclose(
+        twice.familiarity.distance(own), once.familiarity.distance(own), rtol=1e-5
+    )
 
 
 def test_all_of_it_is_the_policy_itself_and_the_order_does_not_matter() -> None:
