@@ -41,7 +41,7 @@ from agents.sb3_vec_env import unwrap
 from agents.validation import VALIDATION_SEED, ValidationReport, validate_policy
 from hpo_env.errors import RunFolderError
 from hpo_env.policy_file import load
-from hpo_env.trainers.native.kernel import set_num_threads
+from hpo_env.tasks.supervised.native.kernel import set_num_threads
 
 _POINT_STEPS = 2048  # least distance of two TensorBoard points, in env steps
 _ANALYSED_FROM = 20_000  # env steps; a shorter run is a trial, over before pictures are drawn

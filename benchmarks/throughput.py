@@ -26,7 +26,7 @@ from benchmarks.speed.options import Options, PartName
 from benchmarks.speed.plot import save_plot
 from benchmarks.speed.timing import machine
 from hpo_env.errors import ConfigurationError
-from hpo_env.trainers.native.kernel import set_num_threads
+from hpo_env.tasks.supervised.native.kernel import set_num_threads
 
 _FILE_WIDTH = 130  # characters of a table that goes to a file
 

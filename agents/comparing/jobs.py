@@ -218,7 +218,7 @@ def use_one_thread() -> None:
     """
     import torch
 
-    from hpo_env.trainers.native.kernel import set_num_threads
+    from hpo_env.tasks.supervised.native.kernel import set_num_threads
 
     torch.set_num_threads(1)
     set_num_threads(1)

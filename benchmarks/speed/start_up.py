@@ -70,8 +70,8 @@ def take_first_step(engine: Engine) -> None:
     """Take the first step of lanes of all models, and print when it is done."""
     import torch
 
-    from hpo_env.tasks.supervised import SupervisedFamily
-    from hpo_env.trainers.native.build import library
+    from hpo_env.tasks.supervised.family import SupervisedFamily
+    from hpo_env.tasks.supervised.native.build import library
 
     torch.set_num_threads(1)
     started = time.perf_counter()

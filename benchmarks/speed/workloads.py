@@ -12,12 +12,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from hpo_env.models import initial_weights
+from hpo_env.networks.models import initial_weights
 from hpo_env.tasks.base import Engine
-from hpo_env.tasks.supervised import SupervisedFamily
-from hpo_env.tasks.supervised_data import SupervisedTask, prepare
-from hpo_env.tasks.supervised_space import DEFAULT_BATCH_SIZE
-from hpo_env.trainers.reference_models import reference_module
+from hpo_env.tasks.supervised.data import SupervisedTask, prepare
+from hpo_env.tasks.supervised.family import SupervisedFamily
+from hpo_env.tasks.supervised.reference_models import reference_module
+from hpo_env.tasks.supervised.space import DEFAULT_BATCH_SIZE
 from hpo_env.vector_env import HPOControlVectorEnv
 
 _NUM_SEQUENTIAL = 8  # models of the loop, which takes the same time for each

@@ -11,7 +11,7 @@ import gc
 import torch
 
 import hpo_env.sharding.shard
-import hpo_env.tasks.supervised
+import hpo_env.tasks.supervised.family
 
 __all__ = ["hpo_env", "torch"]
 

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from hpo_env.hyperparameters import Hyperparameter
 from hpo_env.reward import has_diverged
 from hpo_env.seeding import stream
+from hpo_env.tasks.array import ArrayTrainer, check_array_engine
 from hpo_env.tasks.bands import draw_banded
 from hpo_env.tasks.base import Engine, Task, TaskFamily, Trainer
 from hpo_env.telemetry import Telemetry
-from hpo_env.trainers.array import ArrayTrainer, check_array_engine
 
 STEPS_PER_DECISION = 25
 _TRAIN, _VALIDATION, _TEST = slice(0, 32), slice(32, 96), slice(96, 224)

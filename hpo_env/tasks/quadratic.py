@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from hpo_env.hyperparameters import Hyperparameter
 from hpo_env.reward import has_diverged
 from hpo_env.seeding import stream
+from hpo_env.tasks.array import ArrayTrainer, check_array_engine
 from hpo_env.tasks.bands import draw_banded
 from hpo_env.tasks.base import Engine, Task, TaskFamily, Trainer
 from hpo_env.telemetry import Telemetry
-from hpo_env.trainers.array import ArrayTrainer, check_array_engine
 
 NUM_PARAMETERS = 64
 UPDATES_PER_DECISION = 4

@@ -9,7 +9,7 @@ from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.tasks.base import TaskFamily
 
 FAMILIES: dict[str, str] = {
-    "supervised": "hpo_env.tasks.supervised:SupervisedFamily",
+    "supervised": "hpo_env.tasks.supervised.family:SupervisedFamily",
     "quadratic": "hpo_env.tasks.quadratic:QuadraticFamily",
     "local_level": "hpo_env.tasks.local_level:LocalLevelFamily",
 }

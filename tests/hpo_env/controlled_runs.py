@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.observation import field_names
 from hpo_env.policy import Policy, num_outputs
-from hpo_env.tasks.supervised import SupervisedFamily
+from hpo_env.tasks.supervised.family import SupervisedFamily
 
 SPACE = HyperparameterSpace(SupervisedFamily.hyperparameters)
 

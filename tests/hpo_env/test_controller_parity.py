@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from hpo_env.controller import Controller, ControllerWarning
 from hpo_env.env import HPOControlEnv
 from hpo_env.policy import Policy
-from hpo_env.tasks.supervised import SupervisedFamily
+from hpo_env.tasks.supervised.family import SupervisedFamily
 from tests.hpo_env.controlled_runs import random_policy
 
 NAMES = [h.name for h in SupervisedFamily.hyperparameters]

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.models import ModelSpec, initial_weights, pad_weights
-from hpo_env.optimizers import coefficients
+from hpo_env.networks.models import ModelSpec, initial_weights, pad_weights
+from hpo_env.networks.optimizers import coefficients
 from hpo_env.tasks.base import Engine
-from hpo_env.tasks.supervised_data import (
+from hpo_env.tasks.supervised.data import (
     MAX_TEST_ROWS,
     MAX_TRAIN_ROWS,
     MAX_VALIDATION_ROWS,
@@ -31,10 +31,16 @@ from hpo_env.tasks.supervised_data import (
     SupervisedTask,
     prepare,
 )
-from hpo_env.tasks.supervised_space import HYPERPARAMETERS, MAX_BATCH_SIZE
-from hpo_env.trainers.minibatches import interval_rows, order_strides, row_bounds, shuffled
-from hpo_env.trainers.native.kernel import COUNTERS, FACTS, build_failure, has_kernel, kernel
-from hpo_env.trainers.step import SETTINGS, kernels
+from hpo_env.tasks.supervised.minibatches import interval_rows, order_strides, row_bounds, shuffled
+from hpo_env.tasks.supervised.native.kernel import (
+    COUNTERS,
+    FACTS,
+    build_failure,
+    has_kernel,
+    kernel,
+)
+from hpo_env.tasks.supervised.space import HYPERPARAMETERS, MAX_BATCH_SIZE
+from hpo_env.tasks.supervised.step import SETTINGS, kernels
 
 IN_FORCE = ("batch_size", "dropout", "label_smoothing", "gradient_clip")
 """Hyperparameters of a task that do not belong to its optimiser."""

@@ -28,17 +28,17 @@ from agents.opponents.parameter_free.learners import (
     row_bound,
 )
 from hpo_env.errors import ConfigurationError
-from hpo_env.models import ModelSpec
+from hpo_env.networks.models import ModelSpec
 from hpo_env.reward import has_diverged
 from hpo_env.seeding import draw_episode_seed
-from hpo_env.tasks.supervised_data import (
+from hpo_env.tasks.supervised.cohort import spec_for
+from hpo_env.tasks.supervised.data import (
     MAX_TEST_ROWS,
     MAX_TRAIN_ROWS,
     MAX_VALIDATION_ROWS,
     SupervisedTask,
     prepare,
 )
-from hpo_env.trainers.cohort import spec_for
 
 FAMILIES = ("supervised",)
 """Families with gradients that an optimiser can be given."""

@@ -29,7 +29,7 @@ class AskJob(Job):
     def perform(self) -> list[dict[str, Any]]:
         import torch
 
-        from hpo_env.trainers.native import kernel
+        from hpo_env.tasks.supervised.native import kernel
 
         return [
             {

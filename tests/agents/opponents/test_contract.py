@@ -16,10 +16,10 @@ from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
 from agents.opponents.lanes import Bench
 from agents.opponents.registry import OPPONENTS, make_opponent
 from hpo_env.errors import MissingExtraError
-from hpo_env.tasks import supervised_data
 from hpo_env.tasks.base import Task
 from hpo_env.tasks.registry import make_family
-from hpo_env.tasks.supervised_data import Problem, Rows
+from hpo_env.tasks.supervised import data as supervised_data
+from hpo_env.tasks.supervised.data import Problem, Rows
 from tests.agents.opponents.policies import linear_policy
 from tests.agents.opponents.searching import equal_outcomes
 

@@ -17,7 +17,7 @@ from hpo_env.errors import ConfigurationError
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Task
 from hpo_env.tasks.registry import make_family
-from hpo_env.tasks.supervised import SupervisedTask
+from hpo_env.tasks.supervised.data import SupervisedTask
 from tests.agents.opponents.policies import steady_policy
 
 QUADRATIC = Bench(family="quadratic")

@@ -20,11 +20,11 @@ from agents.opponents.schedules import Scheduled
 from hpo_env.errors import ConfigurationError
 from hpo_env.seeding import draw_episode_seed
 from hpo_env.tasks.base import Engine
-from hpo_env.tasks.supervised_data import SupervisedTask
-from hpo_env.trainers.reference import Learner, Values
+from hpo_env.tasks.supervised.data import SupervisedTask
+from hpo_env.tasks.supervised.reference import Learner, Values
 from tests.agents.opponents.parameter_free.packages import PACKAGES, Package
 from tests.agents.opponents.searching import equal_outcomes
-from tests.hpo_env.trainers.runs import (
+from tests.hpo_env.tasks.supervised.runs import (
     CLASSES,
     IMAGES,
     NAMES,

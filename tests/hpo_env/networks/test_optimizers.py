@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from hpo_env.errors import UnknownNameError
-from hpo_env.optimizers import COEFFICIENTS, OPTIMIZERS, coefficients, optimizer_info, update
+from hpo_env.networks.optimizers import (
+    COEFFICIENTS,
+    OPTIMIZERS,
+    coefficients,
+    optimizer_info,
+    update,
+)
 
 SHAPES = [(4, 3), (1, 3)]
 LR = np.array([1e-2, 3e-3])

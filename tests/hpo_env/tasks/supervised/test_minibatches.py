@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo_env.tasks.supervised_data import MAX_TRAIN_ROWS, Rows
-from hpo_env.trainers.minibatches import (
+from hpo_env.tasks.supervised.data import MAX_TRAIN_ROWS, Rows
+from hpo_env.tasks.supervised.minibatches import (
     interval_rows,
     order_start,
     order_strides,

@@ -35,8 +35,8 @@ class SupervisedTask(Task):
     Args:
         dataset: A named data set, or the path of a file.
         target: The column to predict; for files only.
-        architecture: One of `hpo_env.models.ARCHITECTURES`.
-        optimizer: One of `hpo_env.optimizers.OPTIMIZERS`.
+        architecture: One of `hpo_env.networks.models.ARCHITECTURES`.
+        optimizer: One of `hpo_env.networks.optimizers.OPTIMIZERS`.
         augmentation_seed: Decides which rows and features, their split, and the noise.
         num_rows: Rows in use, all splits together.
         num_features: Features in use.

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hpo_env.errors import ConfigurationError, UnknownNameError
-from hpo_env.models import (
+from hpo_env.networks.models import (
     ARCHITECTURES,
     CNN,
     ModelSpec,
@@ -17,7 +17,7 @@ from hpo_env.models import (
     initial_weights,
     pad_weights,
 )
-from hpo_env.trainers.reference_models import reference_module
+from hpo_env.tasks.supervised.reference_models import reference_module
 
 NAMES = tuple(ARCHITECTURES)
 

@@ -13,15 +13,15 @@ import torch
 from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.models import ModelSpec
+from hpo_env.networks.models import ModelSpec
 from hpo_env.tasks.base import Engine, Task, Trainer
-from hpo_env.tasks.supervised_data import SupervisedTask, prepare
-from hpo_env.tasks.supervised_space import HYPERPARAMETERS, MAX_BATCH_SIZE
+from hpo_env.tasks.supervised.cohort import Cohort, LaneSnapshot, spec_for
+from hpo_env.tasks.supervised.data import SupervisedTask, prepare
+from hpo_env.tasks.supervised.native.cohort import NativeCohort
+from hpo_env.tasks.supervised.native.kernel import build_failure, has_kernel
+from hpo_env.tasks.supervised.space import HYPERPARAMETERS, MAX_BATCH_SIZE
+from hpo_env.tasks.supervised.step import CompileMode, has_compiler
 from hpo_env.telemetry import Telemetry
-from hpo_env.trainers.cohort import Cohort, LaneSnapshot, spec_for
-from hpo_env.trainers.native.cohort import NativeCohort
-from hpo_env.trainers.native.kernel import build_failure, has_kernel
-from hpo_env.trainers.step import CompileMode, has_compiler
 
 _NAMES = tuple(h.name for h in HYPERPARAMETERS)
 _BATCH_SIZE = _NAMES.index("batch_size")

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.models import CNN, MLP, architecture
+from hpo_env.networks.models import CNN, MLP, architecture
 from hpo_env.tasks.base import Engine, Trainer
-from hpo_env.tasks.supervised import SupervisedFamily
-from hpo_env.tasks.supervised_data import SupervisedTask
+from hpo_env.tasks.supervised.data import SupervisedTask
+from hpo_env.tasks.supervised.family import SupervisedFamily
 from hpo_env.telemetry import Telemetry
 
 NAMES = tuple(h.name for h in SupervisedFamily.hyperparameters)

@@ -17,17 +17,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpo_env.models import ModelSpec, initial_weights, pad_weights
-from hpo_env.optimizers import coefficients
+from hpo_env.networks.models import ModelSpec, initial_weights, pad_weights
+from hpo_env.networks.optimizers import coefficients
 from hpo_env.reward import has_diverged
-from hpo_env.tasks.supervised_data import (
+from hpo_env.tasks.supervised.data import (
     MAX_TEST_ROWS,
     MAX_TRAIN_ROWS,
     MAX_VALIDATION_ROWS,
     Problem,
 )
-from hpo_env.telemetry import Telemetry
-from hpo_env.trainers.minibatches import (
+from hpo_env.tasks.supervised.minibatches import (
     FEWEST_ROWS,
     NUM_STRIDES,
     interval_rows,
@@ -35,13 +34,14 @@ from hpo_env.trainers.minibatches import (
     row_bounds,
     shuffled,
 )
-from hpo_env.trainers.step import (
+from hpo_env.tasks.supervised.step import (
     COUNTERS,
     SETTINGS,
     CompileMode,
     Kernels,
     kernels,
 )
+from hpo_env.telemetry import Telemetry
 
 _FIRST_SLOTS = 4
 _PADDING = 16

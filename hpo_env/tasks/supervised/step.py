@@ -23,9 +23,9 @@ from torch import Tensor
 from torch.func import grad_and_value
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.models import Architecture, Dropout, ModelSpec, architecture
-from hpo_env.optimizers import COEFFICIENTS, update
-from hpo_env.random_numbers import combine, dropout_key, uniform
+from hpo_env.networks.models import Architecture, Dropout, ModelSpec, architecture
+from hpo_env.networks.optimizers import COEFFICIENTS, update
+from hpo_env.networks.random_numbers import combine, dropout_key, uniform
 
 SETTINGS = (
     *COEFFICIENTS,

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hpo_env.models import ModelSpec
-from hpo_env.trainers.cohort import Cohort, Float64, Part, num_measured_rows
-from hpo_env.trainers.native.kernel import COUNTERS, FACTS, kernel
-from hpo_env.trainers.step import CompileMode
+from hpo_env.networks.models import ModelSpec
+from hpo_env.tasks.supervised.cohort import Cohort, Float64, Part, num_measured_rows
+from hpo_env.tasks.supervised.native.kernel import COUNTERS, FACTS, kernel
+from hpo_env.tasks.supervised.step import CompileMode
 
 
 class NativeCohort(Cohort):

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo_env.random_numbers import (
+from hpo_env.networks.random_numbers import (
     combine,
     dropout_key,
     dropout_uniforms,

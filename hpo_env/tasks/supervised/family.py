@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from hpo_env.datasets import Dataset, dataset_names
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
-from hpo_env.models import ARCHITECTURES, CNN, ModelSplit, architecture
-from hpo_env.optimizers import optimizer_info, trained_optimizers
+from hpo_env.networks.models import ARCHITECTURES, CNN, ModelSplit, architecture
+from hpo_env.networks.optimizers import optimizer_info, trained_optimizers
 from hpo_env.seeding import draw_episode_seed
 from hpo_env.tasks.base import Engine, Split, Task, TaskFamily, Trainer, check_choice
-from hpo_env.tasks.supervised_data import MAX_TRAIN_ROWS, SupervisedTask, load_task_dataset
-from hpo_env.tasks.supervised_space import HYPERPARAMETERS
+from hpo_env.tasks.supervised.data import MAX_TRAIN_ROWS, SupervisedTask, load_task_dataset
+from hpo_env.tasks.supervised.space import HYPERPARAMETERS
 
 MAX_TABLE_FEATURES = 32
 """Features that a task of the distribution uses at most; a data set asked for by name keeps all."""
@@ -235,12 +235,12 @@ class SupervisedFamily(TaskFamily):
         """Build the batched trainer, or the reference trainer for `engine="reference"`."""
         check_choice("engine", engine, Engine)
         if engine == "reference":
-            from hpo_env.trainers.reference import ReferenceTrainer
+            from hpo_env.tasks.supervised.reference import ReferenceTrainer
 
             return ReferenceTrainer(
                 num_lanes, updates_per_decision=self.updates_per_decision, device=device
             )
-        from hpo_env.trainers.batched import BatchedTrainer
+        from hpo_env.tasks.supervised.batched import BatchedTrainer
 
         return BatchedTrainer(
             num_lanes,

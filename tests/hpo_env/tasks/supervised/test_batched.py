@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.models import ARCHITECTURES, ModelSpec
-from hpo_env.tasks.supervised import SupervisedFamily
-from hpo_env.tasks.supervised_data import SupervisedTask
+from hpo_env.networks.models import ARCHITECTURES, ModelSpec
+from hpo_env.tasks.supervised.batched import BatchedTrainer
+from hpo_env.tasks.supervised.cohort import Cohort
+from hpo_env.tasks.supervised.data import SupervisedTask
+from hpo_env.tasks.supervised.family import SupervisedFamily
+from hpo_env.tasks.supervised.step import Kernels
 from hpo_env.telemetry import Telemetry
-from hpo_env.trainers.batched import BatchedTrainer
-from hpo_env.trainers.cohort import Cohort
-from hpo_env.trainers.step import Kernels
-from tests.hpo_env.trainers.runs import (
+from tests.hpo_env.tasks.supervised.runs import (
     CLASSES,
     IMAGES,
     NUMBERS,

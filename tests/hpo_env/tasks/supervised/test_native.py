@@ -22,9 +22,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hpo_env import models
 from hpo_env.errors import ConfigurationError
-from hpo_env.models import (
+from hpo_env.networks import models
+from hpo_env.networks.models import (
     ARCHITECTURES,
     CNN,
     MLP,
@@ -33,15 +33,15 @@ from hpo_env.models import (
     ModelSpec,
     initial_weights,
 )
-from hpo_env.optimizers import OPTIMIZERS
+from hpo_env.networks.optimizers import OPTIMIZERS
 from hpo_env.tasks.base import Engine
-from hpo_env.tasks.supervised import SupervisedFamily
-from hpo_env.tasks.supervised_data import SupervisedTask, prepare
+from hpo_env.tasks.supervised.data import SupervisedTask, prepare
+from hpo_env.tasks.supervised.family import SupervisedFamily
+from hpo_env.tasks.supervised.native import build
+from hpo_env.tasks.supervised.native.kernel import build_failure, has_kernel, set_num_threads
+from hpo_env.tasks.supervised.reference_models import reference_module
 from hpo_env.telemetry import Telemetry
-from hpo_env.trainers.native import build
-from hpo_env.trainers.native.kernel import build_failure, has_kernel, set_num_threads
-from hpo_env.trainers.reference_models import reference_module
-from tests.hpo_env.trainers.runs import (
+from tests.hpo_env.tasks.supervised.runs import (
     CLASSES,
     IMAGES,
     NUMBERS,
@@ -442,7 +442,7 @@ def test_a_compiler_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.Monk
 
 @needs_compiler
 def test_concurrent_builds_share_one_library(tmp_path: Path) -> None:
-    code = "from hpo_env.trainers.native.build import library; print(library())"
+    code = "from hpo_env.tasks.supervised.native.build import library; print(library())"
     environment = os.environ | {"HPO_CONTROL_CACHE": str(tmp_path / "cache")}
     processes = [
         subprocess.Popen(

@@ -19,22 +19,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.models import initial_weights
-from hpo_env.optimizers import optimizer_info
-from hpo_env.random_numbers import dropout_uniforms
+from hpo_env.networks.models import initial_weights
+from hpo_env.networks.optimizers import optimizer_info
+from hpo_env.networks.random_numbers import dropout_uniforms
 from hpo_env.reward import has_diverged
 from hpo_env.tasks.base import Task, Trainer
-from hpo_env.tasks.supervised_data import (
+from hpo_env.tasks.supervised.data import (
     MAX_VALIDATION_ROWS,
     Problem,
     Rows,
     SupervisedTask,
     prepare,
 )
-from hpo_env.tasks.supervised_space import HYPERPARAMETERS, MAX_BATCH_SIZE
+from hpo_env.tasks.supervised.minibatches import order_start, order_strides, shuffled
+from hpo_env.tasks.supervised.reference_models import reference_module
+from hpo_env.tasks.supervised.space import HYPERPARAMETERS, MAX_BATCH_SIZE
 from hpo_env.telemetry import Telemetry
-from hpo_env.trainers.minibatches import order_start, order_strides, shuffled
-from hpo_env.trainers.reference_models import reference_module
 
 _NAMES = tuple(h.name for h in HYPERPARAMETERS)
 

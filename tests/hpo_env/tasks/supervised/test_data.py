@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hpo_env.tasks.supervised_data import Problem, SupervisedTask, prepare
+from hpo_env.tasks.supervised.data import Problem, SupervisedTask, prepare
 
 
 def write(path: Path, x: NDArray[np.float32], y: NDArray[np.generic]) -> SupervisedTask:

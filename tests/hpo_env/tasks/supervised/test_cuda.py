@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from hpo_env.tasks.base import Engine, Trainer
-from hpo_env.tasks.supervised import SupervisedFamily
+from hpo_env.tasks.supervised.family import SupervisedFamily
 from hpo_env.vector_env import HPOControlVectorEnv
-from tests.hpo_env.trainers.runs import (
+from tests.hpo_env.tasks.supervised.runs import (
     CLASSES,
     IMAGES,
     NUMBERS,

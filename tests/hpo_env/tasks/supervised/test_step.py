@@ -13,12 +13,20 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.optimizers import OPTIMIZERS
+from hpo_env.networks.optimizers import OPTIMIZERS
 from hpo_env.tasks.base import Engine
-from hpo_env.tasks.supervised import SupervisedFamily
-from hpo_env.trainers import step
-from hpo_env.trainers.step import row_losses, weight_movement
-from tests.hpo_env.trainers.runs import CLASSES, IMAGES, NUMBERS, run, task, train_losses, values
+from hpo_env.tasks.supervised import step
+from hpo_env.tasks.supervised.family import SupervisedFamily
+from hpo_env.tasks.supervised.step import row_losses, weight_movement
+from tests.hpo_env.tasks.supervised.runs import (
+    CLASSES,
+    IMAGES,
+    NUMBERS,
+    run,
+    task,
+    train_losses,
+    values,
+)
 
 KNOB_NAMES = SupervisedFamily().space.names
 ENGINES: tuple[Engine, ...] = ("eager", "reference")

@@ -1,6 +1,6 @@
 """The inner networks as plain torch modules, one lane each and unpadded.
 
-Slow and obvious twins of `hpo_env.models`: built from torch's own layers, against which the batched
+Slow and obvious twins of `hpo_env.networks.models`: built from torch's own layers, against which the batched
 versions are tested.
 
 Axes: `B` rows, `D` inputs, `K` outputs, `W` width.
@@ -16,7 +16,7 @@ import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hpo_env.models import ACTIVATIONS, CNN, MLP, NORM_EPSILON, Attention, architecture
+from hpo_env.networks.models import ACTIVATIONS, CNN, MLP, NORM_EPSILON, Attention, architecture
 
 Drop = Callable[[Tensor, int], Tensor]
 """Drops elements of a layer `[B, W]`; the integer numbers the model's dropout layers."""
@@ -36,10 +36,10 @@ def reference_module(
     """Build the module of an architecture with given weights.
 
     Args:
-        name: One of `hpo_env.models.ARCHITECTURES`.
+        name: One of `hpo_env.networks.models.ARCHITECTURES`.
         num_inputs: Real inputs.
         num_outputs: Real outputs.
-        weights: What `hpo_env.models.initial_weights` drew.
+        weights: What `hpo_env.networks.models.initial_weights` drew.
 
     Returns:
         A module, called as `module(x, drop)` with inputs `[B, D]`, that returns `[B, K]`.
@@ -62,7 +62,7 @@ def reference_module(
 
 
 class MLPModule(ReferenceModule):
-    """Twin of `hpo_env.models.MLP`."""
+    """Twin of `hpo_env.networks.models.MLP`."""
 
     def __init__(self, sizes: MLP, num_inputs: int, num_outputs: int) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class MLPModule(ReferenceModule):
 
 
 class AttentionModule(ReferenceModule):
-    """Twin of `hpo_env.models.Attention`."""
+    """Twin of `hpo_env.networks.models.Attention`."""
 
     def __init__(self, sizes: Attention, num_inputs: int, num_outputs: int) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ class AttentionModule(ReferenceModule):
 
 
 class CNNModule(ReferenceModule):
-    """Twin of `hpo_env.models.CNN`."""
+    """Twin of `hpo_env.networks.models.CNN`."""
 
     def __init__(self, sizes: CNN, num_outputs: int) -> None:
         super().__init__()

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.models import CNN, MLP, Architecture, Attention, ModelSpec, architecture
-from hpo_env.trainers.minibatches import NUM_STRIDES
-from hpo_env.trainers.native.build import BuildError, library
-from hpo_env.trainers.step import SETTINGS
+from hpo_env.networks.models import CNN, MLP, Architecture, Attention, ModelSpec, architecture
+from hpo_env.tasks.supervised.minibatches import NUM_STRIDES
+from hpo_env.tasks.supervised.native.build import BuildError, library
+from hpo_env.tasks.supervised.step import SETTINGS
 
 COUNTERS = ("seed", "num_updates", "batch_size", "num_consumed", "num_rows")
 """Columns of `Kernel.train`'s counters, before the strides."""

@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpo_env.random_numbers import ORDER, combine, mix, uniform
+from hpo_env.networks.random_numbers import ORDER, combine, mix, uniform
 from hpo_env.seeding import stream
-from hpo_env.tasks.supervised_data import MAX_TRAIN_ROWS, Rows
+from hpo_env.tasks.supervised.data import MAX_TRAIN_ROWS, Rows
 
 NUM_STRIDES = 16
 """Strides repeat after that many epochs; starts do not."""

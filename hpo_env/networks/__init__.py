@@ -1,0 +1,1 @@
+"""What inner networks are made of, whatever family trains them: models, optimisers, random numbers."""

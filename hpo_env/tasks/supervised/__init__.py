@@ -1,0 +1,1 @@
+"""Supervised learning on real tables and images: family, data, engines, suites."""

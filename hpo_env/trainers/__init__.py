@@ -1,1 +1,0 @@
-"""Trainers: they run the inner training of all lanes and report telemetry."""
