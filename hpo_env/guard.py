@@ -3,8 +3,9 @@
 An interval has failed when a loss is no longer finite, or when the validation loss is well above
 that of the untrained model (a training loss, which is noisier and in some hosts no measure of
 success, has to be far above its first). Then the weights of the interval's start are put back, the
-optimiser's memory is emptied, and the next move is the guard's: it cuts the learning rate by one
-whole step and leaves the rest alone. The interval is lost, which is what a failure costs.
+optimiser's memory is emptied, and the next move is the guard's: every hyperparameter retreats as it
+says itself, a learning rate by one whole step down, most others not at all. The interval is lost,
+which is what a failure costs.
 
 Axes: `N` lanes, `H` controlled hyperparameters.
 """
@@ -76,23 +77,24 @@ def taken_back(
     )
 
 
-def cut(moves: Array, must_cut: NDArray[np.bool_], rate_column: int | None) -> Array:
+def retreated(moves: Array, has_failed: NDArray[np.bool_], retreat: Array) -> Array:
     """Replace the moves of lanes whose last interval failed.
 
     Args:
         moves: The agent's `[N, H]`.
-        must_cut: Where the guard moves `[N]`.
-        rate_column: Column of the learning rate; None when it is not controlled.
+        has_failed: Where the guard moves `[N]`.
+        retreat: What it does to each hyperparameter `[N, H]`, 0 where nothing can be moved. A lane
+            in which nothing retreats keeps the agent's moves, or it would fail for ever.
 
     Returns:
-        Moves `[N, H]`: -1 for the learning rate and 0 for the rest where `must_cut`.
+        Moves `[N, H]`.
 
     Example:
-        >>> cut(np.full((2, 2), 0.5), np.array([False, True]), 0).tolist()
-        [[0.5, 0.5], [-1.0, 0.0]]
+        >>> retreat = np.array([[-1.0, 0.0], [-1.0, 0.0], [0.0, 0.0]])
+        >>> retreated(np.full((3, 2), 0.5), np.array([False, True, True]), retreat).tolist()
+        [[0.5, 0.5], [-1.0, 0.0], [0.5, 0.5]]
     """
-    if rate_column is None or not must_cut.any():
+    if not has_failed.any():
         return moves
-    guarded = np.where(must_cut[:, None], 0.0, moves)
-    guarded[must_cut, rate_column] = -1.0
-    return guarded
+    guarded = has_failed & (retreat != 0.0).any(axis=1)
+    return np.where(guarded[:, None], retreat, moves)

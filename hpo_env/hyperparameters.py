@@ -42,6 +42,11 @@ class Hyperparameter:
             momentum, where 0.99 to 0.999 matters as much as 0.9 to 0.99; "log_integer" suits batch
             sizes.
         scheduled: Whether the base schedule multiplies the initial value.
+        retreat: The guard's move after an interval that failed, in `[-1, 1]`: -1 for a learning
+            rate, one whole step down. 0 where moving it would not help. Where no hyperparameter
+            that can be moved retreats, the guard leaves the move to the agent.
+        is_always_available: Whether every loop can move it. What a loop may lack is at times taken
+            away in meta-training; see `availability` of the environment.
 
     Raises:
         HyperparameterError: The range is empty, not finite, or impossible on that scale.
@@ -59,6 +64,8 @@ class Hyperparameter:
     max_step: float
     scale: Scale = "log"
     scheduled: bool = False
+    retreat: float = 0.0
+    is_always_available: bool = False
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
@@ -79,6 +86,10 @@ class Hyperparameter:
         if self.scale == "one_minus_log" and self.high >= 1.0:
             raise HyperparameterError(
                 f"{self.name}: high < 1 must hold on scale 'one_minus_log'; got high={self.high}"
+            )
+        if not -1.0 <= self.retreat <= 1.0:
+            raise HyperparameterError(
+                f"{self.name}: retreat must lie in [-1, 1], as an action does; got {self.retreat}"
             )
         floor = 0.0 if self.scale == "linear" else 1.0
         if not (math.isfinite(self.max_step) and self.max_step > floor):
@@ -153,6 +164,8 @@ class HyperparameterSpace:
         self._axes = [_AXES[h.scale] for h in self.hyperparameters]
         steps = [a.step(h.max_step) for a, h in zip(self._axes, self.hyperparameters, strict=True)]
         self.steps = np.array(steps)  # [H], how far an action of 1 moves each correction
+        self.retreat = np.array([h.retreat for h in self.hyperparameters])  # [H]
+        self.always_available = np.array([h.is_always_available for h in self.hyperparameters])
         self._integer = np.array([h.scale == "log_integer" for h in self.hyperparameters])
         self._scheduled = np.array([h.scheduled for h in self.hyperparameters])
         self._axis_low = self.to_axis(self.low)  # [H]

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.hyperparameters import HyperparameterSpace
-from hpo_env.reward import log_loss
+from hpo_env.reward import LOSS_FLOOR, log_loss
 from hpo_env.telemetry import Telemetry
 
 OBSERVATION_VERSION = (1, 0)
@@ -284,10 +284,14 @@ class Observer:
     Args:
         space: The controlled hyperparameters, `H` of them.
         num_lanes: `N`.
+        loss_floor: A validation loss below it is seen as this: the family's own.
     """
 
-    def __init__(self, space: HyperparameterSpace, num_lanes: int) -> None:
+    def __init__(
+        self, space: HyperparameterSpace, num_lanes: int, *, loss_floor: float = LOSS_FLOOR
+    ) -> None:
         self.space = space
+        self.loss_floor = loss_floor
         self.names = field_names(space.names)
         self.docs = field_docs(space.names)
         lane = {f.name: np.zeros(num_lanes) for f in fields(Memory)}
@@ -315,7 +319,9 @@ class Observer:
             available: 1 where a hyperparameter can be written, -1 where not `[n, H]`; default 1.
         """
         has_validation = _measured(telemetry.validation_loss)
-        log = log_loss(telemetry.validation_loss)  # NaN when not measured: filled by `update`
+        log = log_loss(
+            telemetry.validation_loss, self.loss_floor
+        )  # NaN when not measured: filled by `update`
         memory = self.memory
         for name in ("interval", "drop", "drop_before", "drop_average", "agreement_average"):
             getattr(memory, name)[lanes] = 0.0
@@ -332,7 +338,7 @@ class Observer:
         memory.available[lanes] = 1.0 if available is None else available
         # Training losses before the first update exist in the environment but in nobody's own loop.
         start = Telemetry.missing(len(telemetry))
-        start.validation_loss[:] = telemetry.validation_loss
+        start.validation_loss[:] = np.maximum(telemetry.validation_loss, self.loss_floor)
         self.telemetry.put(lanes, start)
 
     def update(
@@ -356,7 +362,7 @@ class Observer:
         loss, has_validation = followed_loss(telemetry)
         before = self.memory
         log = np.where(
-            np.isfinite(loss), log_loss(loss), before.current
+            np.isfinite(loss), log_loss(loss, self.loss_floor), before.current
         )  # a diverged lane keeps its last
         first = np.where(np.isnan(before.first), log, before.first)
         previous = np.where(np.isnan(before.current), log, before.current)
@@ -385,7 +391,8 @@ class Observer:
             corrections=corrections.copy(),
             values=values.copy(),
         )
-        self.telemetry = telemetry.take(np.arange(len(telemetry)))
+        floored = np.maximum(telemetry.validation_loss, self.loss_floor)
+        self.telemetry = replace(telemetry.take(np.arange(len(telemetry))), validation_loss=floored)
 
     def observe(self) -> NDArray[np.float32]:
         """Return the observation of every lane, float32 `[N, D]`, each entry in `[-1, 1]`."""

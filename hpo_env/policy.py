@@ -7,6 +7,7 @@ Axes: `N` lanes, `D` observation fields, `H` hyperparameters, `O` outputs of the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +22,7 @@ from hpo_env.familiarity import Familiarity
 from hpo_env.familiarity import tensor_shapes as familiarity_shapes
 from hpo_env.hyperparameters import LEVELS, HyperparameterSpace
 from hpo_env.observation import field_names
+from hpo_env.reward import LOSS_FLOOR
 from hpo_env.schedules import schedule
 
 Activation = Literal["tanh", "relu"]
@@ -69,6 +71,7 @@ class Policy:
         weights: One float32 matrix `[out, in]` a layer, from `[.., D]` to `[O, ..]`.
         biases: One float32 vector `[out]` a layer.
         metadata: Plain data about how it came to be; nothing depends on it.
+        loss_floor: The family's own: a validation loss below it is observed as this.
         familiarity: What its observations looked like in meta-training. An observation that is far
             from that shrinks the corrections towards the base schedule; see `act`. None trusts the
             network everywhere.
@@ -102,6 +105,7 @@ class Policy:
     weights: tuple[Array, ...]
     biases: tuple[Array, ...]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    loss_floor: float = LOSS_FLOOR
     familiarity: Familiarity | None = None
 
     def __post_init__(self) -> None:
@@ -111,6 +115,8 @@ class Policy:
         if self.activation not in _ACTIVATIONS:
             raise unknown_name("activation", self.activation, _ACTIVATIONS)
         schedule(self.base_schedule)
+        if not 0.0 < self.loss_floor < math.inf:
+            raise ConfigurationError(f"loss_floor must be a positive number; got {self.loss_floor}")
         if not self.family:
             raise ConfigurationError("family must name the task family; got an empty string")
         if not self.weights or len(self.weights) != len(self.biases):

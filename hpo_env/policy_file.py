@@ -33,6 +33,7 @@ from hpo_env.familiarity import tensor_shapes as familiarity_shapes
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.observation import OBSERVATION_VERSION, field_names
 from hpo_env.policy import Array, Policy, tensor_shapes
+from hpo_env.reward import LOSS_FLOOR
 from hpo_env.seeding import stream
 
 __all__ = ["CONTROLLER_FILE", "WEIGHTS_FILE", "Policy", "load", "save"]
@@ -40,8 +41,12 @@ __all__ = ["CONTROLLER_FILE", "WEIGHTS_FILE", "Policy", "load", "save"]
 WEIGHTS_FILE = "policy.safetensors"
 CONTROLLER_FILE = "controller.json"
 FORMAT = "hpo-control-policy"
-FORMAT_VERSION = 2
-"""1 took the most probable of five choices, 2 takes their mean."""
+FORMAT_VERSION = 3
+"""1 took the most probable of five choices, 2 takes their mean, in 3 hyperparameters say what the
+guard does to them and the family's floor of the loss is there."""
+_READABLE = (2, 3)
+_GUARDED_IN_2 = {"learning_rate": {"retreat": -1.0, "is_always_available": True}}
+"""Until format 2 the guard cut whatever bore this name, and only this."""
 
 _NUM_GOLDEN = 8
 _GOLDEN_TOLERANCE = 1e-5  # float32 sums in another order differ by about 1e-7
@@ -131,6 +136,7 @@ def load(folder: str | Path) -> Policy:
             weights=(first, *weights[1:]),
             biases=tuple(tensors[f"layers.{layer}.bias"] for layer in layers),
             metadata=_entry(path, document, "metadata", dict),
+            loss_floor=_read_floor(path, document),
             familiarity=_familiarity(tensors, scale, columns, num_fields),
         )
     except PolicyFileError:
@@ -170,6 +176,7 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
         "observation_version": list(OBSERVATION_VERSION),
         "family": policy.family,
         "base_schedule": policy.base_schedule,
+        "loss_floor": policy.loss_floor,
         "head": policy.head,
         "activation": policy.activation,
         "layer_sizes": list(policy.layer_sizes),
@@ -234,10 +241,10 @@ def _read_document(folder: Path) -> dict[str, Any]:
         found = document.get("format") if isinstance(document, dict) else type(document).__name__
         _refuse(path, f"'format' must be {FORMAT!r}", found)
     version = document.get("format_version")
-    if version != FORMAT_VERSION:
+    if version not in _READABLE or type(version) is not int:
         _refuse(
             path,
-            f"'format_version' must be {FORMAT_VERSION} for this version of hpo-control",
+            f"'format_version' must be one of {_READABLE} for this version of hpo-control",
             version,
             "Install the version of hpo-control that wrote it, or export the policy again",
         )
@@ -267,11 +274,20 @@ def _entry(path: Path, document: Mapping[str, Any], key: str, kind: type) -> Any
 def _read_space(path: Path, document: Mapping[str, Any]) -> HyperparameterSpace:
     entries = _entry(path, document, "hyperparameters", list)
     try:
+        if document["format_version"] == 2:
+            entries = [entry | _GUARDED_IN_2.get(entry.get("name"), {}) for entry in entries]
         space = HyperparameterSpace.from_json(entries)
         assert all(type(name) is str for name in space.names), "names must be strings"
-    except (HPOControlError, TypeError, AssertionError) as error:
+    except (HPOControlError, TypeError, AttributeError, AssertionError) as error:
         raise PolicyFileError(f"{path}: 'hyperparameters': {error}. {_FIX}") from error
     return space
+
+
+def _read_floor(path: Path, document: Mapping[str, Any]) -> float:
+    if document["format_version"] == 2:
+        return LOSS_FLOOR
+    floor: float = _entry(path, document, "loss_floor", float)
+    return floor
 
 
 def _read_sizes(path: Path, document: Mapping[str, Any]) -> list[int]:

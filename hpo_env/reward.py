@@ -13,12 +13,51 @@ from numpy.typing import NDArray
 DIVERGENCE_LOG_RATIO = 4.0
 """A loss 55 times the initial one: no run that comes back from there is worth waiting for."""
 
-_LOSS_FLOOR = 1e-12
+LOSS_FLOOR = 1e-12
+"""Far below any loss that is not exactly 0; a family may set a floor of its own above it."""
 
 
-def log_loss(loss: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the logarithm of losses `[N]`, floored far below any loss that is not exactly 0."""
-    return np.log(np.maximum(loss, _LOSS_FLOOR))
+def log_loss(loss: NDArray[np.float64], floor: float = LOSS_FLOOR) -> NDArray[np.float64]:
+    """Return the logarithm of losses `[N]`, those below `floor` being taken for it."""
+    return np.log(np.maximum(loss, floor))
+
+
+def log_diverged(first_loss: NDArray[np.float64], floor: float = LOSS_FLOOR) -> NDArray[np.float64]:
+    """Return the log loss `[N]` that a diverged run is given, above that of every finished run.
+
+    Args:
+        first_loss: Validation loss before the first update `[N]`.
+        floor: The family's own.
+    """
+    return log_loss(first_loss, floor) + DIVERGENCE_LOG_RATIO + 1.0
+
+
+def bounded_log_loss(
+    loss: NDArray[np.float64],
+    *,
+    first_loss: NDArray[np.float64],
+    diverged: NDArray[np.bool_],
+    floor: float = LOSS_FLOOR,
+) -> NDArray[np.float64]:
+    """Return the log losses `[E]` that runs are compared by, finite. Lower is better.
+
+    A run that diverged, or whose loss is not finite, is given `log_diverged`; none is given more.
+
+    Args:
+        loss: At the end of each run `[E]`; anything where diverged.
+        first_loss: Validation loss before the first update `[E]`.
+        diverged: Which runs diverged `[E]`.
+        floor: The family's own.
+
+    Example:
+        >>> one = np.ones(3)
+        >>> ends = dict(first_loss=one, diverged=np.array([False, True, False]))
+        >>> bounded_log_loss(np.array([1.0, 1.0, np.nan]), **ends).tolist()
+        [0.0, 5.0, 5.0]
+    """
+    worst = log_diverged(first_loss, floor)
+    bad = diverged | ~np.isfinite(loss)
+    return np.where(bad, worst, np.minimum(log_loss(np.where(bad, 1.0, loss), floor), worst))
 
 
 def has_diverged(loss: NDArray[np.float64], first_loss: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -34,6 +73,7 @@ def rewards(
     previous_loss: NDArray[np.float64],
     first_loss: NDArray[np.float64],
     diverged: NDArray[np.bool_],
+    floor: float = LOSS_FLOOR,
 ) -> NDArray[np.float64]:
     """Compute the telescoping rewards of one step.
 
@@ -42,6 +82,7 @@ def rewards(
         previous_loss: The same one interval earlier `[N]`.
         first_loss: The same before the first update `[N]`.
         diverged: Which lanes ended by divergence `[N]`.
+        floor: The family's own.
 
     Returns:
         Rewards `[N]`, finite.
@@ -54,6 +95,6 @@ def rewards(
         >>> rewards(**halved, diverged=np.array([True])).tolist()
         [-5.0]
     """
-    worst = log_loss(first_loss) + DIVERGENCE_LOG_RATIO + 1.0
-    now = np.where(diverged, worst, log_loss(np.where(diverged, 1.0, loss)))
-    return log_loss(previous_loss) - now
+    worst = log_diverged(first_loss, floor)
+    now = np.where(diverged, worst, log_loss(np.where(diverged, 1.0, loss), floor))
+    return log_loss(previous_loss, floor) - now

@@ -10,42 +10,53 @@ Axes: `N` lanes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
+
+_NOT_NEGATIVE = {"is_signed": False}
+_SIGNED = {"is_signed": True}
+_OF_A_STATE = {"is_of_a_state": True}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Telemetry:
     """Measurements of one decision interval, float64 `[N]`; NaN where there is no such thing.
 
+    The observation takes logarithms, so what is not called signed must not be negative. A family
+    whose quantity may be (the loss of a policy gradient) leaves the field NaN: the fields of the
+    observation that are made of it are then 0, and a mask says so.
+
     Args:
-        train_loss: Mean minibatch loss over the interval.
+        train_loss: Mean loss of the updates over the interval, on the scale of the validation loss.
         train_loss_first_half: Mean over the interval's first half of updates.
         train_loss_second_half: Mean over its second half.
-        train_loss_spread: Standard deviation of the minibatch losses.
-        validation_loss: Loss on the validation rows at the interval's end, positive.
-        validation_metric: Accuracy (classification) or R² (regression) on the same rows.
+        train_loss_spread: Standard deviation of the updates' losses.
+        validation_loss: What is to fall, measured at the interval's end on what is not trained on
+            (held-out rows, evaluation episodes, the forecast of what comes); never missing in a
+            trainer. It may reach 0 where the family sets a `loss_floor`.
+        validation_metric: A second measure of the same that people read, such as accuracy, R² or
+            the mean return; signed. Nothing depends on it.
         gradient_norm_first: Norm of the whole gradient at the first update, before clipping.
         gradient_norm_last: The same at the last update.
         update_ratio: `|w_end - w_start| / |w_start|` over the interval.
         update_agreement: Cosine between the first half's displacement of the weights and the
             second half's: near 1 when every update goes the same way, near 0 or below when the
-            rate is so high that they undo each other.
+            rate is so high that they undo each other; signed.
         diverged: Whether a loss stopped being finite or left the allowed range, bool `[N]`.
     """
 
-    train_loss: NDArray[np.float64]
-    train_loss_first_half: NDArray[np.float64]
-    train_loss_second_half: NDArray[np.float64]
-    train_loss_spread: NDArray[np.float64]
-    validation_loss: NDArray[np.float64]
-    validation_metric: NDArray[np.float64]
-    gradient_norm_first: NDArray[np.float64]
-    gradient_norm_last: NDArray[np.float64]
-    update_ratio: NDArray[np.float64]
-    update_agreement: NDArray[np.float64]
+    train_loss: NDArray[np.float64] = field(metadata=_NOT_NEGATIVE)
+    train_loss_first_half: NDArray[np.float64] = field(metadata=_NOT_NEGATIVE)
+    train_loss_second_half: NDArray[np.float64] = field(metadata=_NOT_NEGATIVE)
+    train_loss_spread: NDArray[np.float64] = field(metadata=_NOT_NEGATIVE)
+    validation_loss: NDArray[np.float64] = field(metadata=_NOT_NEGATIVE | _OF_A_STATE)
+    validation_metric: NDArray[np.float64] = field(metadata=_SIGNED | _OF_A_STATE)
+    gradient_norm_first: NDArray[np.float64] = field(metadata=_NOT_NEGATIVE)
+    gradient_norm_last: NDArray[np.float64] = field(metadata=_NOT_NEGATIVE)
+    update_ratio: NDArray[np.float64] = field(metadata=_NOT_NEGATIVE)
+    update_agreement: NDArray[np.float64] = field(metadata=_SIGNED)
     diverged: NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -65,3 +76,19 @@ class Telemetry:
     def take(self, lanes: NDArray[np.int64]) -> Telemetry:
         """Return a copy of the given lanes' records."""
         return Telemetry(**{f.name: getattr(self, f.name)[lanes] for f in fields(self)})
+
+
+MEASUREMENTS: tuple[str, ...] = tuple(
+    f.name for f in fields(Telemetry) if "is_signed" in f.metadata
+)
+"""All that may be missing: every field but `diverged`, in order."""
+
+NOT_NEGATIVE: tuple[str, ...] = tuple(
+    f.name for f in fields(Telemetry) if f.metadata.get("is_signed") is False
+)
+"""Measurements whose logarithm is taken."""
+
+HOLDING_AFTER_ROLL_BACK: tuple[str, ...] = tuple(
+    f.name for f in fields(Telemetry) if f.metadata.get("is_of_a_state", False)
+)
+"""Measurements of a state and not of an interval: when it is put back, those of its start hold."""

@@ -19,7 +19,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.guard import cut, has_failed, taken_back
+from hpo_env.guard import has_failed, retreated, taken_back
 from hpo_env.hyperparameters import LEVELS
 from hpo_env.observation import Observer
 from hpo_env.rendering import RunHistory, draw_run
@@ -100,7 +100,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
 
     Args:
         num_envs: Lanes, at least 1.
-        family: The task family: "supervised", "quadratic" or "local_level".
+        family: The task family: a name of the registry, such as "supervised", or `module:Class`.
         split: "train", "validation" or "test": which data sets and architectures to draw.
         hyperparameters: The hyperparameters that the agent has; None takes the family's own choice,
             "all" all of them.
@@ -110,10 +110,10 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
             "one_cycle" or "step".
         on_divergence: "roll_back" takes a failed interval back and goes on, "end" ends the run.
         availability: Lower end, in [0, 1], of the range up to 1 from which each episode draws how
-            likely a hyperparameter can be moved; whether it can is then drawn for each but the
-            learning rate. What cannot be moved keeps its base value and is masked in the
-            observation, as in a user's loop that has no such thing. With 0 all numbers of
-            hyperparameters are equally frequent, with 1 all can always be moved.
+            likely a hyperparameter can be moved; whether it can is then drawn for each that loops
+            may lack, so not for a learning rate. What cannot be moved keeps its base value and is
+            masked in the observation, as in a user's loop that has no such thing. With 0 all
+            numbers of hyperparameters are equally frequent, with 1 all can always be moved.
         engine: "native" is the fastest: every architecture has a fused kernel, which a C++ compiler
             builds once a machine. "compiled" is torch.compile and takes seconds to start, "eager"
             starts at once, "reference" trains with torch.optim, one lane after the other. "auto"
@@ -186,8 +186,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         self.space = space
         self.controlled = space.subset(names)
         self._columns = np.array([space.index(name) for name in names])
-        self._rate_column = names.index("learning_rate") if "learning_rate" in names else None
-        self._observer = Observer(self.controlled, num_envs)
+        self._observer = Observer(self.controlled, num_envs, loss_floor=self.family.loss_floor)
         self.observation_docs = self._observer.docs
         self.single_observation_space = Box(-1.0, 1.0, (len(self._observer.names),), np.float32)
         self.single_action_space = (
@@ -337,7 +336,8 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _advance(self, moves: Array, running: NDArray[np.bool_]) -> Array:
         """Run one interval and return rewards `[N]`; lanes that do not run keep their state."""
-        moves = cut(moves, self._rolled_back, self._rate_column)
+        retreat = np.where(self._available, self.controlled.retreat, 0.0)
+        moves = retreated(moves, self._rolled_back, retreat)
         moves = np.where(self._available, moves, 0.0)
         corrections = self._corrections[:, self._columns]
         corrections = self.controlled.move(corrections, moves, self._initial[:, self._columns])
@@ -364,6 +364,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
             previous_loss=self._loss,
             first_loss=self._first_loss,
             diverged=telemetry.diverged,
+            floor=self.family.loss_floor,
         )
         self._telemetry = telemetry
         self._loss = np.where(telemetry.diverged, self._loss, telemetry.validation_loss)
@@ -429,7 +430,9 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         if self.availability < 1.0:  # otherwise no number is drawn, so that tasks stay the same
             rng = self._rngs[lane]
             available = rng.random(len(available)) < rng.uniform(self.availability, 1.0)
-            available[self._rate_column or 0] = True
+            available |= self.controlled.always_available
+            if not available.any():  # an agent that can move nothing learns nothing
+                available[0] = True
         return available
 
     def _info(

@@ -57,8 +57,8 @@ class Bench:
 
     @property
     def updates_per_decision(self) -> int:
-        """Inner updates in one decision interval; 1 in families that do not say."""
-        return int(getattr(make_family(self.family, **self.options), "updates_per_decision", 1))
+        """Inner updates in one decision interval."""
+        return make_family(self.family, **self.options).updates_per_decision
 
     def defaults(self, task: Task) -> Array:
         """Return the family's default values for the task `[H]`."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.guard import cut, has_failed
+from hpo_env.guard import has_failed, retreated
 from hpo_env.hyperparameters import Hyperparameter
 from hpo_env.observation import Observer, followed_loss
 from hpo_env.policy import Policy
@@ -95,7 +95,7 @@ class Decider:
         self.policy = policy_for(policies, movable)
         space = self.space = self.policy.space
         self.initial = np.array([[float(initial[name]) for name in space.names]])  # [1, H]
-        self.observer = Observer(space, 1)
+        self.observer = Observer(space, 1, loss_floor=self.policy.loss_floor)
         self.corrections = np.zeros((1, len(space)))
         self.moves = np.zeros((1, len(space)))
         self.first_loss = np.array([np.nan])
@@ -129,9 +129,9 @@ class Decider:
         else:
             asked, shares = self.policy.act_with_trust(observation)
             moves, trust = self.space.check_actions(asked), float(shares[0])
-            if self.must_cut and "learning_rate" in self.space.names:
+            if self.must_cut and self.space.retreat.any():
                 reason = "guard"
-                moves = cut(moves, np.array([True]), self.space.index("learning_rate"))
+                moves = retreated(moves, np.array([True]), self.space.retreat[None])
         self.must_cut = False
         self.take(moves)
         seen = dict(zip(self.observer.names, observation[0].tolist(), strict=True))

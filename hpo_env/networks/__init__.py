@@ -1,1 +1,1 @@
-"""What inner networks are made of, whatever family trains them: models, optimisers, random numbers."""
+"""What inner networks are made of, whoever trains them: models, optimisers, random numbers."""

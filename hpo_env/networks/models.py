@@ -5,8 +5,8 @@ with `torch.bmm`: on a CPU that is several times faster than `vmap`, which it re
 
 Padding is exact. Data sets of several widths share a model with `D` inputs and `K` outputs; the
 weights of inputs and outputs that a task does not have start at 0, get no gradient and stay 0, so
-that a padded lane equals the model of its own size. `tasks/supervised/reference_models.py` holds the same
-networks as plain modules, of their own size.
+that a padded lane equals the model of its own size. `tasks/supervised/reference_models.py` holds
+the same networks as plain modules, of their own size.
 
 Adding an architecture costs one entry in `ARCHITECTURES` (and a module beside the others in
 `tasks/supervised/reference_models.py` if it is of a new kind).

@@ -1,15 +1,22 @@
 """What every task family is: it draws tasks as plain numbers and makes a trainer for them.
 
-Adding a family costs one file with a subclass of `TaskFamily`, one line in `registry.py` and one
-test file; the shared contract suite finds it through the registry.
+Adding a family costs one folder with a subclass of `TaskFamily`, and one line in `registry.py`; the
+shared contract suite finds it through the registry. A family outside of this package needs no line:
+its address, `module:Class`, stands wherever a family's name may.
+
+All that others have to know of a family is declared here: what tells its tasks apart, what they are
+evaluated on, from which values, by which schedule, what its hosts can do. Nobody else keeps a
+table of families, or looks for a field that one of them happens to have.
 
 Axes: `N` lanes, `H` hyperparameters.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from collections.abc import Hashable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -17,10 +24,22 @@ from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
+from hpo_env.reward import LOSS_FLOOR
+from hpo_env.schedules import schedule
 from hpo_env.telemetry import Telemetry
 
 Split = Literal["train", "validation", "test"]
 Engine = Literal["auto", "native", "compiled", "eager", "reference"]
+
+Capability = Literal["rate", "gradients", "optimizer"]
+"""What an opponent may need of a family.
+
+- rate: a hyperparameter that the base schedule multiplies.
+- gradients: `gradient_norm_first` and its like are measured.
+- optimizer: a trainer that can be given another update rule, `TaskFamily.make_trainer(updater=)`.
+
+Runs can be snapshot and forked in every family: the contract of `Trainer` demands it.
+"""
 
 
 def check_choice(kind: str, value: str, choices: Any) -> None:
@@ -47,9 +66,40 @@ class Task:
     num_decisions: int
     initial: tuple[float, ...]
 
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What tells tasks of one name apart, for people: name of the label to its value, in order.
+
+        Every task of a family has the same labels. They are columns of tables of results, opponents
+        may tune a value for each, and what is drawn for evaluation is spread over them evenly.
+        """
+        return {}
+
+    @property
+    def alike(self) -> Hashable:
+        """Equal for tasks that train fastest side by side; sortable among tasks of a family."""
+        return ()
+
     def to_json(self) -> dict[str, Any]:
         """Describe the task in plain data."""
         return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """A distribution of held-out tasks.
+
+    Args:
+        name: Key among the family's suites.
+        help: What it asks for, in one line.
+        options: Options of the family from which the tasks are drawn, `split` among them.
+        is_for_results: Whether its figures are results; False where decisions are taken on it.
+    """
+
+    name: str
+    help: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    is_for_results: bool = True
 
 
 class TaskFamily(ABC):
@@ -70,6 +120,50 @@ class TaskFamily(ABC):
     default_controlled: ClassVar[tuple[str, ...]]
     """The hyperparameters that an agent has when nobody says which."""
 
+    base_schedule: ClassVar[str] = "constant"
+    """The schedule that agents correct when nobody says which."""
+
+    starts: ClassVar[tuple[float, ...]] = ()
+    """Usual initial values of `leading`, from each of which an evaluation starts its tasks; where
+    there are none, tasks keep what they drew."""
+
+    suites: ClassVar[tuple[Suite, ...]] = (
+        Suite(
+            name="validation",
+            help="tasks of meta-validation; for decisions, not for results",
+            options={"split": "validation"},
+            is_for_results=False,
+        ),
+        Suite(name="test", help="tasks of the test side", options={"split": "test"}),
+    )
+    """What policies are compared on."""
+
+    scenes: ClassVar[tuple[Suite, ...] | None] = None
+    """What the figures of a shipped policy are measured on; None: all suites."""
+
+    quick_suites: ClassVar[tuple[str, ...] | None] = None
+    """Names of the suites of a quick comparison; None: all that are for results."""
+
+    trainer_options: ClassVar[tuple[str, ...]] = ()
+    """Names of the options that the trainer reads too; the others only say which tasks to draw."""
+
+    agent_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Settings of meta-training other than an agent's usual ones, by agent."""
+
+    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    """What opponents can rely on; see `Capability`. "rate" follows from the hyperparameters."""
+
+    can_roll_back: ClassVar[bool] = True
+    """Whether the hosts of this family can take a failed interval back, as trainers can. Where they
+    cannot, the environment does not either: the interval counts, and the guard moves next."""
+
+    loss_floor: ClassVar[float] = LOSS_FLOOR
+    """A validation loss below this is as good as this: the reward ends here. Above 0; for a loss
+    that reaches 0, such as a regret, the smallest difference that anybody cares about."""
+
+    updates_per_decision: int = 1
+    """Inner updates in one decision interval."""
+
     def __init__(self, *, split: Split = "train", num_decisions: int | None = None) -> None:
         check_choice("split", split, Split)
         if num_decisions is not None and num_decisions < 1:
@@ -79,6 +173,28 @@ class TaskFamily(ABC):
         self.split: Split = split
         self.num_decisions = num_decisions
         self.space = HyperparameterSpace(self.hyperparameters)
+
+    @classmethod
+    def leading(cls) -> str:
+        """Name the hyperparameter that schedules and grids are about.
+
+        The first that the base schedule multiplies; without one, the first that an agent has.
+        """
+        scheduled = (h.name for h in cls.hyperparameters if h.scheduled)
+        return next(scheduled, cls.default_controlled[0])
+
+    @classmethod
+    def offers(cls) -> frozenset[Capability]:
+        """Return all that opponents can rely on."""
+        has_rate = any(h.scheduled for h in cls.hyperparameters)
+        return cls.capabilities | (frozenset({"rate"}) if has_rate else frozenset())
+
+    def effort(self, task: Task) -> float:
+        """Estimate the work of one full run of a task, in multiplications, roughly.
+
+        It decides which jobs go first; what they have really taken decides the time left.
+        """
+        return float(task.num_decisions * self.updates_per_decision)
 
     @abstractmethod
     def sample(self, rng: np.random.Generator) -> Task:
@@ -100,11 +216,51 @@ class TaskFamily(ABC):
         """
 
 
+def check_declarations(family: type[TaskFamily]) -> None:
+    """Check what a family declares, before anything of it runs.
+
+    Raises:
+        ConfigurationError: Something is missing or contradicts the rest; names the rule and the
+            value.
+    """
+    where = f"task family {family.__module__}:{family.__qualname__}"
+    for needed in ("name", "hyperparameters", "default_controlled"):
+        if not getattr(family, needed, None):
+            raise ConfigurationError(f"{where}: {needed} must be declared, and not be empty")
+    space = HyperparameterSpace(family.hyperparameters)
+    for name in family.default_controlled:
+        space.index(name)
+    schedule(family.base_schedule)
+    names = [suite.name for suite in family.suites]
+    if not names or len(set(names)) != len(names):
+        raise ConfigurationError(f"{where}: suites must have distinct names; got {names}")
+    for name in family.quick_suites or ():
+        if name not in names:
+            raise unknown_name(f"quick suite of {where}", name, names)
+    known = space.hyperparameters[space.index(family.leading())]
+    outside = [start for start in family.starts if not known.low <= start <= known.high]
+    if outside:
+        raise ConfigurationError(
+            f"{where}: starts are values of {known.name!r} and must lie in "
+            f"[{known.low:g}, {known.high:g}]; got {outside}"
+        )
+    for capability in family.capabilities:
+        check_choice(f"capability of {where}", capability, Capability)
+    if not 0.0 < family.loss_floor < math.inf:
+        raise ConfigurationError(
+            f"{where}: loss_floor must be a positive number; got {family.loss_floor}"
+        )
+
+
 class Trainer(ABC):
     """Runs the inner training of N lanes, one decision interval at a time.
 
     A lane is a function of its task, its seed and its hyperparameter values alone: neither the
     number of lanes nor what runs in its neighbours changes it.
+
+    A validation loss is a number from 0 on, finite unless the lane has diverged, and lower is
+    better. The other measurements keep the signs that `Telemetry` states for them; what a family
+    does not have, or has with another sign (the loss of a policy gradient), stays NaN.
     """
 
     @abstractmethod

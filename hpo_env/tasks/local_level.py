@@ -79,10 +79,18 @@ class LocalLevelFamily(TaskFamily):
     name = "local_level"
     hyperparameters: ClassVar = (
         Hyperparameter(
-            name="smoothing", low=_SMOOTHING[0], high=_SMOOTHING[1], default=0.3, max_step=2.0
+            name="smoothing",
+            low=_SMOOTHING[0],
+            high=_SMOOTHING[1],
+            default=0.3,
+            max_step=2.0,
+            is_always_available=True,
         ),
     )
     default_controlled = ("smoothing",)
+    # As for the quadratic: a rollout is a whole episode.
+    agent_settings: ClassVar = {"ppo": {"n_steps": 30, "learning_rate": 3e-3}}
+    updates_per_decision = STEPS_PER_DECISION
 
     def sample(self, rng: np.random.Generator) -> LocalLevelTask:
         """Draw the noise ratio and the initial smoothing factor, both log-uniformly."""

@@ -75,10 +75,23 @@ class QuadraticFamily(TaskFamily):
     name = "quadratic"
     hyperparameters: ClassVar = (
         Hyperparameter(
-            name="learning_rate", low=1e-6, high=1e2, default=0.1, max_step=100.0, scheduled=True
+            name="learning_rate",
+            low=1e-6,
+            high=1e2,
+            default=0.1,
+            max_step=100.0,
+            scheduled=True,
+            retreat=-1.0,
+            is_always_available=True,
         ),
     )
     default_controlled = ("learning_rate",)
+    base_schedule = "cosine"
+    capabilities = frozenset({"gradients"})
+    # All lanes' episodes are equally long and begin together, so a rollout shorter than an episode
+    # would see one stage of it only. Found with `benchmarks/known_answers.py`.
+    agent_settings: ClassVar = {"ppo": {"n_steps": 40, "learning_rate": 3e-3}}
+    updates_per_decision = UPDATES_PER_DECISION
 
     def sample(self, rng: np.random.Generator) -> QuadraticTask:
         """Draw curvature, noise and the initial learning rate, all log-uniformly."""

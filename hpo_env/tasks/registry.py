@@ -1,12 +1,15 @@
-"""The registry of task families; a family is imported when it is first asked for."""
+"""The registry of task families; a family is imported when it is first asked for.
+
+A family outside of this package is asked for by its address, `module:Class`.
+"""
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
+from hpo_env.addresses import is_address, load_address
 from hpo_env.errors import ConfigurationError, unknown_name
-from hpo_env.tasks.base import TaskFamily
+from hpo_env.tasks.base import TaskFamily, check_declarations
 
 FAMILIES: dict[str, str] = {
     "supervised": "hpo_env.tasks.supervised.family:SupervisedFamily",
@@ -18,14 +21,31 @@ FAMILIES: dict[str, str] = {
 def family_class(name: str) -> type[TaskFamily]:
     """Return the class of a family.
 
+    Args:
+        name: A name of the registry, or `module:Class`.
+
     Raises:
         UnknownNameError: There is no family of that name; the nearest are suggested.
+        ConfigurationError: The address leads nowhere, or to something that is no family.
     """
-    if name not in FAMILIES:
+    check_family(name)
+    found = load_address("task family", FAMILIES.get(name, name))
+    if not (isinstance(found, type) and issubclass(found, TaskFamily)):
+        raise ConfigurationError(
+            f"task family {name!r} must be a subclass of hpo_env.tasks.base.TaskFamily; got {found}"
+        )
+    check_declarations(found)
+    return found
+
+
+def check_family(name: str) -> None:
+    """Check a name without importing anything.
+
+    Raises:
+        UnknownNameError: It is neither registered nor an address; the nearest are suggested.
+    """
+    if name not in FAMILIES and not is_address(name):
         raise unknown_name("task family", name, FAMILIES)
-    module, _, attribute = FAMILIES[name].partition(":")
-    cls: type[TaskFamily] = getattr(import_module(module), attribute)
-    return cls
 
 
 def make_family(name: str, **options: Any) -> TaskFamily:

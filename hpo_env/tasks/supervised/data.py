@@ -8,6 +8,7 @@ Axes: R rows, `D` features.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -55,6 +56,16 @@ class SupervisedTask(Task):
     label_noise: float = 0.0
     target_noise: float = 0.0
     input_scale: float = 1.0
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Model and optimiser."""
+        return {"architecture": self.architecture, "optimizer": self.optimizer}
+
+    @property
+    def alike(self) -> str:
+        """Equal models train in one cohort."""
+        return self.architecture
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -15,9 +16,19 @@ from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.networks.models import ARCHITECTURES, CNN, ModelSplit, architecture
 from hpo_env.networks.optimizers import optimizer_info, trained_optimizers
 from hpo_env.seeding import draw_episode_seed
-from hpo_env.tasks.base import Engine, Split, Task, TaskFamily, Trainer, check_choice
+from hpo_env.tasks.base import (
+    Capability,
+    Engine,
+    Split,
+    Suite,
+    Task,
+    TaskFamily,
+    Trainer,
+    check_choice,
+)
 from hpo_env.tasks.supervised.data import MAX_TRAIN_ROWS, SupervisedTask, load_task_dataset
 from hpo_env.tasks.supervised.space import HYPERPARAMETERS
+from hpo_env.tasks.supervised.suites import SCENES, SUITES
 
 MAX_TABLE_FEATURES = 32
 """Features that a task of the distribution uses at most; a data set asked for by name keeps all."""
@@ -42,6 +53,10 @@ _MAX_TARGET_NOISE = 0.5
 _INPUT_SCALES = (0.3, 3.0)
 _SHARE_UNCHANGED = 0.5
 """Share of varied tasks whose labels are left as they are, and whose features are."""
+
+_TYPICAL_INPUTS = 20
+_FIXED_EFFORT = 1e5
+"""Of an update, whatever the model: the optimiser, and calls; in multiplications."""
 
 _T = TypeVar("_T")
 
@@ -83,6 +98,13 @@ class SupervisedFamily(TaskFamily):
     name: ClassVar[str] = "supervised"
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = HYPERPARAMETERS
     default_controlled: ClassVar[tuple[str, ...]] = ("learning_rate", "weight_decay")
+    base_schedule: ClassVar[str] = "cosine"
+    starts: ClassVar[tuple[float, ...]] = (1e-4, 1e-3, 1e-2, 1e-1)
+    suites: ClassVar[tuple[Suite, ...]] = SUITES
+    quick_suites: ClassVar[tuple[str, ...] | None] = ("interpolation", "architecture")
+    scenes: ClassVar[tuple[Suite, ...] | None] = SCENES
+    trainer_options: ClassVar[tuple[str, ...]] = ("updates_per_decision",)
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({"gradients", "optimizer"})
 
     def __init__(
         self,
@@ -226,10 +248,21 @@ class SupervisedFamily(TaskFamily):
         has 1e-2.
         """
         values = super().defaults(task)
-        momentum = _INITIAL_MOMENTUM.get(getattr(task, "optimizer", ""))
+        assert isinstance(task, SupervisedTask)
+        momentum = _INITIAL_MOMENTUM.get(task.optimizer)
         if momentum is not None:
             values[self.space.index("momentum")] = momentum
         return values
+
+    def effort(self, task: Task) -> float:
+        """Estimate the multiplications of forward passes, and what an update costs besides."""
+        assert isinstance(task, SupervisedTask)
+        model = architecture(task.architecture)
+        num_inputs = math.prod(model.image_shape) if isinstance(model, CNN) else _TYPICAL_INPUTS
+        weights = sum(parameter.size for parameter in model.parameters(num_inputs, 1))
+        batch_size = task.initial[self.space.index("batch_size")]
+        per_update = _FIXED_EFFORT + batch_size * model.rows_per_input * weights
+        return float(task.num_decisions * self.updates_per_decision * per_update)
 
     def make_trainer(self, num_lanes: int, *, engine: Engine, device: str = "cpu") -> Trainer:
         """Build the batched trainer, or the reference trainer for `engine="reference"`."""

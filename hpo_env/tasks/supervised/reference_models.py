@@ -1,7 +1,7 @@
 """The inner networks as plain torch modules, one lane each and unpadded.
 
-Slow and obvious twins of `hpo_env.networks.models`: built from torch's own layers, against which the batched
-versions are tested.
+Slow and obvious twins of `hpo_env.networks.models`: built from torch's own layers, against which
+the batched versions are tested.
 
 Axes: `B` rows, `D` inputs, `K` outputs, `W` width.
 """

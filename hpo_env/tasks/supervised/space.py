@@ -13,7 +13,14 @@ DEFAULT_BATCH_SIZE = 64
 
 HYPERPARAMETERS: tuple[Hyperparameter, ...] = (
     Hyperparameter(
-        name="learning_rate", low=1e-6, high=1.0, default=1e-3, max_step=4.0, scheduled=True
+        name="learning_rate",
+        low=1e-6,
+        high=1.0,
+        default=1e-3,
+        max_step=4.0,
+        scheduled=True,
+        retreat=-1.0,
+        is_always_available=True,
     ),
     Hyperparameter(name="weight_decay", low=1e-6, high=1e-1, default=1e-4, max_step=4.0),
     Hyperparameter(

@@ -124,4 +124,4 @@ def test_efforts_of_families_without_models_count_updates(make_matrix: MakeMatri
     matrix = make_matrix([Steady(name="a")], (NEAR, FAR))
     found = {c.suite: run_effort(c.instance, c.bench) for c in matrix.cells.values()}
     assert found["far"] == 2 * found["near"]
-    assert Bench(family="quadratic").updates_per_decision == 1
+    assert Bench(family="quadratic").updates_per_decision == UPDATES_PER_DECISION

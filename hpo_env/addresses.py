@@ -1,0 +1,49 @@
+"""Addresses, `module:attribute`: how a plug-in is named that no registry holds."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from typing import Any
+
+from hpo_env.errors import ConfigurationError
+
+_ADDRESS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def is_address(name: str) -> bool:
+    """Say whether a name is written as an address.
+
+    Example:
+        >>> is_address("my_package.games:GameFamily"), is_address("supervised")
+        (True, False)
+    """
+    return _ADDRESS.fullmatch(name) is not None
+
+
+def load_address(kind: str, address: str) -> Any:
+    """Import what an address leads to.
+
+    Args:
+        kind: What it stands for, as a person would call it ("task family").
+        address: `module:attribute`.
+
+    Raises:
+        ConfigurationError: There is no such module, or it has no such attribute.
+    """
+    module, _, attribute = address.partition(":")
+    try:
+        imported = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # the module is there, and misses something of its own
+        raise ConfigurationError(
+            f"{kind} {address!r}: there is no module {error.name!r}. Install its package, or put "
+            "its folder on PYTHONPATH"
+        ) from error
+    try:
+        return getattr(imported, attribute)
+    except AttributeError:
+        raise ConfigurationError(
+            f"{kind} {address!r}: module {module!r} has no {attribute!r}"
+        ) from None
