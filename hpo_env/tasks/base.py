@@ -189,6 +189,14 @@ class TaskFamily(ABC):
         has_rate = any(h.scheduled for h in cls.hyperparameters)
         return cls.capabilities | (frozenset({"rate"}) if has_rate else frozenset())
 
+    @classmethod
+    def set_num_threads(cls, num_threads: int) -> None:
+        """Spread the lanes of this process's trainers over threads; outcomes do not depend on it.
+
+        Nothing by default: most trainers have one thread.
+        """
+        return
+
     def effort(self, task: Task) -> float:
         """Estimate the work of one full run of a task, in multiplications, roughly.
 

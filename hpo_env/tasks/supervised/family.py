@@ -254,6 +254,13 @@ class SupervisedFamily(TaskFamily):
             values[self.space.index("momentum")] = momentum
         return values
 
+    @classmethod
+    def set_num_threads(cls, num_threads: int) -> None:
+        """Set the threads of the native kernel, which end instead of spinning."""
+        from hpo_env.tasks.supervised.native.kernel import set_num_threads
+
+        set_num_threads(num_threads)
+
     def effort(self, task: Task) -> float:
         """Estimate the multiplications of forward passes, and what an update costs besides."""
         assert isinstance(task, SupervisedTask)

@@ -22,6 +22,7 @@ from agents.comparing.matrix import Matrix
 from agents.comparing.store import Store, outcome_to_json
 from agents.evaluation.suites import SUITES
 from agents.opponents.lanes import Bench
+from hpo_env.tasks.quadratic import UPDATES_PER_DECISION
 from tests.agents.comparing.conftest import MakeMatrix
 
 
