@@ -1,7 +1,7 @@
-"""Writes the README's reference tables from the code's own registries.
+"""Writes the reference tables of the documentation from the code's own registries.
 
 `python tools/reference_tables.py` rewrites the blocks between `<!-- table: NAME -->` and
-`<!-- end -->`; a test fails when a block and the code no longer agree.
+`<!-- end -->` in every page; a test fails when a block and the code no longer agree.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from hpo_env.networks.models import ARCHITECTURES
 from hpo_env.observation import field_docs
 from hpo_env.tasks.registry import FAMILIES, family_class
 
-README = Path(__file__).parent.parent / "README.md"
+_ROOT = Path(__file__).parent.parent
+PAGES = (*sorted(_ROOT.glob("*.md")), *sorted((_ROOT / "docs").rglob("*.md")))
+"""Every page of the documentation."""
 _BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -85,4 +87,5 @@ def fill(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(fill(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(fill(page.read_text(encoding="utf-8")), encoding="utf-8")

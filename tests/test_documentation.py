@@ -1,0 +1,54 @@
+"""The documentation's snippets run, its tables are what the code says, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tools.reference_tables import PAGES, fill
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
+SNIPPETS = [
+    pytest.param(page.name, snippet, id=f"{page.stem}-{number}")
+    for page, text in TEXTS.items()
+    for number, snippet in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+]
+LARGEST_README = 10_000
+
+
+def test_the_readme_has_a_snippet_for_each_door() -> None:
+    assert sum(README.name in snippet.values for snippet in SNIPPETS) >= 2
+
+
+@pytest.mark.parametrize(("page", "snippet"), SNIPPETS)
+def test_a_snippet_runs(
+    page: str,
+    snippet: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet, page, "exec"), {})
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_tables_are_what_the_code_says(page: Path) -> None:
+    assert fill(TEXTS[page]) == TEXTS[page], "run: python tools/reference_tables.py"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", TEXTS[page])
+    inside = [link for link in links if "://" not in link]
+    missing = [link for link in inside if not (page.parent / link).exists()]
+    assert not missing
+
+
+def test_the_readme_stays_a_door() -> None:
+    assert len(README.read_bytes()) <= LARGEST_README
