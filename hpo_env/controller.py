@@ -9,35 +9,36 @@
         optimizer.zero_grad()
         run.step(loss)
 
-Importing this needs numpy and safetensors; torch is imported when a torch optimiser is attached,
-Gymnasium and Stable-Baselines3 never.
+`attach` is for loops of torch, `drive` for anything that is written by functions, and `steer` for a
+host of one's own. Importing this needs numpy and safetensors; torch is imported when a torch
+optimiser is attached, Gymnasium and Stable-Baselines3 never.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo_env.control.knobs import BoundKnob
-from hpo_env.control.run import ControllerWarning, Run, RunLogger
+from hpo_env.control.host import Host
+from hpo_env.control.plain_host import PlainHost
+from hpo_env.control.run import ControllerWarning, HostT, Run, RunLogger
 from hpo_env.control.schedule_file import Replay, read_schedule
+from hpo_env.control.writers import FunctionWriter
 from hpo_env.errors import ConfigurationError, PolicyFileError
 from hpo_env.policy import Policy
-from hpo_env.policy_file import load
+from hpo_env.policy_file import CONTROLLER_FILE, load
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from hpo_env.control.torch_run import TorchRun
+    from hpo_env.control.torch_host import TorchHost
 
-__all__ = ["Controller", "ControllerWarning", "Run", "RunLogger", "replay_schedule"]
+__all__ = ["Controller", "ControllerWarning", "Host", "Run", "RunLogger", "replay_schedule"]
 
 ZOO = Path(__file__).parent / "zoo"
 """Where the policies that we ship lie, one folder each."""
-
-SMALLER = {"supervised": ("supervised-optimizer",)}
-"""Shipped policies that decide in place of a larger one in loops that can move just theirs."""
 
 _DEFAULT_DECISIONS = 30
 
@@ -84,14 +85,17 @@ class Controller:
 
         Args:
             name_or_path: The name of a policy that we ship, or the folder of one. A name brings the
-                smaller policies of `SMALLER` as well.
+                smaller policies that we ship as well, see `shipped_smaller`.
 
         Raises:
             PolicyFileError: There is none, or its files are damaged, doctored or of another
                 version.
         """
-        smaller = SMALLER.get(name_or_path, ()) if isinstance(name_or_path, str) else ()
-        return cls(load(_policy_folder(name_or_path)), [load(_policy_folder(n)) for n in smaller])
+        folder = _policy_folder(name_or_path)
+        policy = load(folder)
+        is_name = isinstance(name_or_path, str) and folder == _shipped().get(name_or_path)
+        smaller = shipped_smaller(folder.name) if is_name else ()
+        return cls(policy, [load(_shipped()[name]) for name in smaller])
 
     def attach(
         self,
@@ -106,7 +110,7 @@ class Controller:
         initial: Mapping[str, float] | None = None,
         loggers: Sequence[RunLogger] = (),
         state: Mapping[str, Any] | None = None,
-    ) -> TorchRun:
+    ) -> Run[TorchHost]:
         """Steer a training loop of torch.
 
         Learning rate, weight decay and momentum (the first beta of Adam kinds) are written into the
@@ -143,24 +147,26 @@ class Controller:
                 optimiser; nothing that the policy moves can be written.
             UnknownNameError: A hyperparameter or a schedule of that name does not exist.
         """
-        from hpo_env.control.torch_run import TorchRun
+        from hpo_env.control.torch_host import TorchHost
 
-        optimizers = list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
-        bind, initial = bind or {}, initial or {}
-        run = TorchRun(
-            self.policies,
-            optimizers,
-            total_steps=total_steps,
-            num_decisions=self.default_num_decisions if num_decisions is None else num_decisions,
-            base_schedule=self.policy.base_schedule if base_schedule is None else base_schedule,
+        is_name = base_schedule is None or isinstance(base_schedule, str)
+        host = TorchHost(
+            self.policy.space,
+            _listed(optimizer),
+            schedulers=[] if is_name else _listed(base_schedule),
             model=model,
             validate=validate,
             bind=bind,
             initial=initial,
-            loggers=loggers,
         )
-        run.begin(state)
-        return run
+        return self.steer(
+            host,
+            total_steps=total_steps,
+            num_decisions=num_decisions,
+            base_schedule=base_schedule if is_name else "constant",
+            loggers=loggers,
+            state=state,
+        )
 
     def drive(
         self,
@@ -173,7 +179,7 @@ class Controller:
         base_schedule: str | None = None,
         loggers: Sequence[RunLogger] = (),
         state: Mapping[str, Any] | None = None,
-    ) -> Run:
+    ) -> Run[PlainHost]:
         """Steer a training that is not torch's: call `run.step(loss)` after every update.
 
         Args:
@@ -197,16 +203,63 @@ class Controller:
                 f"bind and initial must name the same hyperparameters; got {sorted(bind)} and "
                 f"{sorted(initial)}"
             )
-        run = Run(
-            self.policies,
-            {n: BoundKnob(function=function, initial=initial[n]) for n, function in bind.items()},
+        writers = {
+            name: FunctionWriter(function=function, initial=initial[name])
+            for name, function in bind.items()
+        }
+        return self.steer(
+            PlainHost(writers, validate),
             total_steps=total_steps,
-            num_decisions=self.default_num_decisions if num_decisions is None else num_decisions,
-            base_schedule=self.policy.base_schedule if base_schedule is None else base_schedule,
-            validate=validate,
+            num_decisions=num_decisions,
+            base_schedule=base_schedule,
             loggers=loggers,
+            state=state,
         )
-        run.begin(state)
+
+    def steer(
+        self,
+        host: HostT,
+        *,
+        total_steps: int,
+        num_decisions: int | None = None,
+        base_schedule: str | None = None,
+        loggers: Sequence[RunLogger] = (),
+        state: Mapping[str, Any] | None = None,
+    ) -> Run[HostT]:
+        """Steer whatever a host knows how to measure and to write.
+
+        Args:
+            host: One of ours or one of your own; see `hpo_env.control.host`.
+            total_steps: See `attach`; so are the rest.
+            num_decisions: Decision intervals in the run.
+            base_schedule: Name of the schedule that the decisions correct, where the host has none
+                of its own.
+            loggers: Told of every decision and interval.
+            state: A saved `run.state_dict()` to go on from.
+
+        Returns:
+            The run: call `run.step(loss)` after each update.
+
+        Raises:
+            ConfigurationError: A number is out of range, or nothing that the policy moves can be
+                written.
+            UnknownNameError: There is no schedule of that name.
+        """
+        try:
+            run = Run(
+                self.policies,
+                host,
+                total_steps=total_steps,
+                num_decisions=self.default_num_decisions
+                if num_decisions is None
+                else num_decisions,
+                base_schedule=self.policy.base_schedule if base_schedule is None else base_schedule,
+                loggers=loggers,
+            )
+            run.begin(state)
+        except BaseException:
+            host.close()  # a training that is not steered is left as it was found
+            raise
         return run
 
     @property
@@ -235,19 +288,50 @@ def replay_schedule(
     Raises:
         ConfigurationError: The file is damaged, or has a column that cannot be written.
     """
-    from hpo_env.control.torch_run import writers
+    from hpo_env.control.live_schedule import unwrapped
+    from hpo_env.control.param_groups import column_writers
 
     rows = read_schedule(path)
-    optimizers = list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
+    optimizers = [unwrapped(one) for one in _listed(optimizer)]
     names = [name for name in rows[0] if name != "step"]
-    return Replay(rows, writers(optimizers, bind or {}, names))
+    return Replay(rows, column_writers(optimizers, bind or {}, names))
+
+
+def shipped_smaller(name: str) -> list[str]:
+    """Name the shipped policies that decide in place of a larger one where they move all there is.
+
+    They are those of the same family and schedule that move some of its hyperparameters.
+
+    Args:
+        name: Of a shipped policy.
+
+    Example:
+        >>> shipped_smaller("supervised-lr")
+        []
+    """
+    facts = {folder.name: _facts(folder) for folder in _shipped().values()}
+    kind, names = facts[name]
+    return [other for other, (k, n) in sorted(facts.items()) if k == kind and n < names]
+
+
+def _facts(folder: Path) -> tuple[tuple[Any, ...], frozenset[str]]:
+    """Read of a shipped policy what it is for, and the names of what it moves."""
+    document = json.loads((folder / CONTROLLER_FILE).read_text(encoding="utf-8"))
+    names = frozenset(entry["name"] for entry in document["hyperparameters"])
+    return (document["family"], document["base_schedule"]), names
+
+
+def _listed(one_or_more: Any) -> list[Any]:
+    return list(one_or_more) if isinstance(one_or_more, list | tuple) else [one_or_more]
+
+
+def _shipped() -> dict[str, Path]:
+    return {file.parent.name: file.parent for file in ZOO.glob(f"*/{CONTROLLER_FILE}")}
 
 
 def _policy_folder(name_or_path: str | Path) -> Path:
     """Find the folder of a policy; a name is only ever compared with those that are there."""
-    shipped = (
-        {folder.name: folder for folder in ZOO.iterdir() if folder.is_dir()} if ZOO.is_dir() else {}
-    )
+    shipped = _shipped()
     if isinstance(name_or_path, str) and name_or_path in shipped:
         return shipped[name_or_path]
     folder = Path(name_or_path)

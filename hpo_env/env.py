@@ -9,8 +9,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from hpo_env.lanes_env import RENDER_METADATA
 from hpo_env.vector_conventions import checked_autoreset_mode
-from hpo_env.vector_env import RENDER_METADATA, HPOControlVectorEnv
+from hpo_env.vector_env import HPOControlVectorEnv
 
 
 class HPOControlEnv(gym.Env[NDArray[np.float32], Any]):
@@ -54,9 +55,14 @@ class HPOControlEnv(gym.Env[NDArray[np.float32], Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Start a new run; with a seed, the one that a lane with that seed starts."""
+        """Start a new run.
+
+        Args:
+            seed: Starts the run that a lane with that seed starts; None goes on drawing.
+            options: `{"tasks": [task]}` fixes the task from now on, `[None]` draws again.
+        """
         super().reset(seed=seed)
-        observations, info = self.lanes.reset(seed=seed)
+        observations, info = self.lanes.reset(seed=seed, options=options)
         return observations[0], _unbatch(info)
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:

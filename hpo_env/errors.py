@@ -29,6 +29,10 @@ class ConfigurationError(HPOControlError, ValueError):
     """Arguments that contradict each other, or lie outside what is allowed."""
 
 
+class ContractError(HPOControlError, ValueError):
+    """A plug-in that does something else than its contract says."""
+
+
 class ActionError(HPOControlError, ValueError):
     """An action that no hyperparameter space can carry out."""
 

@@ -12,25 +12,21 @@ Axes: `N` lanes, `H` controlled hyperparameters.
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.observation import followed_loss
 from hpo_env.reward import DIVERGENCE_LOG_RATIO
-from hpo_env.telemetry import Telemetry
+from hpo_env.telemetry import HOLDING_AFTER_ROLL_BACK, MEASUREMENTS, Telemetry
 
 Array = NDArray[np.float64]
 
 FAILURE_LOG_RATIO = 1.0
 """A validation loss 2.7 times that of the untrained model: a rate that does this trains nothing."""
 
-_KEPT = ("validation_loss", "validation_metric", "diverged")
-
 
 def has_failed(telemetry: Telemetry, first_loss: Array) -> NDArray[np.bool_]:
-    """Say in which lanes the interval has to be taken back.
+    """Say in which lanes the interval has failed.
 
     Args:
         telemetry: Of the interval `[N]`; its `diverged` says where a loss was not finite. Where
@@ -53,28 +49,23 @@ def has_failed(telemetry: Telemetry, first_loss: Array) -> NDArray[np.bool_]:
     return np.asarray(telemetry.diverged | np.isinf(loss) | too_high)
 
 
-def taken_back(
-    telemetry: Telemetry, failed: NDArray[np.bool_], loss: Array, metric: Array
-) -> Telemetry:
-    """Return telemetry in which the failed intervals have measured nothing.
+def rolled_back(telemetry: Telemetry, failed: NDArray[np.bool_], before: Telemetry) -> Telemetry:
+    """Return telemetry in which intervals that were rolled back have measured nothing.
 
     Args:
         telemetry: What the interval measured `[N]`.
         failed: Where it failed `[N]`.
-        loss: Validation loss at the interval's start `[N]`, which holds again.
-        metric: Validation metric there `[N]`.
+        before: Telemetry at its start `[N]`: what measures a state holds again.
     """
     values = {
-        f.name: np.where(failed, np.nan, getattr(telemetry, f.name))
-        for f in fields(telemetry)
-        if f.name not in _KEPT
+        name: np.where(
+            failed,
+            getattr(before, name) if name in HOLDING_AFTER_ROLL_BACK else np.nan,
+            getattr(telemetry, name),
+        )
+        for name in MEASUREMENTS
     }
-    return Telemetry(
-        **values,
-        validation_loss=np.where(failed, loss, telemetry.validation_loss),
-        validation_metric=np.where(failed, metric, telemetry.validation_metric),
-        diverged=telemetry.diverged & ~failed,
-    )
+    return Telemetry(**values, diverged=telemetry.diverged & ~failed)
 
 
 def retreated(moves: Array, has_failed: NDArray[np.bool_], retreat: Array) -> Array:

@@ -228,6 +228,16 @@ class Policy:
             moves = np.where(trust < 1.0, held_back, moves)
         return moves.astype(np.float32).astype(np.float64), shares
 
+    def start(self, num_lanes: int) -> Any:
+        """Return the memory with which runs of N lanes begin; None: this policy has none."""
+        return None
+
+    def step(
+        self, observations: NDArray[np.floating[Any]], state: Any
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], Any]:
+        """Decide as `act_with_trust` does, and return the memory for the next decision too."""
+        return *self.act_with_trust(observations), state
+
     def moves_of(self, outputs: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Turn outputs `[N, O]` into the moves `[N, H]` that they stand for."""
         members = self.num_members

@@ -20,6 +20,7 @@ _WARMUP = 0.05  # share of the run spent in warm-up, as is usual for short runs
 _ONE_CYCLE_PEAK = 0.3  # pct_start of torch.optim.lr_scheduler.OneCycleLR
 _ONE_CYCLE_START = 1 / 25  # its 1 / div_factor
 _STEP_EVERY, _STEP_FACTOR = 1 / 3, 0.1
+_SMALLEST = 1e-12  # keeps the logarithm of a schedule that ends at 0 finite
 
 
 def constant(progress: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -96,3 +97,15 @@ def interval_factors(
     """
     progress = np.minimum((intervals + 0.5) / num_intervals, 1.0)
     return schedule(name)(progress)
+
+
+def log_change(
+    factors: NDArray[np.float64], next_factors: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the log ratios `[N]` of a schedule's factors to those before, finite also at 0.
+
+    Example:
+        >>> log_change(np.array([1.0, 1.0]), np.array([0.5, 0.0])).round(1).tolist()
+        [-0.7, -27.6]
+    """
+    return np.log(np.maximum(next_factors, _SMALLEST)) - np.log(np.maximum(factors, _SMALLEST))

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 _NOT_NEGATIVE = {"is_signed": False}
 _SIGNED = {"is_signed": True}
 _OF_A_STATE = {"is_of_a_state": True}
+_HALF = {"is_half": True}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,8 +49,8 @@ class Telemetry:
     """
 
     train_loss: NDArray[np.float64] = field(metadata=_NOT_NEGATIVE)
-    train_loss_first_half: NDArray[np.float64] = field(metadata=_NOT_NEGATIVE)
-    train_loss_second_half: NDArray[np.float64] = field(metadata=_NOT_NEGATIVE)
+    train_loss_first_half: NDArray[np.float64] = field(metadata=_NOT_NEGATIVE | _HALF)
+    train_loss_second_half: NDArray[np.float64] = field(metadata=_NOT_NEGATIVE | _HALF)
     train_loss_spread: NDArray[np.float64] = field(metadata=_NOT_NEGATIVE)
     validation_loss: NDArray[np.float64] = field(metadata=_NOT_NEGATIVE | _OF_A_STATE)
     validation_metric: NDArray[np.float64] = field(metadata=_SIGNED | _OF_A_STATE)
@@ -92,3 +93,10 @@ HOLDING_AFTER_ROLL_BACK: tuple[str, ...] = tuple(
     f.name for f in fields(Telemetry) if f.metadata.get("is_of_a_state", False)
 )
 """Measurements of a state and not of an interval: when it is put back, those of its start hold."""
+
+REPORTED: tuple[str, ...] = tuple(
+    f.name
+    for f in fields(Telemetry)
+    if f.name in MEASUREMENTS and not f.metadata.get("is_half", False)
+)
+"""Measurements that people are shown; the halves of one that is are for the observation."""

@@ -1,4 +1,6 @@
-"""Gymnasium's conventions for environments of many lanes: reset masks, and masks inside info.
+"""Conventions of environments of many lanes: what a reset is given, and masks inside info.
+
+The environment in one process and the one over several check and say the same, so it is here.
 
 Source: https://gymnasium.farama.org/api/vector/
 
@@ -7,7 +9,7 @@ Axis: `N` lanes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,107 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
+from hpo_env.hyperparameters import HyperparameterSpace
+from hpo_env.seeding import lane_seeds
+from hpo_env.tasks.base import Task
+
+
+def check_lanes(num_envs: int, tasks: Sequence[Task] | None) -> None:
+    """Check the number of lanes, and that there is a task for each where any are given.
+
+    Raises:
+        ConfigurationError: There is no lane, or another number of tasks.
+    """
+    if num_envs < 1:
+        raise ConfigurationError(f"num_envs must be at least 1; got {num_envs}")
+    if tasks is not None and len(tasks) != num_envs:
+        raise ConfigurationError(
+            f"one task a lane must be given; got {len(tasks)} tasks for {num_envs} lanes"
+        )
+
+
+def no_tasks(space: HyperparameterSpace, num_envs: int) -> list[Task]:
+    """Return what stands for the tasks of lanes that were not started yet."""
+    return [Task(name="", num_decisions=1, initial=tuple(space.defaults))] * num_envs
+
+
+def check_can_step(*, is_reset: bool, over: NDArray[np.bool_]) -> None:
+    """Check that every lane has something to train.
+
+    Args:
+        is_reset: Whether there was a reset.
+        over: Which lanes are over and do not start again by themselves `[N]`.
+
+    Raises:
+        ConfigurationError: One of them has not; says what to call.
+    """
+    if not is_reset:
+        raise ConfigurationError("reset() must be called before step()")
+    if over.any():
+        raise ConfigurationError(
+            f"lanes {np.flatnonzero(over).tolist()} are over; reset them with "
+            "options={'reset_mask': ...} first"
+        )
+
+
+def seed_of_each(seed: int | Sequence[int | None] | None, num_envs: int) -> list[int | None]:
+    """Return the seed of every lane, None where none was given.
+
+    Args:
+        seed: As for `reset`: `s` gives lane `i` the seed `s + i`.
+        num_envs: `N`.
+
+    Raises:
+        ConfigurationError: Another number of seeds.
+    """
+    if seed is None:
+        return [None] * num_envs
+    if isinstance(seed, int | np.integer):
+        return list(lane_seeds(int(seed), num_envs))
+    if len(seed) != num_envs:
+        raise ConfigurationError(
+            f"one seed a lane must be given; got {len(seed)} for {num_envs} lanes"
+        )
+    return list(seed)
+
+
+def reset_tasks(
+    options: Mapping[str, Any] | None, space: HyperparameterSpace, mask: NDArray[np.bool_]
+) -> list[Task | None] | None:
+    """Read which tasks a reset fixes, N of them; None where it says nothing about tasks.
+
+    Args:
+        options: Those of `reset`. Under "tasks" one entry a lane: a task that the lane runs from
+            now on, or None for a lane that draws its tasks (again). What is given for a lane that
+            is not reset is ignored.
+        space: The family's, of which a task has to have all initial values.
+        mask: Which lanes are reset `[N]`.
+
+    Raises:
+        ConfigurationError: There is not one task a lane, or something that is no task of the
+            family.
+    """
+    given = None if options is None else options.get("tasks")
+    if given is None:
+        return None
+    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != len(mask):
+        got = len(given) if isinstance(given, Sequence) else type(given).__name__
+        raise ConfigurationError(
+            f"tasks must be a sequence with one entry for each of {len(mask)} lanes, a task or "
+            f"None; got {got}"
+        )
+    for lane in np.flatnonzero(mask).tolist():
+        task = given[lane]
+        if task is not None and not isinstance(task, Task):
+            raise ConfigurationError(
+                f"tasks[{lane}] must be a task or None; got {type(task).__name__}"
+            )
+        if task is not None and len(task.initial) != len(space):
+            raise ConfigurationError(
+                f"tasks[{lane}] must have initial values of {list(space.names)}; "
+                f"got {task.initial}: is it a task of another family?"
+            )
+    return list(given)
 
 
 def reset_mask(

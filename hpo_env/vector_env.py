@@ -9,57 +9,39 @@ Axes: `N` lanes, `H` controlled hyperparameters, `D` observation fields.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.spaces import Box, MultiDiscrete
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from hpo_env.errors import ConfigurationError
-from hpo_env.guard import has_failed, retreated, taken_back
-from hpo_env.hyperparameters import LEVELS
-from hpo_env.observation import Observer
+from hpo_env.lanes_env import ActionMode, Array, LanesEnv, OnDivergence
 from hpo_env.rendering import RunHistory, draw_run
-from hpo_env.reward import rewards
-from hpo_env.schedules import interval_factors, schedule
-from hpo_env.seeding import draw_episode_seed, lane_seeds
+from hpo_env.reward import log_diverged, rewards
+from hpo_env.schedules import interval_factors, log_change
+from hpo_env.seeding import draw_episode_seed
+from hpo_env.steering import Steering, draw_available
 from hpo_env.tasks.base import Engine, Split, Task, check_choice
-from hpo_env.tasks.registry import make_family
+from hpo_env.tasks.checks import check_tasks, check_telemetry, check_used
 from hpo_env.telemetry import Telemetry
 from hpo_env.vector_conventions import (
-    checked_autoreset_mode,
+    check_can_step,
     final_info_of,
     masked,
+    no_tasks,
     reset_mask,
+    seed_of_each,
 )
 
-ActionMode = Literal["continuous", "discrete"]
-OnDivergence = Literal["roll_back", "end"]
-Array = NDArray[np.float64]
+__all__ = ["ActionMode", "HPOControlVectorEnv", "OnDivergence"]
 
-RENDER_METADATA: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 4}
-
-_LANE_STATE = (
-    "_interval",
-    "_num_intervals",
-    "_initial",
-    "_corrections",
-    "_values",
-    "_first_loss",
-    "_loss",
-    "_over",
-    "_rolled_back",
-    "_available",
-)
-"""Arrays by lane that a snapshot holds."""
-
-_TINY_FACTOR = 1e-12  # keeps the logarithm of a schedule that ends at 0 finite
+_LANE_STATE = ("_interval", "_num_intervals", "_initial", "_values", "_loss", "_over")
+"""Arrays by lane that a snapshot holds, beside what trainer and steering keep."""
 
 
-class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
+class HPOControlVectorEnv(LanesEnv):
     """N training runs whose hyperparameters an agent turns while they go on.
 
     ## Description
@@ -82,18 +64,20 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
     `log(q(0) / q(T))`. A run that diverges scores below every run that finishes.
 
     ## Divergence
-    Under `on_divergence="roll_back"` an interval that fails (`hpo_env.guard`) is taken back as the
-    deployed controller does it: the weights of its start return, the optimiser's memory is empty,
-    and the next move is the guard's, which cuts the learning rate, whatever the action says. The
-    interval is lost. Under "end" a run whose loss is not finite or 55 times the first is over.
+    An interval that fails (`hpo_env.guard`) is treated as the deployed controller treats it. Under
+    `on_divergence="roll_back"` it is rolled back: the weights of its start return, the optimiser's
+    memory is empty, and the interval is lost. Under "cut", for families whose hosts cannot do that,
+    it stays with all that it measured. In both the next move is the guard's, which makes the
+    hyperparameters retreat that say so (a learning rate is cut), whatever the action says. Under
+    "end" a run that its trainer calls diverged is over.
 
     ## Episode end
-    The last decision interval, or divergence. Both set `terminated`: the time left is part of the
-    observation. `truncated` is never set.
+    The last decision interval, or divergence under "end". Both set `terminated`: the time left
+    is part of the observation. `truncated` is never set.
 
     ## Info
     `hyperparameters` (the effective values, read back from where they are used), `train_loss`,
-    `validation_loss`, `validation_metric`, `rolled_back` (whether the interval was taken back), and
+    `validation_loss`, `validation_metric`, `rolled_back` (whether the interval was), and
     at the end of an episode `test_loss`, `test_metric`, `task` (its name) and `diverged`. Under
     `AutoresetMode.SAME_STEP` the last step's information is in `final_info` and its observation in
     `final_obs`.
@@ -108,7 +92,8 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         action_mode: "continuous" or "discrete".
         base_schedule: What actions correct: "constant", "cosine", "warmup_cosine", "linear",
             "one_cycle" or "step".
-        on_divergence: "roll_back" takes a failed interval back and goes on, "end" ends the run.
+        on_divergence: "roll_back", "cut" or "end"; None: what hosts of the family can do, the first
+            or the second.
         availability: Lower end, in [0, 1], of the range up to 1 from which each episode draws how
             likely a hyperparameter can be moved; whether it can is then drawn for each that loops
             may lack, so not for a learning rate. What cannot be moved keeps its base value and is
@@ -143,7 +128,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         num_decisions: int | None = None,
         action_mode: ActionMode = "continuous",
         base_schedule: str = "constant",
-        on_divergence: OnDivergence = "roll_back",
+        on_divergence: OnDivergence | None = None,
         availability: float = 1.0,
         engine: Engine = "auto",
         device: str = "cpu",
@@ -152,65 +137,33 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         tasks: Sequence[Task] | None = None,
         **family_options: Any,
     ) -> None:
-        if num_envs < 1:
-            raise ConfigurationError(f"num_envs must be at least 1; got {num_envs}")
-        if render_mode not in (None, "rgb_array"):
-            raise ConfigurationError(
-                f"render_mode must be 'rgb_array' or None; got {render_mode!r}"
-            )
-        if tasks is not None and len(tasks) != num_envs:
-            raise ConfigurationError(
-                f"one task a lane must be given; got {len(tasks)} tasks for {num_envs} lanes"
-            )
-        if not 0.0 <= availability <= 1.0:
-            raise ConfigurationError(f"availability must lie in [0, 1]; got {availability}")
-        check_choice("action mode", action_mode, ActionMode)
         check_choice("engine", engine, Engine)
-        check_choice("treatment of divergence", on_divergence, OnDivergence)
-        schedule(base_schedule)
-        self.family = make_family(
-            family, split=split, num_decisions=num_decisions, **family_options
+        super().__init__(
+            num_envs,
+            family=family,
+            split=split,
+            hyperparameters=hyperparameters,
+            num_decisions=num_decisions,
+            action_mode=action_mode,
+            base_schedule=base_schedule,
+            on_divergence=on_divergence,
+            availability=availability,
+            autoreset_mode=autoreset_mode,
+            render_mode=render_mode,
+            tasks=tasks,
+            **family_options,
         )
-        self.tasks_given = None if tasks is None else list(tasks)
-        self.base_schedule = base_schedule
-        self.action_mode = action_mode
-        self.on_divergence = on_divergence
-        self.availability = availability
-        self.num_envs = num_envs
-        self.render_mode = render_mode
-        self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
-        self.metadata = RENDER_METADATA | {"autoreset_mode": self.autoreset_mode}
-
-        space = self.family.space
-        names = _controlled_names(hyperparameters, self.family.default_controlled, space.names)
-        self.space = space
-        self.controlled = space.subset(names)
-        self._columns = np.array([space.index(name) for name in names])
-        self._observer = Observer(self.controlled, num_envs, loss_floor=self.family.loss_floor)
-        self.observation_docs = self._observer.docs
-        self.single_observation_space = Box(-1.0, 1.0, (len(self._observer.names),), np.float32)
-        self.single_action_space = (
-            Box(-1.0, 1.0, (len(names),), np.float32)
-            if action_mode == "continuous"
-            else MultiDiscrete([len(LEVELS)] * len(names))
-        )
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-
         self.trainer = self.family.make_trainer(num_envs, engine=engine, device=device)
+        self.steering = Steering(
+            self.space, num_envs, controlled=self.controlled, loss_floor=self.family.loss_floor
+        )
         self._lanes = np.arange(num_envs)
         self._rngs: list[np.random.Generator] = []
-        self.tasks: list[Task] = []
         self._interval = np.zeros(num_envs, dtype=np.int64)
         self._num_intervals = np.ones(num_envs, dtype=np.int64)
-        self._initial = np.tile(space.defaults, (num_envs, 1))  # [N, H of the family]
-        self._corrections = np.zeros((num_envs, len(space)))
+        self._initial = np.tile(self.space.defaults, (num_envs, 1))  # [N, H of the family]
         self._values = self._initial.copy()
-        self._first_loss = np.ones(num_envs)
         self._loss = np.ones(num_envs)
-        self._rolled_back = np.zeros(num_envs, dtype=bool)
-        self._available = np.ones((num_envs, len(names)), dtype=bool)
-        self._telemetry = Telemetry.missing(num_envs)
         self._over = np.ones(num_envs, dtype=bool)  # not yet reset counts as over
         self._histories = [RunHistory() for _ in range(num_envs)] if render_mode else []
 
@@ -228,17 +181,21 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
             seed: One integer `s` gives lane `i` the seed `s + i`; a sequence gives each lane its
                 own; None goes on with the generators in place.
             options: `{"reset_mask": bool array [N]}` resets only some of the lanes.
+                `{"tasks": [...]}` fixes their tasks from now on: one entry for each of the N lanes,
+                a task of the family or None for a lane that draws.
 
         Returns:
             Observations `[N, D]` and info.
 
         Raises:
-            ConfigurationError: The mask or the seeds do not fit the lanes.
+            ConfigurationError: The mask, the tasks or the seeds do not fit the lanes.
+            ContractError: The family's tasks or its trainer break their contract.
         """
         mask = reset_mask(options, self.num_envs, is_first=not self._rngs)
+        self._fix_tasks(options, mask)
         self._seed(seed, mask)
         self._start(np.flatnonzero(mask))
-        return self._observer.observe(), self._info(mask)
+        return self.steering.observe(), self._info(mask)
 
     def step(
         self, actions: NDArray[Any]
@@ -254,29 +211,23 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         Raises:
             ActionError: An action has the wrong shape, is not finite or is no choice.
             ConfigurationError: A lane is over and has to be reset first.
+            ContractError: The family's trainer breaks its contract.
         """
         moves = self._moves(actions)
-        if not self._rngs:
-            raise ConfigurationError("reset() must be called before step()")
-        if self.autoreset_mode is AutoresetMode.NEXT_STEP:
-            restarting = self._over.copy()
-        elif self._over.any():
-            over = np.flatnonzero(self._over).tolist()
-            raise ConfigurationError(
-                f"lanes {over} are over; reset them with options={{'reset_mask': ...}} first"
-            )
-        else:
-            restarting = np.zeros(self.num_envs, dtype=bool)
+        restarts = self.autoreset_mode is AutoresetMode.NEXT_STEP
+        waiting = np.zeros_like(self._over) if restarts else self._over
+        check_can_step(is_reset=bool(self._rngs), over=waiting)
+        restarting = self._over & restarts
         self._start(np.flatnonzero(restarting))
         reward = self._advance(moves, ~restarting)
         terminated = self._over.copy()
-        observations = self._observer.observe()
+        observations = self.steering.observe()
         ends = np.flatnonzero(terminated)
         info = self._info(np.ones(self.num_envs, dtype=bool), ends)
         if self.autoreset_mode is AutoresetMode.SAME_STEP and len(ends):
             final_observations, final_info = observations, info
             self._start(ends)
-            observations = self._observer.observe()
+            observations = self.steering.observe()
             info = self._info(np.ones(self.num_envs, dtype=bool))
             info |= final_info_of(final_observations, final_info, terminated)
         return observations, reward, terminated, np.zeros(self.num_envs, dtype=bool), info
@@ -295,11 +246,10 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         index = self._lanes if lanes is None else np.asarray(lanes, dtype=np.int64)
         return {
             "trainer": self.trainer.snapshot(index),
-            "observer": self._observer.snapshot(index),
-            "telemetry": self._telemetry.take(index),
+            "steering": self.steering.snapshot(index),
             "tasks": [self.tasks[lane] for lane in index],
             "rngs": [self._rngs[lane].bit_generator.state for lane in index],
-            "arrays": {name: getattr(self, name)[index].copy() for name in _LANE_STATE},
+            "arrays": {name: getattr(self, name)[index] for name in _LANE_STATE},
         }
 
     def restore(
@@ -310,14 +260,13 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         if not self._rngs:
             self._seed(0, np.ones(self.num_envs, dtype=bool))
         self.trainer.restore(index, snapshot["trainer"])
-        self._observer.restore(index, snapshot["observer"])
-        self._telemetry.put(index, snapshot["telemetry"])
+        self.steering.restore(index, snapshot["steering"])
         for lane, task, state in zip(index, snapshot["tasks"], snapshot["rngs"], strict=True):
             self.tasks[lane] = task
             self._rngs[lane].bit_generator.state = state
         for name, values in snapshot["arrays"].items():
             getattr(self, name)[index] = values
-        return self._observer.observe()
+        return self.steering.observe()
 
     def fork(
         self,
@@ -329,46 +278,28 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
 
     # --------------------------------------------------------------------------------- the insides
 
-    def _moves(self, actions: NDArray[Any]) -> Array:
-        if self.action_mode == "continuous":
-            return self.controlled.check_actions(actions)
-        return self.controlled.check_choices(actions)
-
     def _advance(self, moves: Array, running: NDArray[np.bool_]) -> Array:
         """Run one interval and return rewards `[N]`; lanes that do not run keep their state."""
-        retreat = np.where(self._available, self.controlled.retreat, 0.0)
-        moves = retreated(moves, self._rolled_back, retreat)
-        moves = np.where(self._available, moves, 0.0)
-        corrections = self._corrections[:, self._columns]
-        corrections = self.controlled.move(corrections, moves, self._initial[:, self._columns])
         idle = None if running.all() else np.flatnonzero(~running)
         held = None if idle is None else self.snapshot(idle)
-        self._corrections[:, self._columns] = corrections
+        self.steering.move(moves)
         factors = interval_factors(self.base_schedule, self._interval, self._num_intervals)
-        base = self.space.base(self._initial, factors)
-        telemetry, self._values = self.trainer.advance(self.space.values(base, self._corrections))
-        telemetry = self._guarded(telemetry)
+        given = self.steering.values(self.space.base(self._initial, factors))
+        telemetry, self._values = self.trainer.advance(given)
+        check_telemetry(self.family, telemetry, self._lanes)
+        check_used(self.family, self._values, given)
         self._interval += 1
         following = np.minimum(self._interval, self._num_intervals - 1)
         next_factors = interval_factors(self.base_schedule, following, self._num_intervals)
-        self._observer.update(
-            telemetry,
-            actions=moves,
-            corrections=corrections,
-            values=np.where(self._available, self._values[:, self._columns], np.nan),
-            base_change=np.log(np.maximum(next_factors, _TINY_FACTOR))
-            - np.log(np.maximum(factors, _TINY_FACTOR)),
+        self.steering.close_interval(
+            self._as_hosts_measure(telemetry),
+            values=self._values,
+            base_change=log_change(factors, next_factors),
+            roll_back=None if self.on_divergence == "end" else self._roll_back,
         )
-        reward = rewards(
-            loss=telemetry.validation_loss,
-            previous_loss=self._loss,
-            first_loss=self._first_loss,
-            diverged=telemetry.diverged,
-            floor=self.family.loss_floor,
-        )
-        self._telemetry = telemetry
-        self._loss = np.where(telemetry.diverged, self._loss, telemetry.validation_loss)
-        self._over = (self._interval >= self._num_intervals) | telemetry.diverged
+        reward = self._reward()
+        is_lost = self.steering.telemetry.diverged & (self.on_divergence == "end")
+        self._over = (self._interval >= self._num_intervals) | is_lost
         if idle is not None and held is not None:
             self.restore(held, idle)
             reward[idle] = 0.0
@@ -376,78 +307,81 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
             self._record(np.flatnonzero(running))
         return reward
 
-    def _guarded(self, telemetry: Telemetry) -> Telemetry:
-        """Take failed intervals back, and return what is left of their telemetry `[N]`."""
-        if self.on_divergence == "end":
-            return telemetry
-        self._rolled_back = has_failed(telemetry, self._first_loss)
-        if not self._rolled_back.any():
-            return telemetry
-        self.trainer.roll_back(np.flatnonzero(self._rolled_back))
-        metric = self._telemetry.validation_metric
-        return taken_back(telemetry, self._rolled_back, self._loss, metric)
+    def _roll_back(self, lanes: NDArray[np.int64]) -> bool:
+        """Put back what the lanes started the interval from, where hosts of the family can."""
+        if self.on_divergence == "cut":
+            return False
+        self.trainer.roll_back(lanes)
+        return True
+
+    def _as_hosts_measure(self, telemetry: Telemetry) -> Telemetry:
+        """Take a loss that is not a number for measured, and as bad as can be, as hosts do."""
+        if self.on_divergence == "cut":
+            loss = telemetry.validation_loss
+            return replace(telemetry, validation_loss=np.where(np.isnan(loss), np.inf, loss))
+        return telemetry
+
+    def _reward(self) -> Array:
+        """Return what the interval brought `[N]`, and keep the losses that the next starts from."""
+        telemetry, floor = self.steering.telemetry, self.family.loss_floor
+        first, lost = self.steering.first_loss, telemetry.diverged
+        reward = rewards(
+            loss=telemetry.validation_loss,
+            previous_loss=self._loss,
+            first_loss=first,
+            diverged=lost,
+            floor=floor,
+        )
+        worst = np.exp(log_diverged(first, floor)) if lost.any() else first
+        self._loss = np.where(lost, worst, telemetry.validation_loss)
+        return reward
 
     def _start(self, lanes: NDArray[np.int64]) -> None:
         """Draw tasks for the given lanes and start them."""
         if not len(lanes):
             return
         for lane in lanes:
-            rng = self._rngs[lane]
-            given = self.tasks_given
-            self.tasks[lane] = self.family.sample(rng) if given is None else given[lane]
+            given = self._given[lane]
+            self.tasks[lane] = self.family.sample(self._rngs[lane]) if given is None else given
         seeds = [draw_episode_seed(self._rngs[lane]) for lane in lanes]
         tasks = [self.tasks[lane] for lane in lanes]
+        check_tasks(self.family, tasks)
         telemetry = self.trainer.reset(lanes, tasks, seeds)
-        self._telemetry.put(lanes, telemetry)
+        check_telemetry(self.family, telemetry, lanes)
         self._interval[lanes] = 0
         self._num_intervals[lanes] = [task.num_decisions for task in tasks]
         self._initial[lanes] = [task.initial for task in tasks]
-        self._corrections[lanes] = 0.0
-        self._first_loss[lanes] = self._loss[lanes] = telemetry.validation_loss
-        self._over[lanes] = self._rolled_back[lanes] = False
+        self._loss[lanes] = telemetry.validation_loss
+        self._over[lanes] = False
         factors = interval_factors(
             self.base_schedule, self._interval[lanes], self._num_intervals[lanes]
         )
-        base = self.space.base(self._initial[lanes], factors)
-        self._values[lanes] = base
-        self._available[lanes] = [self._draw_available(lane) for lane in lanes]
-        available = self._available[lanes]
-        self._observer.begin(
+        self._values[lanes] = base = self.space.base(self._initial[lanes], factors)
+        self.steering.begin(
             lanes,
             telemetry,
+            initial=self._initial[lanes],
+            base=base,
             num_intervals=self._num_intervals[lanes],
-            values=np.where(available, base[:, self._columns], np.nan),
-            available=np.where(available, 1.0, -1.0),
+            available=np.stack(
+                [draw_available(self._rngs[k], self.controlled, self.availability) for k in lanes]
+            ),
         )
         if self._histories:
             for lane in lanes:
                 self._histories[lane] = RunHistory(title=self.tasks[lane].name)
             self._record(lanes)
 
-    def _draw_available(self, lane: int) -> NDArray[np.bool_]:
-        """Draw which hyperparameters can be moved in the episode that begins, `[H]`."""
-        available = np.ones(len(self.controlled), dtype=bool)
-        if self.availability < 1.0:  # otherwise no number is drawn, so that tasks stay the same
-            rng = self._rngs[lane]
-            available = rng.random(len(available)) < rng.uniform(self.availability, 1.0)
-            available |= self.controlled.always_available
-            if not available.any():  # an agent that can move nothing learns nothing
-                available[0] = True
-        return available
-
     def _info(
         self, mask: NDArray[np.bool_], ends: NDArray[np.int64] | None = None
     ) -> dict[str, Any]:
         """Build info in Gymnasium's convention: arrays `[N]`, and a mask under `_key` for each."""
+        telemetry = self.steering.telemetry
         values = {name: self._values[:, h].copy() for h, name in enumerate(self.space.names)}
         info: dict[str, Any] = {"hyperparameters": masked(values, mask)}
-        info |= masked({"rolled_back": self._rolled_back.copy()}, mask)
-        measured = {
-            "train_loss": self._telemetry.train_loss.copy(),
-            "validation_loss": self._telemetry.validation_loss.copy(),
-            "validation_metric": self._telemetry.validation_metric.copy(),
-        }
-        for name, array in measured.items():
+        info |= masked({"rolled_back": self.steering.was_rolled_back.copy()}, mask)
+        for name in ("train_loss", "validation_loss", "validation_metric"):
+            array = getattr(telemetry, name).copy()
             info |= masked({name: array}, mask & ~np.isnan(array))  # absent where not measured
         if ends is not None and len(ends):
             over = np.zeros(self.num_envs, dtype=bool)
@@ -457,7 +391,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
             names = np.array([task.name for task in self.tasks], dtype=object)
             closing = {
                 "test_loss": test_loss,
-                "diverged": self._telemetry.diverged.copy(),
+                "diverged": telemetry.diverged.copy(),
                 "task": names,
             }
             info |= masked(closing, over)
@@ -466,46 +400,23 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _seed(self, seed: int | Sequence[int | None] | None, mask: NDArray[np.bool_]) -> None:
         """Give the masked lanes new generators where a seed was given, or where they have none."""
-        if seed is None and self._rngs:
-            return
+        seeds = seed_of_each(seed, self.num_envs)
+        if isinstance(seed, int | np.integer):
+            super().reset(seed=int(seed))
         if not self._rngs:
             entropy = np.random.SeedSequence().generate_state(self.num_envs)
             self._rngs = [np.random.default_rng(int(e)) for e in entropy]
-            empty = Task(name="", num_decisions=1, initial=tuple(self.space.defaults))
-            self.tasks = [empty] * self.num_envs
-        if seed is None:
-            return
-        if isinstance(seed, int | np.integer):
-            super().reset(seed=int(seed))
-            seeds: Sequence[int | None] = lane_seeds(int(seed), self.num_envs)
-        else:
-            seeds = list(seed)
-        if len(seeds) != self.num_envs:
-            raise ConfigurationError(
-                f"one seed a lane must be given; got {len(seeds)} for {self.num_envs} lanes"
-            )
+            self.tasks = no_tasks(self.space, self.num_envs)
         for lane in np.flatnonzero(mask):
             lane_seed = seeds[int(lane)]
             if lane_seed is not None:
                 self._rngs[lane] = np.random.default_rng(lane_seed)
 
     def _record(self, lanes: NDArray[np.int64]) -> None:
-        controlled = {
-            name: self._values[:, self.space.index(name)] for name in self.controlled.names
-        }
+        columns = [(name, self.space.index(name)) for name in self.controlled.names]
         for lane in lanes:
             self._histories[lane].append(
-                train_loss=self._telemetry.train_loss[lane],
-                validation_loss=self._telemetry.validation_loss[lane],
-                hyperparameters={name: values[lane] for name, values in controlled.items()},
+                train_loss=self.steering.telemetry.train_loss[lane],
+                validation_loss=self.steering.telemetry.validation_loss[lane],
+                hyperparameters={name: self._values[lane, h] for name, h in columns},
             )
-
-
-def _controlled_names(
-    given: Sequence[str] | str | None, default: tuple[str, ...], every: tuple[str, ...]
-) -> tuple[str, ...]:
-    if given is None:
-        return default
-    if isinstance(given, str):
-        return every if given == "all" else (given,)
-    return tuple(given)

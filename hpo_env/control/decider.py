@@ -1,7 +1,7 @@
-"""A policy with its memory: telemetry of one interval in, hyperparameters of the next one out.
+"""A policy and its steering of one lane: telemetry in, the hyperparameters that come next out.
 
-This is the environment's arithmetic for one lane, through the same functions: `Observer`,
-`HyperparameterSpace`, `interval_factors`. A host that trains without torch needs nothing else.
+What happens between the two is `hpo_env.steering`, as in the environment. Here is which policy
+decides, who moved and why, and what of it is saved.
 
 Axes: `H` hyperparameters that are written; the single lane is the first axis of every array.
 """
@@ -9,7 +9,7 @@ Axes: `H` hyperparameters that are written; the single lane is the first axis of
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -17,18 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.guard import has_failed, retreated
 from hpo_env.hyperparameters import Hyperparameter
-from hpo_env.observation import Observer, followed_loss
 from hpo_env.policy import Policy
 from hpo_env.restriction import policy_for
+from hpo_env.steering import RollBack, Steering
 from hpo_env.telemetry import Telemetry
 
 Array = NDArray[np.float64]
 Reason = Literal["policy", "guard", "frozen"]
 
+Agreed = Callable[[list[float]], list[float]]
+
 _LANE = np.array([0])
-_TINY = 1e-12  # keeps the logarithm of a schedule that ends at 0 finite, as in the environment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,14 +93,11 @@ class Decider:
                 f"here (there is {dict(initial)}): bind one with bind={{name: function}}"
             )
         self.policy = policy_for(policies, movable)
-        space = self.space = self.policy.space
-        self.initial = np.array([[float(initial[name]) for name in space.names]])  # [1, H]
-        self.observer = Observer(space, 1, loss_floor=self.policy.loss_floor)
-        self.corrections = np.zeros((1, len(space)))
-        self.moves = np.zeros((1, len(space)))
-        self.first_loss = np.array([np.nan])
-        self.must_cut = False
+        self.space = self.policy.space
+        self.steering = Steering(self.space, 1, loss_floor=self.policy.loss_floor)
+        self.steering.initial = np.array([[float(initial[name]) for name in self.space.names]])
         self.is_frozen = False
+        self._memory = self.policy.start(1)  # the policy's own, None where it has none
 
     def begin(self, validation_loss: float, *, num_intervals: int, base: Array) -> None:
         """Start the run.
@@ -111,83 +108,69 @@ class Decider:
             base: Base values of the first interval `[1, H]`.
         """
         telemetry = Telemetry.missing(1)
-        telemetry.validation_loss[:] = self.first_loss[:] = validation_loss
-        self.observer.begin(
+        telemetry.validation_loss[:] = validation_loss
+        self.steering.begin(
             _LANE,
             telemetry,
+            initial=self.steering.initial,
+            base=base,
             num_intervals=np.array([num_intervals]),
-            values=base,
         )
 
-    def decide(self) -> Verdict:
-        """Move the corrections for the interval that comes next."""
-        observation = self.observer.observe()
+    def decide(self, agreed: Agreed = list) -> Verdict:
+        """Move the corrections for the interval that comes next.
+
+        Args:
+            agreed: Takes the moves of this process and returns those that all replicas of the run
+                make.
+        """
+        steering = self.steering
+        observation = steering.observe()
         reason: Reason = "policy"
         trust = 1.0
         if self.is_frozen:
             reason, moves = "frozen", np.zeros((1, len(self.space)))
         else:
-            asked, shares = self.policy.act_with_trust(observation)
+            asked, shares, self._memory = self.policy.step(observation, self._memory)
             moves, trust = self.space.check_actions(asked), float(shares[0])
-            if self.must_cut and self.space.retreat.any():
-                reason = "guard"
-                moves = retreated(moves, np.array([True]), self.space.retreat[None])
-        self.must_cut = False
-        self.take(moves)
-        seen = dict(zip(self.observer.names, observation[0].tolist(), strict=True))
+            moves, guarded = steering.guarded(moves)
+            reason = "guard" if guarded[0] else "policy"
+        steering.take(np.array([agreed(moves[0].tolist())]))
+        seen = dict(zip(steering.observer.names, observation[0].tolist(), strict=True))
         return Verdict(reason=reason, trust=trust, observation=seen)
-
-    def take(self, moves: Array) -> None:
-        """Move the corrections by `moves [1, H]`."""
-        self.moves = moves
-        self.corrections = self.space.move(self.corrections, self.moves, self.initial)
 
     def values(self, base: Array) -> Array:
         """Correct base values `[1, H]`."""
-        return self.space.values(base, self.corrections)
+        return self.steering.values(base)
 
-    def has_failed(self, telemetry: Telemetry) -> bool:
-        """Say whether the interval has to be taken back; the next decision then cuts the rate."""
-        loss, _ = followed_loss(telemetry)
-        if np.isnan(self.first_loss[0]) and np.isfinite(loss[0]):
-            self.first_loss = loss.copy()
-        self.must_cut = bool(has_failed(telemetry, self.first_loss)[0])
-        return self.must_cut
-
-    def observe_interval(self, telemetry: Telemetry, *, values: Array, base_change: float) -> None:
-        """Take in the interval that just ended.
-
-        Args:
-            telemetry: What it measured, one lane.
-            values: The values in force at its end `[1, H]`.
-            base_change: Log ratio of the base schedule's next factor to this interval's.
-        """
-        self.observer.update(
-            telemetry,
-            actions=self.moves,
-            corrections=self.corrections,
-            values=values,
-            base_change=np.array([base_change]),
+    def close_interval(
+        self, telemetry: Telemetry, *, values: Array, base_change: Array, roll_back: RollBack
+    ) -> None:
+        """Take in the interval that just ended; see `Steering.close_interval`."""
+        self.steering.close_interval(
+            telemetry, values=values, base_change=base_change, roll_back=roll_back
         )
 
     def extend(self, num_intervals: int) -> None:
         """Tell the policy that the run has become longer."""
-        self.observer.memory.num_intervals[:] = num_intervals
+        self.steering.observer.memory.num_intervals[:] = num_intervals
 
     def state_dict(self) -> dict[str, Any]:
         """Return all state as plain data; `load_state_dict` is the inverse."""
-        memory, telemetry = self.observer.snapshot(_LANE)
-        return {
+        steering = self.steering
+        memory, telemetry = steering.observer.snapshot(_LANE)
+        state = {
             "hyperparameters": list(self.space.names),
-            "initial": self.initial.tolist(),
-            "corrections": self.corrections.tolist(),
-            "moves": self.moves.tolist(),
-            "first_loss": self.first_loss.tolist(),
-            "must_cut": self.must_cut,
+            "initial": steering.initial.tolist(),
+            "corrections": steering.corrections.tolist(),
+            "moves": steering.moves.tolist(),
+            "first_loss": steering.first_loss.tolist(),
+            "must_cut": bool(steering.has_failed[0]),
             "is_frozen": self.is_frozen,
             "memory": {name: array.tolist() for name, array in memory.items()},
             "telemetry": {f.name: getattr(telemetry, f.name).tolist() for f in fields(telemetry)},
         }
+        return state if self._memory is None else state | {"policy": self._memory}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was called.
@@ -202,16 +185,13 @@ class Decider:
                 "same kind of optimiser, with the same bind="
             )
         for name in ("initial", "corrections", "moves", "first_loss"):
-            setattr(self, name, np.array(state[name], dtype=np.float64))
-        self.must_cut, self.is_frozen = bool(state["must_cut"]), bool(state["is_frozen"])
+            setattr(self.steering, name, np.array(state[name], dtype=np.float64))
+        self.steering.has_failed[:] = state["must_cut"]
+        self.is_frozen = bool(state["is_frozen"])
+        self._memory = state.get("policy")
         memory = {name: np.array(values) for name, values in state["memory"].items()}
         telemetry = Telemetry(**{n: np.array(v) for n, v in state["telemetry"].items()})
-        self.observer.restore(_LANE, (memory, telemetry))
-
-
-def log_change(factor: float, next_factor: float) -> float:
-    """Return the log ratio of two factors of a base schedule, finite also where one is 0."""
-    return float(np.log(np.maximum(next_factor, _TINY)) - np.log(np.maximum(factor, _TINY)))
+        self.steering.observer.restore(_LANE, (memory, telemetry))
 
 
 def can_be_moved(hyperparameter: Hyperparameter, values: Mapping[str, float]) -> bool:

@@ -1,16 +1,19 @@
-"""Knobs of torch: hyperparameters in param groups, dropout layers, gradient clipping.
+"""Writers of torch: hyperparameters in param groups, dropout layers, gradient clipping.
 
 Axes: `G` param groups, over all optimisers of the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from hpo_env.errors import ConfigurationError
 
 GROUP_HYPERPARAMETERS = ("learning_rate", "weight_decay", "momentum")
 """What is written into param groups; anything else has to be bound."""
@@ -20,7 +23,7 @@ Group = dict[str, Any]
 _LEAST_RMSPROP_MOMENTUM = 1e-6  # not 0: see `_lacks_momentum`
 
 
-class DropoutKnob:
+class DropoutWriter:
     """The dropout layers of a model, which keep their ratios; layers without dropout stay so.
 
     Args:
@@ -34,7 +37,7 @@ class DropoutKnob:
         self.ratios = [rate / self.initial for rate in rates]
 
     @classmethod
-    def of(cls, model: nn.Module | None) -> DropoutKnob | None:
+    def of(cls, model: nn.Module | None) -> DropoutWriter | None:
         """Find the layers; None where there are none, or where a change would compile anew."""
         if model is None or hasattr(
             model, "_orig_mod"
@@ -51,7 +54,7 @@ class DropoutKnob:
         return max(float(layer.p) for layer in self.layers)  # type: ignore[arg-type]
 
 
-class GroupKnob:
+class GroupWriter:
     """One hyperparameter in all param groups, which keep the ratios of their base values.
 
     The value of the whole is that of the reference, the group whose base value was the largest at
@@ -72,8 +75,8 @@ class GroupKnob:
         self.written = list(self.base)
 
     @classmethod
-    def of(cls, name: str, optimizers: Sequence[torch.optim.Optimizer]) -> GroupKnob | None:
-        """Build the knob, or return None where no param group has such a thing."""
+    def of(cls, name: str, optimizers: Sequence[torch.optim.Optimizer]) -> GroupWriter | None:
+        """Build the writer, or return None where no param group has such a thing."""
         having = [o for o in optimizers if any(has(g, name) for g in o.param_groups)]
         if name == "momentum":
             having = [o for o in having if not _lacks_momentum(o)]
@@ -121,7 +124,7 @@ class GroupKnob:
 
 
 @dataclass(kw_only=True)
-class ClipKnob:
+class ClipWriter:
     """The largest norm of the gradient, enforced before each optimiser step."""
 
     initial: float
@@ -137,6 +140,37 @@ class ClipKnob:
     def clip(self, parameters: Iterable[Tensor], scale: Tensor | float) -> None:
         """Clip gradients, which may be scaled."""
         nn.utils.clip_grad_norm_(parameters, float(self.value * scale))
+
+
+def column_writers(
+    optimizers: Sequence[torch.optim.Optimizer],
+    bind: Mapping[str, Callable[[float], Any]],
+    names: Sequence[str],
+) -> dict[str, Callable[[float], Any]]:
+    """Return a function that writes each column of a saved schedule.
+
+    Args:
+        optimizers: Those of the loop, without wrappers.
+        bind: Functions for what is in no param group.
+        names: Columns; "learning_rate/1" is that of the second param group.
+
+    Raises:
+        ConfigurationError: A column can be written neither here nor there.
+    """
+    found: dict[str, Callable[[float], Any]] = {}
+    for name in names:
+        kind, _, place = name.partition("/")
+        if name in bind:
+            found[name] = bind[name]
+            continue
+        writer = GroupWriter.of(kind, optimizers)
+        if writer is None or (place and not int(place) < len(writer.base)):
+            raise ConfigurationError(
+                f"the schedule has {name!r}, which no param group has: give "
+                f"bind={{{name!r}: function}}"
+            )
+        found[name] = functools.partial(writer.write_one, int(place)) if place else writer.write
+    return found
 
 
 def _lacks_momentum(optimizer: torch.optim.Optimizer) -> bool:

@@ -5,20 +5,7 @@ from __future__ import annotations
 import torch
 import torch.distributed as dist
 
-from hpo_env.telemetry import Telemetry
-
-_MEANT = (
-    "train_loss",
-    "train_loss_first_half",
-    "train_loss_second_half",
-    "train_loss_spread",
-    "validation_loss",
-    "validation_metric",
-    "gradient_norm_first",
-    "gradient_norm_last",
-    "update_ratio",
-    "update_agreement",
-)
+from hpo_env.telemetry import MEASUREMENTS, Telemetry
 
 
 def is_replicated() -> bool:
@@ -28,9 +15,9 @@ def is_replicated() -> bool:
 
 def mean_telemetry(telemetry: Telemetry, device: torch.device) -> None:
     """Replace measurements by their means over the replicas that have them, in place."""
-    values = [float(getattr(telemetry, name)[0]) for name in _MEANT]
+    values = [float(getattr(telemetry, name)[0]) for name in MEASUREMENTS]
     *means, diverged = _means([*values, float(telemetry.diverged[0])], device)
-    for name, mean in zip(_MEANT, means, strict=True):
+    for name, mean in zip(MEASUREMENTS, means, strict=True):
         getattr(telemetry, name)[:] = mean
     telemetry.diverged[:] = diverged > 0.0
 

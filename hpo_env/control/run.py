@@ -1,34 +1,34 @@
 """A training run that a controller steers, whatever trains it.
 
-The host calls `step(loss)` after every update. At the end of an interval the run validates, fills
-telemetry, lets the policy decide and writes the new values into the host. `TorchRun` adds what
-torch can measure; a host without torch uses this class as it is.
+The loop calls `step(loss)` after every update. At the end of an interval the run has its host
+validate and measure, lets the policy decide, and has the host write the new values. What differs
+between kinds of training is the host's (`hpo_env.control.host`).
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.control.decider import Decider, Decision, Verdict, log_change
+from hpo_env.control.decider import Decider, Decision
 from hpo_env.control.explain import Explanation, explain
-from hpo_env.control.knobs import Knob
+from hpo_env.control.host import Host
+from hpo_env.control.plain_host import read_number
 from hpo_env.control.plan import Plan
 from hpo_env.control.schedule_file import ScheduleRow, write_schedule
 from hpo_env.errors import ConfigurationError
-from hpo_env.guard import taken_back
-from hpo_env.loss_summary import summarize_losses
 from hpo_env.policy import Policy
-from hpo_env.schedules import interval_factors, schedule
-from hpo_env.telemetry import Telemetry
+from hpo_env.schedules import interval_factors, log_change, schedule
+from hpo_env.telemetry import REPORTED, Telemetry
 
 Array = NDArray[np.float64]
+HostT = TypeVar("HostT", bound=Host)
 
 _STATE_VERSION = 1
 
@@ -50,17 +50,16 @@ class RunLogger(Protocol):
         """Write everything out."""
 
 
-class Run:
+class Run(Generic[HostT]):
     """One controlled run.
 
     Args:
         policies: Of which one decides; see `restriction.policy_for`.
-        knobs: What can be written, by hyperparameter.
+        host: The training that is steered.
         total_steps: Updates in the run: how often `step` will be called.
         num_decisions: Decision intervals that they are divided into.
-        base_schedule: Name of the schedule that the policy's moves correct.
-        validate: Returns the validation loss, a positive number, or None when it has none. None
-            in its place leaves the training loss to stand in.
+        base_schedule: Name of the schedule that the policy's moves correct, where the host has none
+            of its own.
         loggers: Told of every decision and every interval.
 
     Raises:
@@ -72,44 +71,41 @@ class Run:
     def __init__(
         self,
         policies: Sequence[Policy],
-        knobs: Mapping[str, Knob],
+        host: HostT,
         *,
         total_steps: int,
         num_decisions: int,
         base_schedule: str,
-        validate: Callable[[], Any] | None = None,
         loggers: Sequence[RunLogger] = (),
     ) -> None:
         schedule(base_schedule)
+        self.host = host
         self.base_schedule = base_schedule
         self.plan = Plan.of(total_steps, num_decisions)
         self.num_steps = 0
         self.interval = 0
         self.decisions: list[Decision] = []
         self.schedule: list[ScheduleRow] = []
-        self._knobs = {name: knobs[name] for name in policies[0].space.names if name in knobs}
-        self._decider = Decider(policies, {n: knob.initial for n, knob in self._knobs.items()})
-        self.policy = self._decider.policy
         self._known = policies[0].space.names
-        self._validate = validate
+        there = host.initial
+        self._decider = Decider(policies, {n: there[n] for n in self._known if n in there})
+        self.policy = self._decider.policy
         self._loggers = list(loggers)
-        self._effective = self._decider.initial.copy()  # [1, H]
-        self._losses: list[Any] = []
+        self._effective = self._decider.steering.initial.copy()  # [1, H]
         self._end = 0
-        self._telemetry = Telemetry.missing(1)
         self._warned: set[str] = set()
 
-    # ------------------------------------------------------------------------- what the host calls
+    # ------------------------------------------------------------------------- what the loop calls
 
     def begin(self, state: Mapping[str, Any] | None = None) -> None:
         """Validate, decide and write the first values; or go on from a saved state."""
+        self.host.begin(self)
         if state is not None:
             self.load_state_dict(state)
             return
-        validation_loss = self._reduced_loss(self._validated())
+        validation_loss = self.host.mean_loss(self._validated())
         if not math.isfinite(validation_loss):  # a loss that is not finite is no place to start
             validation_loss = math.nan
-        self._telemetry.validation_loss[:] = validation_loss
         self._decider.begin(
             validation_loss, num_intervals=self.plan.num_intervals, base=self._base()
         )
@@ -129,7 +125,7 @@ class Run:
                 "stay as they are. Call extend(total_steps) to let the controller go on",
             )
             return
-        self._note_update(loss)
+        self.host.note_update(loss)
         self.num_steps += 1
         if self.num_steps >= self._end:
             self._close_interval()
@@ -140,6 +136,11 @@ class Run:
     def is_over(self) -> bool:
         """Whether all updates are done."""
         return self.interval >= self.plan.num_intervals
+
+    @property
+    def has_decided(self) -> bool:
+        """Whether there are values to write."""
+        return bool(self.decisions)
 
     @property
     def values(self) -> dict[str, float]:
@@ -194,7 +195,7 @@ class Run:
     def save_schedule(self, path: str | Path) -> Path:
         """Write the values of the whole run, for `replay_schedule`: JSON or CSV, by the ending.
 
-        A replay follows the values alone: where an interval was taken back, it cannot repeat that,
+        A replay follows the values alone: where an interval was rolled back, it cannot repeat that,
         and a warning says so.
 
         Raises:
@@ -205,12 +206,13 @@ class Run:
             self._warn(
                 f"schedule {failed}",
                 f"intervals {failed} of this run were cut short by the guard; a replay of its "
-                "schedule sets the same values but takes nothing back, and may diverge there",
+                "schedule sets the same values but rolls nothing back, and may diverge there",
             )
         return write_schedule(path, self.schedule, total_steps=self.plan.total_steps)
 
     def close(self) -> None:
         """Let go of the host and close the loggers; the values stay."""
+        self.host.close()
         for logger in self._loggers:
             logger.close()
 
@@ -230,7 +232,7 @@ class Run:
             ],
             "decisions": [decision.to_json() for decision in self.decisions],
             "schedule": [dict(row) for row in self.schedule],
-            "measurement": self._measurement_state(),
+            "measurement": self.host.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -254,51 +256,27 @@ class Run:
         self._telemetry.validation_loss[:] = validation_loss
         self.decisions = [Decision(**decision) for decision in state["decisions"]]
         self.schedule = [dict(row) for row in state["schedule"]]
-        self._load_measurement(state["measurement"])
-        self._apply()
+        self.host.begin_interval(max(self._end - self._start, 1))
+        self.host.load_state_dict(state["measurement"])
+        self.apply()
 
-    # --------------------------------------------------------------- what a kind of run may refine
+    # ------------------------------------------------------------------------- what the host calls
 
-    def _note_update(self, loss: Any) -> None:
-        if loss is not None:
-            self._losses.append(_number(loss))
+    def write(self) -> None:
+        """Write the values that are due now, and note them when they changed."""
+        row = self.apply()
+        if self.schedule and self.schedule[-1]["step"] == row["step"]:
+            self.schedule[-1] = row  # written anew before an update was made
+        elif not self.schedule or {**self.schedule[-1], "step": row["step"]} != row:
+            self.schedule.append(row)
 
-    def _begin_measurement(self, num_updates: int) -> None:
-        self._losses = []
-
-    def _measured(self, validation_loss: float) -> Telemetry:
-        """Return the telemetry of the interval that just ended."""
-        telemetry = Telemetry.missing(1)
-        losses = np.array(self._losses, dtype=np.float64)
-        summarize_losses(telemetry, losses, self._end - self._start)
-        telemetry.validation_loss[:] = validation_loss
-        telemetry.diverged[:] = not np.isfinite(losses).all()
-        return telemetry
-
-    def _measurement_state(self) -> dict[str, Any]:
-        return {"losses": list(self._losses)}
-
-    def _load_measurement(self, state: Mapping[str, Any]) -> None:
-        self._losses = list(state["losses"])
-
-    def _roll_back(self) -> bool:
-        """Put back what the interval started from; a host that cannot says False."""
-        return False
-
-    def _decide(self) -> Verdict:
-        return self._decider.decide()
-
-    def _reduced_loss(self, loss: float) -> float:
-        return loss
-
-    def _base(self) -> Array:
-        """Return the base values now `[1, H]`."""
-        factor = np.array([self._factor(min(self.interval, self.plan.num_intervals - 1))])
-        return self._decider.space.base(self._decider.initial, factor)
-
-    def _base_change(self) -> float:
-        following = min(self.interval + 1, self.plan.num_intervals - 1)
-        return log_change(self._factor(self.interval), self._factor(following))
+    def apply(self) -> ScheduleRow:
+        """Write the values that are due now, and return them as read back."""
+        values = self._decider.values(self._base())[0].tolist()
+        names = self.policy.space.names
+        used = self.host.write(dict(zip(names, values, strict=True)))
+        self._effective[0] = [used[name] for name in names]
+        return {"step": self.num_steps, **used}
 
     # --------------------------------------------------------------------------------- the insides
 
@@ -308,18 +286,42 @@ class Run:
         first = self.interval == self.plan.first_interval
         return self.plan.first_step if first else self.plan.end(self.interval - 1)
 
-    def _factor(self, interval: int) -> float:
-        factors = interval_factors(
+    @property
+    def _telemetry(self) -> Telemetry:
+        """What the last interval measured."""
+        return self._decider.steering.telemetry
+
+    def _factor(self, interval: int) -> Array:
+        """Return the schedule's factor in an interval, `[1]`."""
+        interval = min(interval, self.plan.num_intervals - 1)
+        return interval_factors(
             self.base_schedule, np.array([interval]), np.array([self.plan.num_intervals])
         )
-        return float(factors[0])
+
+    def _base(self) -> Array:
+        """Return the base values now `[1, H]`."""
+        initial = self._decider.steering.initial
+        own = self.host.base()
+        if own is None:
+            return self._decider.space.base(initial, self._factor(self.interval))
+        base = initial.copy()
+        for column, name in enumerate(self.policy.space.names):
+            base[0, column] = own.get(name, base[0, column])
+        return base
+
+    def _base_change(self) -> Array:
+        """Return the log ratio of the base schedule's next factor to the running one's, `[1]`."""
+        own = self.host.base_change()
+        if own is not None:
+            return log_change(np.array(own[:1]), np.array(own[1:]))
+        return log_change(self._factor(self.interval), self._factor(self.interval + 1))
 
     def _open_interval(self) -> None:
-        verdict = self._decide()
+        verdict = self._decider.decide(self.host.agreed)
         self._end = self.plan.end(self.interval)
-        self._begin_measurement(self._end - self.num_steps)
-        self._write()
-        moves = self._decider.moves[0].tolist()
+        self.host.begin_interval(self._end - self.num_steps)
+        self.write()
+        moves = self._decider.steering.moves[0].tolist()
         decision = Decision(
             interval=self.interval,
             step=self.num_steps,
@@ -336,66 +338,45 @@ class Run:
             logger.log_decision(decision)
 
     def _close_interval(self) -> None:
-        telemetry = self._measured(self._validated())
-        if self._decider.has_failed(telemetry):
-            telemetry = self._recovered(telemetry)
-        self._telemetry = telemetry
-        self._decider.observe_interval(
-            telemetry, values=self._effective, base_change=self._base_change()
+        telemetry = self.host.measure(self._validated())
+        self._decider.close_interval(
+            telemetry,
+            values=self._effective,
+            base_change=self._base_change(),
+            roll_back=lambda lanes: self._rolled_back(telemetry),
         )
         self.interval += 1
         measured = {
             name: value
-            for name in _REPORTED
-            if not math.isnan(value := float(getattr(telemetry, name)[0]))
+            for name in REPORTED
+            if not math.isnan(value := float(getattr(self._telemetry, name)[0]))
         }
         for logger in self._loggers:
             logger.log_interval(self.num_steps, measured)
 
-    def _recovered(self, telemetry: Telemetry) -> Telemetry:
-        """Take the interval back where the host can, and return what is left of its telemetry."""
-        has_state = self._roll_back()
-        done = "the interval is taken back, " if has_state else ""
+    def _rolled_back(self, telemetry: Telemetry) -> bool:
+        """Roll the interval back where the host can, and say what happened."""
+        has_state = self.host.roll_back()
+        space = self.policy.space
+        retreating = [n for n, r in zip(space.names, space.retreat, strict=True) if r != 0.0]
+        done = ["the interval is rolled back"] if has_state else []
+        done += [f"the guard moves {' and '.join(retreating)}"] if retreating else []
         self._warn(
             f"diverged {self.interval}",
             f"the training diverged in interval {self.interval}, before step {self.num_steps} "
             f"(training loss {telemetry.train_loss[0]:g}, validation loss "
-            f"{telemetry.validation_loss[0]:g}): {done}the learning rate is cut",
+            f"{telemetry.validation_loss[0]:g}): "
+            + (", ".join(done) or "nothing can be done but go on"),
         )
-        if not has_state:
-            return telemetry
-        before = self._telemetry
-        failed = np.array([True])
-        return taken_back(telemetry, failed, before.validation_loss, before.validation_metric)
-
-    def _write(self) -> None:
-        """Write the values that are due now, and note them when they changed."""
-        self._note_row(self._apply())
-
-    def _apply(self) -> ScheduleRow:
-        """Write the values that are due now, and return them as read back."""
-        values = self._decider.values(self._base())[0].tolist()
-        row: ScheduleRow = {"step": self.num_steps}
-        for column, name in enumerate(self.policy.space.names):
-            row[name] = float(self._knobs[name].write(values[column]))
-            self._effective[0, column] = row[name]
-        return row
-
-    def _note_row(self, row: ScheduleRow) -> None:
-        if self.schedule and self.schedule[-1]["step"] == row["step"]:
-            self.schedule[-1] = row  # written anew before an update was made
-        elif not self.schedule or {**self.schedule[-1], "step": row["step"]} != row:
-            self.schedule.append(row)
+        return has_state
 
     def _validated(self) -> float:
         """Return the validation loss, NaN where there is none."""
-        if self._validate is None:
-            return math.nan
         try:
-            result = self._validate()
-            if result is None:  # it has nothing to say yet
+            result = self.host.validate()
+            if result is None:  # there is none, or it has nothing to say yet
                 return math.nan
-            loss = _number(result)
+            loss = read_number(result)
         except Exception as error:  # anybody's code; a run of days must not end here
             self._warn(
                 "validate",
@@ -416,19 +397,3 @@ class Run:
         if kind not in self._warned:
             self._warned.add(kind)
             warnings.warn(message, ControllerWarning, stacklevel=4)
-
-
-def _number(value: Any) -> float:
-    """Read a number, also out of a tensor that takes part in a gradient."""
-    return float(value.detach() if hasattr(value, "detach") else value)
-
-
-_REPORTED = (
-    "train_loss",
-    "train_loss_spread",
-    "validation_loss",
-    "gradient_norm_first",
-    "gradient_norm_last",
-    "update_ratio",
-    "update_agreement",
-)

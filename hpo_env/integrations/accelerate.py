@@ -17,12 +17,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from hpo_env.control.torch_run import TorchRun
+from hpo_env.control.run import Run
+from hpo_env.control.torch_host import TorchHost
 from hpo_env.controller import Controller
 from hpo_env.integrations.extras import require
 
 
-def attach(controller: Controller, accelerator: Any, optimizer: Any, **options: Any) -> TorchRun:
+def attach(
+    controller: Controller, accelerator: Any, optimizer: Any, **options: Any
+) -> Run[TorchHost]:
     """Attach to prepared optimisers, and register the run for the accelerator's checkpoints.
 
     Args:
@@ -37,7 +40,7 @@ def attach(controller: Controller, accelerator: Any, optimizer: Any, **options: 
     return run
 
 
-def step(run: TorchRun, accelerator: Any, loss: Any) -> None:
+def step(run: Run[TorchHost], accelerator: Any, loss: Any) -> None:
     """Count an update, unless the accelerator only accumulated a gradient."""
     if accelerator.sync_gradients:
         run.step(loss)

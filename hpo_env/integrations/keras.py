@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 
-from hpo_env.control.knobs import Knob
-from hpo_env.control.weights_run import WeightsRun
+from hpo_env.control.run import Run
+from hpo_env.control.weights_host import WeightsHost
+from hpo_env.control.writers import Writer
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.extras import require
@@ -24,7 +25,7 @@ from hpo_env.integrations.extras import require
 _keras = require("keras", extra="keras")
 
 
-class AttributeKnob:
+class AttributeWriter:
     """A number that is an attribute of a Keras object."""
 
     def __init__(self, owner: Any, attribute: str) -> None:
@@ -79,7 +80,7 @@ class HPOControlCallback(_keras.callbacks.Callback):  # type: ignore[misc,name-d
                 f"do not see what is written; got {_keras.backend.backend()!r}. Set the "
                 "environment variable KERAS_BACKEND=torch before keras is imported"
             )
-        self.run: WeightsRun | None = None
+        self.run: Run[WeightsHost] | None = None
         self._controller = controller
         self._validate = validate
         self._total_steps = total_steps
@@ -99,19 +100,20 @@ class HPOControlCallback(_keras.callbacks.Callback):  # type: ignore[misc,name-d
             )
         if total_steps is None:
             total_steps = self.params["epochs"] * self.params["steps"]
-        knobs, given = _knobs(self.model), self._num_decisions
-        self.run = WeightsRun(
-            self._controller.policies,
-            knobs,
+        host = WeightsHost(
+            _writers(self.model),
             parts=lambda: [[weight.value for weight in self.model.trainable_weights]],
             model=self.model,
-            total_steps=total_steps,
-            num_decisions=self._controller.default_num_decisions if given is None else given,
-            base_schedule=self._base_schedule or self._controller.policy.base_schedule,
             validate=None if self._validate is None else self._validated,
-            loggers=self._loggers,
         )
-        self.run.begin(self._state)
+        self.run = self._controller.steer(
+            host,
+            total_steps=total_steps,
+            num_decisions=self._num_decisions,
+            base_schedule=self._base_schedule,
+            loggers=self._loggers,
+            state=self._state,
+        )
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Note that Keras starts a new average of the loss."""
@@ -120,13 +122,13 @@ class HPOControlCallback(_keras.callbacks.Callback):  # type: ignore[misc,name-d
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Copy weights, where that is due before this update."""
         if self.run is not None:
-            self.run.copy_weights()
+            self.run.host.copy_weights()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Measure gradients, and count the update."""
         if self.run is None:
             return
-        self.run.measure_gradients()
+        self.run.host.measure_gradients()
         loss = None
         mean = (logs or {}).get("loss")
         if mean is not None:  # Keras reports the epoch's average so far
@@ -141,7 +143,7 @@ class HPOControlCallback(_keras.callbacks.Callback):  # type: ignore[misc,name-d
             return self._validate(self.model)
 
 
-def _knobs(model: Any) -> dict[str, Knob]:
+def _writers(model: Any) -> dict[str, Writer]:
     """Find what Keras lets one write while it trains."""
     optimizer = model.optimizer
     if isinstance(
@@ -152,11 +154,11 @@ def _knobs(model: Any) -> dict[str, Knob]:
             "Keras does not let a controller write a learning rate that comes from a "
             "LearningRateSchedule; compile with a number, and give the callback base_schedule="
         )
-    found: dict[str, Knob] = {"learning_rate": AttributeKnob(optimizer, "learning_rate")}
+    found: dict[str, Writer] = {"learning_rate": AttributeWriter(optimizer, "learning_rate")}
     if getattr(optimizer, "weight_decay", None):
-        found["weight_decay"] = AttributeKnob(optimizer, "weight_decay")
+        found["weight_decay"] = AttributeWriter(optimizer, "weight_decay")
     for attribute in ("beta_1", "momentum"):
         if getattr(optimizer, attribute, None):  # without momentum there are no buffers for it
-            found["momentum"] = AttributeKnob(optimizer, attribute)
+            found["momentum"] = AttributeWriter(optimizer, attribute)
             break
     return found

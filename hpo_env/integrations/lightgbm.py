@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import Run
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
-from hpo_env.integrations.boosting import BoostingRun
+from hpo_env.integrations.boosting import SteeredBoosting
 from hpo_env.integrations.extras import require
 
 _ALIASES = ("learning_rate", "shrinkage_rate", "eta")
@@ -26,16 +27,17 @@ class HPOControl:
 
     Args:
         controller: What decides.
-        **options: Further arguments of `Controller.drive`.
+        **options: `shrinkage`, what the policy calls it where that is not "learning_rate", and
+            further arguments of `Controller.steer`.
     """
 
     def __init__(self, controller: Controller, **options: Any) -> None:
         require("lightgbm", extra="boost")
-        self._boosting = BoostingRun(controller, **options)
+        self._boosting = SteeredBoosting(controller, **options)
         self._rate = _DEFAULT_RATE
 
     @property
-    def run(self) -> Run | None:
+    def run(self) -> Run[PlainHost] | None:
         """The run, once training has begun."""
         return self._boosting.run
 

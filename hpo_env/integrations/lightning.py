@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from hpo_env.control.live_schedule import unwrapped
-from hpo_env.control.torch_run import TorchRun
+from hpo_env.control.run import Run
+from hpo_env.control.torch_host import TorchHost
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.extras import require
@@ -46,7 +47,7 @@ class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined
         **options: Any,
     ) -> None:
         super().__init__()
-        self.run: TorchRun | None = None
+        self.run: Run[TorchHost] | None = None
         self._controller = controller
         self._validate = validate
         self._total_steps = total_steps
@@ -86,7 +87,8 @@ class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         """Measure gradients while they are there and not yet clipped."""
         if self.run is not None:
-            self.run.before_update(self.run.part_of(unwrapped(optimizer)))
+            host = self.run.host
+            host.weights.before_update(host.part_of(unwrapped(optimizer)))
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int

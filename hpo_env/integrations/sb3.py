@@ -18,7 +18,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import Run
+from hpo_env.control.writers import FunctionWriter
 from hpo_env.controller import Controller
 from hpo_env.integrations.extras import require
 
@@ -33,7 +35,7 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
         controller: What decides.
         validate: Takes the agent and returns a positive number that should fall, such as the
             distance of its mean return from the best return there is.
-        **options: Further arguments of `Controller.drive`.
+        **options: Further arguments of `Controller.steer`.
 
     Attributes:
         run: The run, once training has begun.
@@ -43,7 +45,7 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
         self, controller: Controller, *, validate: Callable[[Any], float], **options: Any
     ) -> None:
         super().__init__()
-        self.run: Run | None = None
+        self.run: Run[PlainHost] | None = None
         self._controller = controller
         self._validate = validate
         self._options = options
@@ -53,13 +55,9 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
         model: Any = self.model
         steps_a_rollout = model.n_steps * model.n_envs
         total = -(-(self.locals["total_timesteps"] - self.num_timesteps) // steps_a_rollout)
-        knobs = _knobs(model)
-        names = [name for name in self._controller.policy.space.names if name in knobs]
-        self.run = self._controller.drive(
-            {name: knobs[name][1] for name in names},
-            initial={name: knobs[name][0] for name in names},
+        self.run = self._controller.steer(
+            PlainHost(_writers(model), lambda: self._validate(model)),
             total_steps=max(total, 1),
-            validate=lambda: self._validate(model),
             **self._options,
         )
 
@@ -77,10 +75,7 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
             self.run.step()
 
 
-_Knob = tuple[float, Callable[[float], float]]
-
-
-def _knobs(model: Any) -> Mapping[str, _Knob]:
+def _writers(model: Any) -> Mapping[str, FunctionWriter]:
     def write_rate(value: float) -> float:
         model.lr_schedule = _utils.FloatSchedule(value)
         return float(model.lr_schedule(model._current_progress_remaining))
@@ -101,12 +96,15 @@ def _knobs(model: Any) -> Mapping[str, _Knob]:
 
         return write
 
-    knobs: dict[str, _Knob] = {
-        "learning_rate": (float(model.lr_schedule(1.0)), write_rate),
-        "entropy": (float(model.ent_coef), write_entropy),
-        "discount": (float(model.gamma), write_in_buffer("gamma")),
-        "gae_lambda": (float(model.gae_lambda), write_in_buffer("gae_lambda")),
+    found: dict[str, tuple[Any, Callable[[float], float]]] = {
+        "learning_rate": (model.lr_schedule(1.0), write_rate),
+        "entropy": (model.ent_coef, write_entropy),
+        "discount": (model.gamma, write_in_buffer("gamma")),
+        "gae_lambda": (model.gae_lambda, write_in_buffer("gae_lambda")),
     }
     if hasattr(model, "clip_range"):
-        knobs["clip_range"] = (float(model.clip_range(1.0)), write_clip_range)
-    return knobs
+        found["clip_range"] = (model.clip_range(1.0), write_clip_range)
+    return {
+        name: FunctionWriter(function=function, initial=float(value))
+        for name, (value, function) in found.items()
+    }

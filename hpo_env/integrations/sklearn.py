@@ -16,7 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import Run
+from hpo_env.control.writers import FunctionWriter
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.extras import require
@@ -29,7 +31,7 @@ def attach(
     total_steps: int,
     validate: Callable[[], Any] | None = None,
     **options: Any,
-) -> Run:
+) -> Run[PlainHost]:
     """Steer an estimator that learns by `partial_fit`.
 
     Args:
@@ -37,26 +39,20 @@ def attach(
         estimator: Of one of the four classes.
         total_steps: How often `run.step` will be called: once after each `partial_fit`.
         validate: Returns the validation loss; None leaves the training loss given to `run.step`.
-        **options: Further arguments of `Controller.drive`.
+        **options: Further arguments of `Controller.steer`.
 
     Raises:
         ConfigurationError: The estimator is of another class, or changes its own learning rate.
     """
-    knobs = _knobs(estimator)
-    names = [name for name in controller.policy.space.names if name in knobs]
-    return controller.drive(
-        {name: knobs[name][1] for name in names},
-        initial={name: knobs[name][0] for name in names},
-        total_steps=total_steps,
-        validate=validate,
-        **options,
-    )
+    writers = {
+        name: FunctionWriter(function=function, initial=value)
+        for name, (value, function) in _found(estimator).items()
+    }
+    return controller.steer(PlainHost(writers, validate), total_steps=total_steps, **options)
 
 
-_Knob = tuple[float, Callable[[float], float]]
-
-
-def _knobs(estimator: Any) -> dict[str, _Knob]:
+def _found(estimator: Any) -> dict[str, tuple[float, Callable[[float], float]]]:
+    """Return for each hyperparameter the value at the start and what writes it."""
     models = require("sklearn.linear_model", extra="data")
     networks = require("sklearn.neural_network", extra="data")
     if isinstance(estimator, models.SGDClassifier | models.SGDRegressor):

@@ -17,7 +17,8 @@ from typing import Any
 
 import torch
 
-from hpo_env.control.torch_run import TorchRun
+from hpo_env.control.run import Run
+from hpo_env.control.torch_host import TorchHost
 from hpo_env.controller import Controller
 from hpo_env.integrations.extras import require
 
@@ -48,7 +49,7 @@ class HPOControlCallback(_transformers.TrainerCallback):  # type: ignore[misc,na
         validate: Callable[[Any], Any] | None = None,
         **options: Any,
     ) -> None:
-        self.run: TorchRun | None = None
+        self.run: Run[TorchHost] | None = None
         self._controller = controller
         self._validate = validate
         self._options = options

@@ -14,10 +14,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import Run
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
-from hpo_env.integrations.boosting import BoostingRun
+from hpo_env.integrations.boosting import SteeredBoosting
 from hpo_env.integrations.extras import require
 
 _xgboost = require("xgboost", extra="boost")
@@ -32,17 +33,18 @@ class HPOControlCallback(_xgboost.callback.TrainingCallback):  # type: ignore[mi
     Args:
         controller: What decides.
         total_steps: Boosting rounds in the run, which XGBoost does not tell.
-        **options: Further arguments of `Controller.drive`.
+        **options: `shrinkage`, what the policy calls it where that is not "learning_rate", and
+            further arguments of `Controller.steer`.
     """
 
     def __init__(self, controller: Controller, *, total_steps: int, **options: Any) -> None:
         super().__init__()
-        self._boosting = BoostingRun(controller, **options)
+        self._boosting = SteeredBoosting(controller, **options)
         self._total_steps = total_steps
         self._model: Any = None
 
     @property
-    def run(self) -> Run | None:
+    def run(self) -> Run[PlainHost] | None:
         """The run, once training has begun."""
         return self._boosting.run
 

@@ -50,9 +50,15 @@ class Shard:
         self._env = HPOControlVectorEnv(**arguments)
         self._known_tasks: list[Task | None] = [None] * self._env.num_envs
 
-    def reset(self, seeds: Sequence[int | None], mask: NDArray[np.bool_] | None) -> Reply:
-        """Start new runs in the masked lanes (None: in all), with seeds where there are some."""
-        options = None if mask is None else {"reset_mask": mask}
+    def reset(
+        self,
+        seeds: Sequence[int | None],
+        mask: NDArray[np.bool_] | None,
+        tasks: Sequence[Task | None],
+    ) -> Reply:
+        """Start new runs in the masked lanes (None: in all), with seeds and tasks where given."""
+        options: dict[str, Any] = {"tasks": tasks}
+        options |= {} if mask is None else {"reset_mask": mask}
         observations, info = self._env.reset(seed=seeds, options=options)
         return self._reply(observations, info)
 

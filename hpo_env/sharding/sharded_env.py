@@ -13,12 +13,12 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from hpo_env.errors import ActionError, ConfigurationError
-from hpo_env.seeding import lane_seeds, stream
+from hpo_env.errors import ConfigurationError
+from hpo_env.lanes_env import LanesEnv
+from hpo_env.seeding import stream
 from hpo_env.sharding.crew import Crew
 from hpo_env.sharding.merging import (
     copy_info,
@@ -30,9 +30,14 @@ from hpo_env.sharding.merging import (
 )
 from hpo_env.sharding.pool import Pool, ShardConfig
 from hpo_env.sharding.shard import Reply
-from hpo_env.tasks.base import Task
-from hpo_env.vector_conventions import reset_mask
-from hpo_env.vector_env import HPOControlVectorEnv
+from hpo_env.tasks.base import Engine, Task, check_choice
+from hpo_env.vector_conventions import (
+    check_can_step,
+    check_lanes,
+    no_tasks,
+    reset_mask,
+    seed_of_each,
+)
 
 Array = NDArray[np.float64]
 Lanes = Sequence[int] | NDArray[np.int64]
@@ -41,7 +46,7 @@ MakePool = Callable[[Sequence[Mapping[str, Any]], ShardConfig], Pool]
 _MAX_SEED = 2**63 - 1
 
 
-class ShardedVectorEnv(VectorEnv[Any, Any, Any]):
+class ShardedVectorEnv(LanesEnv):
     """An `HPOControlVectorEnv` whose lanes are spread over workers.
 
     Spaces, reward, episode end, info and attributes are those of `HPOControlVectorEnv`, and so are
@@ -56,8 +61,9 @@ class ShardedVectorEnv(VectorEnv[Any, Any, Any]):
         num_envs: Lanes `N`.
         num_workers: Workers `K`, from 1 to `N`.
         make_pool: Makes the workers; `make_vector_env` chooses it.
-        tasks: Fixed tasks, one a lane, in place of drawn ones.
-        **arguments: Those of `HPOControlVectorEnv`.
+        engine: See `HPOControlVectorEnv`.
+        device: See `HPOControlVectorEnv`.
+        **arguments: The others of `HPOControlVectorEnv`.
 
     Raises:
         ConfigurationError: `num_workers` does not fit, or as for `HPOControlVectorEnv`.
@@ -70,40 +76,21 @@ class ShardedVectorEnv(VectorEnv[Any, Any, Any]):
         *,
         num_workers: int,
         make_pool: MakePool,
-        tasks: Sequence[Task] | None = None,
+        engine: Engine = "auto",
+        device: str = "cpu",
         **arguments: Any,
     ) -> None:
-        if num_envs < 1:
-            raise ConfigurationError(f"num_envs must be at least 1; got {num_envs}")
+        check_lanes(num_envs, None)
         if not 1 <= num_workers <= num_envs:
             raise ConfigurationError(
                 f"num_workers must be from 1 to num_envs={num_envs}, so that each worker has a "
                 f"lane; got {num_workers}"
             )
-        if tasks is not None and len(tasks) != num_envs:
-            raise ConfigurationError(
-                f"one task a lane must be given; got {len(tasks)} tasks for {num_envs} lanes"
-            )
-        # One lane that never runs: it checks the arguments before a process starts.
-        lane = HPOControlVectorEnv(1, tasks=None if tasks is None else tasks[:1], **arguments)
-        self.num_envs = num_envs
+        check_choice("engine", engine, Engine)
+        super().__init__(num_envs, **arguments)
+        # One lane that never runs: it checks engine and device before a process starts.
+        self.family.make_trainer(1, engine=engine, device=device)
         self.num_workers = num_workers
-        self.family = lane.family
-        self.space = lane.space
-        self.controlled = lane.controlled
-        self.observation_docs = lane.observation_docs
-        self.base_schedule = lane.base_schedule
-        self.action_mode = lane.action_mode
-        self.autoreset_mode = lane.autoreset_mode
-        self.render_mode = lane.render_mode
-        self.metadata = lane.metadata
-        self.single_observation_space = lane.single_observation_space
-        self.single_action_space = lane.single_action_space
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
-        self.tasks_given = None if tasks is None else list(tasks)
-        self.tasks: list[Task] = []
-
         is_discrete = self.action_mode == "discrete"
         self._action_dtype = np.int64 if is_discrete else np.float64
         self._lanes_of = [np.arange(k, num_envs, num_workers) for k in range(num_workers)]
@@ -123,6 +110,7 @@ class ShardedVectorEnv(VectorEnv[Any, Any, Any]):
             num_hyperparameters=len(self.controlled),
             action_dtype=self._action_dtype,
         )
+        arguments |= {"engine": engine, "device": device}
         shards = [self._shard_arguments(worker, arguments) for worker in range(num_workers)]
         self._crew = Crew(
             make_pool(shards, config),
@@ -142,10 +130,11 @@ class ShardedVectorEnv(VectorEnv[Any, Any, Any]):
         """Start new runs; arguments and results as in `HPOControlVectorEnv.reset`."""
         self._check_open()
         mask = reset_mask(options, self.num_envs, is_first=not self._seeds)
+        self._fix_tasks(options, mask)
         seeds = self._lane_seeds(seed, mask)
         replies = self._crew.ask(
             {
-                worker: ("reset", [seeds[lane] for lane in lanes], mask[lanes])
+                worker: ("reset", [seeds[k] for k in lanes], mask[lanes], self._given_of(worker))
                 for worker, lanes in enumerate(self._lanes_of)
                 if mask[lanes].any()
             }
@@ -178,14 +167,10 @@ class ShardedVectorEnv(VectorEnv[Any, Any, Any]):
             ConfigurationError: A lane is over and has to be reset first.
         """
         self._check_open()
-        actions = self._checked(actions)
-        if not self._seeds:
-            raise ConfigurationError("reset() must be called before step()")
-        if self.autoreset_mode is AutoresetMode.DISABLED and self._over.any():
-            over = np.flatnonzero(self._over).tolist()
-            raise ConfigurationError(
-                f"lanes {over} are over; reset them with options={{'reset_mask': ...}} first"
-            )
+        self._moves(actions)
+        waiting = self._over & (self.autoreset_mode is AutoresetMode.DISABLED)
+        check_can_step(is_reset=bool(self._seeds), over=waiting)
+        actions = np.asarray(actions, dtype=self._action_dtype)
         idle = self._cut | self._waiting
         self._stepping = [k for k, lanes in enumerate(self._lanes_of) if not idle[lanes].all()]
         for worker in self._stepping:
@@ -303,10 +288,11 @@ class ShardedVectorEnv(VectorEnv[Any, Any, Any]):
     # ------------------------------------------------------------------------------- the workers
 
     def _shard_arguments(self, worker: int, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        lanes = self._lanes_of[worker]
-        given = self.tasks_given
-        tasks = None if given is None else [given[lane] for lane in lanes]
-        return dict(arguments) | {"num_envs": len(lanes), "tasks": tasks}
+        # Tasks come with each reset, as a reset may exchange them.
+        return dict(arguments) | {"num_envs": len(self._lanes_of[worker]), "tasks": None}
+
+    def _given_of(self, worker: int) -> list[Task | None]:
+        return [self._given[lane] for lane in self._lanes_of[worker]]
 
     def _first_call(self, worker: int) -> tuple[Any, ...] | None:
         """Say what a replacement has to do first: start its lanes, if they had been started."""
@@ -315,7 +301,8 @@ class ShardedVectorEnv(VectorEnv[Any, Any, Any]):
         lanes = self._lanes_of[worker]
         self._num_restarts[lanes] += 1
         restarts = zip(lanes.tolist(), self._num_restarts[lanes].tolist(), strict=True)
-        return "reset", [restart_seed(self._seeds[lane], n) for lane, n in restarts], None
+        seeds = [restart_seed(self._seeds[lane], n) for lane, n in restarts]
+        return "reset", seeds, None, self._given_of(worker)
 
     def _lose(self, worker: int, replacement: Reply) -> None:
         """Note what the next step has to report of a worker's lanes."""
@@ -380,35 +367,18 @@ class ShardedVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _take_tasks(self, replies: Mapping[int, Reply]) -> None:
         if not self.tasks:
-            empty = Task(name="", num_decisions=1, initial=tuple(self.space.defaults))
-            self.tasks = [empty] * self.num_envs
+            self.tasks = no_tasks(self.space, self.num_envs)
         for worker, reply in replies.items():
             for place, task in reply.tasks.items():
                 self.tasks[int(self._lanes_of[worker][place])] = task
-
-    def _checked(self, actions: NDArray[Any]) -> NDArray[Any]:
-        is_discrete = self.action_mode == "discrete"
-        check = self.controlled.check_choices if is_discrete else self.controlled.check_actions
-        if len(check(actions)) != self.num_envs:
-            raise ActionError(
-                f"actions must be given for {self.num_envs} lanes; got {len(actions)}"
-            )
-        return np.asarray(actions, dtype=self._action_dtype)
 
     def _lane_seeds(
         self, seed: int | Sequence[int | None] | None, mask: NDArray[np.bool_]
     ) -> list[int | None]:
         """Say which lanes get which seeds, and remember them in case a worker dies."""
-        seeds: list[int | None] = [None] * self.num_envs
+        seeds = seed_of_each(seed, self.num_envs)
         if isinstance(seed, int | np.integer):
             super().reset(seed=int(seed))
-            seeds = list(lane_seeds(int(seed), self.num_envs))
-        elif seed is not None:
-            seeds = list(seed)
-        if len(seeds) != self.num_envs:
-            raise ConfigurationError(
-                f"one seed a lane must be given; got {len(seeds)} for {self.num_envs} lanes"
-            )
         if not self._seeds:
             entropy = np.random.SeedSequence().generate_state(self.num_envs)
             seeds = [int(e) if s is None else s for s, e in zip(seeds, entropy, strict=True)]

@@ -426,7 +426,7 @@ def test_a_loss_that_is_not_finite_cuts_the_rate_and_the_run_goes_on(
     assert run.values["learning_rate"] == pytest.approx(0.01 * 4**0.1 / 4)
     training.train(optimizer, run, range(2, 8))
     assert [d.reason for d in run.decisions] == ["policy", "guard", "policy", "policy"]
-    with pytest.warns(ControllerWarning, match=r"intervals \[0\] .* takes nothing back"):
+    with pytest.warns(ControllerWarning, match=r"intervals \[0\] .* rolls nothing back"):
         run.save_schedule(tmp_path / "schedule.csv")
 
 
@@ -445,7 +445,7 @@ def test_weights_that_are_not_finite_are_put_back() -> None:
     training.train(optimizer, run, [2])
     assert not torch.isfinite(training.weights()).any()
     with pytest.warns(
-        ControllerWarning, match="the interval is taken back, the learning rate is cut"
+        ControllerWarning, match="the interval is rolled back, the guard moves learning_rate$"
     ):
         training.train(optimizer, run, [3])
     assert torch.equal(training.weights(), before)

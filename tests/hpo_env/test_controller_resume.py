@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler as ls
 
-from hpo_env.control.torch_run import TorchRun
+from hpo_env.control.run import Run
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.policy import Policy
@@ -21,7 +21,7 @@ STEPS = 24
 POLICY = random_policy(["learning_rate", "weight_decay", "momentum"])
 
 
-def start(policy: Policy, has_scheduler: bool) -> tuple[Training, Any, Any, TorchRun]:
+def start(policy: Policy, has_scheduler: bool) -> tuple[Training, Any, Any, Run[Any]]:
     training = Training()
     optimizer = torch.optim.AdamW(training.model.parameters(), lr=0.01)
     scheduler = ls.CosineAnnealingLR(optimizer, STEPS) if has_scheduler else None
@@ -31,12 +31,12 @@ def start(policy: Policy, has_scheduler: bool) -> tuple[Training, Any, Any, Torc
     return training, optimizer, scheduler, run
 
 
-def advance(parts: tuple[Training, Any, Any, TorchRun], steps: range) -> list[float]:
+def advance(parts: tuple[Training, Any, Any, Run[Any]], steps: range) -> list[float]:
     training, optimizer, scheduler, run = parts
     return training.train(optimizer, run, steps, after=scheduler.step if scheduler else None)
 
 
-def checkpoint(parts: tuple[Training, Any, Any, TorchRun], path: Path) -> Path:
+def checkpoint(parts: tuple[Training, Any, Any, Run[Any]], path: Path) -> Path:
     training, optimizer, scheduler, run = parts
     state = {
         "model": training.model.state_dict(),
@@ -48,7 +48,7 @@ def checkpoint(parts: tuple[Training, Any, Any, TorchRun], path: Path) -> Path:
     return path
 
 
-def restore(parts: tuple[Training, Any, Any, TorchRun], path: Path, run_last: bool) -> None:
+def restore(parts: tuple[Training, Any, Any, Run[Any]], path: Path, run_last: bool) -> None:
     training, optimizer, scheduler, run = parts
     state = torch.load(path, weights_only=True)  # plain data and tensors: nothing is executed
     if not run_last:

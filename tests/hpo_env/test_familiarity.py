@@ -242,8 +242,9 @@ def test_a_decider_follows_the_environment_through_foreign_observations(
     initial = {name: task.initial[space.index(name)] for name in policy.space.names}
     decider, counts = Decider([policy], initial), np.array([5])
     factors = interval_factors(policy.base_schedule, np.array([0]), counts)
-    base = policy.space.base(decider.initial, factors)
-    decider.begin(float(env.lanes._first_loss[0]), num_intervals=5, base=base)
+    initial = decider.steering.initial
+    base = policy.space.base(initial, factors)
+    decider.begin(float(env.lanes.steering.first_loss[0]), num_intervals=5, base=base)
     moved = []
     for interval in range(5):
         factors = interval_factors(policy.base_schedule, np.array([interval]), counts)
@@ -253,14 +254,19 @@ def test_a_decider_follows_the_environment_through_foreign_observations(
         assert policy.familiarity is not None
         assert verdict.trust == policy.familiarity.trust(observation[None])[0]
         move = policy.act(observation[None])[0]
-        np.testing.assert_array_equal(decider.moves[0], move)
+        np.testing.assert_array_equal(decider.steering.moves[0], move)
         moved.append(move)
         observation, *_, info = env.step(move)
         assert not info["rolled_back"]  # otherwise the guard moves, whatever the policy says
-        values = decider.values(policy.space.base(decider.initial, factors))[0]
+        values = decider.values(policy.space.base(initial, factors))[0]
         assert values.tolist() == [info["hyperparameters"][n] for n in policy.space.names]
-        change = env.lanes._observer.memory.base_change[0]
-        decider.observe_interval(env.lanes._telemetry, values=values[None], base_change=change)
+        steering = env.lanes.steering
+        decider.close_interval(
+            steering.telemetry,
+            values=values[None],
+            base_change=steering.observer.memory.base_change,
+            roll_back=lambda lanes: False,
+        )
     is_networks = (np.round(moved, 6) == 0.3).all(axis=1)
     assert is_networks.any() == has_familiar
     assert (~is_networks).any() == has_foreign

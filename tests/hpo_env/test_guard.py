@@ -1,4 +1,4 @@
-"""Failed intervals are taken back, in the environment as in the controller."""
+"""Failed intervals are rolled back, in the environment as in the controller."""
 
 from dataclasses import fields
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hpo_env  # noqa: F401
-from hpo_env.guard import FAILURE_LOG_RATIO, has_failed, retreated, taken_back
+from hpo_env.guard import FAILURE_LOG_RATIO, has_failed, retreated, rolled_back
 from hpo_env.telemetry import Telemetry
 from hpo_env.vector_env import HPOControlVectorEnv
 
@@ -44,10 +44,12 @@ def test_without_any_loss_nothing_has_failed() -> None:
     assert not has_failed(Telemetry.missing(1), np.ones(1)).any()
 
 
-def test_what_was_taken_back_measured_nothing_but_the_loss_that_holds_again() -> None:
+def test_what_was_rolled_back_measured_nothing_but_the_loss_that_holds_again() -> None:
     numbers = {f.name: np.array([1.0, 2.0]) for f in fields(Telemetry) if f.name != "diverged"}
     telemetry = Telemetry(**numbers, diverged=np.array([True, False]))
-    left = taken_back(telemetry, np.array([True, False]), np.array([0.5, 0.5]), np.full(2, 0.1))
+    before = Telemetry.missing(2)
+    before.validation_loss[:], before.validation_metric[:] = 0.5, 0.1
+    left = rolled_back(telemetry, np.array([True, False]), before)
     assert left.validation_loss.tolist() == [0.5, 2.0]
     assert left.validation_metric.tolist() == [0.1, 2.0]
     assert np.isnan(left.train_loss[0])

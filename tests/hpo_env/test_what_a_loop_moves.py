@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from hpo_env import Controller
-from hpo_env.controller import SMALLER, ZOO
+from hpo_env.controller import ZOO, shipped_smaller
 from hpo_env.errors import ConfigurationError
 from hpo_env.policy_file import load
 from hpo_env.restriction import restrict
@@ -125,7 +125,7 @@ def test_the_shipped_policy_has_met_every_choice_in_meta_training() -> None:
 def test_a_name_brings_the_smaller_policies_and_a_folder_itself_alone() -> None:
     whole, *smaller = Controller.from_pretrained("supervised").policies
     assert [p.space.names for p in smaller] == [
-        load(ZOO / name).space.names for name in SMALLER["supervised"]
+        load(ZOO / name).space.names for name in shipped_smaller("supervised")
     ]
     assert whole.space.names == SIX
     assert len(Controller.from_pretrained(ZOO / "supervised").policies) == 1

@@ -104,7 +104,7 @@ def test_a_missing_extra_is_named_with_its_install_command(
 def test_no_integration_is_imported_before_it_is_asked_for() -> None:
     hosts = "lightning transformers accelerate keras sklearn lightgbm xgboost wandb tensorboard"
     code = (
-        "import sys, hpo_env.controller, hpo_env.control.torch_run; "
+        "import sys, hpo_env.controller, hpo_env.control.torch_host; "
         f"assert not [h for h in {hosts.split()} if h in sys.modules]"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,14 +1,14 @@
-"""What a run can write: anything with an initial value and a way to set it."""
+"""What a host can write: anything with an initial value and a way to set it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 
-class Knob(Protocol):
-    """Something whose value a run sets."""
+class Writer(Protocol):
+    """Writes one hyperparameter to where it is used."""
 
     initial: float
 
@@ -17,7 +17,7 @@ class Knob(Protocol):
 
 
 @dataclass(kw_only=True)
-class BoundKnob:
+class FunctionWriter:
     """A value that a function of the user's sets.
 
     Args:
@@ -32,3 +32,8 @@ class BoundKnob:
         """Call the function."""
         used = self.function(value)
         return value if used is None else float(used)
+
+
+def write_all(writers: Mapping[str, Writer], values: Mapping[str, float]) -> dict[str, float]:
+    """Write values by name, and return those in force."""
+    return {name: float(writers[name].write(value)) for name, value in values.items()}

@@ -1,0 +1,108 @@
+"""What a run asks of the training that it steers.
+
+A host knows how one kind of training is measured and written, and nothing of policies. There are
+three: `PlainHost` for anything that is told its losses, `WeightsHost` for weights that are torch
+tensors, `TorchHost` for loops with torch optimisers. Whoever needs another derives it from `Host`
+and gives it to `Controller.steer`; `hpo_env.testing.hosts` checks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from hpo_env.telemetry import Telemetry
+
+
+class Steered(Protocol):
+    """A run, as a host sees it that is itself called between updates (by hooks)."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all updates are done."""
+
+    @property
+    def interval(self) -> int:
+        """The interval that is running, from 0."""
+
+    @property
+    def has_decided(self) -> bool:
+        """Whether there are values to write."""
+
+    def write(self) -> None:
+        """Write the values that are due now, and note them when they changed."""
+
+    def apply(self) -> Mapping[str, float]:
+        """Write the values that are due now, without noting them."""
+
+
+class Host(Protocol):
+    """One training that a run steers.
+
+    A run calls `begin` once; then for each interval `begin_interval`, `write`, as often as there
+    are updates `note_update`, `validate`, `measure`, and, where the interval has failed,
+    `roll_back`. What is not abstract may be left as it is.
+    """
+
+    @property
+    def initial(self) -> Mapping[str, float]:
+        """The value at the start, before any schedule, of all that can be written, by name."""
+
+    def begin(self, run: Steered) -> None:
+        """Get ready: hang up hooks, keep the run where it has to be called."""
+        return
+
+    def begin_interval(self, num_updates: int) -> None:
+        """Start to measure an interval of so many updates; its start is what can be put back."""
+
+    def note_update(self, loss: Any) -> None:
+        """Count an update, with its minibatch loss or None."""
+
+    def validate(self) -> Any:
+        """Return the validation loss, a number or a tensor; None where there is none."""
+        return None
+
+    def measure(self, validation_loss: float) -> Telemetry:
+        """Return the telemetry of the interval that has just ended, one lane.
+
+        Args:
+            validation_loss: What `validate` has come to, NaN where there is none; to be filled in.
+        """
+
+    def write(self, values: Mapping[str, float]) -> Mapping[str, float]:
+        """Write values by name.
+
+        Returns:
+            The values in force for each of them, read back from where they are used; and what else
+            a replay of the run has to write, under other names.
+        """
+
+    def roll_back(self) -> bool:
+        """Put back what the interval started from; a host that cannot does nothing: False."""
+        return False
+
+    def base(self) -> Mapping[str, float] | None:
+        """Return the values that a schedule of the host's own asks for now; None: it has none."""
+        return None
+
+    def base_change(self) -> tuple[float, float] | None:
+        """Return the factors (or rates) of that schedule in this interval and the next."""
+        return None
+
+    def agreed(self, moves: list[float]) -> list[float]:
+        """Return the moves that all replicas of the run make."""
+        return moves
+
+    def mean_loss(self, loss: float) -> float:
+        """Return the mean of a loss over the replicas of the run."""
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was collected in the interval so far; `load_state_dict` is the inverse."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was called, after `begin_interval`."""
+
+    def close(self) -> None:
+        """Leave the training as it was found, but for the values."""
+        return

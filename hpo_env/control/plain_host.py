@@ -1,0 +1,76 @@
+"""A host of anything that is told its losses: boosting, estimators, loops without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from hpo_env.control.host import Host
+from hpo_env.control.writers import Writer, write_all
+from hpo_env.loss_summary import summarize_losses
+from hpo_env.telemetry import Telemetry
+
+
+class PlainHost(Host):
+    """Writes through functions and measures losses alone; it cannot roll back.
+
+    Args:
+        writers: What can be written, by hyperparameter.
+        validate: Returns the validation loss, or None when it has none. None in its place: there is
+            none.
+    """
+
+    def __init__(
+        self, writers: Mapping[str, Writer], validate: Callable[[], Any] | None = None
+    ) -> None:
+        self._writers = dict(writers)
+        self._validate = validate
+        self._losses: list[float] = []
+        self._num_updates = 1
+
+    @property
+    def initial(self) -> Mapping[str, float]:
+        """See `Host.initial`."""
+        return {name: writer.initial for name, writer in self._writers.items()}
+
+    def begin_interval(self, num_updates: int) -> None:
+        """Forget the losses of the interval before."""
+        self._num_updates = num_updates
+        self._losses = []
+
+    def note_update(self, loss: Any) -> None:
+        """Keep the loss."""
+        if loss is not None:
+            self._losses.append(read_number(loss))
+
+    def validate(self) -> Any:
+        """Call the function."""
+        return None if self._validate is None else self._validate()
+
+    def measure(self, validation_loss: float) -> Telemetry:
+        """Summarise the losses."""
+        telemetry = Telemetry.missing(1)
+        losses = np.array(self._losses, dtype=np.float64)
+        summarize_losses(telemetry, losses, self._num_updates)
+        telemetry.validation_loss[:] = validation_loss
+        telemetry.diverged[:] = not np.isfinite(losses).all()
+        return telemetry
+
+    def write(self, values: Mapping[str, float]) -> Mapping[str, float]:
+        """Call each writer."""
+        return write_all(self._writers, values)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the losses."""
+        return {"losses": list(self._losses)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take the losses back."""
+        self._losses = list(state["losses"])
+
+
+def read_number(value: Any) -> float:
+    """Read a number, also out of a tensor that takes part in a gradient."""
+    return float(value.detach() if hasattr(value, "detach") else value)

@@ -1,0 +1,126 @@
+"""What an environment over lanes is before anything runs: family, spaces, schedule, fixed tasks.
+
+The environment in one process and the one over several are both this, and differ in who trains.
+
+Axes: `N` lanes, `H` controlled hyperparameters, `D` observation fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from gymnasium.spaces import Box, MultiDiscrete
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from hpo_env.errors import ActionError, ConfigurationError
+from hpo_env.hyperparameters import LEVELS
+from hpo_env.observation import field_docs
+from hpo_env.schedules import schedule
+from hpo_env.tasks.base import Split, Task, check_choice
+from hpo_env.tasks.registry import make_family
+from hpo_env.vector_conventions import check_lanes, checked_autoreset_mode, reset_tasks
+
+ActionMode = Literal["continuous", "discrete"]
+OnDivergence = Literal["roll_back", "cut", "end"]
+Array = NDArray[np.float64]
+
+RENDER_METADATA: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 4}
+
+
+class LanesEnv(VectorEnv[Any, Any, Any]):
+    """Everything about N lanes that does not depend on where they run.
+
+    Arguments and errors are those of `HPOControlVectorEnv`, which says what they mean.
+    """
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        *,
+        family: str = "supervised",
+        split: Split = "train",
+        hyperparameters: Sequence[str] | str | None = None,
+        num_decisions: int | None = None,
+        action_mode: ActionMode = "continuous",
+        base_schedule: str = "constant",
+        on_divergence: OnDivergence | None = None,
+        availability: float = 1.0,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        render_mode: str | None = None,
+        tasks: Sequence[Task] | None = None,
+        **family_options: Any,
+    ) -> None:
+        check_lanes(num_envs, tasks)
+        if render_mode not in (None, "rgb_array"):
+            raise ConfigurationError(
+                f"render_mode must be 'rgb_array' or None; got {render_mode!r}"
+            )
+        if not 0.0 <= availability <= 1.0:
+            raise ConfigurationError(f"availability must lie in [0, 1]; got {availability}")
+        check_choice("action mode", action_mode, ActionMode)
+        if on_divergence is not None:
+            check_choice("treatment of divergence", on_divergence, OnDivergence)
+        schedule(base_schedule)
+        self.family = make_family(
+            family, split=split, num_decisions=num_decisions, **family_options
+        )
+        of_family: OnDivergence = "roll_back" if self.family.can_roll_back else "cut"
+        self.on_divergence: OnDivergence = on_divergence or of_family
+        self.base_schedule = base_schedule
+        self.action_mode = action_mode
+        self.availability = availability
+        self.num_envs = num_envs
+        self.render_mode = render_mode
+        self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
+        self.metadata = RENDER_METADATA | {"autoreset_mode": self.autoreset_mode}
+
+        self.space = self.family.space
+        names = _controlled_names(hyperparameters, self.family.default_controlled, self.space.names)
+        self.controlled = self.space.subset(names)
+        self.observation_docs = field_docs(names)
+        self.single_observation_space = Box(-1.0, 1.0, (len(self.observation_docs),), np.float32)
+        self.single_action_space = (
+            Box(-1.0, 1.0, (len(names),), np.float32)
+            if action_mode == "continuous"
+            else MultiDiscrete([len(LEVELS)] * len(names))
+        )
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.tasks: list[Task] = []
+        self._given: list[Task | None] = [None] * num_envs if tasks is None else list(tasks)
+
+    @property
+    def tasks_given(self) -> list[Task] | None:
+        """The fixed tasks, one a lane; None where some lane draws its own."""
+        given = [task for task in self._given if task is not None]
+        return given if len(given) == self.num_envs else None
+
+    def _fix_tasks(self, options: Mapping[str, Any] | None, mask: NDArray[np.bool_]) -> None:
+        """Take over the tasks that a reset of the masked lanes fixes, if it does."""
+        tasks = reset_tasks(options, self.space, mask)
+        if tasks is not None:
+            lanes = zip(tasks, self._given, mask.tolist(), strict=True)
+            self._given = [new if is_reset else old for new, old, is_reset in lanes]
+
+    def _moves(self, actions: NDArray[Any]) -> Array:
+        """Check the actions of all lanes and return them as moves `[N, H]`."""
+        is_discrete = self.action_mode == "discrete"
+        check = self.controlled.check_choices if is_discrete else self.controlled.check_actions
+        moves = check(actions)
+        if len(moves) != self.num_envs:
+            raise ActionError(f"actions must be given for {self.num_envs} lanes; got {len(moves)}")
+        return moves
+
+
+def _controlled_names(
+    given: Sequence[str] | str | None, default: tuple[str, ...], every: tuple[str, ...]
+) -> tuple[str, ...]:
+    if given is None:
+        return default
+    if isinstance(given, str):
+        return every if given == "all" else (given,)
+    return tuple(given)
