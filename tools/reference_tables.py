@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agents.tags import TAGS
 from hpo_env.datasets import dataset_info, dataset_names, load_dataset
-from hpo_env.networks.models import ARCHITECTURES
+from hpo_env.networks.registry import ARCHITECTURES
 from hpo_env.observation import field_docs
 from hpo_env.tasks.registry import FAMILIES, family_class
 

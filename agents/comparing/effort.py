@@ -28,7 +28,7 @@ def _multiplications(instance: Instance, bench: Bench) -> float:
     name = getattr(instance.task, "architecture", "")
     if not name:
         return 0.0
-    from hpo_env.networks.models import architecture
+    from hpo_env.networks.registry import architecture
 
     model = architecture(name)
     num_inputs = math.prod(getattr(model, "image_shape", (_TYPICAL_INPUTS,)))

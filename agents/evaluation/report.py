@@ -136,7 +136,7 @@ def architecture_rows(results: Mapping[str, Results]) -> list[dict[str, Any]]:
 
 
 def _is_seen(architecture_name: str) -> bool:
-    from hpo_env.networks.models import architecture
+    from hpo_env.networks.registry import architecture
 
     return architecture(architecture_name).split == "train"
 

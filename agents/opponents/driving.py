@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from agents.opponents.base import Instance, Outcome
 from agents.opponents.lanes import Bench, Lanes
+from hpo_env.networks.updaters import Updater
 from hpo_env.telemetry import Telemetry
 
 Array = NDArray[np.float64]
@@ -34,7 +35,11 @@ def _alike(instance: Instance) -> tuple[int, str]:
 
 
 def run_once(
-    bench: Bench, instances: Sequence[Instance], start: Callable[[Lanes], Choose]
+    bench: Bench,
+    instances: Sequence[Instance],
+    start: Callable[[Lanes], Choose],
+    *,
+    updater: Updater | None = None,
 ) -> list[Outcome]:
     """Train each instance once.
 
@@ -42,13 +47,14 @@ def run_once(
         bench: Where to train.
         instances: What to train.
         start: Called with the lanes of each batch; returns what chooses their values.
+        updater: An update rule in the place of the tasks' own optimisers.
 
     Returns:
         An outcome for each instance, in the same order.
     """
     outcomes: dict[int, Outcome] = {}
     for batch in batches(bench, instances):
-        lanes = bench.open([instances[i] for i in batch])
+        lanes = bench.open([instances[i] for i in batch], updater=updater)
         choose = start(lanes)
         telemetry: Telemetry | None = None
         while not lanes.is_over.all():

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import HyperparameterSpace
+from hpo_env.networks.updaters import Updater
 from hpo_env.reward import has_diverged, log_loss
 from hpo_env.seeding import draw_episode_seed
 from hpo_env.tasks.base import Engine, Task, Trainer
@@ -64,13 +65,18 @@ class Bench:
         """Return the family's default values for the task `[H]`."""
         return make_family(self.family, **self.options).defaults(task)
 
-    def open(self, instances: Sequence[Instance]) -> Lanes:
+    def open(self, instances: Sequence[Instance], *, updater: Updater | None = None) -> Lanes:
         """Start one run for each instance; for k trials give it k times.
 
+        Args:
+            instances: What to train.
+            updater: An update rule in the place of the tasks' own optimisers.
+
         Raises:
-            ConfigurationError: No instances, too many, or of unequal numbers of decisions.
+            ConfigurationError: No instances, too many, or of unequal numbers of decisions; or an
+                update rule for a family that has no use for one.
         """
-        return Lanes(self, instances)
+        return Lanes(self, instances, updater=updater)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -119,9 +125,12 @@ class Lanes:
     Args:
         bench: Where to train.
         instances: One a slot.
+        updater: An update rule in the place of the tasks' own optimisers.
     """
 
-    def __init__(self, bench: Bench, instances: Sequence[Instance]) -> None:
+    def __init__(
+        self, bench: Bench, instances: Sequence[Instance], *, updater: Updater | None = None
+    ) -> None:
         if not 1 <= len(instances) <= bench.max_lanes:
             raise ConfigurationError(
                 f"1 to {bench.max_lanes} instances can train together; got {len(instances)}"
@@ -132,6 +141,7 @@ class Lanes:
                 f"runs that train together must have equally many decisions; got {sorted(lengths)}"
             )
         self.bench = bench
+        self._updater = updater
         self.space = bench.space
         self.num_intervals = lengths.pop()
         self.instances = list(instances)
@@ -327,7 +337,9 @@ class Lanes:
     def _make_trainer(self, num_lanes: int) -> Trainer:
         bench = self.bench
         family = make_family(bench.family, **bench.options)
-        return family.make_trainer(num_lanes, engine=bench.engine, device=bench.device)
+        return family.make_trainer(
+            num_lanes, engine=bench.engine, device=bench.device, updater=self._updater
+        )
 
     def _charge(self, instances: Sequence[Instance], seconds: float) -> None:
         for instance in instances:

@@ -18,7 +18,8 @@ from benchmarks.speed.goals import Goal
 from benchmarks.speed.options import Options
 from benchmarks.speed.timing import measure_in_turn, medians, ratio
 from benchmarks.speed.workloads import Workload, trainer_steps
-from hpo_env.networks.models import MLP, architecture
+from hpo_env.networks.mlp import MLP
+from hpo_env.networks.registry import architecture
 from hpo_env.tasks.supervised.data import prepare
 
 _MODEL, _DATASET, _LANES = "mlp_128x2_relu", "pitch_result", 16

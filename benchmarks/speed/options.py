@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from hpo_env.networks.models import ARCHITECTURES
+from hpo_env.networks.registry import ARCHITECTURES
 from hpo_env.tasks.base import Engine
 
 PartName = Literal["models", "matmul", "agent", "shards", "lanes", "start_up"]

@@ -12,11 +12,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from hpo_env.networks.models import initial_weights
+from hpo_env.networks.registry import architecture
 from hpo_env.tasks.base import Engine
 from hpo_env.tasks.supervised.data import SupervisedTask, prepare
 from hpo_env.tasks.supervised.family import SupervisedFamily
-from hpo_env.tasks.supervised.reference_models import reference_module
 from hpo_env.tasks.supervised.space import DEFAULT_BATCH_SIZE
 from hpo_env.vector_env import HPOControlVectorEnv
 
@@ -145,8 +144,8 @@ class SequentialLoop:
     ) -> None:
         problem = prepare(task)
         sizes = (problem.num_features, problem.num_outputs)
-        weights = initial_weights(task.architecture, *sizes, seed)
-        self.module = reference_module(task.architecture, *sizes, weights)
+        model = architecture(task.architecture)
+        self.module = model.reference(*sizes).load(model.initial_weights(*sizes, seed))
         self.x, self.y = torch.tensor(problem.train.x), torch.tensor(problem.train.y).long()
         self.x_validation = torch.tensor(problem.validation.x)
         self.y_validation = torch.tensor(problem.validation.y).long()

@@ -17,7 +17,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.reward import LOSS_FLOOR
 from hpo_env.schedules import schedule
 from hpo_env.telemetry import Telemetry
+
+if TYPE_CHECKING:  # torch is not needed to read what a family says of itself
+    from hpo_env.networks.updaters import Updater
 
 Split = Literal["train", "validation", "test"]
 Engine = Literal["auto", "native", "compiled", "eager", "reference"]
@@ -153,6 +156,10 @@ class TaskFamily(ABC):
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     """What opponents can rely on; see `Capability`. "rate" follows from the hyperparameters."""
 
+    optimizer_hyperparameters: ClassVar[tuple[str, ...]] = ()
+    """Hyperparameters that belong to the tasks' own optimiser, and so mean nothing where another
+    update rule replaces it. What stands there for a learning rate is read back as the first."""
+
     can_roll_back: ClassVar[bool] = True
     """Whether the hosts of this family can take a failed interval back, as trainers can. Where they
     cannot, the environment does not either: the interval counts, and the guard moves next."""
@@ -212,8 +219,22 @@ class TaskFamily(ABC):
         """Return the values that somebody who chooses nothing would start the task with `[H]`."""
         return self.space.defaults.copy()
 
+    def check_updater(self, updater: Updater | None) -> None:
+        """Check, in `make_trainer`, whether an update rule can be given at all.
+
+        Raises:
+            ConfigurationError: One is given, and the family does not offer "optimizer".
+        """
+        if updater is not None and "optimizer" not in self.offers():
+            raise ConfigurationError(
+                f"task family {self.name!r} has no optimiser that {type(updater).__name__} could "
+                "replace: leave out what needs one"
+            )
+
     @abstractmethod
-    def make_trainer(self, num_lanes: int, *, engine: Engine, device: str) -> Trainer:
+    def make_trainer(
+        self, num_lanes: int, *, engine: Engine, device: str, updater: Updater | None = None
+    ) -> Trainer:
         """Build the trainer that runs tasks of this family.
 
         Args:
@@ -221,6 +242,13 @@ class TaskFamily(ABC):
             engine: "native", "compiled", "eager", "reference", or "auto" to choose by the model and
                 the size of the job.
             device: A torch device; families without tensors accept only "cpu".
+            updater: An update rule that takes the place of the tasks' own optimiser. What is read
+                back of `optimizer_hyperparameters` is then the rule's own rate and, for the others,
+                NaN.
+
+        Raises:
+            ConfigurationError: The engine or the device cannot be had, or an update rule is given
+                and the family does not offer "optimizer".
         """
 
 
@@ -236,7 +264,7 @@ def check_declarations(family: type[TaskFamily]) -> None:
         if not getattr(family, needed, None):
             raise ConfigurationError(f"{where}: {needed} must be declared, and not be empty")
     space = HyperparameterSpace(family.hyperparameters)
-    for name in family.default_controlled:
+    for name in (*family.default_controlled, *family.optimizer_hyperparameters):
         space.index(name)
     schedule(family.base_schedule)
     names = [suite.name for suite in family.suites]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from agents.opponents.parameter_free.batched import BatchedOptimizer
+from hpo_env.networks.updaters import State, Updater, per_lane
 
 _ALPHA = 100.0
 _EPSILON = 1e-8
 
 
-class COCOB(BatchedOptimizer):
+class COCOB(Updater):
     """COCOB-Backprop with the settings of its author's `parameterfree.COCOB`.
 
     For every parameter on its own, with `x0` its initial value:
@@ -26,27 +26,29 @@ class COCOB(BatchedOptimizer):
     Betting", 2017, https://arxiv.org/abs/1705.07795 (Algorithm 2).
     """
 
-    def __init__(self, weights: Tensor) -> None:
-        super().__init__(weights)
-        self._start = weights.clone()
-        self._scale = torch.full_like(weights, _EPSILON)
-        self._sum = torch.zeros_like(weights)
-        self._total = torch.zeros_like(weights)
-        self._reward = torch.zeros_like(weights)
+    def start(self, weights: Tensor) -> dict[str, Tensor]:
+        """See `Updater.start`."""
+        return {
+            "start": weights.clone(),
+            "scale": torch.full_like(weights, _EPSILON),
+            "sum": torch.zeros_like(weights),
+            "total": torch.zeros_like(weights),
+            "reward": torch.zeros_like(weights),
+        }
 
-    def step(self, gradients: Tensor) -> None:
-        """See `BatchedOptimizer.step`."""
+    def update(self, weights: Tensor, gradients: Tensor, state: State) -> None:
+        """See `Updater.update`."""
+        scale, total, reward = state["scale"], state["total"], state["reward"]
         size = gradients.abs()
-        torch.maximum(self._scale, size, out=self._scale)
-        self._sum.sub_(gradients)
-        self._total.add_(size)
-        moved = (self.weights - self._start).mul_(gradients)
-        self._reward.sub_(moved).clamp_(min=0.0)
-        least = torch.maximum(self._total + self._scale, self._scale * _ALPHA).mul_(self._scale)
-        bet = (self._reward + self._scale).mul_(self._sum).div_(least)
-        torch.add(self._start, bet, out=self.weights)
+        torch.maximum(scale, size, out=scale)
+        state["sum"].sub_(gradients)
+        total.add_(size)
+        moved = (weights - state["start"]).mul_(gradients)
+        reward.sub_(moved).clamp_(min=0.0)
+        least = torch.maximum(total + scale, scale * _ALPHA).mul_(scale)
+        bet = (reward + scale).mul_(state["sum"]).div_(least)
+        torch.add(state["start"], bet, out=weights)
 
-    @property
-    def step_size(self) -> Tensor:
-        """NaN `[N]`: every parameter has a step of its own."""
-        return self._per_lane(float("nan"))
+    def learning_rate(self, state: State) -> Tensor:
+        """Return NaN `[N]`: every parameter has a step of its own."""
+        return per_lane(state["start"], float("nan"))

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from agents.opponents.parameter_free.batched import BatchedOptimizer, row_sum
+from hpo_env.networks.updaters import State, Updater, beside, per_lane, row_sum
 
 _BETA1, _BETA2 = 0.9, 0.999
 _ROOT_BETA2 = math.sqrt(_BETA2)
@@ -15,7 +15,7 @@ _EPSILON = 1e-8
 _FIRST_DISTANCE = 1e-6
 
 
-class DAdaptationAdamW(BatchedOptimizer):
+class DAdaptationAdamW(Updater):
     """D-Adapt Adam with the settings of `dadaptation.DAdaptAdam`: rate 1, no bias correction.
 
     Without weight decay, the package's default, Adam and AdamW are one. With `d` the bound of a
@@ -33,32 +33,36 @@ class DAdaptationAdamW(BatchedOptimizer):
     https://arxiv.org/abs/2301.07733 (the version for Adam).
     """
 
-    def __init__(self, weights: Tensor) -> None:
-        super().__init__(weights)
-        self._momentum = torch.zeros_like(weights)
-        self._squares = torch.zeros_like(weights)
-        self._sum = torch.zeros_like(weights)
-        self._root = torch.full_like(weights, _EPSILON)
-        self._numerator = self._per_lane(0.0)
-        self._distance = self._per_lane(_FIRST_DISTANCE)
-        self._step_size = self._distance
+    def start(self, weights: Tensor) -> dict[str, Tensor]:
+        """See `Updater.start`."""
+        return {
+            "momentum": torch.zeros_like(weights),
+            "squares": torch.zeros_like(weights),
+            "sum": torch.zeros_like(weights),
+            "root": torch.full_like(weights, _EPSILON),
+            "numerator": per_lane(weights, 0.0),
+            "distance": per_lane(weights, _FIRST_DISTANCE),
+            "used": per_lane(weights, _FIRST_DISTANCE),
+        }
 
-    def step(self, gradients: Tensor) -> None:
-        """See `BatchedOptimizer.step`."""
-        d = self._distance
-        progress = row_sum((self._sum / self._root).mul_(gradients))
-        self._numerator = _ROOT_BETA2 * self._numerator + (1.0 - _ROOT_BETA2) * d * progress
-        scaled = gradients * self._beside(d)
-        self._momentum.mul_(_BETA1).add_(scaled * (1.0 - _BETA1))
-        self._sum.mul_(_ROOT_BETA2).add_(scaled.mul_(1.0 - _ROOT_BETA2))
-        self._squares.mul_(_BETA2).add_((gradients * gradients).mul_(1.0 - _BETA2))
-        size = (1.0 - _ROOT_BETA2) * row_sum(self._sum.abs())
-        estimate = torch.where(size > 0.0, self._numerator / size, 0.0)  # 0 / 0 while g has been 0
-        self._distance, self._step_size = torch.maximum(d, estimate), d
-        self._root = self._squares.sqrt().add_(_EPSILON)
-        self.weights.sub_(self._momentum / self._root)
+    def update(self, weights: Tensor, gradients: Tensor, state: State) -> None:
+        """See `Updater.update`."""
+        momentum, squares, total = state["momentum"], state["squares"], state["sum"]
+        d = state["distance"].clone()
+        progress = row_sum((total / state["root"]).mul_(gradients))
+        numerator = _ROOT_BETA2 * state["numerator"] + (1.0 - _ROOT_BETA2) * d * progress
+        scaled = gradients * beside(d, weights)
+        momentum.mul_(_BETA1).add_(scaled * (1.0 - _BETA1))
+        total.mul_(_ROOT_BETA2).add_(scaled.mul_(1.0 - _ROOT_BETA2))
+        squares.mul_(_BETA2).add_((gradients * gradients).mul_(1.0 - _BETA2))
+        size = (1.0 - _ROOT_BETA2) * row_sum(total.abs())
+        estimate = torch.where(size > 0.0, numerator / size, 0.0)  # 0 / 0 while g has been 0
+        state["numerator"].copy_(numerator)
+        state["distance"].copy_(torch.maximum(d, estimate))
+        state["used"].copy_(d)
+        torch.sqrt(squares, out=state["root"]).add_(_EPSILON)
+        weights.sub_(momentum / state["root"])
 
-    @property
-    def step_size(self) -> Tensor:
-        """The bound that the last gradient was weighted with, `[N]`."""
-        return self._step_size
+    def learning_rate(self, state: State) -> Tensor:
+        """Return the bound that the last gradient was weighted with, `[N]`."""
+        return state["used"]

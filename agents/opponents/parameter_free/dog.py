@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from agents.opponents.parameter_free.batched import BatchedOptimizer, squared_norm
+from hpo_env.networks.updaters import State, Updater, beside, per_lane, squared_norm
 
 _FIRST_DISTANCE = 1e-6
 _EPSILON = 1e-8
 _GAMMA = 8.0
 
 
-class DoG(BatchedOptimizer):
+class DoG(Updater):
     """DoG with the settings of `dog.DoG` and, as it asks for, `dog.PolynomialDecayAverager`.
 
     With `x0` the initial weights of a lane:
@@ -29,32 +29,33 @@ class DoG(BatchedOptimizer):
     average: Shamir and Zhang, 2013, https://arxiv.org/abs/1212.1824.
     """
 
-    def __init__(self, weights: Tensor) -> None:
-        super().__init__(weights)
-        self._start = weights.clone()
-        self._average = weights.clone()
-        self._num_updates = 0
-        self._distance = _FIRST_DISTANCE * (1.0 + squared_norm(weights).sqrt())
-        self._squares = self._per_lane(_EPSILON)
-        self._step_size = self._per_lane(0.0)
+    def start(self, weights: Tensor) -> dict[str, Tensor]:
+        """See `Updater.start`."""
+        return {
+            "start": weights.clone(),
+            "average": weights.clone(),
+            "num_updates": per_lane(weights, 0.0),
+            "distance": _FIRST_DISTANCE * (1.0 + squared_norm(weights).sqrt()),
+            "squares": per_lane(weights, _EPSILON),
+            "rate": per_lane(weights, 0.0),
+        }
 
-    def step(self, gradients: Tensor) -> None:
-        """See `BatchedOptimizer.step`."""
-        self._num_updates += 1
-        moved = squared_norm(self.weights - self._start).sqrt()
-        self._distance = torch.maximum(self._distance, moved)
-        self._squares = self._squares + squared_norm(gradients)
-        self._step_size = self._distance / self._squares.sqrt()
-        self.weights.sub_(gradients * self._beside(self._step_size))
-        share = (1.0 + _GAMMA) / (self._num_updates + _GAMMA)
-        self._average.mul_(1.0 - share).add_(self.weights * share)
+    def update(self, weights: Tensor, gradients: Tensor, state: State) -> None:
+        """See `Updater.update`."""
+        t, distance, squares = state["num_updates"], state["distance"], state["squares"]
+        t.add_(1.0)
+        moved = squared_norm(weights - state["start"]).sqrt()
+        torch.maximum(distance, moved, out=distance)
+        squares.add_(squared_norm(gradients))
+        torch.div(distance, squares.sqrt(), out=state["rate"])
+        weights.sub_(gradients * beside(state["rate"], weights))
+        share = (1.0 + _GAMMA) / (t + _GAMMA)
+        state["average"].mul_(beside(1.0 - share, weights)).add_(weights * beside(share, weights))
 
-    @property
-    def evaluated(self) -> Tensor:
-        """The polynomial-decay average, `[N, P]`."""
-        return self._average
+    def evaluated(self, weights: Tensor, state: State) -> Tensor:
+        """Return the polynomial-decay average, `[N, P]`."""
+        return state["average"]
 
-    @property
-    def step_size(self) -> Tensor:
-        """The last update's factor of the gradient, `[N]`."""
-        return self._step_size
+    def learning_rate(self, state: State) -> Tensor:
+        """Return the last update's factor of the gradient, `[N]`."""
+        return state["rate"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from agents.opponents.parameter_free.batched import BatchedOptimizer, squared_norm
+from hpo_env.networks.updaters import State, Updater, beside, per_lane, squared_norm
 
 _EPSILON = 1e-4
 
 
-class DoWG(BatchedOptimizer):
+class DoWG(Updater):
     """DoWG with the settings of its authors' package `dowgopt`.
 
     With `x0` the initial weights of a lane:
@@ -25,23 +25,24 @@ class DoWG(BatchedOptimizer):
     Source: Khaled et al., "DoWG Unleashed", 2023, https://arxiv.org/abs/2305.16284 (Algorithm 1).
     """
 
-    def __init__(self, weights: Tensor) -> None:
-        super().__init__(weights)
-        self._start = weights.clone()
-        self._squared_distance = self._per_lane(_EPSILON)
-        self._weighted_squares = self._per_lane(0.0)
-        self._step_size = self._per_lane(0.0)
+    def start(self, weights: Tensor) -> dict[str, Tensor]:
+        """See `Updater.start`."""
+        return {
+            "start": weights.clone(),
+            "squared_distance": per_lane(weights, _EPSILON),
+            "weighted_squares": per_lane(weights, 0.0),
+            "rate": per_lane(weights, 0.0),
+        }
 
-    def step(self, gradients: Tensor) -> None:
-        """See `BatchedOptimizer.step`."""
-        moved = squared_norm(self.weights - self._start)
-        self._squared_distance = torch.maximum(self._squared_distance, moved)
-        weighted = self._squared_distance * squared_norm(gradients)
-        self._weighted_squares = self._weighted_squares + weighted
-        self._step_size = self._squared_distance / (self._weighted_squares.sqrt() + _EPSILON)
-        self.weights.sub_(gradients * self._beside(self._step_size))
+    def update(self, weights: Tensor, gradients: Tensor, state: State) -> None:
+        """See `Updater.update`."""
+        distance, weighted = state["squared_distance"], state["weighted_squares"]
+        moved = squared_norm(weights - state["start"])
+        torch.maximum(distance, moved, out=distance)
+        weighted.add_(distance * squared_norm(gradients))
+        torch.div(distance, weighted.sqrt() + _EPSILON, out=state["rate"])
+        weights.sub_(gradients * beside(state["rate"], weights))
 
-    @property
-    def step_size(self) -> Tensor:
-        """The last update's factor of the gradient, `[N]`."""
-        return self._step_size
+    def learning_rate(self, state: State) -> Tensor:
+        """Return the last update's factor of the gradient, `[N]`."""
+        return state["rate"]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
-from agents.opponents.lanes import Bench, with_initial
-from agents.opponents.parameter_free.learners import IN_FORCE
-from agents.opponents.parameter_free.table import optimizer_class
-from agents.opponents.parameter_free.training import check_family, train
+from agents.opponents.driving import Choose, run_once
+from agents.opponents.lanes import Bench, Lanes, with_initial
+from agents.opponents.parameter_free.table import updater
+from hpo_env.tasks.base import Capability
+from hpo_env.tasks.registry import make_family
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,17 +26,18 @@ class ParameterFree(Opponent):
     and momentum are NaN: the optimisers keep their packages' defaults and none decays.
 
     Args:
-        optimizer: A name in `table.OPTIMIZERS`.
+        optimizer: A name in `table.UPDATERS`.
 
     Raises:
         UnknownNameError: There is no such optimiser.
     """
 
     optimizer: str
+    needs: ClassVar[frozenset[Capability]] = frozenset({"optimizer", "gradients"})
 
     def __post_init__(self) -> None:
         """Check the name."""
-        optimizer_class(self.optimizer)
+        updater(self.optimizer)
 
     def identity(self) -> dict[str, Any]:
         """See `Opponent.identity`."""
@@ -45,20 +47,27 @@ class ParameterFree(Opponent):
         """Set what belongs to the task's own optimiser to the family's defaults.
 
         Raises:
-            ConfigurationError: The bench's family has no gradients.
+            ConfigurationError: The bench's family has no optimiser that could be replaced.
         """
-        check_family(bench)
-        is_kept = np.isin(bench.space.names, IN_FORCE)
-        values = np.where(is_kept, instance.task.initial, bench.defaults(instance.task))
+        family = make_family(bench.family, **bench.options)
+        family.check_updater(updater(self.optimizer))
+        is_ignored = np.isin(bench.space.names, family.optimizer_hyperparameters)
+        values = np.where(is_ignored, bench.defaults(instance.task), instance.task.initial)
         return with_initial(instance, values)
 
     def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
         """See `Opponent.run`.
 
         Raises:
-            ConfigurationError: The bench's family has no gradients.
+            ConfigurationError: The bench's family has no optimiser that could be replaced.
         """
-        return train(bench, instances, optimizer_class(self.optimizer))
+        return run_once(bench, instances, as_they_are, updater=updater(self.optimizer))
+
+
+def as_they_are(lanes: Lanes) -> Choose:
+    """Leave all other hyperparameters at the user's values."""
+    initial = lanes.initial
+    return lambda lanes, telemetry: initial
 
 
 def schedule_free(name: str, setup: Setup) -> Opponent:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from agents.opponents.parameter_free.batched import BatchedOptimizer, row_sum
+from hpo_env.networks.updaters import State, Updater, beside, per_lane, row_sum
 
 _BETA1, _BETA2 = 0.9, 0.999
 _BETA3 = math.sqrt(_BETA2)
@@ -15,7 +15,7 @@ _EPSILON = 1e-8
 _FIRST_DISTANCE = 1e-6
 
 
-class Prodigy(BatchedOptimizer):
+class Prodigy(Updater):
     """Prodigy with the settings of `prodigyopt.Prodigy`: rate 1, no decay, no bias correction.
 
     With `d` the estimate of a lane and `d0` its first value:
@@ -30,33 +30,37 @@ class Prodigy(BatchedOptimizer):
     2023, https://arxiv.org/abs/2306.06101 (the version for Adam).
     """
 
-    def __init__(self, weights: Tensor) -> None:
-        super().__init__(weights)
-        self._start = weights.clone()
-        self._momentum = torch.zeros_like(weights)
-        self._squares = torch.zeros_like(weights)
-        self._sum = torch.zeros_like(weights)
-        self._numerator = self._per_lane(0.0)
-        self._distance = self._per_lane(_FIRST_DISTANCE)
-        self._step_size = self._distance
+    def start(self, weights: Tensor) -> dict[str, Tensor]:
+        """See `Updater.start`."""
+        return {
+            "start": weights.clone(),
+            "momentum": torch.zeros_like(weights),
+            "squares": torch.zeros_like(weights),
+            "sum": torch.zeros_like(weights),
+            "numerator": per_lane(weights, 0.0),
+            "distance": per_lane(weights, _FIRST_DISTANCE),
+            "used": per_lane(weights, _FIRST_DISTANCE),
+        }
 
-    def step(self, gradients: Tensor) -> None:
-        """See `BatchedOptimizer.step`."""
-        d = self._distance
+    def update(self, weights: Tensor, gradients: Tensor, state: State) -> None:
+        """See `Updater.update`."""
+        momentum, squares, total = state["momentum"], state["squares"], state["sum"]
+        d = state["distance"].clone()
         weight = d / _FIRST_DISTANCE * d
-        progress = row_sum(gradients * (self._start - self.weights))
-        self._numerator = _BETA3 * self._numerator + weight * progress
-        self._sum.mul_(_BETA3).add_(gradients * self._beside(weight))
-        scaled = gradients * self._beside(d)
-        self._squares.mul_(_BETA2).add_((scaled * scaled).mul_(1.0 - _BETA2))
-        self._momentum.mul_(_BETA1).add_(scaled.mul_(1.0 - _BETA1))
-        size = row_sum(self._sum.abs())
-        estimate = torch.where(size > 0.0, self._numerator / size, 0.0)  # 0 / 0 while g has been 0
-        self._distance, self._step_size = torch.maximum(d, estimate), d
-        root = self._squares.sqrt().add_(self._beside(self._distance * _EPSILON))
-        self.weights.sub_((self._momentum / root).mul_(self._beside(d)))
+        progress = row_sum(gradients * (state["start"] - weights))
+        numerator = _BETA3 * state["numerator"] + weight * progress
+        total.mul_(_BETA3).add_(gradients * beside(weight, weights))
+        scaled = gradients * beside(d, weights)
+        squares.mul_(_BETA2).add_((scaled * scaled).mul_(1.0 - _BETA2))
+        momentum.mul_(_BETA1).add_(scaled.mul_(1.0 - _BETA1))
+        size = row_sum(total.abs())
+        estimate = torch.where(size > 0.0, numerator / size, 0.0)  # 0 / 0 while g has been 0
+        state["numerator"].copy_(numerator)
+        state["distance"].copy_(torch.maximum(d, estimate))
+        state["used"].copy_(d)
+        root = squares.sqrt().add_(beside(state["distance"] * _EPSILON, weights))
+        weights.sub_((momentum / root).mul_(beside(d, weights)))
 
-    @property
-    def step_size(self) -> Tensor:
-        """The estimate that the last update was made with, `[N]`."""
-        return self._step_size
+    def learning_rate(self, state: State) -> Tensor:
+        """Return the estimate that the last update was made with, `[N]`."""
+        return state["used"]

@@ -1,12 +1,11 @@
 """Every parameter-free optimiser by name.
 
-Adding one costs a file with a subclass of `BatchedOptimizer`, a line here, and its package in the
-test that compares them.
+Adding one costs a file with a subclass of `Updater`, a line here, and its package in the test that
+compares them.
 """
 
 from __future__ import annotations
 
-from agents.opponents.parameter_free.batched import BatchedOptimizer
 from agents.opponents.parameter_free.cocob import COCOB
 from agents.opponents.parameter_free.d_adaptation import DAdaptationAdamW
 from agents.opponents.parameter_free.dog import DoG
@@ -14,24 +13,25 @@ from agents.opponents.parameter_free.dowg import DoWG
 from agents.opponents.parameter_free.prodigy import Prodigy
 from agents.opponents.parameter_free.schedule_free import ScheduleFreeAdamW
 from hpo_env.errors import unknown_name
+from hpo_env.networks.updaters import Updater
 
-OPTIMIZERS: dict[str, type[BatchedOptimizer]] = {
-    "schedule_free": ScheduleFreeAdamW,
-    "prodigy": Prodigy,
-    "d_adaptation": DAdaptationAdamW,
-    "dog": DoG,
-    "dowg": DoWG,
-    "cocob": COCOB,
+UPDATERS: dict[str, Updater] = {
+    "schedule_free": ScheduleFreeAdamW(),
+    "prodigy": Prodigy(),
+    "d_adaptation": DAdaptationAdamW(),
+    "dog": DoG(),
+    "dowg": DoWG(),
+    "cocob": COCOB(),
 }
-"""The class of each."""
+"""The rule of each."""
 
 
-def optimizer_class(name: str) -> type[BatchedOptimizer]:
+def updater(name: str) -> Updater:
     """Look an optimiser up.
 
     Raises:
         UnknownNameError: There is none of that name; the nearest are suggested.
     """
-    if name not in OPTIMIZERS:
-        raise unknown_name("parameter-free optimiser", name, OPTIMIZERS)
-    return OPTIMIZERS[name]
+    if name not in UPDATERS:
+        raise unknown_name("parameter-free optimiser", name, UPDATERS)
+    return UPDATERS[name]

@@ -13,18 +13,19 @@ import torch
 from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.networks.models import ModelSpec
+from hpo_env.networks.registry import ModelSpec
+from hpo_env.networks.updaters import Updater
 from hpo_env.tasks.base import Engine, Task, Trainer
-from hpo_env.tasks.supervised.cohort import Cohort, LaneSnapshot, spec_for
+from hpo_env.tasks.supervised.cohort import Cohort
 from hpo_env.tasks.supervised.data import SupervisedTask, prepare
 from hpo_env.tasks.supervised.native.cohort import NativeCohort
 from hpo_env.tasks.supervised.native.kernel import build_failure, has_kernel
+from hpo_env.tasks.supervised.slots import LaneSnapshot, spec_for
 from hpo_env.tasks.supervised.space import HYPERPARAMETERS, MAX_BATCH_SIZE
 from hpo_env.tasks.supervised.step import CompileMode, has_compiler
 from hpo_env.telemetry import Telemetry
 
 _NAMES = tuple(h.name for h in HYPERPARAMETERS)
-_BATCH_SIZE = _NAMES.index("batch_size")
 _LANES_WORTH_COMPILING = 32
 
 
@@ -38,6 +39,8 @@ class BatchedTrainer(Trainer):
             "compiled"; "eager"; or "auto": native where it can be built, and for other models
             compiled from 32 lanes on if there is a C++ compiler, else eager.
         device: A torch device.
+        updater: What takes the place of the tasks' optimisers; models without a kernel then run
+            eagerly. None leaves them theirs.
 
     Raises:
         ConfigurationError: No lanes, a device that is not there, or an engine that it cannot have.
@@ -50,6 +53,7 @@ class BatchedTrainer(Trainer):
         updates_per_decision: int = 10,
         engine: Engine = "auto",
         device: str = "cpu",
+        updater: Updater | None = None,
     ) -> None:
         if num_lanes < 1:
             raise ConfigurationError(f"num_lanes must be a positive integer; got {num_lanes}")
@@ -57,7 +61,9 @@ class BatchedTrainer(Trainer):
         self._updates = updates_per_decision
         self._device = _checked_device(device)
         self._is_native = _is_native(engine, self._device)
-        self._mode = _mode(engine, num_lanes, self._device)
+        mode = _mode(engine, num_lanes, self._device)
+        self._mode: CompileMode = mode if updater is None else "eager"
+        self._updater = updater
         self._cohorts: dict[ModelSpec, Cohort] = {}
         self._specs: list[ModelSpec | None] = [None] * num_lanes
 
@@ -67,16 +73,10 @@ class BatchedTrainer(Trainer):
             supervised = cast(SupervisedTask, task)
             problem = prepare(supervised)
             cohort = self._enter(lane, spec_for(supervised.architecture, problem))
-            cohort.add(
-                lane,
-                supervised.architecture,
-                problem,
-                optimizer=supervised.optimizer,
-                seed=seed,
-            )
+            cohort.slots.add(lane, problem, optimizer=supervised.optimizer, seed=seed)
         telemetry = Telemetry.missing(len(lanes))
         for cohort, places in self._by_cohort(lanes):
-            slots = np.array([cohort.slot_of(lane) for lane in lanes[places]])
+            slots = cohort.slots.slots_of(lanes[places])
             loss, metric = cohort.evaluate(slots, "validation")
             cohort.set_first_loss(slots, loss)
             telemetry.train_loss[places] = cohort.train_loss(slots)
@@ -89,47 +89,51 @@ class BatchedTrainer(Trainer):
         telemetry = Telemetry.missing(self._num_lanes)
         used = values.copy()
         for cohort in self._cohorts.values():
-            if cohort.num_lanes == 0:
+            if cohort.slots.num_lanes == 0:
                 continue
-            lanes = cohort.lanes.copy()
+            lanes = cohort.slots.lanes.copy()
             columns = dict(zip(_NAMES, values[lanes].T, strict=True))
-            measured, batch_sizes = cohort.advance(columns, self._updates)
+            measured, used_instead = cohort.advance(columns, self._updates)
             telemetry.put(lanes, measured)
-            used[lanes, _BATCH_SIZE] = batch_sizes
+            for name, column in used_instead.items():
+                used[lanes, _NAMES.index(name)] = column
         return telemetry, used
 
     def test(self, lanes: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Measure loss and metric on test rows; see `Trainer.test`."""
         losses, metrics = np.empty(len(lanes)), np.empty(len(lanes))
         for cohort, places in self._by_cohort(lanes):
-            slots = np.array([cohort.slot_of(lane) for lane in lanes[places]])
+            slots = cohort.slots.slots_of(lanes[places])
             losses[places], metrics[places] = cohort.evaluate(slots, "test")
         return losses, metrics
 
     def roll_back(self, lanes: NDArray[np.int64]) -> None:
         """Put back the weights of the interval's start; see `Trainer.roll_back`."""
         for cohort, places in self._by_cohort(lanes):
-            cohort.roll_back(np.array([cohort.slot_of(lane) for lane in lanes[places]]))
+            cohort.slots.roll_back(cohort.slots.slots_of(lanes[places]))
 
     def snapshot(self, lanes: NDArray[np.int64]) -> list[LaneSnapshot]:
         """Copy all state of lanes; see `Trainer.snapshot`."""
-        return [self._cohort_of(lane).snapshot(lane) for lane in lanes.tolist()]
+        return [self._cohort_of(lane).slots.snapshot(lane) for lane in lanes.tolist()]
 
     def restore(self, lanes: NDArray[np.int64], snapshot: list[LaneSnapshot]) -> None:
         """Put a snapshot into lanes; see `Trainer.restore`."""
         for lane, state in zip(lanes.tolist(), snapshot, strict=True):
-            self._enter(lane, state.spec).restore(lane, state)
+            self._enter(lane, state.spec).slots.restore(lane, state)
 
     def _enter(self, lane: int, spec: ModelSpec) -> Cohort:
         """Take a lane out of its cohort, if it has to change it, and return the one to join."""
         if self._specs[lane] not in (None, spec):
-            old = self._cohort_of(lane)
-            old.remove(old.slot_of(lane))
+            self._cohort_of(lane).slots.remove(lane)
         self._specs[lane] = spec
         if spec not in self._cohorts:
             kind = NativeCohort if self._is_native and has_kernel(spec) else Cohort
             self._cohorts[spec] = kind(
-                spec, mode=self._mode, device=self._device, batch=MAX_BATCH_SIZE
+                spec,
+                mode=self._mode,
+                device=self._device,
+                batch=MAX_BATCH_SIZE,
+                updater=self._updater,
             )
         return self._cohorts[spec]
 

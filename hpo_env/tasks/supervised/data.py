@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.datasets import Dataset, load
+from hpo_env.networks.objectives import Objective, objective
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Task
 
@@ -36,7 +37,7 @@ class SupervisedTask(Task):
     Args:
         dataset: A named data set, or the path of a file.
         target: The column to predict; for files only.
-        architecture: One of `hpo_env.networks.models.ARCHITECTURES`.
+        architecture: One of `hpo_env.networks.registry.ARCHITECTURES`.
         optimizer: One of `hpo_env.networks.optimizers.OPTIMIZERS`.
         augmentation_seed: Decides which rows and features, their split, and the noise.
         num_rows: Rows in use, all splits together.
@@ -92,7 +93,7 @@ class Problem:
         train: Rows to train on, at most `MAX_TRAIN_ROWS`.
         validation: Rows whose loss is rewarded, at most `MAX_VALIDATION_ROWS`.
         test: Rows for results, at most `MAX_TEST_ROWS`.
-        is_regression: Whether y is a number.
+        objective: What y is, and what is to be made of it.
         num_outputs: Real outputs of the model: classes, or 1.
         is_image: Whether the features are the pixels of an image.
     """
@@ -100,7 +101,7 @@ class Problem:
     train: Rows
     validation: Rows
     test: Rows
-    is_regression: bool
+    objective: Objective
     num_outputs: int
     is_image: bool
 
@@ -130,16 +131,24 @@ def prepare(task: SupervisedTask) -> Problem:
     parts = _split(rows)
     features = _choose_features(dataset.x.shape[1], task.num_features, rng)
     inputs = _standardized_inputs([dataset.x[part][:, features] for part in parts])
-    targets = _noisy_targets(dataset, parts, task, rng)
+    wanted = objective(dataset.kind)
+    targets = wanted.prepared(
+        [dataset.y[part].astype(np.float64) for part in parts],
+        num_classes=dataset.num_classes,
+        label_noise=task.label_noise,
+        target_noise=task.target_noise,
+        rng=rng,
+    )
     scale = np.float32(task.input_scale)
-    train, validation, test = (Rows(x=x * scale, y=y) for x, y in zip(inputs, targets, strict=True))
-    is_regression = dataset.kind == "regression"
+    train, validation, test = (
+        Rows(x=x * scale, y=y.astype(np.float32)) for x, y in zip(inputs, targets, strict=True)
+    )
     return Problem(
         train=train,
         validation=validation,
         test=test,
-        is_regression=is_regression,
-        num_outputs=1 if is_regression else dataset.num_classes,
+        objective=wanted,
+        num_outputs=wanted.num_outputs(dataset.num_classes),
         is_image=dataset.image_shape is not None,
     )
 
@@ -176,28 +185,3 @@ def _standardized_inputs(parts: list[NDArray[np.float32]]) -> list[NDArray[np.fl
         np.nan_to_num(np.clip((part - mean) / std, low, high), nan=0.0).astype(np.float32)
         for part in parts
     ]
-
-
-def _noisy_targets(
-    dataset: Dataset,
-    parts: list[NDArray[np.int64]],
-    task: SupervisedTask,
-    rng: np.random.Generator,
-) -> list[NDArray[np.float32]]:
-    targets = [dataset.y[part].astype(np.float64) for part in parts]
-    if dataset.kind == "regression":
-        mean, std = targets[0].mean(), targets[0].std()
-        std = std if std > 1e-8 * abs(mean) + 1e-12 else 1.0
-        targets = [(y - mean) / std for y in targets]
-        if task.target_noise:
-            targets = [y + task.target_noise * rng.standard_normal(len(y)) for y in targets]
-    elif task.label_noise:
-        targets = [
-            np.where(
-                rng.random(len(y)) < task.label_noise,
-                rng.integers(dataset.num_classes, size=len(y)),
-                y,
-            )
-            for y in targets
-        ]
-    return [y.astype(np.float32) for y in targets]

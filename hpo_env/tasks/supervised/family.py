@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from hpo_env.datasets import Dataset, dataset_names
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
-from hpo_env.networks.models import ARCHITECTURES, CNN, ModelSplit, architecture
+from hpo_env.networks.base import ModelSplit
 from hpo_env.networks.optimizers import optimizer_info, trained_optimizers
+from hpo_env.networks.registry import ARCHITECTURES, architecture
+from hpo_env.networks.updaters import Updater
 from hpo_env.seeding import draw_episode_seed
 from hpo_env.tasks.base import (
     Capability,
@@ -105,6 +107,11 @@ class SupervisedFamily(TaskFamily):
     scenes: ClassVar[tuple[Suite, ...] | None] = SCENES
     trainer_options: ClassVar[tuple[str, ...]] = ("updates_per_decision",)
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"gradients", "optimizer"})
+    optimizer_hyperparameters: ClassVar[tuple[str, ...]] = (
+        "learning_rate",
+        "weight_decay",
+        "momentum",
+    )
 
     def __init__(
         self,
@@ -152,11 +159,10 @@ class SupervisedFamily(TaskFamily):
                 self._load(self.dataset)
             return
         if not self._choose_datasets():
-            assert isinstance(chosen, CNN)
             where = f"data set {self.dataset!r}" if self.dataset else f"no set of {self.split!r}"
             fits = ", ".join(name for name, a in ARCHITECTURES.items() if not a.images_only)
             raise ConfigurationError(
-                f"model {self.model!r} needs images of shape {chosen.image_shape}, and {where} has"
+                f"model {self.model!r} needs images of shape {chosen.images}, and {where} has"
                 f" them not. Models for tables: {fits}"
             )
 
@@ -265,18 +271,30 @@ class SupervisedFamily(TaskFamily):
         """Estimate the multiplications of forward passes, and what an update costs besides."""
         assert isinstance(task, SupervisedTask)
         model = architecture(task.architecture)
-        num_inputs = math.prod(model.image_shape) if isinstance(model, CNN) else _TYPICAL_INPUTS
+        num_inputs = _TYPICAL_INPUTS if model.images is None else math.prod(model.images)
         weights = sum(parameter.size for parameter in model.parameters(num_inputs, 1))
         batch_size = task.initial[self.space.index("batch_size")]
         per_update = _FIXED_EFFORT + batch_size * model.rows_per_input * weights
         return float(task.num_decisions * self.updates_per_decision * per_update)
 
-    def make_trainer(self, num_lanes: int, *, engine: Engine, device: str = "cpu") -> Trainer:
+    def make_trainer(
+        self,
+        num_lanes: int,
+        *,
+        engine: Engine,
+        device: str = "cpu",
+        updater: Updater | None = None,
+    ) -> Trainer:
         """Build the batched trainer, or the reference trainer for `engine="reference"`."""
         check_choice("engine", engine, Engine)
         if engine == "reference":
             from hpo_env.tasks.supervised.reference import ReferenceTrainer
 
+            if updater is not None:
+                raise ConfigurationError(
+                    "engine 'reference' has the optimisers of torch alone; for another update rule "
+                    "use engine='auto' or 'eager'"
+                )
             return ReferenceTrainer(
                 num_lanes, updates_per_decision=self.updates_per_decision, device=device
             )
@@ -287,6 +305,7 @@ class SupervisedFamily(TaskFamily):
             updates_per_decision=self.updates_per_decision,
             engine=engine,
             device=device,
+            updater=updater,
         )
 
 

@@ -1,7 +1,8 @@
 """The slow, obvious trainer: one module and one `torch.optim` optimiser a lane.
 
 It is what the batched trainer has to agree with: same initial weights, same minibatches, same
-dropout masks, everything else left to torch.
+dropout masks, everything else left to torch. What an interval measured is worked out here by its
+definitions, and not by the code that is tested against them.
 
 Axes: `N` lanes, `H` hyperparameters, `B` rows.
 """
@@ -14,14 +15,13 @@ from typing import cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.networks.models import initial_weights
 from hpo_env.networks.optimizers import optimizer_info
 from hpo_env.networks.random_numbers import dropout_uniforms
+from hpo_env.networks.registry import architecture
 from hpo_env.reward import has_diverged
 from hpo_env.tasks.base import Task, Trainer
 from hpo_env.tasks.supervised.data import (
@@ -32,7 +32,6 @@ from hpo_env.tasks.supervised.data import (
     prepare,
 )
 from hpo_env.tasks.supervised.minibatches import order_start, order_strides, shuffled
-from hpo_env.tasks.supervised.reference_models import reference_module
 from hpo_env.tasks.supervised.space import HYPERPARAMETERS, MAX_BATCH_SIZE
 from hpo_env.telemetry import Telemetry
 
@@ -144,10 +143,9 @@ class Learner:
         self.rows = shuffled(self.problem.train, seed)
         self.strides = order_strides(len(self.rows), seed)
         num_inputs, num_outputs = self.problem.num_features, self.problem.num_outputs
-        weights = initial_weights(task.architecture, num_inputs, num_outputs, seed)
-        self.module: nn.Module = reference_module(
-            task.architecture, num_inputs, num_outputs, weights
-        )
+        model = architecture(task.architecture)
+        weights = model.initial_weights(num_inputs, num_outputs, seed)
+        self.module: nn.Module = model.reference(num_inputs, num_outputs).load(weights)
         self.info = optimizer_info(task.optimizer)
         self.optimizer = self._new_optimizer()
         self.num_updates = 0
@@ -210,7 +208,7 @@ class Learner:
         x, y = torch.from_numpy(self.rows.x[chosen]), torch.from_numpy(self.rows.y[chosen])
         self.optimizer.zero_grad()
         outputs = self.module(x, self._dropout(values.dropout))
-        loss = self._loss(outputs, y, values.label_smoothing)
+        loss = self.problem.objective.reference_loss(outputs, y, values.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), values.gradient_clip)
         self.optimizer.step()
@@ -235,19 +233,13 @@ class Learner:
 
     def evaluate(self, rows: Rows) -> tuple[float, float]:
         """Measure loss and metric."""
-        y = torch.from_numpy(rows.y)
+        objective, y = self.problem.objective, torch.from_numpy(rows.y)
         with torch.no_grad():
             outputs = self.module(torch.from_numpy(rows.x), lambda h, site: h)
-            loss = self._loss(outputs, y, 0.0).item()
-        if self.problem.is_regression:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                return loss, float(1.0 - loss / rows.y.var(dtype=np.float64))
-        return loss, float((outputs.argmax(1) == y).double().mean())
-
-    def _loss(self, outputs: Tensor, y: Tensor, smoothing: float) -> Tensor:
-        if self.problem.is_regression:
-            return F.mse_loss(outputs[:, 0], y)
-        return F.cross_entropy(outputs, y.long(), label_smoothing=smoothing)
+            loss = objective.reference_loss(outputs, y, 0.0).item()
+            score = objective.reference_score(outputs, y)
+        variance = np.array(rows.y.var(dtype=np.float64))
+        return loss, float(objective.metric(np.array(loss), np.array(score), variance))
 
     def _dropout(self, rate: float) -> _Drop:
         return _Drop(seed=self.seed, update=self.num_updates, rate=rate)

@@ -18,30 +18,36 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import grad_and_value
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.networks.models import Architecture, Dropout, ModelSpec, architecture
+from hpo_env.networks.base import Architecture, Dropout
+from hpo_env.networks.objectives import Objective, objective
 from hpo_env.networks.optimizers import COEFFICIENTS, update
 from hpo_env.networks.random_numbers import combine, dropout_key, uniform
+from hpo_env.networks.registry import ModelSpec
 
 SETTINGS = (
     *COEFFICIENTS,
     "dropout",
     "label_smoothing",
     "gradient_clip",
-    "is_regression",
+    "objective",
     "num_outputs",
 )
 """Columns of the step's float32 settings `[N, ...]`."""
 COUNTERS = ("seed", "num_updates", "batch_size")
 """Columns of the step's int64 counters `[N, ...]`."""
-_NOT_AN_OUTPUT = -1e9  # exp of it is 0, and unlike -inf it leaves no NaN behind
+LANE_OBJECTIVES: tuple[Objective, ...] = (objective("classification"), objective("regression"))
+"""What lanes can be trained by. The settings' and the kernels' "objective" is a place here."""
 _CLIP_EPSILON = 1e-6  # torch.nn.utils.clip_grad_norm_ adds it to the norm
 
 CompileMode = Literal["auto", "compiled", "eager"]
+Float64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +105,7 @@ def training_step(
     def total_loss(w: list[Tensor]) -> tuple[Tensor, Tensor]:
         outputs = model.apply(w, x_batch, drop)
         losses = row_losses(
-            outputs, y_batch, s["num_outputs"], s["is_regression"], s["label_smoothing"]
+            outputs, y_batch, s["num_outputs"], s["objective"], s["label_smoothing"]
         )
         loss = torch.where(is_real, losses, 0.0).sum(1) / batch_size
         return loss.sum(), loss
@@ -118,30 +124,58 @@ def take_rows(x: Tensor, rows: Tensor) -> Tensor:
     return x.reshape(n * r, d).index_select(0, (rows + first).reshape(-1)).reshape(n, -1, d)
 
 
+def objective_code(wanted: Objective) -> int:
+    """Return an objective's place among those that lanes can be trained by.
+
+    Raises:
+        ConfigurationError: Lanes cannot be trained by it.
+    """
+    if wanted not in LANE_OBJECTIVES:
+        known = ", ".join(repr(known.name) for known in LANE_OBJECTIVES)
+        raise ConfigurationError(f"lanes are trained by {known}; got objective {wanted.name!r}")
+    return LANE_OBJECTIVES.index(wanted)
+
+
 def row_losses(
-    outputs: Tensor, y: Tensor, num_outputs: Tensor, is_regression: Tensor, smoothing: Tensor
+    outputs: Tensor, y: Tensor, num_outputs: Tensor, objective: Tensor, smoothing: Tensor
 ) -> Tensor:
-    """Compute cross-entropy over the lane's real classes, or squared error of output 0.
+    """Compute the losses of rows, each lane's by its own objective.
 
     Args:
         outputs: `[N, B, K]`.
         y: Labels or targets `[N, B]`.
         num_outputs: Real outputs `[N]`.
-        is_regression: 0 or 1, `[N]`.
+        objective: `objective_code` `[N]`.
         smoothing: Label smoothing `[N]`.
 
     Returns:
         Losses `[N, B]`.
     """
-    output = torch.arange(outputs.shape[2], device=outputs.device)
-    is_output = output < num_outputs[:, None, None]
-    log_shares = torch.log_softmax(torch.where(is_output, outputs, _NOT_AN_OUTPUT), -1)
-    uniform_share = (smoothing / num_outputs)[:, None, None]
-    is_label = output == y[:, :, None]
-    wanted = torch.where(is_label, 1.0 - smoothing[:, None, None] + uniform_share, uniform_share)
-    entropy = -(torch.where(is_output, wanted, 0.0) * log_shares).sum(-1)
-    error = outputs[:, :, 0] - y
-    return torch.where(is_regression[:, None] > 0.5, error * error, entropy)
+    each = [known.row_losses(outputs, y, num_outputs, smoothing) for known in LANE_OBJECTIVES]
+    return _own(each, objective)
+
+
+def row_scores(outputs: Tensor, y: Tensor, num_outputs: Tensor, objective: Tensor) -> Tensor:
+    """Compute the scores of rows `[N, B]`, each lane's by its own objective."""
+    each = [known.row_scores(outputs, y, num_outputs) for known in LANE_OBJECTIVES]
+    return _own(each, objective)
+
+
+def _own(each: list[Tensor], objective: Tensor) -> Tensor:
+    """Choose for each lane what its own objective says, `[N, B]`."""
+    chosen = each[0]
+    for code, other in enumerate(each[1:], start=1):
+        chosen = torch.where(objective[:, None] == code, other, chosen)
+    return chosen
+
+
+def metrics(
+    objective: NDArray[np.float32], loss: Float64, score: Float64, variance: Float64
+) -> Float64:
+    """Work out the metrics of lanes `[N]`, each by its own objective; see `Objective.metric`."""
+    each = [known.metric(loss, score, variance) for known in LANE_OBJECTIVES]
+    chosen: Float64 = np.choose(objective.astype(np.int64), each)
+    return chosen
 
 
 def evaluation(
@@ -151,9 +185,9 @@ def evaluation(
     y: Tensor,
     num_rows: Tensor,
     num_outputs: Tensor,
-    is_regression: Tensor,
+    objective: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Measure loss `[N]` (no smoothing, no dropout) and share of right labels `[N]`.
+    """Measure loss `[N]` (no smoothing, no dropout) and score `[N]`.
 
     Args:
         model: The lanes' model.
@@ -162,16 +196,15 @@ def evaluation(
         y: Labels or targets `[N, R]`.
         num_rows: Real rows `[N]`, float32.
         num_outputs: Real outputs `[N]`, float32.
-        is_regression: 0 or 1, `[N]`, float32.
+        objective: `objective_code` `[N]`, float32.
     """
     outputs = model.apply(weights, x, _no_dropout)
-    losses = row_losses(outputs, y, num_outputs, is_regression, torch.zeros_like(num_rows))
-    output = torch.arange(outputs.shape[2], device=outputs.device)
-    guess = torch.where(output < num_outputs[:, None, None], outputs, _NOT_AN_OUTPUT).argmax(-1)
+    losses = row_losses(outputs, y, num_outputs, objective, torch.zeros_like(num_rows))
+    scores = row_scores(outputs, y, num_outputs, objective)
     is_real = torch.arange(x.shape[1], device=x.device) < num_rows[:, None]
     loss = torch.where(is_real, losses, 0.0).sum(1) / num_rows
-    accuracy = torch.where(is_real & (guess == y), 1.0, 0.0).sum(1) / num_rows
-    return loss, accuracy
+    score = torch.where(is_real, scores, 0.0).sum(1) / num_rows
+    return loss, score
 
 
 def weight_movement(start: list[Tensor], middle: list[Tensor], end: list[Tensor]) -> Tensor:
@@ -227,7 +260,7 @@ def kernels(spec: ModelSpec, mode: CompileMode, *, has_dropout: bool, batch: int
         has_dropout: Whether `train` drops anything.
         batch: `B` of `train`: a compilation each, as one for any number is slower.
     """
-    model = architecture(spec.architecture)
+    model = spec.model
 
     def train(*args: Any) -> tuple[Tensor, Tensor]:
         return training_step(model, has_dropout, *args)
@@ -245,7 +278,7 @@ def kernels(spec: ModelSpec, mode: CompileMode, *, has_dropout: bool, batch: int
 
 @cache
 def _evaluate(spec: ModelSpec, mode: CompileMode) -> Callable[..., tuple[Tensor, Tensor]]:
-    model = architecture(spec.architecture)
+    model = spec.model
 
     def evaluate(*args: Any) -> tuple[Tensor, Tensor]:
         return evaluation(model, *args)

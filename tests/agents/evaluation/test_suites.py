@@ -8,7 +8,8 @@ import pytest
 from agents.evaluation.suites import SUITES, check_suites, suite_tasks
 from hpo_env.datasets import dataset_names
 from hpo_env.errors import UnknownNameError
-from hpo_env.networks.models import ARCHITECTURES, MLP
+from hpo_env.networks.mlp import MLP
+from hpo_env.networks.registry import ARCHITECTURES
 from hpo_env.tasks.supervised.data import SupervisedTask
 from hpo_env.tasks.supervised.family import SupervisedFamily
 

@@ -11,54 +11,103 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hpo_env.networks.models import ModelSpec
-from hpo_env.tasks.supervised.cohort import Cohort, Float64, Part, num_measured_rows
-from hpo_env.tasks.supervised.native.kernel import COUNTERS, FACTS, kernel
-from hpo_env.tasks.supervised.step import CompileMode
+from hpo_env.networks.registry import ModelSpec
+from hpo_env.networks.updaters import Updater
+from hpo_env.tasks.supervised.cohort import Cohort, copy_each, num_measured_rows, to_numpy
+from hpo_env.tasks.supervised.measurement import Float64
+from hpo_env.tasks.supervised.native.kernel import COUNTERS, FACTS, Int64, Trained, kernel
+from hpo_env.tasks.supervised.slots import LaneTensors, Part
+from hpo_env.tasks.supervised.step import CompileMode, weight_movement
 
 
 class NativeCohort(Cohort):
     """Lanes whose model has a kernel; see `Cohort`."""
 
-    num_weight_copies: ClassVar[int] = 1  # the kernel keeps those of the middle, one lane's
+    keeps_middle: ClassVar[bool] = False  # the kernel does, one lane's
 
     def __init__(
-        self, spec: ModelSpec, *, mode: CompileMode, device: torch.device, batch: int
+        self,
+        spec: ModelSpec,
+        *,
+        mode: CompileMode,
+        device: torch.device,
+        batch: int,
+        updater: Updater | None = None,
     ) -> None:
-        super().__init__(spec, mode=mode, device=device, batch=batch)
+        super().__init__(spec, mode=mode, device=device, batch=batch, updater=updater)
         self._kernel = kernel(spec)
 
     def _run_interval(
         self, values: dict[str, Float64], batch_sizes: NDArray[np.int64], num_updates: int
     ) -> tuple[Float64, ...]:
-        n = self.num_lanes
-        for weights, start in zip(self._buffers, self._scratch, strict=False):
-            start[:n] = weights[:n]
-        record = self._records[:n]
-        columns = {name: record[name] for name in COUNTERS if name != "batch_size"}
-        columns["batch_size"] = batch_sizes
-        counters = np.column_stack([*(columns[name] for name in COUNTERS), record["strides"]])
-        x, y = self._data_of("train")
-        trained = self._kernel.train(
-            self._buffers[: 3 * self._num_weights],
-            x,
-            y,
-            batch=int(batch_sizes.max()),
-            counters=counters,
-            settings=self._settings(values, num_updates, n),
-        )
-        loss, accuracy = self._measure(np.arange(n), "validation")
+        n = self.slots.num_lanes
+        lanes = self.slots.views_of(slice(0, n))
+        copy_each(lanes.weights, lanes.start)
+        settings = self._settings(values, num_updates, n)
+        if self._replacement is None:
+            trained = self._call(lanes, batch_sizes, 0, settings)
+        else:
+            trained = self._update_one_by_one(lanes, batch_sizes, settings)
+        loss, score = self._measure(np.arange(n), "validation")
         measured = (trained.losses, trained.norms[[0, -1]], trained.movement)
-        return (*(array.astype(np.float64) for array in measured), loss, accuracy)
+        return (*(array.astype(np.float64) for array in measured), loss, score)
+
+    def _call(
+        self,
+        lanes: LaneTensors,
+        batch_sizes: NDArray[np.int64],
+        num_done: int,
+        settings: NDArray[np.float32],
+    ) -> Trained:
+        """Do as many updates as there are settings `[U, N, ...]`, after `num_done` others."""
+        return self._kernel.train(
+            [*lanes.weights, *lanes.momenta, *lanes.squares],
+            *self.slots.tensors.data_of("train"),
+            batch=int(batch_sizes.max()),
+            counters=self._kernel_counters(batch_sizes, num_done),
+            settings=settings,
+        )
+
+    def _kernel_counters(self, batch_sizes: NDArray[np.int64], num_done: int) -> Int64:
+        record = self.slots.records[: self.slots.num_lanes]
+        columns = {
+            "seed": record["seed"],
+            "num_updates": record["num_updates"] + num_done,
+            "batch_size": batch_sizes,
+            "num_consumed": record["num_consumed"] + num_done * batch_sizes,
+            "num_rows": record["num_rows"],
+        }
+        return np.column_stack([*(columns[name] for name in COUNTERS), record["strides"]])
+
+    def _update_one_by_one(
+        self, lanes: LaneTensors, batch_sizes: NDArray[np.int64], settings: NDArray[np.float32]
+    ) -> Trained:
+        """Have the kernel leave gradients, and the updater use them."""
+        steps = []
+        with torch.no_grad():
+            for u in range(len(settings)):
+                if u == len(settings) // 2:
+                    copy_each(lanes.weights, lanes.middle)
+                before = self._before_update(lanes.weights)
+                steps.append(self._call(lanes, batch_sizes, u, settings[u : u + 1]))
+                self._replace_update(before, lanes)
+            movement = to_numpy(weight_movement(lanes.start, lanes.middle, lanes.weights))
+        return Trained(
+            losses=np.concatenate([step.losses for step in steps]),
+            norms=np.concatenate([step.norms for step in steps]),
+            movement=movement.astype(np.float32),
+        )
 
     def _measure(self, slots: NDArray[np.int64], part: Part) -> tuple[Float64, Float64]:
-        record = self._records[slots]
+        record = self.slots.records[slots]
         columns: dict[str, NDArray[Any]] = {
             "slot": slots,
             "num_rows": num_measured_rows(record, part),
             "num_outputs": record["num_outputs"],
-            "is_regression": record["is_regression"],
+            "objective": record["objective"],
         }
         facts = np.column_stack([columns[name].astype(np.int64) for name in FACTS])
-        x, y = self._data_of(part)
-        return self._kernel.evaluate(self._buffers[: self._num_weights], x, y, facts)
+        with torch.no_grad():
+            weights = self._all_evaluated()
+        x, y = self.slots.tensors.data_of(part)
+        return self._kernel.evaluate(weights, x, y, facts)

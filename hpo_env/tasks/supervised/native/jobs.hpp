@@ -39,7 +39,7 @@ struct EvaluateJob {
     const float* y;         // [C, capacity]
     int64_t capacity;
     int64_t num_threads, num_lanes;
-    const int64_t* facts;  // [n, 4]: slot, rows, real outputs, whether it is a regression
+    const int64_t* facts;  // [n, 4]: slot, rows, real outputs, objective
     double* loss;          // [n]
     double* accuracy;      // [n]
 };
@@ -50,7 +50,7 @@ namespace kernels {
 
 struct Settings {
     float coupled_decay, shrink, square_decay, square_gain, square_scale, epsilon, momentum, gain,
-        rate, is_rmsprop, dropout, label_smoothing, gradient_clip, is_regression, num_outputs;
+        rate, is_rmsprop, dropout, label_smoothing, gradient_clip, objective, num_outputs;
 };
 
 }  // namespace kernels

@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.networks.models import CNN, MLP, Architecture, Attention, ModelSpec, architecture
+from hpo_env.networks.base import ACTIVATIONS
+from hpo_env.networks.registry import ModelSpec
 from hpo_env.tasks.supervised.minibatches import NUM_STRIDES
 from hpo_env.tasks.supervised.native.build import BuildError, library
-from hpo_env.tasks.supervised.step import SETTINGS
+from hpo_env.tasks.supervised.step import LANE_OBJECTIVES, SETTINGS
 
 COUNTERS = ("seed", "num_updates", "batch_size", "num_consumed", "num_rows")
 """Columns of `Kernel.train`'s counters, before the strides."""
-FACTS = ("slot", "num_rows", "num_outputs", "is_regression")
+FACTS = ("slot", "num_rows", "num_outputs", "objective")
 """Columns of `Kernel.evaluate`'s facts."""
 
 Float32 = NDArray[np.float32]
@@ -103,11 +104,10 @@ class Kernel:
     """
 
     def __init__(self, spec: ModelSpec, library: ctypes.CDLL) -> None:
-        chosen = architecture(spec.architecture)
         self._library = library
-        self._sizes = np.array(_sizes(chosen, library), dtype=np.int64)
+        self._sizes = np.array(spec.model.kernel_sizes(), dtype=np.int64)
         self._model = _Model(
-            kind=_words(library, "kernel_kinds").index(type(chosen).__name__),
+            kind=_words(library, "kernel_kinds").index(str(spec.model.kernel)),
             sizes=_address(self._sizes),
             num_inputs=spec.num_inputs,
             num_outputs=spec.num_outputs,
@@ -204,19 +204,7 @@ def set_num_threads(num_threads: int) -> None:
 
 def has_kernel(spec: ModelSpec) -> bool:
     """Say whether there is a kernel for models of this kind."""
-    # A class derived from these may compute something else.
-    return type(architecture(spec.architecture)) in (MLP, Attention, CNN)
-
-
-def _sizes(chosen: Architecture, library: ctypes.CDLL) -> tuple[int, ...]:
-    """List what the C++ structure `Sizes` of the architecture's kind holds, in its order."""
-    if isinstance(chosen, MLP):
-        activation = _words(library, "kernel_activations").index(chosen.activation)
-        return (chosen.depth, chosen.width, activation, chosen.is_normalized, chosen.is_residual)
-    if isinstance(chosen, Attention):
-        return (chosen.num_tokens, chosen.width, chosen.num_heads)
-    assert isinstance(chosen, CNN)
-    return (*chosen.image_shape[1:], chosen.stride, *chosen.channels)
+    return spec.model.kernel is not None
 
 
 def kernel(spec: ModelSpec) -> Kernel:
@@ -243,13 +231,15 @@ def _loaded(path: str) -> ctypes.CDLL:
         loaded = ctypes.CDLL(path)
     except OSError as error:
         raise BuildError(f"the library cannot be loaded: {error}") from error
-    for name in ("settings", "counters", "facts", "activations", "kinds"):
+    for name in ("settings", "counters", "facts", "objectives", "activations", "kinds"):
         getattr(loaded, f"kernel_{name}").restype = ctypes.c_char_p
     for name in ("kernel_train", "kernel_evaluate"):
         getattr(loaded, name).restype = None
     assert _words(loaded, "kernel_settings") == SETTINGS
     assert _words(loaded, "kernel_counters") == COUNTERS
     assert _words(loaded, "kernel_facts") == FACTS
+    assert _words(loaded, "kernel_objectives") == tuple(known.name for known in LANE_OBJECTIVES)
+    assert _words(loaded, "kernel_activations") == tuple(ACTIVATIONS)
     return loaded
 
 

@@ -23,12 +23,14 @@ extern "C" {
 // The order of what Python passes, checked when the library is loaded.
 const char* kernel_settings() {
     return "coupled_decay shrink square_decay square_gain square_scale epsilon momentum gain rate "
-           "is_rmsprop dropout label_smoothing gradient_clip is_regression num_outputs";
+           "is_rmsprop dropout label_smoothing gradient_clip objective num_outputs";
 }
 
 const char* kernel_counters() { return "seed num_updates batch_size num_consumed num_rows"; }
 
-const char* kernel_facts() { return "slot num_rows num_outputs is_regression"; }
+const char* kernel_facts() { return "slot num_rows num_outputs objective"; }
+
+const char* kernel_objectives() { return "classification regression"; }
 
 const char* kernel_activations() { return "relu tanh gelu silu"; }
 

@@ -108,7 +108,7 @@ class Trainer {
             gather(lane, pass);
             net_.forward(lane.weights, pass);
             total += measure(net_.outputs(), y_, pass.num_outputs, rows, pass.b,
-                             c.is_regression > 0.5f, c.label_smoothing, true, share)
+                             static_cast<Objective>(c.objective), c.label_smoothing, true, share)
                          .sum;
             clear_unreal_outputs(pass);
             net_.backward(lane.weights, pass, gradients_, first > 0);
@@ -195,7 +195,7 @@ class Evaluator {
             gather(slot * job_.capacity + first, pass);
             net_.forward(weights, pass);
             Losses measured = measure(net_.outputs(), y_, pass.num_outputs, rows, pass.b,
-                                      facts[3] != 0, 0.0f, false, 0.0f);
+                                      static_cast<Objective>(facts[3]), 0.0f, false, 0.0f);
             loss += measured.sum;
             num_right += measured.num_right;
         }

@@ -1,10 +1,12 @@
-// Cross-entropy and squared error, and their gradients: step.py's row_losses.
+// Cross-entropy and squared error, and their gradients: row_losses of objectives.py.
 
 #pragma once
 
 #include "elementary.hpp"
 
 namespace kernels {
+
+enum Objective { CLASSIFICATION, REGRESSION };  // in the order of `kernel_objectives`
 
 struct Losses {
     float sum;  // over the real rows
@@ -14,7 +16,7 @@ struct Losses {
 // Losses of outputs [k, B] in the first `rows` columns. With `slopes`, the outputs are replaced by
 // the gradient of the sum, times `share`.
 inline Losses measure(float* outputs, const float* y, int64_t k, int64_t rows, int64_t b,
-               bool is_regression, float smoothing, bool slopes, float share) {
+               Objective objective, float smoothing, bool slopes, float share) {
     Vec total = Vec{};
     int64_t num_right = 0;
     const float others = smoothing / static_cast<float>(k);
@@ -22,7 +24,7 @@ inline Losses measure(float* outputs, const float* y, int64_t k, int64_t rows, i
         Int is_real = iota() + static_cast<int32_t>(c) < static_cast<int32_t>(rows);
         Vec wanted = load(y + c);
         float* z = outputs + c;
-        if (is_regression) {
+        if (objective == REGRESSION) {
             Vec error = load(z) - wanted;
             total += select(is_real, error * error, Vec{});
             if (slopes) store(z, select(is_real, error * (2.0f * share), Vec{}));

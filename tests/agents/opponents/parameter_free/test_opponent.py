@@ -8,9 +8,10 @@ import pytest
 from agents.opponents.base import Instance
 from agents.opponents.lanes import Bench, with_initial
 from agents.opponents.parameter_free.opponent import ParameterFree
-from agents.opponents.parameter_free.table import OPTIMIZERS
+from agents.opponents.parameter_free.table import UPDATERS
 from agents.opponents.registry import make_opponent
 from hpo_env.errors import ConfigurationError, UnknownNameError
+from hpo_env.tasks.registry import family_class
 from tests.agents.opponents.searching import (
     QUADRATIC,
     SUPERVISED,
@@ -29,7 +30,7 @@ def changed(instance: Instance, **values: float) -> Instance:
     return with_initial(instance, initial)
 
 
-@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+@pytest.mark.parametrize("name", sorted(UPDATERS))
 def test_the_registry_makes_each_under_its_own_name(name: str) -> None:
     opponent = make_opponent(name, setup_of("supervised", 1))
     assert isinstance(opponent, ParameterFree)
@@ -62,13 +63,19 @@ def test_what_belongs_to_the_task_is_kept() -> None:
     assert not equal_outcomes(with_dropout, without)
 
 
-def test_a_family_without_gradients_is_refused_before_anything_is_run() -> None:
+def test_a_family_without_an_optimiser_is_refused_before_anything_is_run() -> None:
     opponent = ParameterFree(name="cocob", optimizer="cocob")
     (instance,) = instances(QUADRATIC)
-    with pytest.raises(ConfigurationError, match="in family supervised; got 'quadratic'"):
+    with pytest.raises(ConfigurationError, match="'quadratic' has no optimiser that COCOB"):
         opponent.canonical(instance, QUADRATIC)
-    with pytest.raises(ConfigurationError, match="in family supervised; got 'quadratic'"):
+    with pytest.raises(ConfigurationError, match="'quadratic' has no optimiser that COCOB"):
         opponent.run(QUADRATIC, [instance], {})
+
+
+def test_what_it_needs_is_declared_and_offered_by_networks_alone() -> None:
+    assert ParameterFree.needs == {"optimizer", "gradients"}
+    assert ParameterFree.needs <= family_class("supervised").offers()
+    assert not ParameterFree.needs <= family_class("quadratic").offers()
 
 
 def test_an_unknown_optimiser_is_refused() -> None:

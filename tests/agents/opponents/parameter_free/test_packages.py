@@ -1,6 +1,6 @@
 """Every optimiser against the package of its authors.
 
-The packages train one model at a time, the batched optimisers three at once.
+The packages train one model at a time, the update rules three at once.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from agents.opponents.parameter_free.batched import BatchedOptimizer
-from agents.opponents.parameter_free.table import OPTIMIZERS
+from agents.opponents.parameter_free.table import UPDATERS
 from tests.agents.opponents.parameter_free.packages import PACKAGES, Package, flat
+from tests.agents.opponents.parameter_free.stepping import Stepping
 
 NUM_LANES, NUM_ROWS, NUM_UPDATES = 3, 120, 100
-NAMES = sorted(OPTIMIZERS)
+NAMES = sorted(UPDATERS)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def relative(ours: Tensor, theirs: Tensor) -> float:
 
 
 def assert_alike(
-    optimizer: BatchedOptimizer, packages: list[Package], *, start: Tensor, tolerance: float
+    optimizer: Stepping, packages: list[Package], *, start: Tensor, tolerance: float
 ) -> None:
     """Compare rates, and how far the weights have come: a closer look than at the weights."""
     weights = torch.stack([flat(package.module) for package in packages])
@@ -110,7 +110,7 @@ def test_a_hundred_updates_lead_where_those_of_the_package_lead(
     # and would make 1e-4 of those of float32.
     problems = Problems()
     packages = [PACKAGES[name](copy.deepcopy(module)) for module in problems.modules]
-    optimizer = OPTIMIZERS[name](problems.weights)
+    optimizer = Stepping(UPDATERS[name], problems.weights)
     for update in range(NUM_UPDATES):
         optimizer.step(problems.gradients(optimizer.weights, update))
         for lane, package in enumerate(packages):
@@ -124,7 +124,7 @@ def test_by_equal_gradients_each_update_is_that_of_the_package_in_single_precisi
 ) -> None:
     problems = Problems()
     packages = [PACKAGES[name](copy.deepcopy(module)) for module in problems.modules]
-    optimizer = OPTIMIZERS[name](problems.weights)
+    optimizer = Stepping(UPDATERS[name], problems.weights)
     for update in range(NUM_UPDATES):
         steps = [package_step(p, problems, lane, update) for lane, p in enumerate(packages)]
         optimizer.step(torch.stack(steps))

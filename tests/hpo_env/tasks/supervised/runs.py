@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.networks.models import CNN, MLP, architecture
+from hpo_env.networks.mlp import MLP
+from hpo_env.networks.registry import architecture
 from hpo_env.tasks.base import Engine, Trainer
 from hpo_env.tasks.supervised.data import SupervisedTask
 from hpo_env.tasks.supervised.family import SupervisedFamily
@@ -26,9 +27,9 @@ CLASSES, NUMBERS, IMAGES = "breast_cancer", "diabetes", "digits"
 def datasets_of(model: str) -> tuple[str, ...]:
     """Data sets of every kind that a model takes."""
     chosen = architecture(model)
-    if not isinstance(chosen, CNN):
+    if chosen.images is None:
         return (CLASSES, NUMBERS, IMAGES)
-    return (IMAGES if chosen.fits((1, 8, 8)) else image_file(chosen.image_shape),)
+    return (IMAGES if chosen.fits((1, 8, 8)) else image_file(chosen.images),)
 
 
 def tolerance_of(model: str) -> float:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.networks.models import ARCHITECTURES, ModelSpec
+from hpo_env.networks.registry import ARCHITECTURES, ModelSpec
 from hpo_env.tasks.supervised.batched import BatchedTrainer
 from hpo_env.tasks.supervised.cohort import Cohort
 from hpo_env.tasks.supervised.data import SupervisedTask
@@ -110,7 +110,7 @@ def test_calls_cover_all_lanes_with_at_least_two_where_one_would_be_a_constant()
     for lanes_per_call in (2, 3, 64):
         cohort._lanes_per_call = lanes_per_call
         for num_lanes in range(1, 20):
-            cohort.num_lanes = num_lanes
+            cohort.slots.num_lanes = num_lanes
             spans = cohort._spans(compiled)
             covered = [slot for span in spans for slot in range(span.start, span.stop)]
             assert covered == list(range(max(num_lanes, 2)))

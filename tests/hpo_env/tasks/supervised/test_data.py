@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hpo_env.networks.objectives import objective
 from hpo_env.tasks.supervised.data import Problem, SupervisedTask, prepare
 
 
@@ -54,7 +55,8 @@ def test_rows_are_split_60_20_20_and_none_is_on_two_sides(classes: SupervisedTas
     assert [len(part) for part in parts] == [60, 20, 20]
     row_numbers = np.concatenate([part.x[:, 0] for part in parts])
     assert len(np.unique(row_numbers)) == 100
-    assert (problem.num_outputs, problem.is_regression, problem.is_image) == (3, False, False)
+    assert (problem.num_outputs, problem.is_image) == (3, False)
+    assert problem.objective == objective("classification")
 
 
 def test_training_rows_are_standardised_and_the_others_by_them(classes: SupervisedTask) -> None:
@@ -77,7 +79,7 @@ def test_regression_targets_are_standardised_by_training_rows(numbers: Supervise
     problem = prepare(numbers)
     np.testing.assert_allclose(problem.train.y.mean(), 0.0, atol=1e-6)
     np.testing.assert_allclose(problem.train.y.std(), 1.0, rtol=1e-6)
-    assert (problem.num_outputs, problem.is_regression) == (1, True)
+    assert (problem.num_outputs, problem.objective) == (1, objective("regression"))
 
 
 def test_the_seed_alone_decides_the_split(classes: SupervisedTask) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from hpo_env.datasets import dataset_names
 from hpo_env.errors import ConfigurationError, DatasetError, UnknownNameError
-from hpo_env.networks.models import ARCHITECTURES
 from hpo_env.networks.optimizers import trained_optimizers
+from hpo_env.networks.registry import ARCHITECTURES
 from hpo_env.tasks.base import Split
 from hpo_env.tasks.registry import make_family
 from hpo_env.tasks.supervised.data import SupervisedTask

@@ -23,23 +23,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.networks import models
-from hpo_env.networks.models import (
-    ARCHITECTURES,
-    CNN,
-    MLP,
-    Architecture,
-    Attention,
-    ModelSpec,
-    initial_weights,
-)
+from hpo_env.networks.attention import Attention
+from hpo_env.networks.base import ACTIVATIONS, Architecture
+from hpo_env.networks.cnn import CNN
+from hpo_env.networks.mlp import MLP
+from hpo_env.networks.objectives import objective
 from hpo_env.networks.optimizers import OPTIMIZERS
+from hpo_env.networks.registry import ARCHITECTURES, ModelSpec, architecture
 from hpo_env.tasks.base import Engine
 from hpo_env.tasks.supervised.data import SupervisedTask, prepare
 from hpo_env.tasks.supervised.family import SupervisedFamily
 from hpo_env.tasks.supervised.native import build
 from hpo_env.tasks.supervised.native.kernel import build_failure, has_kernel, set_num_threads
-from hpo_env.tasks.supervised.reference_models import reference_module
 from hpo_env.telemetry import Telemetry
 from tests.hpo_env.tasks.supervised.runs import (
     CLASSES,
@@ -202,7 +197,7 @@ def test_every_batch_size_agrees(model: str, batch_size: int) -> None:
 @given(
     width=st.integers(1, 70),
     depth=st.integers(1, 4),
-    activation=st.sampled_from(list(models.ACTIVATIONS)),
+    activation=st.sampled_from(list(ACTIVATIONS)),
     is_normalized=st.booleans(),
     is_residual=st.booleans(),
 )
@@ -256,11 +251,11 @@ def tied_share(task: SupervisedTask, seed: int) -> float:
     Before the first update a norm over two features leaves many: whoever rounds decides.
     """
     problem = prepare(task)
-    if problem.is_regression:
+    if problem.objective == objective("regression"):
         return 0.0
     shape = (problem.num_features, problem.num_outputs)
-    weights = initial_weights(task.architecture, *shape, seed)
-    module = reference_module(task.architecture, *shape, weights).double()
+    model = architecture(task.architecture)
+    module = model.reference(*shape).load(model.initial_weights(*shape, seed)).double()
     x = torch.from_numpy(problem.validation.x).double()
     with torch.no_grad():
         best = module(x, lambda h, site: h).topk(2).values

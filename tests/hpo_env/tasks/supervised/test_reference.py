@@ -15,8 +15,8 @@ import pytest
 from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.networks.models import ARCHITECTURES
 from hpo_env.networks.optimizers import OPTIMIZERS
+from hpo_env.networks.registry import ARCHITECTURES
 from hpo_env.tasks.supervised.family import SupervisedFamily
 from hpo_env.telemetry import Telemetry
 from tests.hpo_env.tasks.supervised.runs import (

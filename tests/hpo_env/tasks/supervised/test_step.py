@@ -90,7 +90,7 @@ def test_row_losses_are_torchs() -> None:
         outputs,
         y,
         num_outputs=torch.tensor([4.0, 7.0, 1.0]),
-        is_regression=torch.tensor([0.0, 0.0, 1.0]),
+        objective=torch.tensor([0.0, 0.0, 1.0]),
         smoothing=torch.tensor([0.0, 0.2, 0.2]),
     )
     for lane, (k, smoothing) in enumerate([(4, 0.0), (7, 0.2)]):

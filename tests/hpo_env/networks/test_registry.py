@@ -9,15 +9,10 @@ import pytest
 import torch
 
 from hpo_env.errors import ConfigurationError, UnknownNameError
-from hpo_env.networks.models import (
-    ARCHITECTURES,
-    CNN,
-    ModelSpec,
-    architecture,
-    initial_weights,
-    pad_weights,
-)
-from hpo_env.tasks.supervised.reference_models import reference_module
+from hpo_env.networks.base import pad_weights
+from hpo_env.networks.cnn import CNN
+from hpo_env.networks.mlp import MLP
+from hpo_env.networks.registry import ARCHITECTURES, ModelSpec, architecture
 
 NAMES = tuple(ARCHITECTURES)
 
@@ -35,7 +30,7 @@ def halve_even(h: torch.Tensor, site: int) -> torch.Tensor:
 
 def num_inputs_of(name: str) -> int:
     chosen = architecture(name)
-    return math.prod(chosen.image_shape) if isinstance(chosen, CNN) else 13
+    return 13 if chosen.images is None else math.prod(chosen.images)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -43,15 +38,16 @@ def num_inputs_of(name: str) -> int:
 def test_padded_lanes_equal_unpadded_modules(name: str, drop: object) -> None:
     d, k = num_inputs_of(name), 5
     spec = ModelSpec(name, num_inputs=max(d, 32), num_outputs=16)
-    lanes = [initial_weights(name, d, k, seed) for seed in (1, 2, 3)]
-    padded_lanes = [pad_weights(spec, weights) for weights in lanes]
+    model = architecture(name)
+    lanes = [model.initial_weights(d, k, seed) for seed in (1, 2, 3)]
+    padded_lanes = [pad_weights(spec.parameters(), weights) for weights in lanes]
     stacked = [torch.from_numpy(np.stack(w)) for w in zip(*padded_lanes, strict=True)]
     x = torch.from_numpy(np.random.default_rng(0).standard_normal((3, 9, d), dtype=np.float32))
     padded = torch.nn.functional.pad(x, (0, spec.num_inputs - d))
     with torch.no_grad():
-        outputs = architecture(name).apply(stacked, padded, drop)  # type: ignore[arg-type]
+        outputs = model.apply(stacked, padded, drop)  # type: ignore[arg-type]
         for lane, weights in enumerate(lanes):
-            alone = reference_module(name, d, k, weights)(x[lane], drop)
+            alone = model.reference(d, k).load(weights)(x[lane], drop)
             torch.testing.assert_close(outputs[lane, :, :k], alone, atol=1e-5, rtol=1e-5)
     assert (outputs[:, :, k:] == 0.0).all()
 
@@ -59,13 +55,13 @@ def test_padded_lanes_equal_unpadded_modules(name: str, drop: object) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_initial_weights_follow_from_the_seed_alone(name: str) -> None:
     d = num_inputs_of(name)
-    first, same, other = (initial_weights(name, d, 3, seed) for seed in (5, 5, 6))
+    first, same, other = (architecture(name).initial_weights(d, 3, seed) for seed in (5, 5, 6))
     assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True))
     assert not np.array_equal(first[0], other[0])
 
 
 def test_initial_weights_have_the_variance_of_their_fan_in() -> None:
-    weights = initial_weights("mlp_256x3_relu", 20, 10, seed=0)
+    weights = architecture("mlp_256x3_relu").initial_weights(20, 10, seed=0)
     assert weights[0].std() == pytest.approx((2 / 20) ** 0.5, rel=0.05)
     assert weights[2].std() == pytest.approx((2 / 256) ** 0.5, rel=0.02)
     assert weights[-2].std() == pytest.approx((1 / 3 / 256) ** 0.5, rel=0.05)
@@ -75,8 +71,9 @@ def test_initial_weights_have_the_variance_of_their_fan_in() -> None:
 def test_a_model_starts_near_the_loss_of_a_uniform_guess() -> None:
     x = torch.from_numpy(np.random.default_rng(0).standard_normal((512, 20), dtype=np.float32))
     for name in NAMES:
-        if not architecture(name).images_only:
-            module = reference_module(name, 20, 10, initial_weights(name, 20, 10, seed=1))
+        model = architecture(name)
+        if not model.images_only:
+            module = model.reference(20, 10).load(model.initial_weights(20, 10, seed=1))
             with torch.no_grad():
                 share = torch.log_softmax(module(x, keep), -1).mean().item()
             assert np.log(10) <= -share < np.log(10) + 0.6, name
@@ -111,3 +108,24 @@ def test_a_cnn_refuses_images_that_its_patches_do_not_cover(
 def test_models_that_are_not_for_images_take_any_data(name: str) -> None:
     chosen = architecture(name)
     assert all(chosen.fits(s) != chosen.images_only for s in (None, (1, 9, 9)))
+
+
+MINE = MLP(split="test", width=4, depth=1)
+
+
+def test_a_model_from_elsewhere_is_found_by_its_address() -> None:
+    address = f"{__name__}:MINE"
+    assert architecture(address) is MINE
+    assert ModelSpec(address, num_inputs=3, num_outputs=2).model is MINE
+    with pytest.raises(ConfigurationError, match="must be an instance of Architecture; got str"):
+        architecture(f"{__name__}:__name__")
+    with pytest.raises(ConfigurationError, match="has no 'YOURS'"):
+        architecture(f"{__name__}:YOURS")
+
+
+def test_a_class_that_is_derived_from_one_with_a_kernel_has_none() -> None:
+    class Own(MLP):
+        """It might compute anything."""
+
+    assert MINE.kernel == "MLP"
+    assert Own(split="test", width=4, depth=1).kernel is None

@@ -1,4 +1,4 @@
-"""Runs of batched optimisers: the inner training's own runs but for the update."""
+"""Runs of update rules: the inner training's own runs but for the update."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from agents.opponents.base import Instance, Outcome
+from agents.opponents.driving import run_once
 from agents.opponents.lanes import Bench, with_initial
-from agents.opponents.parameter_free.batched import BatchedOptimizer
-from agents.opponents.parameter_free.learners import Learners
-from agents.opponents.parameter_free.table import OPTIMIZERS
-from agents.opponents.parameter_free.training import train
+from agents.opponents.parameter_free.opponent import as_they_are
+from agents.opponents.parameter_free.table import UPDATERS
 from agents.opponents.schedules import Scheduled
 from hpo_env.errors import ConfigurationError
+from hpo_env.networks.updaters import State, Updater, beside, per_lane
 from hpo_env.seeding import draw_episode_seed
 from hpo_env.tasks.base import Engine
+from hpo_env.tasks.supervised.batched import BatchedTrainer
 from hpo_env.tasks.supervised.data import SupervisedTask
 from hpo_env.tasks.supervised.reference import Learner, Values
 from tests.agents.opponents.parameter_free.packages import PACKAGES, Package
-from tests.agents.opponents.searching import equal_outcomes
+from tests.agents.opponents.searching import QUADRATIC, equal_outcomes, instances
 from tests.hpo_env.tasks.supervised.runs import (
     CLASSES,
     IMAGES,
@@ -52,47 +53,61 @@ def with_values(run: Instance, **changes: float) -> Instance:
     return with_initial(run, values([run.task], **changes)[0])
 
 
-class SGD(BatchedOptimizer):
-    """torch's, at a rate that grows with the lane: 0.02, 0.04 and so on."""
-
-    @property
-    def step_size(self) -> Tensor:
-        return RATE * (1.0 + torch.arange(len(self.weights)).double())
-
-    def step(self, gradients: Tensor) -> None:
-        self.weights -= self._beside(self.step_size) * gradients
+def train(bench: Bench, runs: list[Instance], rule: Updater) -> list[Outcome]:
+    return run_once(bench, runs, as_they_are, updater=rule)
 
 
-class AdamW(BatchedOptimizer):
+class SGD(Updater):
+    """torch's, at a rate of the lane's own: 0.02 and more, by its first weight."""
+
+    def start(self, weights: Tensor) -> dict[str, Tensor]:
+        return {"rate": RATE * (1.0 + 2.0 * weights[:, 0].abs().double())}
+
+    def update(self, weights: Tensor, gradients: Tensor, state: State) -> None:
+        weights -= beside(state["rate"], weights) * gradients
+
+    def learning_rate(self, state: State) -> Tensor:
+        return state["rate"]
+
+
+class AdamW(SGD):
     """torch's own class, at a tenth of the rates of SGD above."""
 
-    def __init__(self, weights: Tensor) -> None:
-        super().__init__(weights)
-        self.rows = [row.clone().requires_grad_() for row in weights]
-        self.optimizers = [
-            torch.optim.AdamW([row], lr=float(rate), betas=(MOMENTUM, 0.999), weight_decay=DECAY)
-            for row, rate in zip(self.rows, self.step_size, strict=True)
-        ]
+    def start(self, weights: Tensor) -> dict[str, Tensor]:
+        return {
+            "rate": 0.1 * super().start(weights)["rate"],
+            "step": per_lane(weights, 0.0),
+            "exp_avg": torch.zeros_like(weights),
+            "exp_avg_sq": torch.zeros_like(weights),
+        }
 
-    @property
-    def step_size(self) -> Tensor:
-        return 0.1 * RATE * (1.0 + torch.arange(len(self.weights)).double())
-
-    def step(self, gradients: Tensor) -> None:
-        for row, gradient, optimizer in zip(self.rows, gradients, self.optimizers, strict=True):
-            row.grad = gradient.clone()
+    def update(self, weights: Tensor, gradients: Tensor, state: State) -> None:
+        for lane, rate in enumerate(state["rate"].tolist()):
+            row = weights[lane].clone().requires_grad_()
+            row.grad = gradients[lane].clone()
+            optimizer = torch.optim.AdamW(
+                [row], lr=rate, betas=(MOMENTUM, 0.999), weight_decay=DECAY
+            )
+            memory = {name: state[name][lane].clone() for name in ("exp_avg", "exp_avg_sq")}
+            optimizer.state[row] = {"step": state["step"][lane].float(), **memory}
             optimizer.step()
-        self.weights = torch.stack([row.detach() for row in self.rows])
+            weights[lane] = row.detach()
+            for name, tensor in optimizer.state[row].items():
+                state[name][lane] = tensor
 
 
-def under(optimizer: str, runs: list[Instance], rates: Tensor) -> list[Instance]:
+def under(optimizer: str, runs: list[Instance], rates: list[float]) -> list[Instance]:
     """The same runs under the task's own optimiser; changes nothing but what it is."""
     momentum = 0.0 if optimizer == "sgd" else MOMENTUM
     decay = 0.0 if optimizer == "sgd" else DECAY
     return [
-        with_values(run, learning_rate=float(rate), momentum=momentum, weight_decay=decay)
+        with_values(run, learning_rate=rate, momentum=momentum, weight_decay=decay)
         for run, rate in zip(runs, rates, strict=True)
     ]
+
+
+def rates_of(outcomes: list[Outcome]) -> list[float]:
+    return [float(outcome.hyperparameters["learning_rate"][0]) for outcome in outcomes]
 
 
 def assert_equal_losses(ours: list[Outcome], theirs: list[Outcome], tolerance: float) -> None:
@@ -108,15 +123,15 @@ CASES = [(model, dataset) for model in MODELS for dataset in datasets_of(model)]
 
 
 @pytest.mark.parametrize(
-    ("kind", "optimizer", "engine"),
-    [(SGD, "sgd", "eager"), (AdamW, "adamw", "native")],
+    ("rule", "optimizer", "engine"),
+    [(SGD(), "sgd", "eager"), (AdamW(), "adamw", "native")],
     ids=["sgd", "adamw"],
 )
 @pytest.mark.parametrize(("model", "dataset"), CASES)
 def test_under_the_task_s_own_optimiser_losses_are_those_of_the_fast_trainer(
     model: str,
     dataset: str,
-    kind: type[BatchedOptimizer],
+    rule: Updater,
     optimizer: str,
     engine: Engine,
 ) -> None:
@@ -125,23 +140,22 @@ def test_under_the_task_s_own_optimiser_losses_are_those_of_the_fast_trainer(
         with_values(instance(seed, dataset=dataset, model=model, optimizer=optimizer), **settings)
         for seed in range(2)
     ]
-    runs = under(optimizer, drawn, kind(torch.zeros(len(drawn), 1)).step_size)
+    ours = train(bench(engine), drawn, rule)
+    rates = rates_of(ours)
+    assert rates[0] != rates[1]
     fast = Scheduled(name="fast", schedule="constant", is_default=False)
-    theirs = fast.run(bench("eager"), runs, {})
-    assert_equal_losses(train(bench(engine), runs, kind), theirs, tolerance_of(model))
+    theirs = fast.run(bench("eager"), under(optimizer, drawn, rates), {})
+    assert_equal_losses(ours, theirs, tolerance_of(model))
 
 
 @pytest.mark.parametrize("batch_size", [8.0, 100.0, 256.0])
 def test_minibatches_of_any_size_are_those_of_the_fast_trainer(batch_size: float) -> None:
-    runs = under(
-        "sgd",
-        [with_values(instance(optimizer="sgd", num_decisions=12), batch_size=batch_size)],
-        torch.tensor([RATE]),
-    )
+    drawn = [with_values(instance(optimizer="sgd", num_decisions=12), batch_size=batch_size)]
+    ours = train(bench("eager"), drawn, SGD())
     fast = Scheduled(name="fast", schedule="constant", is_default=False)
-    theirs = fast.run(bench("eager"), runs, {})
-    assert_equal_losses(train(bench("eager"), runs, SGD), theirs, 1e-5)
-    assert_equal_losses(train(bench("native"), runs, SGD), theirs, 1e-4)
+    theirs = fast.run(bench("eager"), under("sgd", drawn, rates_of(ours)), {})
+    assert_equal_losses(ours, theirs, 1e-5)
+    assert_equal_losses(train(bench("native"), drawn, SGD()), theirs, 1e-4)
 
 
 class Adapter:
@@ -152,11 +166,11 @@ class Adapter:
         self.zero_grad, self.step = package.zero_grad, package.step
 
 
-@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+@pytest.mark.parametrize("name", sorted(UPDATERS))
 def test_runs_are_those_of_the_package_in_the_reference_trainer(name: str) -> None:
     settings = {"dropout": 0.2, "gradient_clip": 0.5, "batch_size": 23.0}
     runs = [with_values(instance(dataset=d), **settings) for d in (CLASSES, NUMBERS, IMAGES)]
-    outcomes = train(bench(), runs, OPTIMIZERS[name])
+    outcomes = train(bench(), runs, UPDATERS[name])
     for run, outcome in zip(runs, outcomes, strict=True):
         assert isinstance(run.task, SupervisedTask)
         learner = Learner(run.task, draw_episode_seed(np.random.default_rng(run.lane_seed)))
@@ -182,9 +196,9 @@ def test_an_outcome_is_a_function_of_its_instance_alone(engine: Engine) -> None:
         instance(4),
         instance(5),
     ]
-    together = train(bench(engine), runs, OPTIMIZERS["prodigy"])
-    by_two = train(bench(engine, max_lanes=2), runs[::-1], OPTIMIZERS["prodigy"])[::-1]
-    alone = [train(bench(engine), [run], OPTIMIZERS["prodigy"])[0] for run in runs]
+    together = train(bench(engine), runs, UPDATERS["prodigy"])
+    by_two = train(bench(engine, max_lanes=2), runs[::-1], UPDATERS["prodigy"])[::-1]
+    alone = [train(bench(engine), [run], UPDATERS["prodigy"])[0] for run in runs]
     for one, other, third in zip(together, by_two, alone, strict=True):
         assert equal_outcomes(one, other)
         assert equal_outcomes(one, third)
@@ -192,7 +206,7 @@ def test_an_outcome_is_a_function_of_its_instance_alone(engine: Engine) -> None:
 
 def test_an_outcome_says_what_was_in_force() -> None:
     run = with_values(instance(num_decisions=4), batch_size=23.4, dropout=0.25)
-    (outcome,) = train(bench(), [run], OPTIMIZERS["dog"])
+    (outcome,) = train(bench(), [run], UPDATERS["dog"])
     values = outcome.hyperparameters
     assert sorted(values) == sorted(NAMES)
     assert values["batch_size"].tolist() == [23.0] * 4
@@ -207,15 +221,15 @@ def test_an_outcome_says_what_was_in_force() -> None:
     assert outcome.train_seconds > outcome.overhead_seconds > 0.0
 
 
-@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+@pytest.mark.parametrize("name", sorted(UPDATERS))
 def test_test_rows_change_nothing_but_the_test_results(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = [instance(seed) for seed in range(2)]
-    before = train(bench(), runs, OPTIMIZERS[name])
+    before = train(bench(), runs, UPDATERS[name])
     garbage = np.array([1e6, 2e6]), np.array([-7.0, -8.0])
-    monkeypatch.setattr(Learners, "test", lambda learners, weights: garbage)
-    blind = train(bench(), runs, OPTIMIZERS[name])
+    monkeypatch.setattr(BatchedTrainer, "test", lambda trainer, lanes: garbage)
+    blind = train(bench(), runs, UPDATERS[name])
     assert [outcome.test_loss for outcome in blind] == [1e6, 2e6]
     tested = ("test_loss", "test_metric", "trial_test_loss")
     for one, other in zip(blind, before, strict=True):
@@ -223,22 +237,31 @@ def test_test_rows_change_nothing_but_the_test_results(
 
 
 class Exploding(SGD):
-    """Throws the weights of lane 1 away in update 7, in the second interval."""
+    """Throws the weights of the lane that starts second away in update 7, in interval 2."""
 
-    num_updates = 0
+    def __init__(self) -> None:
+        self.num_started = 0
 
-    def step(self, gradients: Tensor) -> None:
-        super().step(gradients)
-        self.num_updates += 1
-        if self.num_updates == 7:
-            self.weights[1] = float("nan")
+    def start(self, weights: Tensor) -> dict[str, Tensor]:
+        is_second = float(self.num_started == 1)
+        self.num_started += bool(weights.any())  # not a mere look at the shapes
+        return {
+            **super().start(weights),
+            "is_second": per_lane(weights, is_second),
+            "num_updates": per_lane(weights, 0.0),
+        }
+
+    def update(self, weights: Tensor, gradients: Tensor, state: State) -> None:
+        super().update(weights, gradients, state)
+        state["num_updates"] += 1.0
+        weights[(state["num_updates"] == 7.0) & (state["is_second"] == 1.0)] = float("nan")
 
 
 @pytest.mark.parametrize("engine", ["eager", "native"])
 def test_a_run_that_diverges_ends_and_is_charged_no_more(engine: Engine) -> None:
     runs = [instance(seed, num_decisions=4) for seed in range(3)]
-    healthy = train(bench(engine), runs, SGD)
-    ill = train(bench(engine), runs, Exploding)
+    healthy = train(bench(engine), runs, SGD())
+    ill = train(bench(engine), runs, Exploding())
     assert [outcome.diverged for outcome in ill] == [False, True, False]
     assert equal_outcomes(ill[0], healthy[0])
     assert equal_outcomes(ill[2], healthy[2])
@@ -252,21 +275,21 @@ def test_a_run_that_diverges_ends_and_is_charged_no_more(engine: Engine) -> None
     assert bad.train_seconds < ill[0].train_seconds
 
 
-def test_a_family_without_gradients_is_refused_by_name() -> None:
-    with pytest.raises(ConfigurationError, match="in family supervised; got 'quadratic'"):
-        train(Bench(family="quadratic"), [], SGD)
+def test_a_family_without_an_optimiser_is_refused_by_name() -> None:
+    with pytest.raises(ConfigurationError, match="'quadratic' has no optimiser that SGD could"):
+        train(QUADRATIC, instances(QUADRATIC), SGD())
 
 
 def test_kernels_that_the_device_has_not_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="engine 'native' needs device 'cpu'"):
-        train(bench("native", device="meta"), [instance()], SGD)
+    with pytest.raises(ConfigurationError, match="engine 'native' runs on device 'cpu'"):
+        train(bench("native", device="meta"), [instance()], SGD())
 
 
 def test_models_of_many_weights_train_a_few_at_a_time_and_alike(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    runs = [instance(seed) for seed in range(3)]
-    together = train(bench(), runs, OPTIMIZERS["cocob"])
-    monkeypatch.setattr("agents.opponents.parameter_free.training._MOST_NUMBERS", 1)
-    one_by_one = train(bench(), runs, OPTIMIZERS["cocob"])
-    assert all(map(equal_outcomes, together, one_by_one))
+    runs = [instance(seed) for seed in range(5)]
+    together = train(bench(), runs, UPDATERS["cocob"])
+    monkeypatch.setattr("hpo_env.tasks.supervised.cohort._LARGEST_TEMPORARY", 1)
+    by_two = train(bench(), runs, UPDATERS["cocob"])
+    assert all(map(equal_outcomes, together, by_two))
