@@ -99,6 +99,7 @@ class Decider:
         self.corrections = np.zeros((1, len(space)))
         self.moves = np.zeros((1, len(space)))
         self.first_loss = np.array([np.nan])
+        self.policy_state = self.policy.start(1)
         self.must_cut = False
         self.is_frozen = False
 
@@ -127,7 +128,7 @@ class Decider:
         if self.is_frozen:
             reason, moves = "frozen", np.zeros((1, len(self.space)))
         else:
-            asked, shares = self.policy.act_with_trust(observation)
+            asked, shares, self.policy_state = self.policy.step(observation, self.policy_state)
             moves, trust = self.space.check_actions(asked), float(shares[0])
             if self.must_cut and self.space.retreat.any():
                 reason = "guard"
@@ -183,6 +184,7 @@ class Decider:
             "corrections": self.corrections.tolist(),
             "moves": self.moves.tolist(),
             "first_loss": self.first_loss.tolist(),
+            "policy_state": [part.tolist() for part in self.policy_state],
             "must_cut": self.must_cut,
             "is_frozen": self.is_frozen,
             "memory": {name: array.tolist() for name, array in memory.items()},
@@ -203,6 +205,9 @@ class Decider:
             )
         for name in ("initial", "corrections", "moves", "first_loss"):
             setattr(self, name, np.array(state[name], dtype=np.float64))
+        # States that were saved before policies had a memory have no such entry.
+        parts = state.get("policy_state", ())
+        self.policy_state = tuple(np.array(part, dtype=np.float32) for part in parts)
         self.must_cut, self.is_frozen = bool(state["must_cut"]), bool(state["is_frozen"])
         memory = {name: np.array(values) for name, values in state["memory"].items()}
         telemetry = Telemetry(**{n: np.array(v) for n, v in state["telemetry"].items()})
