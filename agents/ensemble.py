@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.linalg import block_diag
 
 from hpo_env.errors import ConfigurationError
+from hpo_env.lstm import NUM_GATES, Lstm
 from hpo_env.policy import Array, Policy
 
 _ALIKE = ("family", "base_schedule", "head", "activation")
@@ -45,14 +46,34 @@ def combine(policies: Sequence[Policy]) -> Policy:
     for other in policies[1:]:
         _check_alike(first, other)
     layers = zip(*(p.weights for p in policies), strict=True)
+    memories = [policy.memory for policy in policies if policy.memory is not None]
     # The observation is read by every member, each later layer by its own alone.
-    weights = [block_diag(*layer) if k else np.concatenate(layer) for k, layer in enumerate(layers)]
+    weights = [
+        block_diag(*layer) if k or memories else np.concatenate(layer)
+        for k, layer in enumerate(layers)
+    ]
     biases = [np.concatenate(layer) for layer in zip(*(p.biases for p in policies), strict=True)]
     return replace(
         first,
         weights=tuple(map(_float32, weights)),
         biases=tuple(map(_float32, biases)),
         familiarity=None,
+        memory=_side_by_side(memories) if memories else None,
+    )
+
+
+def _side_by_side(memories: Sequence[Lstm]) -> Lstm:
+    """Return one memory out of several that do not touch each other."""
+
+    def gates(array: Array) -> NDArray[Any]:
+        return array.reshape(NUM_GATES, -1, *array.shape[1:])
+
+    hidden = zip(*(gates(m.hidden_weight) for m in memories), strict=True)
+    inputs = np.concatenate([gates(m.input_weight) for m in memories], axis=1)
+    return Lstm(
+        input_weight=_float32(inputs.reshape(-1, inputs.shape[2])),
+        hidden_weight=_float32(np.concatenate([block_diag(*gate) for gate in hidden])),
+        bias=_float32(np.concatenate([gates(m.bias) for m in memories], axis=1).ravel()),
     )
 
 
@@ -72,6 +93,8 @@ def _check_alike(one: Policy, other: Policy) -> None:
             "policies of an ensemble must move the same hyperparameters; "
             f"got {one.space.names} and {other.space.names}"
         )
+    if (one.memory is None) != (other.memory is None):
+        raise ConfigurationError("policies of an ensemble must all have a memory, or none of them")
     if len(one.weights) != len(other.weights):
         raise ConfigurationError(
             "policies of an ensemble must have the same number of layers; "

@@ -68,11 +68,13 @@ def _observe(
     randomly = slice(half, half + quarter)
     seen, episodes = [], np.zeros(env.num_envs, dtype=np.int64)
     observations, _ = env.reset(seed=seed)
+    state = policy.start(half)
     while (running := episodes < num_episodes).any():
         seen.append(observations[running])  # lanes that are through go on, and nobody looks
         moves = np.zeros((env.num_envs, len(policy.space)))
-        moves[:half] = policy.act(observations[:half])
+        moves[:half], _, state = policy.step(observations[:half], state)
         moves[randomly] = rng.choice(LEVELS, (quarter, len(policy.space)))
         observations, _, terminated, _, _ = env.step(moves)
         episodes += terminated
+        state = policy.forget(state, terminated[:half])
     return np.concatenate(seen)

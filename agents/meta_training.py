@@ -20,11 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents import tags
 from agents.analysis.introduction import conclude, introduce
-from agents.callbacks import LaneMetrics, tensorboard_logger
 from agents.checkpoints import (
     Position,
     checkpoint_path,
@@ -34,18 +32,17 @@ from agents.checkpoints import (
 )
 from agents.config import TrainConfig
 from agents.export import export_policy
-from agents.factory import AGENTS, make_model, make_venv, segment_seed
+from agents.factory import make_env, make_learner
 from agents.progress import ProgressDisplay, make_display
 from agents.run_folder import RunFolder
-from agents.sb3_vec_env import unwrap
+from agents.training_log import LaneMetrics, TrainingLog
 from agents.validation import VALIDATION_SEED, ValidationReport, validate_policy
 from hpo_env.errors import RunFolderError
 from hpo_env.policy_file import load
-from hpo_env.tasks.supervised.native.kernel import set_num_threads
+from hpo_env.tasks.registry import family_class
 
 _POINT_STEPS = 2048  # least distance of two TensorBoard points, in env steps
 _ANALYSED_FROM = 20_000  # env steps; a shorter run is a trial, over before pictures are drawn
-_NEVER = 2**62  # Stable-Baselines3's own logging stays silent: `LaneMetrics` writes all points
 
 
 def meta_train(config: TrainConfig) -> Path:
@@ -55,7 +52,7 @@ def meta_train(config: TrainConfig) -> Path:
         config: What to train, resolved or not; with `resume`, only that and `progress` are read.
 
     Returns:
-        The run folder, with `result.json` and, for agents without memory, `policy/`.
+        The run folder, with `result.json` and, where the learner has one, `policy/`.
 
     Raises:
         RunFolderError: The folder exists, cannot be resumed, or the disk is full.
@@ -67,14 +64,12 @@ def meta_train(config: TrainConfig) -> Path:
     # More threads than one are many times slower as soon as another process is busy, because
     # OpenMP's threads spin at their barriers; and sums would depend on how many there are.
     torch.set_num_threads(1)
-    if config.num_workers == 0:
-        set_num_threads(config.num_threads or _num_cores())  # these end instead of spinning
     if config.resume is not None:
         folder = RunFolder.open(config.resume)
         run = folder.read_config()
         path, position = newest_checkpoint(folder.checkpoints)
         training = MetaTraining(run, folder)
-        training.position = load_checkpoint(path, training.model)
+        training.position = load_checkpoint(path, training.learner)
         folder.rewind_progress(position.segment)
         folder.note_command()
     else:
@@ -92,7 +87,7 @@ def _num_cores() -> int:
 
 
 class MetaTraining:
-    """One meta-training: its environments, its agent and where it stands.
+    """One meta-training: its environments, its learner and where it stands.
 
     Args:
         config: A resolved configuration.
@@ -103,11 +98,12 @@ class MetaTraining:
         assert config.validation_lanes is not None
         self.config = config
         self.bounds = config.segment_bounds()
-        self.venv = make_venv(config, split="train", num_envs=config.num_envs)
-        self.validation_venv = make_venv(
-            config, split="validation", num_envs=config.validation_lanes
-        )
-        self.model = make_model(config, self.venv)
+        if config.num_workers == 0:
+            threads = config.num_threads or _num_cores()  # these end instead of spinning
+            family_class(config.family).set_num_threads(threads)
+        self.env = make_env(config, split="train", num_envs=config.num_envs)
+        self.validation_env = make_env(config, split="validation", num_envs=config.validation_lanes)
+        self.learner = make_learner(config, self.env)
         self.position = Position(segment=0)
         self._folder = folder
 
@@ -125,8 +121,8 @@ class MetaTraining:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.venv.close()
-        self.validation_venv.close()
+        self.env.close()
+        self.validation_env.close()
 
     def run(self, progress: str, *, is_resumed: bool) -> None:
         """Train the segments that are left, then export.
@@ -135,30 +131,26 @@ class MetaTraining:
             progress: Kind of display, see `make_display`.
             is_resumed: Whether the position comes from a checkpoint.
         """
-        steps = self.model.num_timesteps
-        logger = tensorboard_logger(
-            str(self.folder.path), resumed_after=steps if is_resumed else None
-        )
-        self.model.set_logger(logger)
+        steps = self.learner.num_steps
+        log = TrainingLog(self.folder.path, resumed_after=steps if is_resumed else None)
         display = make_display(progress, total_steps=self.bounds[-1], start=steps)
         try:
             with display:
                 self._introduce(display, is_resumed=is_resumed)
                 if not is_resumed:
-                    names = unwrap(self.venv).lanes.controlled.names
-                    introduce(self.folder.path, self.config, names)
-                    save_checkpoint(self.folder.checkpoints, self.model, self.position)
+                    introduce(self.folder.path, self.config, self.env.controlled.names)
+                    save_checkpoint(self.folder.checkpoints, self.learner, self.position)
                 for segment in range(self.position.segment + 1, len(self.bounds) + 1):
-                    self._train_segment(segment, display)
+                    self._train_segment(segment, log, display)
         finally:
-            logger.close()
+            log.close()
         self.finish(is_complete=True)
 
     def finish(self, *, is_complete: bool) -> None:
         """Export the best policy so far and write the result."""
         _, position = newest_checkpoint(self.folder.checkpoints)
         best = position.best_segment
-        load_checkpoint(checkpoint_path(self.folder.checkpoints, best), self.model)
+        load_checkpoint(checkpoint_path(self.folder.checkpoints, best), self.learner)
         validation = {n["segment"]: n["validation"] for n in self.folder.read_progress()}
         result: dict[str, Any] = {
             "complete": is_complete,
@@ -170,10 +162,10 @@ class MetaTraining:
             "seconds": round(position.seconds, 1),
             "policy": None,
         }
-        if not AGENTS[self.config.agent].is_recurrent:
+        if self.learner.no_policy is None:
             metadata = {"config": self.config.to_json(), "meta_validation_score": result["score"]}
-            env = unwrap(self.venv).lanes
-            export_policy(self.model, env, self.folder.policy, metadata=metadata)
+            policy = self.learner.policy(metadata)
+            export_policy(policy, self.learner.moves, self.folder.policy)
             result["policy"] = self.folder.policy.name
         self.folder.write_result(result)
         if is_complete:
@@ -189,7 +181,7 @@ class MetaTraining:
         if read_numbers(self.folder.path) is None:
             study = study_policy(
                 load(self.folder.policy),
-                unwrap(self.validation_venv).lanes,
+                self.validation_env,
                 title="meta-validation tasks, at the end of meta-training",
                 split="validation",
                 seed=VALIDATION_SEED,
@@ -220,10 +212,10 @@ class MetaTraining:
             f"{verb} {config.agent} on {config.family}, {self.bounds[-1]:,} steps in "
             f"{len(self.bounds)} segments, in {self.folder.path}"
         )
-        if AGENTS[config.agent].is_recurrent:
+        if self.learner.no_policy is not None:
             display.say(
-                f"note: {config.agent} has a memory, which policy files cannot hold. It will be "
-                "trained and scored, but no policy is exported; agent 'ppo' exports one."
+                f"note: {config.agent} will be trained and scored, but no policy is exported: "
+                f"{self.learner.no_policy}"
             )
         if is_resumed:
             for name, (then, now) in self.folder.changed_versions().items():
@@ -232,20 +224,21 @@ class MetaTraining:
                     "differ from those of an uninterrupted run"
                 )
 
-    def _train_segment(self, segment: int, display: ProgressDisplay) -> None:
+    def _train_segment(self, segment: int, log: TrainingLog, display: ProgressDisplay) -> None:
         start = time.perf_counter()
-        seed_segment(self.model, self.config.seed, segment)
-        metrics = LaneMetrics(every_steps=_POINT_STEPS, report=display.rollout)
-        self.model.learn(
-            self.bounds[segment - 1] - self.model.num_timesteps,
-            callback=metrics,
-            log_interval=_NEVER,
-            reset_num_timesteps=False,
+        self.learner.seed(segment)
+        metrics = LaneMetrics(
+            log,
+            self.env.controlled.names,
+            every_steps=_POINT_STEPS,
+            num_steps=self.learner.num_steps,
+            report=display.rollout,
         )
+        self.learner.learn(self.bounds[segment - 1], metrics)
         metrics.write()
         third = (segment - 1) * len(tags.THIRDS) // len(self.bounds)
         metrics.write_histograms(tags.THIRDS[third])
-        report = validate_policy(self.model, self.validation_venv)
+        report = validate_policy(self.learner, self.validation_env)
         previous = self.position
         is_best = previous.best_score is None or report.score > previous.best_score
         position = Position(
@@ -255,11 +248,11 @@ class MetaTraining:
             best_score=report.score if is_best else previous.best_score,
             seconds=previous.seconds + time.perf_counter() - start,
         )
-        self._log_validation(report, position)
+        self._log_validation(log, report, position)
         self.folder.append_progress(
             {
                 "segment": segment,
-                "steps": self.model.num_timesteps,
+                "steps": self.learner.num_steps,
                 "score": report.score,
                 "is_best": is_best,
                 "seconds": round(position.seconds, 1),
@@ -267,35 +260,20 @@ class MetaTraining:
             }
         )
         # Last: whatever was written before and is not covered by a checkpoint is written again.
-        save_checkpoint(self.folder.checkpoints, self.model, position)
+        save_checkpoint(self.folder.checkpoints, self.learner, position)
         self.position = position
-        display.segment(self.model.num_timesteps, report.score, is_best)
+        display.segment(self.learner.num_steps, report.score, is_best)
 
-    def _log_validation(self, report: ValidationReport, position: Position) -> None:
-        logger = self.model.logger
-        logger.record(tags.SCORE, report.score)
-        logger.record(tags.BEST_SCORE, position.best_score)
-        logger.record(tags.VALIDATION_ROLLED_BACK, report.rolled_back)
+    def _log_validation(
+        self, log: TrainingLog, report: ValidationReport, position: Position
+    ) -> None:
+        assert position.best_score is not None
+        log.record(tags.SCORE, report.score)
+        log.record(tags.BEST_SCORE, position.best_score)
+        log.record(tags.VALIDATION_ROLLED_BACK, report.rolled_back)
         for name, loss in report.final_loss.items():
-            logger.record(tags.FINAL_LOSS.format(dataset=name), loss)
-        logger.dump(self.model.num_timesteps)
-
-
-def seed_segment(model: BaseAlgorithm, seed: int, segment: int) -> None:
-    """Make everything random in a segment a function of the run's seed and the segment's number.
-
-    Args:
-        model: The agent; its lanes start new episodes when it next learns.
-        seed: The run's seed.
-        segment: Number of the segment, from 1.
-    """
-    # Python, numpy, torch, action space and lanes
-    model.set_random_seed(segment_seed(seed, segment))
-    model._last_obs = None
-    states = getattr(model, "_last_lstm_states", None)
-    if states is not None:
-        zeros = (tuple(torch.zeros_like(s) for s in part) for part in states)
-        model._last_lstm_states = type(states)(*zeros)  # type: ignore[attr-defined]
+            log.record(tags.FINAL_LOSS.format(dataset=name), loss)
+        log.dump(self.learner.num_steps)
 
 
 @contextmanager

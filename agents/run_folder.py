@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -29,8 +30,11 @@ from typing import Any
 
 import hpo_env
 from agents.config import TrainConfig
+from agents.learners.registry import learner_class
 from hpo_env.errors import RunFolderError
+from hpo_env.tasks.registry import family_class
 
+_UNSAFE = re.compile(r"[^\w.-]")
 _PACKAGES = ("torch", "numpy", "gymnasium", "stable-baselines3", "sb3-contrib", "safetensors")
 
 
@@ -63,6 +67,18 @@ def to_json_bytes(data: Any) -> bytes:
     return (json.dumps(data, indent=2, sort_keys=True) + "\n").encode()
 
 
+def run_prefix(config: TrainConfig) -> str:
+    """Return how the folder names of runs of a configuration begin: family, agent and seed.
+
+    Example:
+        >>> run_prefix(TrainConfig(family="quadratic", seed=3))
+        'quadratic-ppo-seed3'
+    """
+    # The classes' own names: an address has characters that not every file system takes.
+    family, agent = family_class(config.family).name, learner_class(config.agent).name
+    return f"{_UNSAFE.sub('_', family)}-{_UNSAFE.sub('_', agent)}-seed{config.seed}"
+
+
 class RunFolder:
     """One meta-training's folder.
 
@@ -92,7 +108,7 @@ class RunFolder:
                 f"--run-dir {config.run_dir} is itself the folder of a run. Go on with that run by "
                 f"--resume {config.run_dir}, or choose another --run-dir; nothing was overwritten."
             )
-        path = config.run_dir / f"{config.family}-{config.agent}-seed{config.seed}-{moment}"
+        path = config.run_dir / f"{run_prefix(config)}-{moment}"
         folder = cls(path)
         try:
             path.mkdir(parents=True)

@@ -10,12 +10,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import VecEnv
 
-from agents.moves import deterministic_moves
-from agents.sb3_vec_env import unwrap
+from agents.learners.base import Learner
+from agents.learners.stepping import Env, Stepper
 from hpo_env.reward import log_loss
+from hpo_env.seeding import lane_seeds
 
 VALIDATION_SEED = 1_000_000
 """Lane `i` of every meta-validation has this seed plus `i`."""
@@ -41,35 +40,28 @@ class ValidationReport:
         return asdict(self)
 
 
-def validate_policy(
-    model: BaseAlgorithm, venv: VecEnv, *, seed: int = VALIDATION_SEED
-) -> ValidationReport:
+def validate_policy(learner: Learner, env: Env, *, seed: int = VALIDATION_SEED) -> ValidationReport:
     """Score the deterministic policy.
 
     Args:
-        model: An agent.
-        venv: What `make_venv` made for the validation split, with continuous actions whatever the
-            agent's are; it is reset.
+        learner: What acts.
+        env: What `make_env` made for the validation split, with continuous actions whatever the
+            learner's are; it is reset.
         seed: Seed of lane 0; lane `i` gets `seed + i`.
     """
-    lanes = unwrap(venv)
-    venv.seed(seed)
-    observations = venv.reset()
-    assert venv.action_space.shape is not None
-    num_lanes, (num_hyperparameters,) = venv.num_envs, venv.action_space.shape
+    lanes, num_lanes = Stepper(env), env.num_envs
+    observations = lanes.reset(lane_seeds(seed, num_lanes))
     returns, losses = np.full(num_lanes, np.nan), np.full(num_lanes, np.nan)
     num_intervals = num_rolled_back = 0
     tasks = np.full(num_lanes, "", dtype=object)
     running = np.ones(num_lanes, dtype=bool)
     state, starts = None, np.ones(num_lanes, dtype=bool)
     while running.any():
-        assert isinstance(observations, np.ndarray)
-        moves, state = deterministic_moves(
-            model, observations, num_hyperparameters, state=state, starts=starts
-        )
-        observations, _, starts, _ = venv.step(moves)
+        moves, state = learner.moves(observations, state, starts)
+        observations, *_ = lanes.step(moves)
         step = lanes.last
         assert step is not None
+        starts = step.ended
         num_intervals += int(running.sum())
         num_rolled_back += int(step.rolled_back[running].sum())
         first = step.ended & running  # lanes that end early go on with an episode nobody counts

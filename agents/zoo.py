@@ -19,6 +19,7 @@ from agents.ensemble import combine
 from agents.evaluation.comparison import OnStage, Plan, compare
 from agents.evaluation.statistics import summarize
 from agents.familiarity_fit import fit_familiarity
+from agents.run_folder import run_prefix
 from hpo_env.controller import ZOO
 from hpo_env.errors import ConfigurationError, PolicyFileError, unknown_name
 from hpo_env.policy import Policy
@@ -77,7 +78,7 @@ class Recipe:
         return self.keeps or self.config.hyperparameters
 
 
-_COMMON = TrainConfig(
+_COMMON = TrainConfig.of(
     preset="quick",
     segment_steps=150_000,
     num_envs=384,
@@ -313,7 +314,7 @@ def _metadata(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _finished(config: TrainConfig) -> Path | None:
-    pattern = f"{config.family}-{config.agent}-seed{config.seed}-*/result.json"
+    pattern = f"{run_prefix(config)}-*/result.json"
     for path in sorted(config.run_dir.glob(pattern)):
         if _result(path.parent)["complete"]:
             return path.parent

@@ -27,11 +27,10 @@ from unittest.mock import patch
 import tyro
 from rich.console import Console
 from rich.table import Table
-from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import Logger
 
 from agents import meta_training
 from agents.config import PRESETS, TrainConfig
+from agents.learners.stepping import LaneStep
 
 LARGEST_SHARE = 0.03
 """What logging may cost."""
@@ -89,19 +88,41 @@ class Cost:
     standard_megabytes: float
 
 
-class _Silent(BaseCallback):
+class _Silent:
     """Stands in for `LaneMetrics`, and does nothing."""
 
-    def __init__(self, **_: Any) -> None:
-        super().__init__()
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
 
-    def _on_step(self) -> bool:
-        return True
+    def record(self, tag: str, value: float) -> None:
+        pass
+
+    def stepped(self, step: LaneStep, num_steps: int) -> None:
+        pass
+
+    def rolled_out(self, num_steps: int) -> None:
+        pass
 
     def write(self) -> None:
         pass
 
     def write_histograms(self, third: str) -> None:
+        pass
+
+
+class _NoLog:
+    """Stands in for `TrainingLog`, and writes nothing."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def record(self, tag: str, value: float) -> None:
+        pass
+
+    def dump(self, num_steps: int) -> None:
+        pass
+
+    def close(self) -> None:
         pass
 
 
@@ -113,7 +134,7 @@ def silence() -> Iterator[None]:
             "LaneMetrics": _Silent,
             "introduce": lambda *_: None,
             "conclude": lambda *_: None,
-            "tensorboard_logger": lambda *_, **__: Logger(None, []),
+            "TrainingLog": _NoLog,
         }.items():
             stack.enter_context(patch.object(meta_training, name, stand_in))
         yield

@@ -1,6 +1,7 @@
 """A policy: the network that turns observations into moves, as a numpy forward pass.
 
-Needs numpy alone: this is what runs inside a user's training loop, under 50 µs a decision.
+Needs numpy alone: this is what runs inside a user's training loop, under 50 µs a decision. State
+goes in and state comes out (`Policy.start`, `Policy.step`); most policies have none.
 
 Axes: `N` lanes, `D` observation fields, `H` hyperparameters, `O` outputs of the network.
 """
@@ -8,7 +9,7 @@ Axes: `N` lanes, `D` observation fields, `H` hyperparameters, `O` outputs of the
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -21,13 +22,18 @@ from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.familiarity import Familiarity
 from hpo_env.familiarity import tensor_shapes as familiarity_shapes
 from hpo_env.hyperparameters import LEVELS, HyperparameterSpace
+from hpo_env.lstm import Lstm
+from hpo_env.lstm import tensor_shapes as memory_shapes
 from hpo_env.observation import field_names
 from hpo_env.reward import LOSS_FLOOR
 from hpo_env.schedules import schedule
 
 Activation = Literal["tanh", "relu"]
-Head = Literal["clipped", "squashed", "choices", "joint_choice"]
+Head = Literal["clipped", "squashed", "choices", "likeliest", "joint_choice"]
 Array = NDArray[np.float32]
+
+PolicyState = tuple[Array, ...]
+"""What a policy remembers of N lanes, float32 `[N, W]` each; empty without a memory."""
 
 _SUMMED = np.stack([LEVELS, np.ones(len(LEVELS))], axis=1)
 """Turns exponentials of five logits into the numerator and the denominator of their mean level."""
@@ -42,7 +48,7 @@ def num_outputs(head: Head, num_hyperparameters: int) -> int:
         >>> num_outputs("choices", 2), num_outputs("joint_choice", 2)
         (10, 25)
     """
-    if head == "choices":
+    if head in ("choices", "likeliest"):
         return num_hyperparameters * len(LEVELS)
     if head == "joint_choice":
         return int(len(LEVELS) ** num_hyperparameters)
@@ -63,12 +69,14 @@ class Policy:
         head: What the outputs mean. "clipped": means of a Gaussian, clipped to `[-1, 1]` (PPO and
             A2C). "squashed": their tanh (SAC, TD3, TQC). "choices": five logits for each
             hyperparameter; the move is the mean of `LEVELS` under their softmax (discrete PPO and
-            A2C), which is steadier than its most probable one. "joint_choice": one value for each
-            of the `5^H` combinations, the last hyperparameter varying fastest, of which the largest
-            picks (DQN). Outputs of several members (`agents.ensemble`) lie one after the other, and
-            the move is the mean of theirs.
+            A2C), which is steadier than its most probable one. "likeliest": the same logits; the
+            move is the most probable one (discrete RecurrentPPO). "joint_choice": one value for
+            each of the `5^H` combinations, the last hyperparameter varying fastest, of which the
+            largest picks (DQN). Outputs of several members (`agents.ensemble`) lie one after the
+            other, and the move is the mean of theirs.
         activation: Of the hidden layers.
-        weights: One float32 matrix `[out, in]` a layer, from `[.., D]` to `[O, ..]`.
+        weights: One float32 matrix `[out, in]` a layer, from `[.., D]` (with a memory `[.., W]`) to
+            `[O, ..]`.
         biases: One float32 vector `[out]` a layer.
         metadata: Plain data about how it came to be; nothing depends on it.
         loss_floor: The family's own: a validation loss below it is observed as this.
@@ -107,6 +115,7 @@ class Policy:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     loss_floor: float = LOSS_FLOOR
     familiarity: Familiarity | None = None
+    memory: Lstm | None = None
 
     def __post_init__(self) -> None:
         """Check that the network fits the observation, the head and itself."""
@@ -124,7 +133,8 @@ class Policy:
                 f"one bias a layer and at least one layer must be given; "
                 f"got {len(self.weights)} weights and {len(self.biases)} biases"
             )
-        shapes = tensor_shapes(self.layer_sizes) | familiarity_shapes(len(self.fields))
+        width = None if self.memory is None else self.memory.width
+        shapes = tensor_shapes(self.layer_sizes, width) | familiarity_shapes(len(self.fields))
         for name, tensor in self.tensors().items():
             if tensor.dtype != np.float32 or tensor.shape != shapes[name]:
                 raise ConfigurationError(
@@ -156,43 +166,70 @@ class Policy:
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
-        """Widths from the observation, `D`, over the hidden layers to the outputs, `O`."""
+        """Widths from the observation, `D`, over the hidden layers to the outputs, `O`.
+
+        The memory between the observation and the first layer is not among them.
+        """
         return (len(self.fields), *(len(bias) for bias in self.biases))
 
     def tensors(self) -> dict[str, Array]:
         """Name every tensor of the network as `tensor_shapes` does, then those of familiarity."""
         named = {f"layers.{layer}.weight": weight for layer, weight in enumerate(self.weights)}
         named |= {f"layers.{layer}.bias": bias for layer, bias in enumerate(self.biases)}
+        if self.memory is not None:
+            named |= self.memory.tensors()
         return named if self.familiarity is None else named | self.familiarity.tensors()
 
+    def start(self, num_lanes: int) -> PolicyState:
+        """Return what is remembered at the start of an episode, for N lanes."""
+        return () if self.memory is None else self.memory.start(num_lanes)
+
+    def forget(self, state: PolicyState, lanes: NDArray[np.bool_]) -> PolicyState:
+        """Return the state with some lanes, bool `[N]`, at the start of an episode again."""
+        return tuple(np.where(lanes[:, None], np.float32(0.0), part) for part in state)
+
     def outputs(self, observations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Run the network at the start of an episode: `outputs_after` of nothing remembered."""
+        return self.outputs_after(observations, self.start(len(observations)))[0]
+
+    def outputs_after(
+        self, observations: NDArray[np.floating[Any]], state: PolicyState
+    ) -> tuple[NDArray[np.float64], PolicyState]:
         """Run the network: means, logits or action values, by `head`.
 
         It is computed in float64: see `act`.
 
         Args:
             observations: `[N, D]`.
+            state: What is remembered of these lanes.
 
         Returns:
-            Outputs `[N, O]`.
+            Outputs `[N, O]`, and what is remembered now.
 
         Raises:
-            ConfigurationError: The shape is not `[N, D]`.
+            ConfigurationError: The shape is not `[N, D]`, or the state is that of other lanes.
         """
         hidden = np.asarray(observations, dtype=np.float64)
-        if hidden.ndim != 2 or hidden.shape[1] != self.weights[0].shape[1]:
+        if hidden.ndim != 2 or hidden.shape[1] != self._num_fields:
             raise ConfigurationError(
-                f"observations must have shape [N, D={self.weights[0].shape[1]}]; "
-                f"got {hidden.shape}"
+                f"observations must have shape [N, D={self._num_fields}]; got {hidden.shape}"
             )
+        if self.memory is not None:
+            if len(state) != 2:
+                raise ConfigurationError(
+                    f"the state must be what Policy.start or Policy.step returned; got {state}"
+                )
+            hidden, state = self.memory.step(hidden, (state[0], state[1]))
         activate = _ACTIVATIONS[self.activation]
         *inner, (weight, bias) = self._layers
         for inner_weight, inner_bias in inner:
             hidden = activate(hidden @ inner_weight + inner_bias)
-        return np.asarray(hidden @ weight + bias)
+        return np.asarray(hidden @ weight + bias), state
 
     def act(self, observations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Decide, without randomness, how to move every hyperparameter.
+        """Decide at the start of an episode how to move every hyperparameter, without randomness.
+
+        Without a memory every decision is like that: `step` does the same all through an episode.
 
         Where the observation is foreign (`Familiarity.trust` is a `t` below 1), the moves are
         `t * moves of the network + (1 - t) * moves to the base schedule`. Everywhere else they are
@@ -218,7 +255,27 @@ class Policy:
         self, observations: NDArray[np.floating[Any]]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Decide as `act` does, and tell the share `t` `[N]` of the network in each decision."""
-        moves = self.moves_of(self.outputs(observations))
+        moves, shares, _ = self.step(observations, self.start(len(observations)))
+        return moves, shares
+
+    def step(
+        self, observations: NDArray[np.floating[Any]], state: PolicyState
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], PolicyState]:
+        """Decide in the course of an episode.
+
+        Args:
+            observations: `[N, D]`, as `Observer.observe` returns them.
+            state: What `start`, or `step` for the decision before, returned for these lanes.
+
+        Returns:
+            Moves `[N, H]` as those of `act`, the share `t` `[N]` of the network in each decision,
+            and what is remembered now.
+
+        Raises:
+            ConfigurationError: The shape is not `[N, D]`, or the state is that of other lanes.
+        """
+        outputs, state = self.outputs_after(observations, state)
+        moves = self.moves_of(outputs)
         shares = np.ones(len(moves))
         if self.familiarity is not None:
             shares = self.familiarity.trust(observations)
@@ -226,17 +283,18 @@ class Policy:
             trust = shares[:, None]
             held_back = trust * moves + (1.0 - trust) * self._moves_to_base(observations)
             moves = np.where(trust < 1.0, held_back, moves)
-        return moves.astype(np.float32).astype(np.float64), shares
+        return moves.astype(np.float32).astype(np.float64), shares, state
 
-    def start(self, num_lanes: int) -> Any:
-        """Return the memory with which runs of N lanes begin; None: this policy has none."""
-        return None
+    def actor(self, num_lanes: int) -> Callable[[NDArray[np.floating[Any]]], NDArray[np.float64]]:
+        """Return a function that decides for N lanes through one episode of each, `[N, D]` in."""
+        state = self.start(num_lanes)
 
-    def step(
-        self, observations: NDArray[np.floating[Any]], state: Any
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], Any]:
-        """Decide as `act_with_trust` does, and return the memory for the next decision too."""
-        return *self.act_with_trust(observations), state
+        def decide(observations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+            nonlocal state
+            moves, _, state = self.step(observations, state)
+            return moves
+
+        return decide
 
     def moves_of(self, outputs: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Turn outputs `[N, O]` into the moves `[N, H]` that they stand for."""
@@ -253,6 +311,8 @@ class Policy:
         if self.head == "joint_choice":
             return LEVELS[split_joint_choices(outputs.argmax(axis=1), len(self.space))]
         logits = np.asarray(outputs, dtype=np.float64).reshape(-1, len(LEVELS))
+        if self.head == "likeliest":
+            return np.asarray(LEVELS[logits.argmax(axis=1)].reshape(len(outputs), -1))
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         sums = shares @ _SUMMED  # [.., 2]
         return np.asarray(sums[:, 0] / sums[:, 1]).reshape(len(outputs), -1)
@@ -261,6 +321,11 @@ class Policy:
         """Return the moves `[N, H]` after which corrections are 0, or as near as one step gets."""
         columns, steps = self._corrections_observed
         return np.clip(-observations[:, columns].astype(np.float64) / steps, -1.0, 1.0)
+
+    @cached_property
+    def _num_fields(self) -> int:
+        """`D`."""
+        return len(self.fields)
 
     @cached_property
     def _layers(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
@@ -289,15 +354,25 @@ def split_joint_choices(
     return np.stack(np.unravel_index(choices, shape), axis=1).astype(np.int64)
 
 
-def tensor_shapes(layer_sizes: Sequence[int]) -> dict[str, tuple[int, ...]]:
+def tensor_shapes(
+    layer_sizes: Sequence[int], memory_width: int | None = None
+) -> dict[str, tuple[int, ...]]:
     """Return the shape of every tensor of the network, by its name in the file.
+
+    Args:
+        layer_sizes: See `Policy.layer_sizes`.
+        memory_width: `W`; None without a memory.
 
     Example:
         >>> tensor_shapes([26, 5])
         {'layers.0.weight': (5, 26), 'layers.0.bias': (5,)}
     """
+    num_fields, *rest = layer_sizes
     shapes: dict[str, tuple[int, ...]] = {}
-    for layer, (num_in, num_out) in enumerate(pairwise(layer_sizes)):
+    first = num_fields if memory_width is None else memory_width
+    for layer, (num_in, num_out) in enumerate(pairwise([first, *rest])):
         shapes[f"layers.{layer}.weight"] = (num_out, num_in)
         shapes[f"layers.{layer}.bias"] = (num_out,)
+    if memory_width is not None:
+        shapes |= memory_shapes(num_fields, memory_width)
     return shapes

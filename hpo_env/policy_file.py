@@ -31,6 +31,7 @@ from hpo_env.errors import HPOControlError, PolicyFileError
 from hpo_env.familiarity import Familiarity
 from hpo_env.familiarity import tensor_shapes as familiarity_shapes
 from hpo_env.hyperparameters import HyperparameterSpace
+from hpo_env.lstm import Lstm
 from hpo_env.observation import OBSERVATION_VERSION, field_names
 from hpo_env.policy import Array, Policy, tensor_shapes
 from hpo_env.reward import LOSS_FLOOR
@@ -43,7 +44,7 @@ CONTROLLER_FILE = "controller.json"
 FORMAT = "hpo-control-policy"
 FORMAT_VERSION = 3
 """1 took the most probable of five choices, 2 takes their mean, in 3 hyperparameters say what the
-guard does to them and the family's floor of the loss is there."""
+guard does to them, the family's floor of the loss is there, and a policy may have a memory."""
 _READABLE = (2, 3)
 _GUARDED_IN_2 = {"learning_rate": {"retreat": -1.0, "is_always_available": True}}
 """Until format 2 the guard cut whatever bore this name, and only this."""
@@ -116,16 +117,18 @@ def load(folder: str | Path) -> Policy:
     if sizes[0] != len(fields):
         _refuse(path, f"layer_sizes must start with {len(fields)}, the number of fields", sizes)
     scale = _read_scale_of_familiarity(path, document)
-    shapes = tensor_shapes(sizes)
+    memory_width = _read_memory_width(path, document)
+    shapes = tensor_shapes(sizes, memory_width)
     if scale is not None:
         shapes |= familiarity_shapes(len(fields))
     tensors = _read_weights(folder, _entry(path, document, "weights_sha256", str), shapes)
     layers = range(len(sizes) - 1)
-    weights = [tensors[f"layers.{layer}.weight"] for layer in layers]
     num_fields = len(field_names(space.names))
     columns = [field_names(space.names).index(name) for name in fields]
-    first = np.zeros((sizes[1], num_fields), dtype=np.float32)
-    first[:, columns] = weights[0]  # fields that the policy does not know keep the weight 0
+    reads = "layers.0.weight" if memory_width is None else "memory.input_weight"
+    known = np.zeros((len(tensors[reads]), num_fields), dtype=np.float32)
+    known[:, columns] = tensors[reads]  # fields that the policy does not know keep the weight 0
+    tensors[reads] = known
     try:
         policy = Policy(
             family=_entry(path, document, "family", str),
@@ -133,11 +136,12 @@ def load(folder: str | Path) -> Policy:
             base_schedule=_entry(path, document, "base_schedule", str),
             head=_entry(path, document, "head", str),
             activation=_entry(path, document, "activation", str),
-            weights=(first, *weights[1:]),
+            weights=tuple(tensors[f"layers.{layer}.weight"] for layer in layers),
             biases=tuple(tensors[f"layers.{layer}.bias"] for layer in layers),
             metadata=_entry(path, document, "metadata", dict),
             loss_floor=_read_floor(path, document),
             familiarity=_familiarity(tensors, scale, columns, num_fields),
+            memory=None if memory_width is None else _memory(tensors),
         )
     except PolicyFileError:
         raise
@@ -156,9 +160,9 @@ def _refuse(path: Path, rule: str, value: object, fix: str = _FIX) -> NoReturn:
 
 
 def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
-    observations = stream(0, "golden").uniform(-1.0, 1.0, (_NUM_GOLDEN, len(policy.fields)))
-    observations = observations.astype(np.float32)
-    outputs = policy.outputs(observations)
+    drawn = stream(0, "golden").uniform(-1.0, 1.0, (_NUM_GOLDEN, len(policy.fields)))
+    observations: Array = drawn.astype(np.float32)
+    outputs = _golden_outputs(policy, observations)
     golden = {
         "observations": observations.tolist(),
         "outputs": outputs.tolist(),
@@ -170,6 +174,9 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
         golden["distances"] = policy.familiarity.distance(observations).tolist()
         known = policy.familiarity
         familiarity = {"familiarity": {"threshold": known.threshold, "offset": known.offset}}
+    memory: dict[str, Any] = {}
+    if policy.memory is not None:
+        memory = {"memory": {"kind": "lstm", "width": policy.memory.width}}
     document: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -180,6 +187,7 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
         "head": policy.head,
         "activation": policy.activation,
         "layer_sizes": list(policy.layer_sizes),
+        **memory,
         "observation_fields": list(policy.fields),
         "hyperparameters": policy.space.to_json(),
         "weights_sha256": weights_sha256,
@@ -188,6 +196,17 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
         "metadata": dict(policy.metadata),
     }
     return document | {"sha256": _checksum(document)}
+
+
+def _golden_outputs(policy: Policy, observations: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Run the network on observations `[T, D]`: with a memory, as one run sees them in turn."""
+    if policy.memory is None:
+        return policy.outputs(observations)
+    state, outputs = policy.start(1), []
+    for row in observations:
+        found, state = policy.outputs_after(row[None], state)
+        outputs.append(found[0])
+    return np.stack(outputs)
 
 
 def _checksum(document: Mapping[str, Any]) -> str:
@@ -341,6 +360,29 @@ def _familiarity(
     return Familiarity(mean=mean, whitening=whitening, threshold=threshold, offset=offset)
 
 
+def _read_memory_width(path: Path, document: Mapping[str, Any]) -> int | None:
+    """Read how wide the memory is; None in a policy that has none."""
+    if "memory" not in document:
+        return None
+    entry = _entry(path, document, "memory", dict)
+    kind = _entry(path, entry, "kind", str)
+    if kind != "lstm":
+        fix = "Update hpo-control: the policy is newer"
+        _refuse(path, "the 'kind' of a memory must be 'lstm'", kind, fix)
+    width: int = _entry(path, entry, "width", int)
+    if not 1 <= width <= _MAX_WIDTH:
+        _refuse(path, f"the 'width' of a memory must be from 1 to {_MAX_WIDTH}", width)
+    return width
+
+
+def _memory(tensors: Mapping[str, Array]) -> Lstm:
+    return Lstm(
+        input_weight=tensors["memory.input_weight"],
+        hidden_weight=tensors["memory.hidden_weight"],
+        bias=tensors["memory.bias"],
+    )
+
+
 def _read_weights(
     folder: Path, sha256: str, shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, Array]:
@@ -375,7 +417,7 @@ def _check_golden(
     stored = _golden_array(path, golden, "observations", (_NUM_GOLDEN, len(columns)))
     observations = np.zeros((_NUM_GOLDEN, len(policy.fields)), dtype=np.float32)
     observations[:, columns] = stored
-    outputs = policy.outputs(observations)
+    outputs = _golden_outputs(policy, observations)
     expected = _golden_array(path, golden, "outputs", outputs.shape)
     _check_close(path, "the network", "outputs", outputs, expected)
     # Of the stored outputs: where two choices are as good, rounding must not decide.

@@ -63,9 +63,12 @@ def restrict(policy: Policy, names: Sequence[str]) -> Policy:
     gone = [i for i, field in enumerate(policy.fields) if field in constant]
     given = np.array(list(constant.values()))  # in the observation's order, as `gone` is
 
-    weights, biases = list(policy.weights), list(policy.biases)
-    biases[0] = _float32(biases[0] + weights[0][:, gone].astype(np.float64) @ given)
-    weights[0] = _float32(weights[0][:, columns])
+    weights, biases, memory = list(policy.weights), list(policy.biases), policy.memory
+    if memory is None:
+        weights[0], biases[0] = _without(weights[0], biases[0], columns, gone, given)
+    else:
+        weight, bias = _without(memory.input_weight, memory.bias, columns, gone, given)
+        memory = replace(memory, input_weight=weight, bias=bias)
     rows = _outputs_of(policy, kept)
     weights[-1], biases[-1] = _float32(weights[-1][rows]), _float32(biases[-1][rows])
     return replace(
@@ -73,6 +76,7 @@ def restrict(policy: Policy, names: Sequence[str]) -> Policy:
         space=space,
         weights=tuple(weights),
         biases=tuple(biases),
+        memory=memory,
         familiarity=policy.familiarity
         and _restrict_familiarity(policy.familiarity, columns, gone, given),
     )
@@ -90,6 +94,18 @@ def policy_for(policies: Sequence[Policy], names: Sequence[str]) -> Policy:
     """
     just = [policy for policy in policies if set(policy.space.names) == set(names)]
     return just[0] if just else restrict(policies[0], names)
+
+
+def _without(
+    weight: Array,
+    bias: Array,
+    columns: Sequence[int],
+    gone: Sequence[int],
+    given: NDArray[np.float64],
+) -> tuple[Array, Array]:
+    """Return weight and bias of a layer some of whose inputs are always as given."""
+    constant = weight[:, gone].astype(np.float64) @ given
+    return _float32(weight[:, columns]), _float32(bias + constant)
 
 
 def _outputs_of(policy: Policy, kept: Sequence[str]) -> NDArray[np.intp]:

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from agents import tags
 from agents.analysis.layout import QUANTILES
 from agents.analysis.style import LINES, PALETTE, new_figure
-from agents.callbacks import MOVE_BINS
+from agents.training_log import MOVE_BINS
 
 Array = NDArray[np.float64]
 

@@ -87,7 +87,8 @@ NONE = "none"
 def training_row(config: TrainConfig) -> dict[str, Any]:
     """Describe a meta-training by the columns that it has."""
     columns = (*NAMES, *NUMBERS)
-    row: dict[str, Any] = {name: getattr(config, name.lower(), None) for name in columns}
+    known = vars(config) | config.settings.to_json()
+    row: dict[str, Any] = {name: known.get(name.lower()) for name in columns}
     for name in ("hyperparameters", "net_arch"):
         if row[name] is not None:
             row[name] = " ".join(map(str, row[name]))

@@ -26,7 +26,9 @@ def introduce(path: Path, config: TrainConfig, hyperparameters: Sequence[str]) -
     with SummaryWriter(str(path)) as writer:
         writer.add_custom_scalars(make_layout(hyperparameters))
         write_start(writer, training_row(config) | {"hyperparameters": " ".join(hyperparameters)})
-        write_text(writer, "configuration", table(config.to_json()))
+        data = config.to_json()
+        settings = data.pop("settings")
+        write_text(writer, "configuration", table(data | settings))
         command = path / "command.txt"
         if command.is_file():
             write_text(writer, "command", f"    {command.read_text().strip()}")

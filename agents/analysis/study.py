@@ -86,7 +86,7 @@ def study_policy(policy: Policy, lanes: Lanes, *, title: str, split: str, seed: 
         split: The side of the lanes' tasks.
         seed: Of lane 0.
     """
-    controller = record(lanes, policy.act, method="controller", seed=seed)
+    controller = record(lanes, policy.actor(lanes.num_envs), method="controller", seed=seed)
     base = record(lanes, still(lanes), method=_BASE, seed=seed)
     return Study(
         title=title,

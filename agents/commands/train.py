@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import tyro
@@ -48,10 +47,8 @@ def parse(args: Sequence[str]) -> TrainConfig:
         return _cli(args, TrainConfig())
     given = {name: _value_of(name, args) for name in _DECIDE_DEFAULTS}
     decisive: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    chosen = TrainConfig(**decisive)
-    defaults = chosen.resolved()
-    # The batch size has to fit the rollout, whose size may be given; so it waits for that.
-    return _cli(args, replace(defaults, batch_size=None)).resolved()
+    # What has to fit other settings, such as a batch size, waits until those are known.
+    return _cli(args, TrainConfig(**decisive).filled()).resolved()
 
 
 def _cli(args: Sequence[str], default: TrainConfig) -> TrainConfig:

@@ -129,7 +129,7 @@ class Controlled(Method):
             ConfigurationError: A hyperparameter has another range, scale or step than in training.
         """
         check_fits(self.policy, env.space, env.family.name)
-        return self.policy.act
+        return self.policy.actor(env.num_envs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,38 +9,43 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from rich.table import Table
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback
 
-from agents.callbacks import LaneMetrics, tensorboard_logger
 from agents.config import TrainConfig
-from agents.factory import make_model, make_venv, segment_seed
-from agents.meta_training import seed_segment
-from agents.sb3_vec_env import unwrap
+from agents.factory import make_env
+from agents.learners.base import segment_seed
+from agents.learners.sb3 import PPO
+from agents.learners.stepping import LaneStep
+from agents.training_log import LaneMetrics, TrainingLog
 from benchmarks.speed.goals import Goal
 from benchmarks.speed.options import Options
+from hpo_env.hyperparameters import LEVELS
 
-_NEVER = 2**62  # rollouts between the lines of Stable-Baselines3's own log
 _POINT_STEPS = 2048
 _WARM_UP_ROLLOUTS = 2  # until lanes have started their second episodes, each at its own time
 
 
-class _Actions(BaseCallback):
-    """Keeps the actions of a rollout."""
+class _Actions(LaneMetrics):
+    """Curves, as always, that keep the choices of a rollout beside them."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, log: TrainingLog, names: Sequence[str], num_steps: int) -> None:
+        super().__init__(
+            log,
+            names,
+            every_steps=_POINT_STEPS,
+            num_steps=num_steps,
+            report=lambda steps, mean_return: None,
+        )
         self.taken: list[NDArray[Any]] = []
 
-    def _on_step(self) -> bool:
-        self.taken.append(self.locals["clipped_actions"].copy())
-        return True
+    def stepped(self, step: LaneStep, num_steps: int) -> None:
+        super().stepped(step, num_steps)
+        self.taken.append(np.searchsorted(LEVELS, step.moves))
 
 
 def measure(options: Options) -> dict[str, Any]:
@@ -48,28 +53,26 @@ def measure(options: Options) -> dict[str, Any]:
     config = TrainConfig(
         steps=10**6, engine=options.engine, num_envs=options.agent_lanes, num_threads=1
     ).resolved()
-    assert config.n_steps is not None
-    steps = config.n_steps * config.num_envs
-    venv, twin = (make_venv(config, split="train", num_envs=config.num_envs) for _ in range(2))
-    model = make_model(config, venv)
-    seed_segment(model, config.seed, segment=1)
-    twin.seed(segment_seed(config.seed, 1))
-    twin.reset()
+    steps = config.settings.rollout_steps(config.num_envs)
+    env, twin = (make_env(config, split="train", num_envs=config.num_envs) for _ in range(2))
+    learner = PPO(config.settings, env, seed=config.seed, total_steps=config.segment_bounds()[-1])
+    learner.seed(segment=1)
+    twin.reset(seed=segment_seed(config.seed, 1))
     agent, alone = [], []
     with tempfile.TemporaryDirectory() as folder:
-        logger = tensorboard_logger(folder, resumed_after=None)
-        model.set_logger(logger)
+        log = TrainingLog(Path(folder), resumed_after=None)
         for _ in range(_WARM_UP_ROLLOUTS + options.repeats):
             started = time.process_time()
-            actions = _rollout(model, steps)
+            watcher = _Actions(log, env.controlled.names, learner.num_steps)
+            learner.learn(learner.num_steps + steps, watcher)
             agent.append(steps / (time.process_time() - started))
             started = time.process_time()
-            for action in actions:
-                observations, *_ = unwrap(twin).lanes.step(action)
+            for action in watcher.taken:
+                observations, *_ = twin.step(action)
             alone.append(steps / (time.process_time() - started))
-        logger.close()
-    assert np.array_equal(observations, _last_observations(model, observations.shape[1]))
-    venv.close()
+        log.close()
+    assert np.array_equal(observations, _last_observations(learner, observations.shape[1]))
+    env.close()
     twin.close()
     pairs = list(zip(agent, alone, strict=True))[_WARM_UP_ROLLOUTS:]
     return {
@@ -80,17 +83,10 @@ def measure(options: Options) -> dict[str, Any]:
     }
 
 
-def _rollout(model: BaseAlgorithm, steps: int) -> list[NDArray[Any]]:
-    """Collect one rollout and learn from it; returns the actions `[N, H]` of each step."""
-    kept = _Actions()
-    curves = LaneMetrics(every_steps=_POINT_STEPS, report=lambda steps, mean_return: None)
-    model.learn(steps, callback=[curves, kept], log_interval=_NEVER, reset_num_timesteps=False)
-    return kept.taken
-
-
-def _last_observations(model: BaseAlgorithm, num_public: int) -> NDArray[np.float32]:
-    assert isinstance(model._last_obs, np.ndarray)
-    return model._last_obs[:, :num_public]
+def _last_observations(learner: PPO, num_public: int) -> NDArray[np.float32]:
+    last = learner.model._last_obs
+    assert isinstance(last, np.ndarray)
+    return last[:, :num_public]
 
 
 def tables(result: dict[str, Any]) -> list[Table]:

@@ -96,8 +96,8 @@ class Decider:
         self.space = self.policy.space
         self.steering = Steering(self.space, 1, loss_floor=self.policy.loss_floor)
         self.steering.initial = np.array([[float(initial[name]) for name in self.space.names]])
+        self.policy_state = self.policy.start(1)
         self.is_frozen = False
-        self._memory = self.policy.start(1)  # the policy's own, None where it has none
 
     def begin(self, validation_loss: float, *, num_intervals: int, base: Array) -> None:
         """Start the run.
@@ -131,7 +131,7 @@ class Decider:
         if self.is_frozen:
             reason, moves = "frozen", np.zeros((1, len(self.space)))
         else:
-            asked, shares, self._memory = self.policy.step(observation, self._memory)
+            asked, shares, self.policy_state = self.policy.step(observation, self.policy_state)
             moves, trust = self.space.check_actions(asked), float(shares[0])
             moves, guarded = steering.guarded(moves)
             reason = "guard" if guarded[0] else "policy"
@@ -159,18 +159,18 @@ class Decider:
         """Return all state as plain data; `load_state_dict` is the inverse."""
         steering = self.steering
         memory, telemetry = steering.observer.snapshot(_LANE)
-        state = {
+        return {
             "hyperparameters": list(self.space.names),
             "initial": steering.initial.tolist(),
             "corrections": steering.corrections.tolist(),
             "moves": steering.moves.tolist(),
             "first_loss": steering.first_loss.tolist(),
+            "policy_state": [part.tolist() for part in self.policy_state],
             "must_cut": bool(steering.has_failed[0]),
             "is_frozen": self.is_frozen,
             "memory": {name: array.tolist() for name, array in memory.items()},
             "telemetry": {f.name: getattr(telemetry, f.name).tolist() for f in fields(telemetry)},
         }
-        return state if self._memory is None else state | {"policy": self._memory}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was called.
@@ -188,7 +188,9 @@ class Decider:
             setattr(self.steering, name, np.array(state[name], dtype=np.float64))
         self.steering.has_failed[:] = state["must_cut"]
         self.is_frozen = bool(state["is_frozen"])
-        self._memory = state.get("policy")
+        # States that were saved before policies had a memory have no such entry.
+        parts = state.get("policy_state", ())
+        self.policy_state = tuple(np.array(part, dtype=np.float32) for part in parts)
         memory = {name: np.array(values) for name, values in state["memory"].items()}
         telemetry = Telemetry(**{n: np.array(v) for n, v in state["telemetry"].items()})
         self.steering.observer.restore(_LANE, (memory, telemetry))

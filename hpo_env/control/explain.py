@@ -11,7 +11,7 @@ Axes: `D` observation fields, `H` hyperparameters.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hpo_env.control.decider import Decision
 from hpo_env.hyperparameters import LEVELS
 from hpo_env.observation import field_docs
-from hpo_env.policy import Policy, num_outputs, split_joint_choices
+from hpo_env.policy import Policy, PolicyState, num_outputs, split_joint_choices
 
 _NUM_REASONS = 3
 _SMALLEST_INFLUENCE = 0.01  # a hundredth of the largest move is no reason
@@ -82,6 +82,7 @@ def explain(
     before: Mapping[str, float] | None = None,
     *,
     hyperparameters: Sequence[str] | None = None,
+    earlier: Sequence[Decision] = (),
 ) -> Explanation:
     """Explain decisions that the policy made, one after the other.
 
@@ -91,29 +92,63 @@ def explain(
         num_intervals: Decisions in the whole run.
         before: Values in force before the first of them.
         hyperparameters: What the whole policy moves, where `policy` is its part for this run.
+        earlier: All decisions of the run before those, from which a policy with a memory remembers
+            something.
     """
     docs = field_docs(policy.space.names)
+    state = policy.start(1)
+    for decision in earlier:
+        state = _after(policy, decision, state)
+    reasons = []
+    for decision in decisions:
+        reasons.append(_reasons(policy, decision, docs, state))
+        state = _after(policy, decision, state)
     return Explanation(
         hyperparameters=tuple(hyperparameters or policy.space.names),
         decisions=tuple(decisions),
-        reasons=tuple(_reasons(policy, decision, docs) for decision in decisions),
+        reasons=tuple(reasons),
         num_intervals=num_intervals,
         before=dict(before or {}),
     )
 
 
-def influences(policy: Policy, observation: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return how much each field of one observation `[D]` adds to each leaning, `[D, H]`."""
+def influences(
+    policy: Policy, observation: NDArray[np.floating], state: PolicyState | None = None
+) -> NDArray[np.float64]:
+    """Return how much each field of one observation `[D]` adds to each leaning, `[D, H]`.
+
+    Args:
+        policy: What decides.
+        observation: What it saw.
+        state: What it remembered, of one lane; None at the start of an episode.
+    """
     fields = len(observation)
     without = np.tile(observation, (fields + 1, 1))  # the last row is left whole
     without[np.arange(fields), np.arange(fields)] = 0.0
-    leaning = _leanings(policy, without)
+    remembered = policy.start(1) if state is None else state
+    same = tuple(np.repeat(part, fields + 1, axis=0) for part in remembered)
+    leaning = _leanings(policy, without, same)
     return np.asarray(leaning[-1] - leaning[:-1])
 
 
-def _leanings(policy: Policy, observations: NDArray[np.floating]) -> NDArray[np.float64]:
+def _after(policy: Policy, decision: Decision, state: PolicyState) -> PolicyState:
+    """Return what the policy remembers after a decision; a frozen run asks nobody."""
+    if decision.reason == "frozen" or not state:
+        return state
+    return policy.step(_observed(policy, decision)[None], state)[2]
+
+
+def _observed(policy: Policy, decision: Decision) -> NDArray[np.float64]:
+    return np.array([decision.observation[field] for field in policy.fields])
+
+
+def _leanings(
+    policy: Policy, observations: NDArray[np.floating], state: PolicyState
+) -> NDArray[np.float64]:
     """Return the moves `[N, H]`, or a smooth stand-in for them."""
-    outputs = policy.outputs(observations)
+    outputs, _ = policy.outputs_after(observations, state)
+    if policy.head == "likeliest":
+        return replace(policy, head="choices").moves_of(outputs)
     if policy.head != "joint_choice":
         return policy.moves_of(outputs)
     num_values = num_outputs(policy.head, len(policy.space))
@@ -125,12 +160,12 @@ def _leanings(policy: Policy, observations: NDArray[np.floating]) -> NDArray[np.
 
 
 def _reasons(
-    policy: Policy, decision: Decision, docs: dict[str, str]
+    policy: Policy, decision: Decision, docs: dict[str, str], state: PolicyState
 ) -> dict[str, tuple[Reason, ...]]:
     if decision.reason != "policy":
         return {name: () for name in decision.moves}
-    observation = np.array([decision.observation[field] for field in policy.fields])
-    added = influences(policy, observation)
+    observation = _observed(policy, decision)
+    added = influences(policy, observation, state)
     # What can be measured and written is the same all through a run, and so no reason.
     added[[f.startswith("has_") or f.endswith("/available") for f in policy.fields]] = 0.0
     found = {}

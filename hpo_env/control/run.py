@@ -182,14 +182,15 @@ class Run(Generic[HostT]):
                 f"there is no decision for interval {interval}; "
                 f"there are {len(self.decisions)} so far, from 0"
             )
-        earlier = [d for d in self.decisions if interval is not None and d.interval == interval - 1]
-        before = earlier[0].values if earlier else None
+        earlier = [d for d in self.decisions if interval is not None and d.interval < interval]
+        before = earlier[-1].values if earlier else None
         return explain(
             self.policy,
             chosen,
             self.plan.num_intervals,
             before,
             hyperparameters=self._known,
+            earlier=earlier,
         )
 
     def save_schedule(self, path: str | Path) -> Path:

@@ -38,6 +38,17 @@ def family_class(name: str) -> type[TaskFamily]:
     return found
 
 
+def registered_name(family: type[TaskFamily]) -> str:
+    """Return the name by which `family_class` finds a class: the inverse.
+
+    Example:
+        >>> registered_name(family_class("quadratic"))
+        'quadratic'
+    """
+    address = f"{family.__module__}:{family.__qualname__}"
+    return family.name if FAMILIES.get(family.name) == address else address
+
+
 def check_family(name: str) -> None:
     """Check a name without importing anything.
 

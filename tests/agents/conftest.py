@@ -24,6 +24,6 @@ def tiny(tmp_path: Path) -> Callable[..., TrainConfig]:
             "run_dir": tmp_path / "logs",
             "progress": "quiet",
         }
-        return TrainConfig(**{**usual, **settings})
+        return TrainConfig.of(**{**usual, **settings})
 
     return make

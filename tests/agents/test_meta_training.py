@@ -16,12 +16,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import agents.checkpoints
 from agents import tags
 from agents.config import TrainConfig
-from agents.factory import AGENTS, make_model, make_venv
+from agents.factory import make_env, make_learner
+from agents.learners.registry import LEARNERS
+from agents.learners.sb3 import PPO
 from agents.meta_training import meta_train
 from agents.run_folder import RunFolder
 from agents.validation import validate_policy
 from hpo_env.errors import ConfigurationError, MissingExtraError, RunFolderError
 from hpo_env.policy_file import load
+from hpo_env.tasks.quadratic import QuadraticFamily
 
 TinyConfig = Callable[..., TrainConfig]
 
@@ -44,14 +47,16 @@ def is_described(tag: str) -> bool:
 
 
 def small(agent: str, config: TrainConfig) -> TrainConfig:
+    if agent == "ars":
+        return config.with_values(agent=agent)
     if agent in ("ppo", "a2c", "recurrent_ppo"):
-        return replace(config, agent=agent, n_steps=6)
-    return replace(
-        config, agent=agent, learning_starts=100, buffer_size=500, batch_size=32, gradient_steps=1
+        return config.with_values(agent=agent, n_steps=6)
+    return config.with_values(
+        agent=agent, learning_starts=100, buffer_size=500, batch_size=32, gradient_steps=1
     )
 
 
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", LEARNERS)
 def test_every_agent_trains_logs_and_leaves_a_whole_folder(agent: str, tiny: TinyConfig) -> None:
     config = small(agent, tiny(steps=600, segment_steps=300))
     folder = meta_train(config)
@@ -61,11 +66,7 @@ def test_every_agent_trains_logs_and_leaves_a_whole_folder(agent: str, tiny: Tin
     assert 1 <= result["best_segment"] <= len(config.resolved().segment_bounds())
     for name in ("config.json", "command.txt", "versions.json", "progress.jsonl"):
         assert (folder / name).stat().st_size > 0
-    if AGENTS[agent].is_recurrent:
-        assert result["policy"] is None
-        assert not (folder / "policy").exists()
-    else:
-        assert load(folder / result["policy"]).family == "quadratic"
+    assert load(folder / result["policy"]).family == "quadratic"
     written = scalars(folder)
     undescribed = [tag for tag in written if not is_described(tag)]
     assert undescribed == []
@@ -84,12 +85,41 @@ def test_every_agent_trains_logs_and_leaves_a_whole_folder(agent: str, tiny: Tin
     assert written[tags.SCORE] == [line["steps"] for line in RunFolder(folder).read_progress()]
 
 
-def test_a_recurrent_agent_says_at_the_start_that_it_is_not_exported(
+class Unwritable(PPO):
+    """An agent whose policy no file can hold."""
+
+    name = "un/writable"
+    no_policy = "its thoughts are too deep"
+
+
+def test_an_agent_without_a_policy_says_so_at_the_start_and_leaves_none(
     tiny: TinyConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    meta_train(tiny(agent="recurrent_ppo", n_steps=6, steps=100, progress="lines"))
+    agent = f"{__name__}:Unwritable"
+    folder = meta_train(tiny(agent=agent, n_steps=6, steps=100, progress="lines"))
     shown = capsys.readouterr().out
-    assert shown.index("no policy is exported") < shown.index("validation")
+    assert shown.index("no policy is exported: its thoughts") < shown.index("validation")
+    assert json.loads((folder / "result.json").read_text())["policy"] is None
+    assert not (folder / "policy").exists()
+
+
+class Outsider(QuadraticFamily):
+    """A family that no registry holds."""
+
+    name = "out/sider"
+
+
+def test_family_and_agent_from_outside_train_resume_and_leave_a_folder_with_a_safe_name(
+    tiny: TinyConfig,
+) -> None:
+    family, agent = f"{__name__}:Outsider", f"{__name__}:Unwritable"
+    folder = meta_train(tiny(family=family, agent=agent, n_steps=6, steps=100))
+    assert folder.name.startswith("out_sider-un_writable-seed0-")
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["family"], config["agent"]) == (family, agent)
+    meta_train(TrainConfig(resume=folder, progress="quiet"))
+    policy = load(meta_train(tiny(family=family, n_steps=6, steps=100)) / "policy")
+    assert policy.family == family
 
 
 def test_the_learning_rate_falls_over_the_whole_run_and_not_in_each_segment(
@@ -141,11 +171,11 @@ def test_the_checkpoint_with_the_highest_score_is_the_one_exported(
 
 def test_validation_is_repeatable_and_counts_one_episode_a_lane(tiny: TinyConfig) -> None:
     config = tiny().resolved()
-    venv = make_venv(config, split="validation", num_envs=6)
-    model = make_model(config, make_venv(config, split="train", num_envs=config.num_envs))
-    first = validate_policy(model, venv)
-    assert validate_policy(model, venv) == first
-    other = validate_policy(model, venv, seed=7)
+    env = make_env(config, split="validation", num_envs=6)
+    learner = make_learner(config, make_env(config, split="train", num_envs=config.num_envs))
+    first = validate_policy(learner, env)
+    assert validate_policy(learner, env) == first
+    other = validate_policy(learner, env, seed=7)
     assert other.score != first.score
 
 
@@ -159,8 +189,9 @@ def test_validation_says_how_often_the_guard_stepped_in(tiny: TinyConfig) -> Non
             engine="eager",
             family_options={**options, "initial": {"learning_rate": rate}},
         ).resolved()
-        venv = make_venv(config, split="validation", num_envs=4)
-        shares[rate] = validate_policy(make_model(config, venv), venv).rolled_back
+        env = make_env(config, split="validation", num_envs=4)
+        learner = make_learner(config, make_env(config, split="train", num_envs=4))
+        shares[rate] = validate_policy(learner, env).rolled_back
     assert shares[1e-4] == 0.0
     assert 0.0 < shares[1.0] < 1.0
 
@@ -211,7 +242,9 @@ def test_resuming_what_is_no_run_is_an_error(tmp_path: Path, tiny: TinyConfig) -
 def test_a_checkpoint_of_another_shape_is_an_error(tiny: TinyConfig) -> None:
     folder = meta_train(tiny(steps=100))
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"net_arch": [8]}))
+    (folder / "config.json").write_text(
+        json.dumps(config | {"settings": config["settings"] | {"net_arch": [8]}})
+    )
     with pytest.raises(RunFolderError, match="does not fit the run's configuration"):
         meta_train(TrainConfig(resume=folder, progress="quiet"))
 
@@ -273,7 +306,7 @@ def test_a_missing_extra_is_named_with_the_install_command(
     def refuse(name: str) -> None:
         raise ImportError(name)
 
-    monkeypatch.setattr("agents.factory.import_module", refuse)
+    monkeypatch.setattr("agents.learners.sb3.import_module", refuse)
     config = tiny(agent=agent)
     with pytest.raises(MissingExtraError, match=r"pip install 'hpo-control\[contrib\]'"):
         meta_train(config)

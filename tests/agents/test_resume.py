@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -139,6 +140,7 @@ class CrashError(Exception):
         ("td3", {}),
         ("tqc", {}),
         ("dqn", {}),
+        ("ars", {}),
     ],
 )
 def test_every_agent_resumes_exactly(
@@ -150,8 +152,8 @@ def test_every_agent_resumes_exactly(
 ) -> None:
     config = tiny(agent=agent, steps=600, segment_steps=200, **settings)
     if agent in ("sac", "td3", "tqc", "dqn"):
-        config = replace(
-            config, learning_starts=100, buffer_size=400, batch_size=32, gradient_steps=1
+        config = config.with_values(
+            learning_starts=100, buffer_size=400, batch_size=32, gradient_steps=1
         )
     whole = meta_train(replace(config, run_dir=tmp_path / "whole"))
     folder = crash_in_segment(2, config, monkeypatch)
@@ -181,6 +183,21 @@ def crash_in_segment(segment: int, config: TrainConfig, monkeypatch: pytest.Monk
             meta_train(config)
     (folder,) = config.run_dir.iterdir()
     return folder
+
+
+def test_a_run_that_began_with_flat_settings_resumes_exactly(
+    tiny: TinyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny()
+    whole = meta_train(replace(config, run_dir=tmp_path / "whole"))
+    folder = crash_in_segment(2, config, monkeypatch)
+    data = json.loads((folder / "config.json").read_text())
+    others = {"buffer_size": None, "learning_starts": None, "gradient_steps": None}
+    flat = {n: v for n, v in data.items() if n != "settings"} | data["settings"] | others
+    (folder / "config.json").write_text(json.dumps(flat))
+    meta_train(TrainConfig(resume=folder, progress="quiet"))
+    expected, got = final_tensors(whole), final_tensors(folder)
+    assert all(torch.equal(expected[name], got[name]) for name in expected)
 
 
 def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(

@@ -43,7 +43,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _train(folder: Path, agent: str, steps: int) -> Path:
     return meta_train(
-        TrainConfig(
+        TrainConfig.of(
             family="quadratic",
             agent=agent,
             num_envs=32,

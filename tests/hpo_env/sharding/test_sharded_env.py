@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
 
-from agents.sb3_vec_env import SB3VecEnv
+from agents.learners.vec_env import SB3VecEnv
 from hpo_env.errors import ActionError, ConfigurationError, UnknownNameError
 from hpo_env.sharding import ShardedVectorEnv, make_vector_env
 from hpo_env.vector_env import HPOControlVectorEnv

@@ -25,7 +25,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 from torch import Tensor, nn
 
-from agents.sb3_vec_env import unwrap
+from agents.learners.vec_env import unwrap
 from hpo_env.reward import log_loss
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Task

@@ -15,11 +15,14 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from agents.export import export_policy, extract_policy
+from agents.export import export_policy
+from agents.learners.extraction import extract_policy
+from agents.learners.moves import deterministic_moves
 from hpo_env.errors import ConfigurationError, PolicyFileError
 from hpo_env.hyperparameters import LEVELS, Hyperparameter, HyperparameterSpace
 from hpo_env.observation import field_names
 from hpo_env.policy_file import load
+from hpo_env.tasks.quadratic import QuadraticFamily
 from hpo_env.vector_env import HPOControlVectorEnv
 
 torch.set_num_threads(1)
@@ -34,7 +37,7 @@ class Lanes(HPOControlVectorEnv):
             Hyperparameter(name=n, low=1e-6, high=1.0, default=1e-3, max_step=4.0) for n in names
         )
         self.base_schedule = base_schedule
-        self.family = type("Family", (), {"name": "quadratic"})()
+        self.family = QuadraticFamily()
 
 
 class Blank(gym.Env[Any, Any]):
@@ -81,6 +84,16 @@ def make_agent(cls: Any, space: gym.Space[Any], **policy_kwargs: Any) -> BaseAlg
     return agent
 
 
+def export(agent: BaseAlgorithm, lanes: Lanes, folder: Path, metadata: dict[str, Any]) -> Path:
+    def moves(observations: Any, state: Any, starts: Any) -> Any:
+        return deterministic_moves(
+            agent, observations, len(policy.space), state=state, starts=starts
+        )
+
+    policy = extract_policy(agent, lanes, metadata=metadata)
+    return export_policy(policy, moves, folder)
+
+
 def decisions(agent: BaseAlgorithm, observations: Any, head: str) -> Any:
     if head == "choices":
         with torch.no_grad():
@@ -98,7 +111,7 @@ def test_the_file_acts_as_the_agent_does(
     cls: Any, space: gym.Space[Any], head: str, hidden: list[int], tmp_path: Path
 ) -> None:
     agent = make_agent(cls, space, net_arch=hidden)
-    policy = load(export_policy(agent, Lanes(), tmp_path / "policy", metadata={}))
+    policy = load(export(agent, Lanes(), tmp_path / "policy", metadata={}))
     assert policy.head == head
     assert policy.layer_sizes[1:-1] == tuple(hidden)
     rng = np.random.default_rng(7)
@@ -109,7 +122,7 @@ def test_the_file_acts_as_the_agent_does(
 
 
 def test_the_environment_gives_family_hyperparameters_and_schedule(tmp_path: Path) -> None:
-    export_policy(make_agent(PPO, CONTINUOUS), Lanes(), tmp_path, metadata={})
+    export(make_agent(PPO, CONTINUOUS), Lanes(), tmp_path, metadata={})
     policy = load(tmp_path)
     assert (policy.family, policy.base_schedule) == ("quadratic", "cosine")
     assert policy.space.names == ("learning_rate", "momentum")
@@ -124,7 +137,7 @@ def test_metadata_of_any_kind_ends_up_as_plain_data(tmp_path: Path) -> None:
         "seeds": (1, 2),
         "table": {"mean": np.arange(2)},
     }
-    export_policy(make_agent(PPO, CONTINUOUS), Lanes(), tmp_path, metadata=metadata)
+    export(make_agent(PPO, CONTINUOUS), Lanes(), tmp_path, metadata=metadata)
     stored = json.loads((tmp_path / "controller.json").read_text())["metadata"]
     assert {key: stored[key] for key in metadata} == {
         "score": -0.5,
@@ -148,6 +161,27 @@ def test_extracting_copies_the_weights() -> None:
         np.testing.assert_array_equal(now, then)
 
 
+@pytest.mark.parametrize(("space", "head"), [(CONTINUOUS, "clipped"), (CHOICES, "likeliest")])
+@pytest.mark.parametrize("hidden", [[16, 8], []], ids=["hidden", "linear"])
+def test_the_file_of_an_agent_with_a_memory_acts_as_the_agent_does_over_an_episode(
+    space: gym.Space[Any], head: str, hidden: list[int], tmp_path: Path
+) -> None:
+    agent = make_agent(RecurrentPPO, space, net_arch=hidden, lstm_hidden_size=12)
+    policy = load(export(agent, Lanes(), tmp_path / "policy", metadata={}))
+    assert policy.head == head
+    rng, state, theirs = np.random.default_rng(7), policy.start(20), None
+    for step in range(30):
+        x = rng.uniform(-1, 1, (20, len(policy.fields))).astype(np.float32)
+        expected, theirs = agent.predict(
+            x, state=theirs, episode_start=np.full(20, step == 0), deterministic=True
+        )
+        moves, trust, state = policy.step(x, state)
+        wanted = LEVELS[expected] if head == "likeliest" else expected
+        np.testing.assert_allclose(moves, wanted, atol=1e-5)
+        assert (trust == 1.0).all()
+    assert (policy.act(x) != moves).any()  # what it remembers matters
+
+
 class CustomExtractor(FlattenExtractor):
     """Flattens, as its parent does, but a policy file cannot know that."""
 
@@ -155,7 +189,8 @@ class CustomExtractor(FlattenExtractor):
 @pytest.mark.parametrize(
     ("cls", "policy_kwargs", "message"),
     [
-        (RecurrentPPO, {}, "RecurrentPPO is recurrent.*train PPO instead"),
+        (RecurrentPPO, {"n_lstm_layers": 2}, "RecurrentPPO's memory must be one plain layer"),
+        (RecurrentPPO, {"lstm_kwargs": {"bias": False}}, "must be one plain layer of LSTM"),
         (PPO, {"features_extractor_class": CustomExtractor}, "features extractor CustomExtractor"),
         (SAC, {"features_extractor_class": CustomExtractor}, "features extractor CustomExtractor"),
         (PPO, {"activation_fn": torch.nn.GELU}, "tanh or ReLU between them"),
@@ -167,7 +202,7 @@ def test_networks_that_the_file_cannot_hold_are_refused(
 ) -> None:
     agent = make_agent(cls, CONTINUOUS, **policy_kwargs)
     with pytest.raises(ConfigurationError, match=message):
-        export_policy(agent, Lanes(), tmp_path / "policy", metadata={})
+        export(agent, Lanes(), tmp_path / "policy", metadata={})
     assert not (tmp_path / "policy").exists()
 
 
@@ -175,12 +210,12 @@ def test_normalised_observations_are_refused(tmp_path: Path) -> None:
     venv = VecNormalize(DummyVecEnv([lambda: Blank(CONTINUOUS, Lanes())]))
     agent = PPO("MlpPolicy", venv, device="cpu")
     with pytest.raises(ConfigurationError, match="norm_obs=False"):
-        export_policy(agent, Lanes(), tmp_path, metadata={})
+        export(agent, Lanes(), tmp_path, metadata={})
 
 
 def test_an_agent_over_other_hyperparameters_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"layers\.0\.weight must be float32"):
-        export_policy(make_agent(PPO, CONTINUOUS), Lanes(1), tmp_path, metadata={})
+        export(make_agent(PPO, CONTINUOUS), Lanes(1), tmp_path, metadata={})
 
 
 def test_an_agent_that_decides_in_its_own_way_is_refused(
@@ -195,4 +230,4 @@ def test_an_agent_that_decides_in_its_own_way_is_refused(
 
     monkeypatch.setattr(agent, "predict", moody)
     with pytest.raises(PolicyFileError, match="64 of 64 random observations"):
-        export_policy(agent, Lanes(), tmp_path, metadata={})
+        export(agent, Lanes(), tmp_path, metadata={})

@@ -11,9 +11,9 @@ from gymnasium.spaces import Box, Discrete, MultiDiscrete, Space
 from sb3_contrib import RecurrentPPO
 from stable_baselines3 import A2C, DQN, PPO, SAC
 
-from agents.moves import deterministic_moves
+from agents.learners.moves import deterministic_moves
 from hpo_env.hyperparameters import LEVELS
-from tests.agents.test_export import Blank, Lanes
+from tests.agents.learners.test_extraction import Blank, Lanes
 
 PAIR = MultiDiscrete([5, 5])
 WIDTH = Blank(PAIR, Lanes()).observation_space.shape[0]  # type: ignore[index]

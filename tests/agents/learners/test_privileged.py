@@ -9,21 +9,27 @@ import torch
 
 from agents.config import TrainConfig
 from agents.export import export_policy
-from agents.factory import make_model, make_venv
-from agents.privileged import AsymmetricPolicy, PrivilegedObservations, describe_task
-from agents.sb3_vec_env import unwrap
+from agents.factory import make_env
+from agents.learners.privileged import AsymmetricPolicy, PrivilegedObservations, describe_task
+from agents.learners.sb3 import PPO
+from agents.learners.vec_env import unwrap
 from hpo_env.policy_file import load
 from hpo_env.tasks.registry import FAMILIES, make_family
 
-CONFIG = TrainConfig(family="quadratic", num_envs=4, num_decisions=3, critic="task").resolved()
+CONFIG = TrainConfig.of(family="quadratic", num_envs=4, num_decisions=3, critic="task").resolved()
+
+
+def make_learner() -> PPO:
+    env = make_env(CONFIG, split="train", num_envs=4)
+    return PPO(CONFIG.settings, env, seed=0, total_steps=100)
 
 
 def make() -> tuple[PrivilegedObservations, AsymmetricPolicy]:
-    venv = make_venv(CONFIG, split="train", num_envs=4)
-    assert isinstance(venv, PrivilegedObservations)
-    policy = make_model(CONFIG, venv).policy
+    learner = make_learner()
+    assert isinstance(learner.venv, PrivilegedObservations)
+    policy = learner.model.policy
     assert isinstance(policy, AsymmetricPolicy)
-    return venv, policy
+    return learner.venv, policy
 
 
 def test_tasks_of_a_family_are_described_alike_and_told_apart() -> None:
@@ -62,8 +68,6 @@ def test_privileged_features_move_values_and_not_actions() -> None:
 
 
 def test_an_exported_policy_takes_the_public_observation(tmp_path: Path) -> None:
-    venv = make_venv(CONFIG, split="train", num_envs=4)
-    model = make_model(CONFIG, venv)
-    lanes = unwrap(venv).lanes
-    policy = load(export_policy(model, lanes, tmp_path / "policy", metadata={}))
-    assert policy.fields == tuple(lanes.observation_docs)
+    learner = make_learner()
+    policy = load(export_policy(learner.policy({}), learner.moves, tmp_path / "policy"))
+    assert policy.fields == tuple(unwrap(learner.venv).lanes.observation_docs)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents.actions import JointActions
-from agents.sb3_vec_env import SB3VecEnv, unwrap
+from agents.learners.actions import JointActions
+from agents.learners.vec_env import SB3VecEnv, unwrap
 from hpo_env.errors import ConfigurationError
 from hpo_env.vector_env import HPOControlVectorEnv
 

@@ -46,8 +46,7 @@ def deterministic_moves(
     Returns:
         Moves `[N, H]` in `[-1, 1]`, and the memory.
     """
-    is_recurrent = hasattr(model.policy, "lstm_actor")
-    if isinstance(model.action_space, MultiDiscrete) and not is_recurrent:
+    if isinstance(model.action_space, MultiDiscrete) and not is_recurrent(model):
         return _mean_choices(model, observations), state
     actions, state = model.predict(
         observations, state=state, episode_start=starts, deterministic=True
@@ -57,6 +56,11 @@ def deterministic_moves(
     if isinstance(model.action_space, MultiDiscrete):
         return LEVELS[actions], state
     return np.clip(actions, -1.0, 1.0).astype(np.float64), state
+
+
+def is_recurrent(model: BaseAlgorithm) -> bool:
+    """Say whether an agent's policy has a memory; its class is in a package that may be absent."""
+    return hasattr(model.policy, "lstm_actor")
 
 
 def _mean_choices(model: BaseAlgorithm, observations: NDArray[np.float32]) -> Array:

@@ -1,0 +1,69 @@
+"""The registry of learners; one is imported when it is first asked for.
+
+A learner outside of this package is asked for by its address, `module:Class`.
+"""
+
+from __future__ import annotations
+
+from agents.learners.base import Learner
+from agents.learners.settings import Settings
+from hpo_env.addresses import is_address, load_address
+from hpo_env.errors import ConfigurationError, unknown_name
+
+LEARNERS: dict[str, str] = {
+    "ppo": "agents.learners.sb3:PPO",
+    "a2c": "agents.learners.sb3:A2C",
+    "sac": "agents.learners.sb3:SAC",
+    "td3": "agents.learners.sb3:TD3",
+    "dqn": "agents.learners.sb3:DQN",
+    "tqc": "agents.learners.sb3:TQC",
+    "recurrent_ppo": "agents.learners.sb3:RecurrentPPO",
+    "ars": "agents.learners.ars:AugmentedRandomSearch",
+}
+
+
+def learner_class(name: str) -> type[Learner]:
+    """Return the class of a learner.
+
+    Args:
+        name: A name of the registry, or `module:Class`.
+
+    Raises:
+        UnknownNameError: There is no learner of that name; the nearest are suggested.
+        ConfigurationError: The address leads nowhere, or to something that is no learner.
+    """
+    check_learner(name)
+    found = load_address("agent", LEARNERS.get(name, name))
+    if not (isinstance(found, type) and issubclass(found, Learner)):
+        raise ConfigurationError(
+            f"agent {name!r} must be a subclass of agents.learners.base.Learner; got {found}"
+        )
+    _check_declarations(found)
+    return found
+
+
+def check_learner(name: str) -> None:
+    """Check a name without importing anything.
+
+    Raises:
+        UnknownNameError: It is neither registered nor an address; the nearest are suggested.
+    """
+    if name not in LEARNERS and not is_address(name):
+        raise unknown_name("agent", name, LEARNERS)
+
+
+def _check_declarations(learner: type[Learner]) -> None:
+    where = f"agent {learner.__module__}:{learner.__qualname__}"
+    if not getattr(learner, "name", None):
+        raise ConfigurationError(f"{where}: name must be declared, and not be empty")
+    kind = getattr(learner, "settings", None)
+    if not (isinstance(kind, type) and issubclass(kind, Settings)) or kind is Settings:
+        raise ConfigurationError(
+            f"{where}: settings must be declared, a dataclass that derives from "
+            f"agents.learners.settings.Settings; got {kind}"
+        )
+    modes = learner.action_modes
+    if not modes or not set(modes) <= {"discrete", "continuous"}:
+        raise ConfigurationError(
+            f"{where}: action_modes must be some of 'discrete' and 'continuous'; got {modes}"
+        )
