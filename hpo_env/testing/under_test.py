@@ -62,9 +62,9 @@ class FamilyUnderTest:
     def mislead(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Change what runs are tested on, and nothing else, until the test is over.
 
-        A suite then demands that the test results change and nothing besides. The less a test loss
-        has to do with the validation loss after the change, the more this shows: turn the test
-        targets round, let the test games be others.
+        A suite then demands that the test results change and nothing besides; the one of opponents,
+        that they get worse. The less a test loss has to do with the validation loss after the
+        change, the more this shows: turn the test targets round, let the test games be harder.
         """
         pytest.skip(f"{type(self).__name__}.mislead does not say how to change what is tested on")
 

@@ -77,7 +77,7 @@ class AwkwardFamily(TaskFamily):
         Hyperparameter(
             name="width",
             low=0.0,
-            high=40.0,
+            high=12.0,
             default=0.5,
             max_step=2.0,
             scale="linear",
