@@ -81,7 +81,7 @@ class AwkwardTrainer(ArrayTrainer):
         darts = self.draw_normal(self._rounds, MAX_TRIES, NUM_COORDINATES)  # [N, U, K, P]
         doubt = self.draw_normal(self._rounds, MAX_TRIES)  # [N, U, K]
         is_thrown = np.arange(MAX_TRIES) < tries[:, None]  # [N, K]
-        place = start = self.state["place"]
+        place = self.state["place"]
         for u in range(self._rounds):
             points = place[:, None] + width[:, None, None] * darts[:, u]
             seen = np.linalg.norm(points, axis=2) + NOISE * doubt[:, u]
@@ -92,8 +92,6 @@ class AwkwardTrainer(ArrayTrainer):
         telemetry = Telemetry.missing(len(place))
         telemetry.validation_loss[:] = self._loss()
         telemetry.validation_metric[:] = -telemetry.validation_loss
-        length = np.linalg.norm(start, axis=1)
-        telemetry.update_ratio[:] = np.linalg.norm(place - start, axis=1) / np.maximum(length, HIT)
         telemetry.diverged[:] = has_diverged(telemetry.validation_loss, self.state["first_loss"])
         # What the player is trained on is a score, `-loss` plus a bonus: below 0, so it stays NaN.
         return telemetry
