@@ -121,6 +121,16 @@ class Setup:
             )
 
 
+def label_need(label: str) -> str:
+    """Write that tasks must have a label.
+
+    Example:
+        >>> label_need("optimizer")
+        'label optimizer'
+    """
+    return f"label {label}"
+
+
 Prepared = Mapping[str, Any]
 """What an opponent has learned on the meta-training tasks, in plain data."""
 
@@ -136,6 +146,14 @@ class Opponent(ABC):
     name: str
     max_runs: int = field(default=1)
     """Budget: full runs' worth of inner updates that it may spend on one instance."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What a family must offer: capabilities (`hpo_env.tasks.base.Capability`) and labels.
+
+        A label is written `label_need(name)`. Nothing by default.
+        """
+        return frozenset()
 
     def identity(self) -> dict[str, Any]:
         """Describe the opponent in plain data: two with equal identities give equal outcomes."""

@@ -105,6 +105,29 @@ class Suite:
     is_for_results: bool = True
 
 
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a policy of a family is made, as plain data.
+
+    Args:
+        name: The policy's.
+        help: What it is, in one line.
+        settings: Settings of meta-training other than the usual ones, by name.
+        runs: Name of the folder of its seeds; recipes that share it share them.
+        keeps: Hyperparameters that the policy moves; all that it was trained on when None.
+        seeds: Meta-training seeds.
+        members: How many of the seeds, the best on meta-validation tasks, make up the policy.
+    """
+
+    name: str
+    help: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    runs: str
+    keeps: tuple[str, ...] | None = None
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    members: int = 3
+
+
 class TaskFamily(ABC):
     """A distribution of tasks, split into training, validation and test parts.
 
@@ -143,6 +166,9 @@ class TaskFamily(ABC):
 
     scenes: ClassVar[tuple[Suite, ...] | None] = None
     """What the figures of a shipped policy are measured on; None: all suites."""
+
+    recipes: ClassVar[tuple[Recipe, ...]] = ()
+    """How policies of this family are made; see `all_recipes`."""
 
     quick_suites: ClassVar[tuple[str, ...] | None] = None
     """Names of the suites of a quick comparison; None: all that are for results."""

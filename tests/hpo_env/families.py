@@ -1,10 +1,56 @@
-"""Small options under which every registered family runs in a contract test within a second."""
+"""Every registered family, small enough that a contract test of it takes well under a second."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
+import pytest
+
+from hpo_env.tasks import local_level
+from hpo_env.tasks.base import Engine
 from hpo_env.tasks.registry import FAMILIES
+from hpo_env.tasks.supervised import data as supervised_data
+from hpo_env.tasks.supervised.data import Problem, Rows
+from hpo_env.testing.under_test import NUM_DECISIONS, FamilyUnderTest
 
-SMALL: dict[str, dict[str, Any]] = {name: {"num_decisions": 4} for name in FAMILIES}
-SMALL["supervised"] |= {"engine": "eager", "updates_per_decision": 3, "model": "mlp_32x2_relu"}
+
+def _reversed_test_problem(*, test: Rows, **rest: Any) -> Problem:
+    """Turn the test targets round, so that the better a model is, the worse its test loss."""
+    turned = -10.0 * test.y if rest["is_regression"] else rest["num_outputs"] - 1 - test.y
+    return Problem(test=Rows(x=test.x, y=turned), **rest)
+
+
+class Supervised(FamilyUnderTest):
+    family: ClassVar[str] = "supervised"
+    options: ClassVar[Mapping[str, Any]] = {"updates_per_decision": 3, "model": "mlp_32x2_relu"}
+    engine: ClassVar[Engine] = "eager"
+
+    def mislead(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(supervised_data, "Problem", _reversed_test_problem)
+
+
+class LocalLevel(FamilyUnderTest):
+    family: ClassVar[str] = "local_level"
+
+    def mislead(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(local_level, "_TEST", slice(96, 100))
+
+
+def _named(name: str) -> type[FamilyUnderTest]:
+    """Make the plain case: a family that is small already."""
+    return type(name, (FamilyUnderTest,), {"family": name})
+
+
+UNDER_TEST: dict[str, type[FamilyUnderTest]] = {
+    **{name: _named(name) for name in FAMILIES},
+    "supervised": Supervised,
+    "local_level": LocalLevel,
+}
+"""By name in the registry; one that is registered and not described here is taken as it is."""
+
+SMALL: dict[str, dict[str, Any]] = {
+    name: {"engine": small.engine, "num_decisions": NUM_DECISIONS, **small.options}
+    for name, small in UNDER_TEST.items()
+}
+"""Arguments of a small environment of each."""

@@ -1,4 +1,4 @@
-"""The single environment: Gymnasium's interface, plain Python results, pictures."""
+"""The single environment: how it is found and made, snapshots, pictures."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import pytest
 
 import hpo_env
 from hpo_env.errors import ConfigurationError
-from hpo_env.tasks.registry import FAMILIES
-from tests.hpo_env.families import SMALL
 
 
 def test_importing_registers_the_id_without_importing_torch() -> None:
@@ -33,22 +31,6 @@ def test_a_module_prefix_imports_the_package() -> None:
 
 def test_the_spec_is_plain_data() -> None:
     assert hpo_env.ENV_ID in gym.spec(hpo_env.ENV_ID).to_json()
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_info_holds_python_scalars_and_test_results_at_the_end_only(family: str) -> None:
-    env = gym.make("HPOControl-v0", family=family, **SMALL[family])
-    _, info = env.reset(seed=1)
-    assert isinstance(info["train_loss"], float)
-    assert isinstance(info["validation_loss"], float)
-    over = False
-    while not over:
-        assert "test_loss" not in info
-        _, reward, over, _, info = env.step(np.zeros(env.action_space.shape, np.float32))
-        assert isinstance(reward, float)
-        assert all(isinstance(v, float) for v in info["hyperparameters"].values())
-    assert isinstance(info["test_loss"], float)
-    assert isinstance(info["diverged"], bool)
 
 
 def test_a_misspelt_autoreset_mode_is_refused_with_those_there_are() -> None:

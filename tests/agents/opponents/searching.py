@@ -11,9 +11,12 @@ from agents.opponents.base import Instance, Outcome, Setup
 from agents.opponents.lanes import Bench
 from agents.opponents.search import Search
 from agents.opponents.trials import Trials
+from agents.testing.opponents import equal_outcomes
 from hpo_env.observation import field_names
 from hpo_env.policy import Policy
 from hpo_env.tasks.registry import family_class, make_family
+
+__all__ = ["equal_outcomes"]
 
 RATE = ("learning_rate",)
 QUADRATIC = Bench(family="quadratic")
@@ -37,16 +40,6 @@ def open_trials(bench: Bench, instance: Instance, *, max_runs: int = 100, **chan
     knobs = bench.space.names[:1] if bench.family == "local_level" else RATE
     usual: dict[str, Any] = {"knobs": knobs, "schedule": "cosine"}
     return Trials(bench, instance, max_runs=max_runs, **{**usual, **changes})
-
-
-def equal_outcomes(one: Outcome, other: Outcome) -> bool:
-    """Whether all but the wall-clock is equal, bit for bit."""
-    names = [n for n in vars(one) if not n.endswith("_seconds") and n != "hyperparameters"]
-    pairs = [(getattr(one, name), getattr(other, name)) for name in names]
-    pairs += [
-        (one.hyperparameters[name], other.hyperparameters[name]) for name in one.hyperparameters
-    ]
-    return all(np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True) for a, b in pairs)
 
 
 def setup_of(family: str, runs: int, *, storage: str | None = None) -> Setup:

@@ -1,0 +1,29 @@
+"""Every registered family, and one from outside, keep to the contract of families."""
+
+from __future__ import annotations
+
+from hpo_env.tasks.base import Engine
+from hpo_env.testing import FamilyContract
+from hpo_env.testing.trainers import TrainerRules
+from tests.awkward.small import Awkward
+from tests.hpo_env.families import UNDER_TEST, Supervised
+
+for _name, _small in UNDER_TEST.items():
+    _test = f"Test{_name.title().replace('_', '')}"
+    globals()[_test] = type(_test, (_small, FamilyContract), {"__module__": __name__})
+
+
+class TestAwkward(Awkward, FamilyContract):
+    """By its address."""
+
+
+class TestSupervisedByReference(Supervised, TrainerRules):
+    """One lane after the other."""
+
+    engine: Engine = "reference"
+
+
+class TestSupervisedByKernels(Supervised, TrainerRules):
+    """The fastest, which agents are trained with."""
+
+    engine: Engine = "auto"
