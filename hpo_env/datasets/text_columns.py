@@ -8,9 +8,7 @@ dates in another dress, is refused with the cells, the rows and the option that 
 from __future__ import annotations
 
 import difflib
-import json
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo_env.datasets.dresses import SIGN, find_dresses, quoted_json
 from hpo_env.datasets.encoding import is_text
 from hpo_env.datasets.extras import require
 from hpo_env.datasets.reading import ISO, Reading
@@ -32,78 +31,9 @@ MISSING_WORDS = frozenset(
 """Read as missing among numbers, in any case; among categories they are names like any other."""
 
 _MOSTLY = 0.5
-_MIN_DRESSED = 3  # "2wd" and "4wd" are two categories, and lose nothing by it
 _MAX_EXAMINED = 10_000  # distinct texts of a column that are looked at one by one
 _MAX_PROBLEMS = 5
 _MAX_EXAMPLES = 3
-
-_SIGN, _CURRENCY = r"[+\-−]?", r"[$€£¥₹]"
-_PLAIN = r"\d+(?:[.,]\d+)?"
-_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
-_UNIT = re.compile(
-    rf"{_SIGN}\s*(?P<before>{_CURRENCY}|[A-Z]{{3}} )?\s*{_SIGN}\s*(?:\d[\d.,' ]*\d|\d)\s*"
-    rf"(?P<after>%|‰|{_CURRENCY}|°?(?!(?:st|nd|rd|th)$)[A-Za-zµ]+(?:/[A-Za-z0-9]+)?)?"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Dress:
-    """A way to write numbers or dates that needs an option.
-
-    Args:
-        what: What the values are, for people.
-        pattern: How a value looks.
-        advice: What to do to have it read; `{column}` is the column's name, quoted.
-    """
-
-    what: str
-    pattern: re.Pattern[str]
-    advice: str
-
-
-def _dress(what: str, pattern: str, advice: str) -> _Dress:
-    return _Dress(what, re.compile(pattern, re.IGNORECASE), advice)
-
-
-_DECIMAL_COMMA = _dress("decimal commas", rf"{_SIGN}\d*,\d+", 'say decimal=","')
-_THOUSANDS_COMMA = _dress(
-    "thousands separators",
-    rf"{_SIGN}[1-9]\d{{0,2}}(,\d{{3}})+(\.\d+)?",
-    'say thousands="," (or decimal="," if they are decimals)',
-)
-_DRESSES = (
-    _THOUSANDS_COMMA,
-    _dress("thousands separators", rf"{_SIGN}\d{{1,3}}('\d{{3}})+(\.\d+)?", 'say thousands="\'"'),
-    _dress("thousands separators", rf"{_SIGN}\d{{1,3}}( \d{{3}})+([.,]\d+)?", 'say thousands=" "'),
-    _dress(
-        "thousands separators and decimal commas",
-        rf"{_SIGN}\d{{1,3}}(\.\d{{3}})+(,\d+)?",
-        'say thousands=".", decimal=","',
-    ),
-    _DECIMAL_COMMA,
-    _dress("decimal points", rf"{_SIGN}\d*\.\d+", 'say decimal="."'),
-    _dress("bounds", rf"[<>≤≥~]=?\s*{_SIGN}{_PLAIN}", 'say units=["<", ">"] to take the bound'),
-    _dress("negative numbers in brackets", r"\([\d.,]+\)", "write them with a minus"),
-    _dress("clock times", r"\d{1,2}:\d{2}", 'say dates={{{column}: "%H:%M"}}'),
-    _dress("clock times", r"\d{1,2}:\d{2}:\d{2}", 'say dates={{{column}: "%H:%M:%S"}}'),
-    _dress("clock times", r"\d{1,2}:\d{2}:\d{2}\.\d+", 'say dates={{{column}: "%H:%M:%S.%f"}}'),
-    _dress("clock times", r"\d{1,2}(:\d{2})?\s*[ap]m", 'say dates={{{column}: "%I:%M %p"}}'),
-    _dress("dates", r"\d{4}-\d{2}(-\d{2}([T ]\d{2}:.*)?)?", "say dates=[{column}]"),
-    _dress("dates", r"\d{1,2}\.\d{1,2}\.\d{4}", 'say dates={{{column}: "%d.%m.%Y"}}'),
-    _dress("dates", r"\d{4}/\d{1,2}/\d{1,2}", 'say dates={{{column}: "%Y/%m/%d"}}'),
-    _dress(
-        "dates",
-        r"\d{1,2}/\d{1,2}/\d{4}",
-        'say dates={{{column}: "%m/%d/%Y"}} (or "%d/%m/%Y")',
-    ),
-    _dress("dates", rf"\d{{1,2}}[ -]{_MONTH}[ -]\d{{4}}", 'say dates={{{column}: "%d %b %Y"}}'),
-    _dress("dates", rf"{_MONTH} \d{{1,2}}, \d{{4}}", 'say dates={{{column}: "%b %d, %Y"}}'),
-    _dress(
-        "dates",
-        r"\d{1,4}[./-]\d{1,2}[./-]\d{2,4}([T ,]+\d{1,2}:\d{2}.*)?",
-        "say dates={{{column}: FORMAT}} with their strftime format",
-    ),
-)
 
 
 def read_text(frame: pd.DataFrame, reading: Reading) -> pd.DataFrame:
@@ -255,7 +185,7 @@ def _without_units(reading: Reading) -> Callable[[str], str]:
     if not reading.units:
         return str
     unit = "|".join(map(re.escape, sorted(reading.units, key=len, reverse=True)))
-    before = re.compile(rf"({_SIGN})\s*(?:{unit})\s*(?=[\d.,+-])")
+    before = re.compile(rf"({SIGN})\s*(?:{unit})\s*(?=[\d.,+-])")
     after = re.compile(rf"(?<=[\d.,])\s*(?:{unit})")
 
     def bare(text: str) -> str:
@@ -278,8 +208,8 @@ def _read_dates(
     if bad:
         how = "ISO 8601 (2026-01-31)" if form == ISO else f"of the format {form!r}"
         raise DatasetError(
-            f"column {levels.name!r} must hold dates {how}; not so {levels.cells(bad)}. Say the "
-            f'format, dates={{{_json(levels.name)}: "%d.%m.%Y"}}, or missing=[…] for what is no date'
+            f"column {levels.name!r} must hold dates {how}; not so {levels.cells(bad)}. Say their "
+            f'format, dates={{{quoted_json(levels.name)}: "%d.%m.%Y"}}, or missing=[…] for no date'
         )
     moments = np.append(dates.to_numpy(dtype="datetime64[us]"), np.datetime64("NaT"))
     return _like(column, moments[levels.codes])
@@ -293,7 +223,7 @@ def _check_mostly_text(
     num_given = len(levels.texts) - int(is_missing.sum())
     num_plain = num_given - len(odd)
     odd = odd[:: len(odd) // _MAX_EXAMINED + 1]
-    dressed = _dressed(levels.texts, odd)
+    dressed = find_dresses(levels.texts, odd)
     share_dressed = len(dressed) / len(odd) if odd else 0.0
     if num_plain + share_dressed * (num_given - num_plain) <= _MOSTLY * num_given:
         return
@@ -305,7 +235,7 @@ def _check_mostly_text(
         advice.append("remove the repeated header (two files were joined)")
     for dress in dict.fromkeys(dressed.values()):
         told.append(f"{levels.cells([i for i in odd if dressed.get(i) == dress])}: {dress.what}")
-        advice.append(dress.advice.format(column=_json(levels.name)))
+        advice.append(dress.advice.format(column=quoted_json(levels.name)))
     if others:
         told.append(f"{levels.cells(others)} {'is' if len(others) == 1 else 'are'} none")
         advice.append(f"say missing={_listed([levels.texts[i] for i in others])}")
@@ -313,34 +243,10 @@ def _check_mostly_text(
     raise DatasetError(
         f"column {levels.name!r} would become categories though it is mostly numbers or dates: "
         f"{share}; {'; '.join(told)}. To read it, {' and '.join(advice)}; if its values are names, "
-        f"categories=[{_json(levels.name)}]"
+        f"categories=[{quoted_json(levels.name)}]"
     )
 
 
-def _dressed(texts: Sequence[str], odd: Sequence[int]) -> dict[int, _Dress]:
-    """Find the texts that are numbers or dates in a dress, and which."""
-    found: dict[int, _Dress] = {}
-    units: dict[int, str] = {}
-    for index in odd:
-        text = texts[index]
-        dress = next((d for d in _DRESSES if d.pattern.fullmatch(text)), None)
-        if dress is not None:
-            found[index] = dress
-        elif (match := _UNIT.fullmatch(text)) is not None:
-            units[index] = (match["before"] or match["after"] or "").strip()
-    if _DECIMAL_COMMA in found.values():  # "1,234" among "1,23": no thousands
-        found = {i: _DECIMAL_COMMA if d == _THOUSANDS_COMMA else d for i, d in found.items()}
-    for unit, count in Counter(units.values()).items():
-        if unit and count >= _MIN_DRESSED:
-            dress = _Dress("a unit", _UNIT, f"say units=[{_json(unit)}]")
-            found |= {index: dress for index, own in units.items() if own == unit}
-    return found
-
-
-def _json(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
-
-
 def _listed(texts: Sequence[str]) -> str:
-    shown = ", ".join(_json(_shortened(text)) for text in texts[:_MAX_EXAMPLES])
+    shown = ", ".join(quoted_json(_shortened(text)) for text in texts[:_MAX_EXAMPLES])
     return f"[{shown}{', …' if len(texts) > _MAX_EXAMPLES else ''}]"
