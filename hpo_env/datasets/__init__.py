@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Unpack
 
 from hpo_env.datasets.base import Dataset, Kind, describe
-from hpo_env.datasets.files import SUFFIXES, absolute, load_file
+from hpo_env.datasets.files import SUFFIXES, absolute, load_file, open_table
 from hpo_env.datasets.memory import InMemory, held, hold, is_held, load_in_memory
 from hpo_env.datasets.reading import Reading, ReadingOptions
 from hpo_env.datasets.registry import (
@@ -36,10 +36,13 @@ __all__ = [
     "dataset_names",
     "describe",
     "hold",
+    "is_held",
+    "is_named",
     "is_path",
     "load",
     "load_dataset",
     "load_file",
+    "open_table",
 ]
 
 

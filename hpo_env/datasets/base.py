@@ -74,6 +74,10 @@ class Dataset:
             content.update(np.ascontiguousarray(array).data)
         return content.hexdigest()
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Dataset:
+        """Return itself: nothing in it changes, and copies of environments need not copy data."""
+        return self
+
     def __post_init__(self) -> None:
         """Check shapes, dtypes and values."""
         self._check(

@@ -93,13 +93,8 @@ class Reading:
             categories=_texts("categories", categories),
         )
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Reading:
-        """Turn back what `dataclasses.asdict` and JSON made of it."""
-        return cls.of(**{**data, "dates": dict(data.get("dates", ()))})
-
     def options(self) -> dict[str, Any]:
-        """Return the options that differ from the usual, as a user would write them in JSON."""
+        """Return what `of` made it of, in plain data, without what is as usual."""
         written = {field.name: getattr(self, field.name) for field in fields(self)}
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in written.items()}
         plain["dates"] = dict(self.dates)
