@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +12,22 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
-from hpo_env.datasets import Kind, dataset_info, dataset_names, describe, load_dataset, load_file
+from hpo_env.datasets import (
+    Kind,
+    Reading,
+    absolute,
+    dataset_info,
+    dataset_names,
+    describe,
+    load_dataset,
+    open_table,
+)
+from hpo_env.datasets.column_summary import ColumnSummary, summarize_columns
+from hpo_env.datasets.reading import ISO
 
 _MAX_CLASSES_SHOWN = 12
+_MAX_COLUMNS_SHOWN = 60
+_MAX_NAME_WIDTH = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +60,39 @@ class CheckFile:
         file: The file.
         target: The column to predict.
         kind: What the target is; guessed from the values when not given.
+        decimal: What stands before decimals, "." or ",".
+        thousands: What groups digits by three, such as ",".
+        missing: Texts that mean "not known", such as "?".
+        units: Texts beside numbers that are left out, such as "$".
+        dates: Columns of dates: NAME, or NAME=FORMAT where they are not like 2026-01-31.
+        categories: Columns whose values are names although they look like numbers.
     """
 
     file: tyro.conf.Positional[Path]
     target: str
     kind: Kind | None = None
+    decimal: str = "."
+    thousands: str | None = None
+    missing: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+
+    def reading(self) -> Reading:
+        """Say how the file's text is to be read.
+
+        Raises:
+            ConfigurationError: An option is none of those that are allowed.
+        """
+        formats = [column.partition("=") for column in self.dates]
+        return Reading.of(
+            decimal=self.decimal,
+            thousands=self.thousands,
+            missing=self.missing,
+            units=self.units,
+            dates={name: form or ISO for name, _, form in formats},
+            categories=self.categories,
+        )
 
 
 DataConfig = (
@@ -86,14 +129,51 @@ def run(config: ListDatasets | DescribeDataset | CheckFile) -> None:
         }
         _show(console, facts | describe(load_dataset(config.name)))
     else:
-        dataset = load_file(config.file, target=config.target, kind=config.kind)
-        _show(console, describe(dataset))
-        console.print(
-            f"{config.file} can be used: dataset={config.file} target={config.target}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        _check(console, config)
+
+
+def _check(console: Console, config: CheckFile) -> None:
+    path, reading = absolute(config.file), config.reading()
+    if path.is_file():
+        progress = Console(stderr=True)
+        _print(progress, f"reading {path} ({path.stat().st_size / 1e6:,.1f} MB) …")
+    table = open_table(path, reading)
+    dataset = table.dataset(target=config.target, kind=config.kind)
+    _show(console, describe(dataset))
+    _print(console, "")
+    _show_columns(console, list(summarize_columns(table, dataset, config.target)))
+    given = {"dataset": str(config.file), "target": config.target, "kind": config.kind}
+    options = {k: v for k, v in given.items() if v is not None} | reading.options()
+    _print(console, f"{config.file} can be used: {' '.join(map(_word, options.items()))}")
+
+
+def _show_columns(console: Console, columns: Sequence[ColumnSummary]) -> None:
+    """Print a line a column; of very many the first, the target and those with a warning."""
+    shown = [
+        column
+        for index, column in enumerate(columns)
+        if index < _MAX_COLUMNS_SHOWN or index == len(columns) - 1 or column.warnings
+    ]
+    width = min(max(len(column.name) for column in shown), _MAX_NAME_WIDTH)
+    for column in shown:
+        missing = f"; {column.missing} missing" if column.missing else ""
+        line = f"{column.name:<{width}}  {column.kind:<12}  {column.values}{missing}"
+        _print(console, f"{line} → {column.becomes}")
+        for warning in column.warnings:
+            _print(console, f"{'':<{width}}  WARNING: {warning}")
+    if len(shown) < len(columns):
+        _print(console, f"… and {len(columns) - len(shown)} more columns")
+
+
+def _word(option: tuple[str, Any]) -> str:
+    """Write an option as a shell hands it over, NAME=VALUE."""
+    name, value = option
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return shlex.quote(f"{name}={text}")
+
+
+def _print(console: Console, line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _list(console: Console, kind: Kind | None) -> None:
@@ -103,14 +183,14 @@ def _list(console: Console, kind: Kind | None) -> None:
     width = max(len(info.name) for info in infos)
     for info in infos:
         line = f"{info.split:<10}  {info.name:<{width}}  {info.kind:<14}  {info.description}"
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        _print(console, line)
 
 
 def _show(console: Console, facts: Mapping[str, Any]) -> None:
     width = max(map(len, facts))
     for name, value in facts.items():
         line = f"{name.replace('_', ' '):<{width}}  {_written(value)}"
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        _print(console, line)
 
 
 def _written(value: Any) -> str:

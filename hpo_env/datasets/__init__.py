@@ -7,9 +7,12 @@ them, and come with the extra `hpo-control[data]`.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Unpack
 
 from hpo_env.datasets.base import Dataset, Kind, describe
-from hpo_env.datasets.files import SUFFIXES, load_file
+from hpo_env.datasets.files import SUFFIXES, absolute, load_file, open_table
+from hpo_env.datasets.memory import InMemory, held, hold, is_held, load_in_memory
+from hpo_env.datasets.reading import Reading, ReadingOptions
 from hpo_env.datasets.registry import (
     DatasetInfo,
     Split,
@@ -23,51 +26,76 @@ from hpo_env.errors import DatasetError
 __all__ = [
     "Dataset",
     "DatasetInfo",
+    "InMemory",
     "Kind",
+    "Reading",
+    "ReadingOptions",
     "Split",
+    "absolute",
     "dataset_info",
     "dataset_names",
     "describe",
+    "hold",
+    "is_held",
+    "is_named",
+    "is_path",
     "load",
     "load_dataset",
     "load_file",
+    "open_table",
 ]
 
 
 def load(
-    name_or_path: str | Path, target: str | None = None, *, kind: Kind | None = None
+    data: str | Path | InMemory,
+    target: str | None = None,
+    *,
+    kind: Kind | None = None,
+    **options: Unpack[ReadingOptions],
 ) -> Dataset:
-    """Load a named data set, or a file.
+    """Load a named data set, a file, or a table that is in memory already.
 
     Args:
-        name_or_path: A registered name, or the path of a CSV, Parquet or NPZ file.
-        target: The column to predict; for files only, which need it.
-        kind: What the target is; for files only, guessed when None.
+        data: A registered name; the path of a CSV, Parquet or NPZ file; a pandas DataFrame; or a
+            pair `(x, y)` of arrays (or DataFrame and Series).
+        target: The column to predict; for files and DataFrames, which need it.
+        kind: What the target is; guessed when None. Not for named data sets.
+        **options: How text is to be read, see `load_file`; for files and DataFrames only.
 
     Raises:
-        DatasetError: The file cannot be used, or `target` is missing or superfluous.
+        DatasetError: The data cannot be used, or `target` is missing or superfluous.
         UnknownNameError: Neither a file nor a named data set.
 
     Example:
         >>> load("digits").image_shape
         (1, 8, 8)
     """
-    if _is_path(name_or_path):
+    if not isinstance(data, str | Path):
+        return load_in_memory(data, target=target, kind=kind, **options)
+    if is_path(data):
         if target is None:
-            msg = f"{name_or_path}: a file needs a target; say which column is to be predicted"
+            msg = f"{data}: a file needs a target; say which column is to be predicted"
             raise DatasetError(f"{msg}, e.g. target='label'")
-        return load_file(name_or_path, target=target, kind=kind)
-    dataset = load_dataset(str(name_or_path))
-    if target is not None or kind is not None:
-        msg = f"data set {dataset.name!r} has a target of its own; got {target=}, {kind=}"
-        raise DatasetError(f"{msg}. Leave them out, or give the path of a file")
+        return load_file(data, target=target, kind=kind, **options)
+    dataset = held(str(data)) if is_held(str(data)) else load_dataset(str(data))
+    if target is not None or kind is not None or options:
+        given = ", ".join(f"{k}={v!r}" for k, v in {"target": target, "kind": kind}.items())
+        msg = f"data set {dataset.name!r} has a target of its own; got {given}"
+        more = "".join(f", {name}={value!r}" for name, value in options.items())
+        raise DatasetError(f"{msg}{more}. Leave them out, or give the path of a file")
     return dataset
 
 
-def _is_path(name_or_path: str | Path) -> bool:
+def is_path(name_or_path: str | Path) -> bool:
+    """Say whether `load` takes this for a file, whether it exists or not."""
     if isinstance(name_or_path, Path):
         return True
-    if is_named(str(name_or_path)):  # even if a folder of that name lies here
+    if is_named(name_or_path) or is_held(name_or_path):  # even if a folder of that name lies here
         return False
     path = Path(name_or_path)
-    return path.suffix.lower() in SUFFIXES or len(path.parts) > 1 or path.exists()
+    if path.suffix.lower() in SUFFIXES or len(path.parts) > 1:
+        return True
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # no name that a file can have
+        return False

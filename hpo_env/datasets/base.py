@@ -1,16 +1,19 @@
 """What a data set is, whoever it comes from.
 
-Sources (`sklearn_tables.py`, `rdatasets_tables.py`, `files.py`) produce a `Dataset`; tasks consume
-it. A `Dataset` is raw: nothing is imputed, standardised or split here, because each task does so
-with its own training rows only.
+Sources (`sklearn_tables.py`, `rdatasets_tables.py`, `files.py`, `memory.py`) produce a `Dataset`;
+tasks consume it. A `Dataset` is raw: nothing is imputed, standardised or split here, because each
+task does so with its own training rows only.
 
 Axes: R rows, D features, K classes.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +25,7 @@ Kind = Literal["classification", "regression"]
 Split = Literal["train", "validation", "test"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
     """Features and target of one supervised problem.
 
@@ -35,6 +38,7 @@ class Dataset:
         num_classes: K; 0 for regression.
         image_shape: `(channels, height, width)` with product D when rows are images, else None.
         class_names: K names, label k being `class_names[k]`; empty when they have none.
+        target_shift: What was subtracted from a regression target to keep its digits.
 
     Raises:
         DatasetError: A shape, a dtype or a value contradicts the above.
@@ -48,6 +52,31 @@ class Dataset:
     num_classes: int
     image_shape: tuple[int, int, int] | None = None
     class_names: tuple[str, ...] = ()
+    target_shift: float = 0.0
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of what a task sees of it: all but its name; 64 hexadecimal digits.
+
+        The same table hashes alike as CSV and as Parquet, and differently when it is read
+        differently.
+        """
+        facts = {
+            "kind": self.kind,
+            "shape": self.x.shape,
+            "feature_names": self.feature_names,
+            "class_names": self.class_names,
+            "image_shape": self.image_shape,
+            "target_shift": self.target_shift,
+        }
+        content = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        for array in (self.x, self.y):
+            content.update(np.ascontiguousarray(array).data)
+        return content.hexdigest()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Dataset:
+        """Return itself: nothing in it changes, and copies of environments need not copy data."""
+        return self
 
     def __post_init__(self) -> None:
         """Check shapes, dtypes and values."""
@@ -155,7 +184,7 @@ def describe(dataset: Dataset) -> dict[str, object]:
         summary["classes"] = dict(zip(names, counts.tolist(), strict=True))
         summary["majority_share"] = float(counts.max() / counts.sum())
         return summary
-    y = dataset.y.astype(np.float64)
+    y = dataset.y.astype(np.float64) + dataset.target_shift
     summary["target_min"], summary["target_max"] = float(y.min()), float(y.max())
     summary["target_mean"], summary["target_std"] = float(y.mean()), float(y.std())
     return summary

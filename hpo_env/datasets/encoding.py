@@ -1,13 +1,14 @@
 """Turn the columns of a table into numbers.
 
-Numeric columns stay as they are, booleans become 0/1, dates become days since 1970, and text
-becomes one-hot columns. A text column with many levels keeps the most frequent ones and pools the
-rest in `other`. A missing number stays NaN; a missing text is a level of its own, `missing`,
-because that a value was not given is often what it tells.
+Numeric columns stay as they are (but see `narrowing.py`), booleans become 0/1, dates become days
+since 1970, and text becomes one-hot columns. A text column with many levels keeps the most frequent
+ones and pools the rest in `other`. A missing number stays NaN; a missing text is a level of its
+own, `missing`, because that a value was not given is often what it tells.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from hpo_env.datasets.base import Kind
 from hpo_env.datasets.extras import require
+from hpo_env.datasets.narrowing import Cast, narrow
 from hpo_env.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -27,31 +29,32 @@ MISSING = "missing"
 
 
 def encode_features(
-    frame: pd.DataFrame, *, max_levels: int = MAX_LEVELS
+    frame: pd.DataFrame, *, max_levels: int = MAX_LEVELS, cast: Cast = narrow
 ) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """Encode every column of a table; columns that never vary are left out.
 
     Args:
         frame: R rows, distinct column names, no infinities.
         max_levels: Most levels that one text column keeps, at least 2.
+        cast: How numbers become float32.
 
     Returns:
         Features `[R, D]` and their D names: a one-hot column is called `column=level`. A text
         column with two levels gives one column, as the second would be its mirror image.
+
+    Raises:
+        DatasetError: float32 cannot tell the values of a column apart.
     """
-    names: list[str] = []
-    columns: list[NDArray[np.float32]] = []
-    for name in frame.columns:
-        encoded = _encode_column(frame[name], max_levels=max_levels)
+    columns: dict[str, NDArray[np.float32]] = {}
+    for name, values in frame.items():
+        encoded = _encode_column(values, max_levels=max_levels, cast=cast)
         for suffix, column in encoded.items():
-            # Two levels "a" and "a=b" of different columns can meet in one name; keep them apart.
-            full = _distinct(f"{name}{suffix}", names)
-            if np.unique(column[~np.isnan(column)]).size > 1:
-                names.append(full)
-                columns.append(column)
+            if np.fmin.reduce(column) < np.fmax.reduce(column):
+                # Levels "a" and "a=b" of different columns can meet in one name; keep them apart.
+                columns[_distinct(f"{name}{suffix}", columns)] = column
     if not columns:
         return np.empty((len(frame), 0), dtype=np.float32), ()
-    return np.stack(columns, axis=1), tuple(names)
+    return np.stack(list(columns.values()), axis=1), tuple(columns)
 
 
 def is_text(column: pd.Series[Any]) -> bool:
@@ -64,9 +67,31 @@ def is_text(column: pd.Series[Any]) -> bool:
     )
 
 
-def _encode_column(column: pd.Series[Any], *, max_levels: int) -> dict[str, NDArray[np.float32]]:
+def numbers(column: pd.Series[Any]) -> NDArray[Any]:
+    """Turn a column that is no text into numbers `[R]`, NaN where missing.
+
+    Dates become days since 1970; whole numbers of which none is missing stay whole.
+    """
+    if require("pandas.api.types").is_datetime64_any_dtype(column):
+        return _days(column.dt.tz_localize(None))
+    if column.dtype.kind in "iu" and not column.isna().any():
+        return column.to_numpy(dtype=column.dtype.name.lower())
+    if column.dtype.kind in "bf" and isinstance(column.dtype, np.dtype):
+        return column.to_numpy()
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _days(column: pd.Series[Any]) -> NDArray[np.float64]:
+    moments = column.to_numpy(dtype="datetime64[us]")
+    days = moments.astype(np.float64) / 86_400e6
+    return np.where(np.isnat(moments), np.nan, days)
+
+
+def _encode_column(
+    column: pd.Series[Any], *, max_levels: int, cast: Cast
+) -> dict[str, NDArray[np.float32]]:
     if not is_text(column):
-        return {"": _numbers(column)}
+        return {"": cast(numbers(column), name=f"column {str(column.name)!r}")[0]}
     text = column.astype(object).where(column.notna(), MISSING).astype(str).to_numpy(dtype=object)
     levels, counts = np.unique(text, return_counts=True)
     if len(levels) > max_levels:
@@ -79,15 +104,7 @@ def _encode_column(column: pd.Series[Any], *, max_levels: int) -> dict[str, NDAr
     return {f"={level}": (text == level).astype(np.float32) for level in levels}
 
 
-def _numbers(column: pd.Series[Any]) -> NDArray[np.float32]:
-    if require("pandas.api.types").is_datetime64_any_dtype(column):
-        naive = column.dt.tz_localize(None).to_numpy(dtype="datetime64[s]")
-        days = naive.astype(np.float64) / 86_400.0
-        return np.where(np.isnat(naive), np.nan, days).astype(np.float32)
-    return column.to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)
-
-
-def _distinct(name: str, taken: list[str]) -> str:
+def _distinct(name: str, taken: Container[str]) -> str:
     while name in taken:
         name += "_"
     return name
@@ -145,7 +162,8 @@ def _comparable(target: NDArray[Any]) -> NDArray[Any]:
 
 
 def _label(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, np.floating) else str(value)
+    is_float = isinstance(value, np.floating)
+    return np.format_float_positional(value, trim="-") if is_float else str(value)
 
 
 def _check_varies(values: NDArray[Any], *, name: str, what: str) -> None:

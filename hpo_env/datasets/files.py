@@ -1,64 +1,95 @@
 """A user's own table: CSV, Parquet or NPZ.
 
-Everything that would make a task of the file meaningless is refused here, before any training,
-with what is wrong, what is allowed and how to fix it.
-
-Axes: R rows, D features.
+Here the file is found, told for what it is and handed to its reader; `tables.py` has the rules for
+what makes a task.
 """
 
 from __future__ import annotations
 
-import codecs
-import csv
 import difflib
-import re
-import warnings
-import zipfile
-import zlib
-from collections import Counter
-from collections.abc import Sequence
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Unpack
 
 from hpo_env.datasets.base import Dataset, Kind
-from hpo_env.datasets.encoding import (
-    MAX_LEVELS,
-    encode_features,
-    encode_target,
-    infer_kind,
-    is_text,
+from hpo_env.datasets.csv_file import read_csv
+from hpo_env.datasets.npz_file import read_npz
+from hpo_env.datasets.parquet_file import read_parquet
+from hpo_env.datasets.reading import Reading, ReadingOptions
+from hpo_env.datasets.tables import Table, located
+from hpo_env.errors import DatasetError, HPOControlError
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """A kind of file that is read.
+
+    Args:
+        name: What people call it.
+        read: Its reader.
+        fix: What to do when it cannot be read.
+        mark: What the file starts with; empty where nothing is agreed on.
+    """
+
+    name: str
+    read: Callable[[Path, Reading], Table]
+    fix: str
+    mark: bytes = b""
+
+
+_FORMATS = {
+    ".csv": _Format("CSV", read_csv, "Save it again as comma-separated UTF-8 text"),
+    ".parquet": _Format(
+        "Parquet", read_parquet, "Write it again, e.g. with DataFrame.to_parquet", b"PAR1"
+    ),
+    ".npz": _Format("NPZ", read_npz, "Write it with numpy.savez(path, x=x, y=y)", b"PK\x03\x04"),
+}
+SUFFIXES = tuple(_FORMATS)
+
+_MARKS: tuple[tuple[bytes, str, str], ...] = (
+    (b"\x1f\x8b", "gzip", "Unpack it: gunzip"),
+    (b"BZh", "bzip2", "Unpack it: bunzip2"),
+    (b"\xfd7zXZ\x00", "xz", "Unpack it: unxz"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "Unpack it: unzstd"),
+    (b"PK\x03\x04", "a zip archive or an Excel workbook", "Unpack it, or save the sheet as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook", "Save the sheet as CSV"),
+    (b"PAR1", "Parquet", "Let its name end in .parquet"),
+    (b"ARROW1", "Feather", "Save it as Parquet: pandas.read_feather(path).to_parquet(...)"),
+    (b"\x93NUMPY", "NPY, a single array", "Save it with numpy.savez(path, x=x, y=y)"),
+    (b"\x89HDF", "HDF5", "Save the table as Parquet or CSV"),
+    (b"SQLite format 3", "an SQLite database", "Save the table as CSV"),
+    (b"%PDF", "PDF", "Save the table as CSV"),
+    (b"<!doctype", "a page of HTML", "Download the table itself"),
+    (b"<html", "a page of HTML", "Download the table itself"),
 )
-from hpo_env.datasets.extras import require
-from hpo_env.errors import DatasetError, unknown_name
+"""First bytes (letters of either case), what they say the file is, and what to do with it."""
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-SUFFIXES = (".csv", ".parquet", ".npz")
-MIN_ROWS = 30  # fewer cannot be cut into training, validation and test rows that mean anything
-FREE_TEXT_SHARE = 0.5  # of a text column's values distinct: names or sentences, not categories
-_DELIMITERS = ",;\t"
-_ROW_NUMBERS = re.compile(r"__index_level_\d+__")  # what pandas calls an index without a name
+_LONGEST_MARK = max(len(mark) for mark, _, _ in _MARKS)
+_MAX_REASON = 300
 
 
-def load_file(path: str | Path, *, target: str, kind: Kind | None = None) -> Dataset:
+def load_file(
+    path: str | Path, *, target: str, kind: Kind | None = None, **options: Unpack[ReadingOptions]
+) -> Dataset:
     """Load a table from a file.
 
     A CSV or Parquet file has one row an example and named columns: numbers, booleans, dates or
     categories (see `encoding.py` for what becomes of them). CSV is UTF-8 with a header line;
-    fields are separated by commas, semicolons or tabs. An NPZ file has `x` `[R, D]` (or images
-    `[R, channels, height, width]`) and the array `[R]` that `target` names; `feature_names` `[D]`
-    may be given. All rows are kept. Columns that never vary are left out, and so are the row
-    numbers that pandas writes: a CSV column without a name, `__index_level_0__` in Parquet.
+    fields are separated by commas, semicolons, tabs, bars or spaces. An NPZ file has `x` `[R, D]`
+    (or images `[R, channels, height, width]`) and the array `[R]` that `target` names;
+    `feature_names` `[D]` may be given. All rows are kept. Columns that never vary are left out, and
+    so are the row numbers that pandas writes: a CSV column without a name, `__index_level_0__` in
+    Parquet.
 
     Args:
-        path: Ends in `.csv`, `.parquet` or `.npz`.
+        path: Ends in `.csv`, `.parquet` or `.npz`; `~` is the home folder.
         target: The column (array, in an NPZ file) to predict.
         kind: What the target is. None: text, booleans, and whole numbers with at most 20 distinct
             values are classes; everything else is regression.
+        **options: How text is to be read: `decimal`, `thousands`, `missing`, `units`, `dates`,
+            `categories`; see `Reading.of`.
 
     Returns:
         The data set, named after the file; its arrays are read-only.
@@ -66,26 +97,58 @@ def load_file(path: str | Path, *, target: str, kind: Kind | None = None) -> Dat
     Raises:
         DatasetError: The file cannot be read, or makes no task; the message says why and what to
             do about it.
+        ConfigurationError: An option is not one of those that its name allows.
         UnknownNameError: `kind` is neither "classification" nor "regression".
         MissingExtraError: CSV or Parquet without the extra `data`.
     """
-    path = Path(path)
-    if kind is not None and kind not in get_args(Kind):
-        raise unknown_name("kind of target", kind, get_args(Kind))
-    if path.suffix.lower() not in SUFFIXES:
-        msg = f"{path}: the file's name must end in {', '.join(SUFFIXES)}; got {path.suffix!r}"
-        raise DatasetError(f"{msg}. Save the table as one of these")
-    if not path.is_file():
-        what = "it is a folder" if path.is_dir() else "there is no such file"
-        raise DatasetError(f"{path}: {what}. Give the path of an existing file{_near_file(path)}")
-    if path.suffix.lower() == ".npz":
-        dataset = _from_npz(path, target=target, kind=kind)
-    else:
-        read = _read_csv if path.suffix.lower() == ".csv" else _read_parquet
-        dataset = _from_frame(read(path), path, target=target, kind=kind)
-    dataset.x.setflags(write=False)
-    dataset.y.setflags(write=False)
-    return dataset
+    return open_table(path, Reading.of(**options)).dataset(target=target, kind=kind)
+
+
+def open_table(path: str | Path, reading: Reading | None = None) -> Table:
+    """Read a file, without saying yet what is to be predicted.
+
+    Raises:
+        DatasetError: It cannot be read.
+        MissingExtraError: CSV or Parquet without the extra `data`.
+    """
+    path = absolute(path)
+    with located(str(path)):
+        suffix = path.suffix.lower()
+        if suffix not in _FORMATS:
+            msg = f"the file's name must end in {', '.join(SUFFIXES)}; got {path.suffix!r}"
+            raise DatasetError(f"{msg}. Save the table as one of these")
+        form = _FORMATS[suffix]
+        try:
+            _check_is_there(path)
+            _check_content(path, form)
+            return form.read(path, Reading() if reading is None else reading)
+        except HPOControlError:
+            raise
+        except Exception as error:  # what damaged files make foreign readers raise has no end
+            reason = str(error).strip() or type(error).__name__
+            msg = f"this cannot be read as {form.name} ({reason[:_MAX_REASON]})"
+            raise DatasetError(f"{msg}. {form.fix}") from error
+
+
+def absolute(path: str | Path) -> Path:
+    """Make a path absolute, so that it means the same in every folder; `~` is the home folder.
+
+    Raises:
+        DatasetError: It cannot be a path, or there is no home folder.
+    """
+    try:
+        return Path(os.path.abspath(Path(path).expanduser()))
+    except (RuntimeError, ValueError) as error:
+        raise DatasetError(f"{str(path)!r} is no path ({error}). Mend it") from error
+
+
+def _check_is_there(path: Path) -> None:
+    if path.is_file():
+        return
+    what = "there is no such file"
+    if path.exists():
+        what = "it is a folder" if path.is_dir() else "it is no regular file"
+    raise DatasetError(f"{what}. Give the path of an existing file{_near_file(path)}")
 
 
 def _near_file(path: Path) -> str:
@@ -94,271 +157,11 @@ def _near_file(path: Path) -> str:
     return f"; beside it lies {near[0]!r}" if near else ""
 
 
-# --- CSV and Parquet ------------------------------------------------------------------------------
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    pandas = require("pandas")
-    header, delimiter = _read_header(path)
-    _check_names(header, path)
-    broken = (pandas.errors.ParserError, pandas.errors.ParserWarning, pandas.errors.EmptyDataError)
-    try:
-        with warnings.catch_warnings():
-            # With index_col=False pandas cuts lines that are longer than the header and only warns.
-            warnings.simplefilter("error", pandas.errors.ParserWarning)
-            frame: pd.DataFrame = pandas.read_csv(
-                path,
-                sep=delimiter,
-                encoding="utf-8-sig",
-                index_col=False,
-                skipinitialspace=True,
-                low_memory=False,
-            )
-    except UnicodeDecodeError as error:
-        raise _not_utf8(path, error) from error
-    except broken as error:
-        msg = f"{path}: each line must have one field a column of the header ({str(error).strip()})"
-        raise DatasetError(
-            f"{msg}. Mend the line, or quote fields that hold {delimiter!r}"
-        ) from error
-    frame.columns = pandas.Index(header)
-    return frame.drop(columns=[name for name in header if not name])
-
-
-def _read_header(path: Path) -> tuple[list[str], str]:
-    """Read the names before pandas does: it renames repeated ones without a word."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            first = lines.readline()
-            delimiter = max(_DELIMITERS, key=first.count)
-            lines.seek(0)
-            header = next(csv.reader(lines, delimiter=delimiter, skipinitialspace=True), [])
-    except UnicodeDecodeError as error:
-        raise _not_utf8(path, error) from error
-    except csv.Error as error:
-        raise DatasetError(f"{path}: the header line cannot be read ({error}). Mend it") from error
-    if not header:
-        msg = f"{path}: the first line must name the columns; it is empty"
-        raise DatasetError(f"{msg}. Write a header line and at least {MIN_ROWS} rows")
-    return [name.strip() for name in header], delimiter
-
-
-def _not_utf8(path: Path, error: UnicodeDecodeError) -> DatasetError:
+def _check_content(path: Path, form: _Format) -> None:
+    """Name what a file is whose name says something else."""
     with path.open("rb") as file:
-        is_utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    encoding = "UTF-16" if is_utf16 else "ISO-8859-1"
-    guess = "UTF-16" if is_utf16 else "Latin-1 (ISO-8859-1) or Windows-1252"
-    byte = error.object[error.start]
-    msg = f"{path}: the file must be UTF-8; byte 0x{byte:02x} is not, so it may be {guess}"
-    fix = f"iconv -f {encoding} -t UTF-8 {path.name} > {path.stem}-utf8.csv"
-    return DatasetError(f"{msg}. Save it as UTF-8, or convert it: {fix}")
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    pyarrow, parquet = require("pyarrow"), require("pyarrow.parquet")
-    require("pandas")
-    try:
-        table = parquet.ParquetFile(path).read()
-        _check_names(table.column_names, path)
-        for index, field in enumerate(table.schema):
-            _check_type(field, pyarrow.types, path)
-            if pyarrow.types.is_decimal(field.type):  # pandas would make text of exact decimals
-                table = table.set_column(index, field.name, table.column(index).cast("float64"))
-        frame: pd.DataFrame = table.to_pandas(date_as_object=False, ignore_metadata=True)
-    except DatasetError:
-        raise
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
-        msg = f"{path}: this cannot be read as Parquet ({str(error).strip()})"
-        raise DatasetError(f"{msg}. Write it again, e.g. with DataFrame.to_parquet") from error
-    return frame.drop(columns=[name for name in frame if _ROW_NUMBERS.fullmatch(str(name))])
-
-
-def _check_type(field: Any, types: Any, path: Path) -> None:
-    refused = (types.is_nested, types.is_binary, types.is_large_binary, types.is_time)
-    if any(is_refused(field.type) for is_refused in (*refused, types.is_duration)):
-        msg = f"{path}: columns must hold numbers, booleans, dates or text; {field.name!r} holds"
-        raise DatasetError(f"{msg} {field.type}. Remove it, or turn it into numbers")
-
-
-def _check_names(names: Sequence[str], path: Path) -> None:
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        msg = f"{path}: column names must be distinct; {_quoted(repeated)} occur(s) more than once"
-        raise DatasetError(f"{msg}. Rename or remove the copies")
-
-
-def _from_frame(frame: pd.DataFrame, path: Path, *, target: str, kind: Kind | None) -> Dataset:
-    _check_target_name(target, [str(name) for name in frame.columns], path, what="column")
-    _check_rows(len(frame), path)
-    features = frame.drop(columns=[target])
-    _check_columns(features, path)
-    values = frame[target]
-    _check_target_missing(int(values.isna().sum()), path, target)
-    numeric = not is_text(values)
-    y_raw = values.to_numpy() if numeric else values.astype(str).to_numpy(dtype=object)
-    x, feature_names = encode_features(features)
-    return _build(x, y_raw, feature_names, path, target=target, kind=kind)
-
-
-def _check_columns(features: pd.DataFrame, path: Path) -> None:
-    empty = [str(name) for name in features.columns if features[name].isna().all()]
-    if empty:
-        msg = f"{path}: every column needs at least one value; {_quoted(empty)} has/have none"
-        raise DatasetError(f"{msg}. Remove the column(s)")
-    for name in features.columns:
-        if is_text(features[name]):
-            _check_categories(features[name], path)
-        else:
-            _check_finite(features[name], path)
-
-
-def _check_categories(column: pd.Series[Any], path: Path) -> None:
-    values = column.dropna().astype(str)
-    distinct = values.nunique()
-    if distinct > max(MAX_LEVELS, FREE_TEXT_SHARE * len(values)):
-        examples = _quoted(values.head(2).tolist())
-        msg = (
-            f"{path}: text column {str(column.name)!r} must hold categories; {distinct} of its "
-            f"{len(values)} values are distinct (e.g. {examples})"
-        )
-        raise DatasetError(f"{msg}. Remove it, or turn it into numbers or a few categories")
-
-
-def _check_finite(column: pd.Series[Any], path: Path) -> None:
-    if not require("pandas.api.types").is_numeric_dtype(column):
-        return  # dates
-    numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    _check_range(numbers, path, where=f"column {str(column.name)!r}")
-
-
-# --- NPZ --------------------------------------------------------------------------------------
-
-
-def _from_npz(path: Path, *, target: str, kind: Kind | None) -> Dataset:
-    arrays = _read_npz(path)
-    if "x" not in arrays:
-        msg = f"{path}: an NPZ file needs an array 'x' of shape [R, D]; got {_quoted(arrays)}"
-        raise DatasetError(f"{msg}. Write it with numpy.savez(path, x=x, {target}=y)")
-    others = [name for name in arrays if name not in ("x", "feature_names")]
-    _check_target_name(target, others, path, what="array")
-    x, y = arrays["x"], arrays[target]
-    if x.ndim not in (2, 4) or x.dtype.kind not in "biuf":
-        msg = f"{path}: 'x' must be numbers of shape [R, D] or [R, channels, height, width]"
-        raise DatasetError(f"{msg}; got {x.dtype} of shape {x.shape}. Reshape or encode it")
-    if y.shape != x.shape[:1]:
-        msg = f"{path}: {target!r} must have one entry a row of 'x', shape {x.shape[:1]}"
-        raise DatasetError(f"{msg}; got shape {y.shape}. Labels are not one-hot here")
-    _check_rows(len(x), path)
-    image_shape = None if x.ndim == 2 else (int(x.shape[1]), int(x.shape[2]), int(x.shape[3]))
-    flat = x.reshape(len(x), -1).astype(np.float64)
-    names = _npz_feature_names(arrays, flat.shape[1], path)
-    _check_range(flat, path, where="array 'x'")
-    empty = [names[d] for d in np.flatnonzero(np.isnan(flat).all(axis=0))]
-    if empty:
-        msg = f"{path}: every column of 'x' needs at least one value; {_quoted(empty)} has none"
-        raise DatasetError(f"{msg}. Remove the column(s)")
-    if y.dtype.kind == "f":
-        _check_target_missing(int(np.isnan(y).sum()), path, target)
-    if image_shape is None:
-        varies = np.nanmin(flat, axis=0) < np.nanmax(flat, axis=0)
-        flat, names = flat[:, varies], [n for n, v in zip(names, varies, strict=True) if v]
-    x32 = flat.astype(np.float32)
-    return _build(x32, y, tuple(names), path, target=target, kind=kind, image_shape=image_shape)
-
-
-def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        if not zipfile.is_zipfile(path):
-            raise ValueError("it is no zip archive, or was cut short")
-        # Opened here, as numpy leaves a file that it opened and could not read open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if "Object arrays" in str(error):
-            msg = f"{path}: object arrays are refused, as reading them can run foreign code"
-            raise DatasetError(f"{msg}. Save numbers, or text as dtype '<U..'") from error
-        msg = f"{path}: this cannot be read as NPZ ({error})"
-        raise DatasetError(f"{msg}. Write it with numpy.savez(path, x=x, y=y)") from error
-
-
-def _npz_feature_names(arrays: dict[str, NDArray[Any]], num_features: int, path: Path) -> list[str]:
-    if "feature_names" not in arrays:
-        return [f"x{d}" for d in range(num_features)]
-    names = [str(name) for name in arrays["feature_names"].ravel()]
-    if len(names) != num_features:
-        msg = f"{path}: 'feature_names' must have D={num_features} entries; got {len(names)}"
-        raise DatasetError(f"{msg}. Leave it out to have them numbered")
-    _check_names(names, path)
-    return names
-
-
-# --- Rules that hold for every kind of file ---------------------------------------------------
-
-
-def _build(
-    x: NDArray[np.float32],
-    y_raw: NDArray[Any],
-    feature_names: tuple[str, ...],
-    path: Path,
-    *,
-    target: str,
-    kind: Kind | None,
-    image_shape: tuple[int, int, int] | None = None,
-) -> Dataset:
-    if not feature_names:
-        msg = f"{path}: at least one column besides {target!r} must vary; none does"
-        raise DatasetError(f"{msg}. Add columns to predict it from")
-    if y_raw.dtype.kind == "f":
-        _check_range(y_raw, path, where=f"target {target!r}")
-    kind = infer_kind(y_raw) if kind is None else kind
-    try:
-        y, class_names = encode_target(y_raw, kind, name=target)
-    except DatasetError as error:
-        raise DatasetError(f"{path}: {error}") from error
-    if len(class_names) > len(y) / 2:
-        msg = f"{path}: target {target!r} has {len(class_names)} classes in {len(y)} rows"
-        raise DatasetError(f"{msg}, at most half as many are allowed. Is it kind='regression'?")
-    return Dataset(
-        name=path.name,
-        kind=kind,
-        x=x,
-        y=y,
-        feature_names=feature_names,
-        num_classes=len(class_names),
-        image_shape=image_shape,
-        class_names=class_names,
-    )
-
-
-def _check_target_name(target: str, names: Sequence[str], path: Path, *, what: str) -> None:
-    if target in names:
-        return
-    near = difflib.get_close_matches(target, names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    msg = f"{path}: there is no {what} {target!r} to predict{hint} The {what}s are"
-    raise DatasetError(f"{msg}: {_quoted(names)}")
-
-
-def _check_rows(num_rows: int, path: Path) -> None:
-    if num_rows < MIN_ROWS:
-        msg = f"{path}: at least {MIN_ROWS} rows are needed for training, validation and test"
-        raise DatasetError(f"{msg}; got {num_rows}. Add rows")
-
-
-def _check_target_missing(num_missing: int, path: Path, target: str) -> None:
-    if num_missing:
-        msg = f"{path}: target {target!r} must be given in every row; {num_missing} lack(s) it"
-        raise DatasetError(f"{msg}. Remove those rows or fill them in")
-
-
-def _check_range(numbers: NDArray[Any], path: Path, *, where: str) -> None:
-    count = int((np.abs(numbers) > np.finfo(np.float32).max).sum())
-    if count:
-        msg = f"{path}: {where} must be finite (and fit float32); {count} value(s) do not"
-        raise DatasetError(f"{msg}. Replace them, or leave the cell empty if unknown")
-
-
-def _quoted(names: Sequence[str] | dict[str, NDArray[Any]], limit: int = 30) -> str:
-    listed = [repr(str(name)) for name in names]
-    more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
-    return ", ".join(listed[:limit]) + more
+        start = file.read(_LONGEST_MARK).lower()
+    for mark, what, fix in _MARKS:
+        if start.startswith(mark.lower()) and not form.mark.startswith(mark):
+            msg = f"this cannot be read as {form.name}: by its first bytes it is {what}"
+            raise DatasetError(f"{msg}. {fix}")

@@ -18,6 +18,7 @@ import numpy as np
 from hpo_env.datasets.base import Dataset, DatasetInfo, Kind, Split
 from hpo_env.datasets.encoding import MAX_LEVELS, encode_features, encode_target
 from hpo_env.datasets.extras import require
+from hpo_env.datasets.narrowing import cast_plainly
 from hpo_env.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class RdatasetsTable:
         features = frame[list(self.keep)] if self.keep else frame
         unused = {"rownames", self.target, *self.drop} & set(features.columns)
         x, feature_names = encode_features(
-            features.drop(columns=sorted(unused)), max_levels=self.max_levels
+            features.drop(columns=sorted(unused)), max_levels=self.max_levels, cast=cast_plainly
         )
         return Dataset(
             name=self.name,

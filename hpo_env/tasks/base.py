@@ -237,6 +237,17 @@ class TaskFamily(ABC):
         """
         return float(task.num_decisions * self.updates_per_decision)
 
+    def pinned_options(self) -> dict[str, Any]:
+        """Return options that make this family again in another folder and on another day.
+
+        Whoever writes down what a run was made of puts them in place of the user's own: absolute
+        paths for relative ones, and fingerprints of files by which the family refuses other data.
+
+        Raises:
+            ConfigurationError: It was made of what cannot be written down.
+        """
+        return {}
+
     @abstractmethod
     def sample(self, rng: np.random.Generator) -> Task:
         """Draw a task; all that is random about the task itself comes from `rng`."""

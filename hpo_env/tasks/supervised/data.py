@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.datasets import Dataset, load
+from hpo_env.datasets import Dataset, Kind, Reading, is_path, load
+from hpo_env.errors import DatasetError
 from hpo_env.networks.objectives import Objective, objective
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Task
@@ -26,6 +28,7 @@ MAX_VALIDATION_ROWS = 512
 MAX_TEST_ROWS = 512
 _TRAIN_SHARE = 0.6
 _VALIDATION_SHARE = 0.2
+_OF_FILES = frozenset({"kind", "reading", "fingerprint"})
 _LARGEST_INPUT = 8.0
 """Standard deviations at which an input is cut off: one wild cell must not decide a run."""
 
@@ -37,6 +40,10 @@ class SupervisedTask(Task):
     Args:
         dataset: A named data set, or the path of a file.
         target: The column to predict; for files only.
+        kind: What the target is; for files only, guessed when None.
+        reading: How the file's text is read; for files only.
+        fingerprint: `Dataset.fingerprint` of the rows that the task was drawn from; for files and
+            tables in memory only. Other rows are refused.
         architecture: One of `hpo_env.networks.registry.ARCHITECTURES`.
         optimizer: One of `hpo_env.networks.optimizers.OPTIMIZERS`.
         augmentation_seed: Decides which rows and features, their split, and the noise.
@@ -49,6 +56,9 @@ class SupervisedTask(Task):
 
     dataset: str
     target: str | None = None
+    kind: Kind | None = None
+    reading: Reading | None = None
+    fingerprint: str | None = None
     architecture: str
     optimizer: str
     augmentation_seed: int
@@ -67,6 +77,12 @@ class SupervisedTask(Task):
     def alike(self) -> str:
         """Equal models train in one cohort."""
         return self.architecture
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe the task in plain data; what only files have is left out where there is none."""
+        written = super().to_json()
+        written["reading"] = None if self.reading is None else self.reading.options()
+        return {k: v for k, v in written.items() if v is not None or k not in _OF_FILES}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
@@ -111,21 +127,59 @@ class Problem:
         return int(self.train.x.shape[1])
 
 
-def load_task_dataset(name_or_path: str, target: str | None) -> Dataset:
+def load_task_dataset(
+    dataset: str,
+    target: str | None = None,
+    kind: Kind | None = None,
+    reading: Reading | None = None,
+) -> Dataset:
     """Load a named data set or a file; an unchanged file is read once a process."""
-    path = Path(name_or_path)
-    changed = path.stat().st_mtime_ns if target is not None and path.is_file() else 0
-    return _load(name_or_path, target, changed)
+    return _load(dataset, target, kind, reading, _state(dataset) if is_path(dataset) else None)
+
+
+def _state(path: str) -> tuple[int, ...]:
+    """Return what changes when somebody writes to a file; empty when there is none."""
+    try:
+        facts = Path(path).stat()
+    except (OSError, ValueError):
+        return ()
+    return facts.st_mtime_ns, facts.st_size, facts.st_ino
 
 
 @lru_cache(maxsize=64)
-def _load(name_or_path: str, target: str | None, changed: int) -> Dataset:
-    return load(name_or_path, target)
+def _load(
+    dataset: str,
+    target: str | None,
+    kind: Kind | None,
+    reading: Reading | None,
+    state: tuple[int, ...] | None,
+) -> Dataset:
+    del state  # part of the key only
+    return load(dataset, target, kind=kind, **({} if reading is None else reading.options()))
+
+
+def check_fingerprint(dataset: Dataset, fingerprint: str | None, *, where: str) -> None:
+    """Refuse rows that are not those that somebody counts on; None is no expectation.
+
+    Raises:
+        DatasetError: They are others.
+    """
+    if fingerprint is not None and dataset.fingerprint != fingerprint:
+        raise DatasetError(
+            f"{where}: the data has changed since it was first used: its fingerprint was "
+            f"{fingerprint[:12]}… and is {dataset.fingerprint[:12]}…. Bring the old data back, say "
+            "where it lies now (dataset=PATH), or start anew"
+        )
 
 
 def prepare(task: SupervisedTask) -> Problem:
-    """Make the arrays of a task; equal tasks give equal arrays."""
-    dataset = load_task_dataset(task.dataset, task.target)
+    """Make the arrays of a task; equal tasks give equal arrays.
+
+    Raises:
+        DatasetError: The file is gone, or holds other rows than when the task was drawn.
+    """
+    dataset = load_task_dataset(task.dataset, task.target, task.kind, task.reading)
+    check_fingerprint(dataset, task.fingerprint, where=task.dataset)
     rng = stream(task.augmentation_seed, "augmentation")
     rows = rng.permutation(len(dataset.x))[: task.num_rows]
     parts = _split(rows)

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.datasets import Dataset, dataset_names
+from hpo_env.datasets import (
+    Dataset,
+    InMemory,
+    Kind,
+    Reading,
+    absolute,
+    dataset_names,
+    hold,
+    is_held,
+    is_named,
+    is_path,
+    load,
+)
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.networks.base import ModelSplit
@@ -28,7 +40,12 @@ from hpo_env.tasks.base import (
     Trainer,
     check_choice,
 )
-from hpo_env.tasks.supervised.data import MAX_TRAIN_ROWS, SupervisedTask, load_task_dataset
+from hpo_env.tasks.supervised.data import (
+    MAX_TRAIN_ROWS,
+    SupervisedTask,
+    check_fingerprint,
+    load_task_dataset,
+)
 from hpo_env.tasks.supervised.space import HYPERPARAMETERS
 from hpo_env.tasks.supervised.suites import SCENES, SUITES
 
@@ -76,8 +93,18 @@ class SupervisedFamily(TaskFamily):
         num_decisions: Decision intervals of every task; None: 15 to 60 (log-uniform) in the train
             split and 30 in the others.
         updates_per_decision: Updates of the inner network in one interval.
-        dataset: Only this data set, by name or as the path of a CSV, Parquet or NPZ file.
-        target: The column that a file's rows are to predict.
+        dataset: Only this data set: its name, the path of a CSV, Parquet or NPZ file, a pandas
+            DataFrame, or a pair `(x, y)` of arrays. What is in memory is known in this process and
+            in those that are given it.
+        target: The column that a file's or DataFrame's rows are to predict.
+        kind: What that column is; None: guessed from its values.
+        decimal: What stands before decimals in its text, "." or ",".
+        thousands: What groups digits by three in its text; None: nothing does.
+        missing: Texts that mean "not known", one or several.
+        units: Texts beside numbers that are left out, such as "$", one or several.
+        dates: Columns of ISO dates, one or several; or column -> `strftime` format.
+        categories: Columns whose values are names although they look like numbers.
+        fingerprint: What `pinned_options` said of the data; other data is refused.
         model: Only this architecture; None: any of `architectures` that fits the data.
         optimizer: Only this optimiser; None: any but those held out from meta-training.
         architectures: Which side of the architectures to draw from; None: that of `split`.
@@ -119,8 +146,16 @@ class SupervisedFamily(TaskFamily):
         split: Split = "train",
         num_decisions: int | None = None,
         updates_per_decision: int = 10,
-        dataset: str | Path | None = None,
+        dataset: str | Path | InMemory | None = None,
         target: str | None = None,
+        kind: Kind | None = None,
+        decimal: str = ".",
+        thousands: str | None = None,
+        missing: str | Sequence[str] = (),
+        units: str | Sequence[str] = (),
+        dates: str | Sequence[str] | Mapping[str, str] = (),
+        categories: str | Sequence[str] = (),
+        fingerprint: str | None = None,
         model: str | None = None,
         optimizer: str | None = None,
         architectures: ModelSplit | None = None,
@@ -134,11 +169,24 @@ class SupervisedFamily(TaskFamily):
             raise ConfigurationError(
                 f"updates_per_decision must be a positive integer; got {updates_per_decision}"
             )
-        if target is not None and dataset is None:
-            raise ConfigurationError(f"{target=} needs a dataset: the path of the file it is in")
+        reading = Reading.of(
+            decimal=decimal,
+            thousands=thousands,
+            missing=missing,
+            units=units,
+            dates=dates,
+            categories=categories,
+        )
+        given = {"target": target, "kind": kind, "fingerprint": fingerprint, **reading.options()}
+        given = {name: value for name, value in given.items() if value is not None}
+        if given and dataset is None:
+            of = ", ".join(f"{name}={value!r}" for name, value in given.items())
+            raise ConfigurationError(f"{of} needs a dataset: the path of the file it is in")
         self.updates_per_decision = updates_per_decision
-        self.dataset = None if dataset is None else str(dataset)
-        self.target = target
+        self.target, self.kind = target, kind
+        self.reading = None if reading == Reading() else reading
+        self._in_memory: Dataset | None = None
+        self.dataset = None if dataset is None else self._address(dataset)
         self.model = model
         self.optimizers = trained_optimizers() if optimizer is None else (optimizer,)
         optimizer_info(self.optimizers[0])
@@ -147,6 +195,39 @@ class SupervisedFamily(TaskFamily):
         self.initial = _checked_initial(self.space, initial or {})
         self.augmented = augmented if split == "train" and dataset is None else 0.0
         self._check_model()
+        self.fingerprint = fingerprint
+        if self.dataset is not None:
+            check_fingerprint(self._load(self.dataset), fingerprint, where=self.dataset)
+
+    def _address(self, dataset: str | Path | InMemory) -> str:
+        """Say by name or by absolute path which data is meant; tables in memory are kept."""
+        if isinstance(dataset, str | Path):
+            return str(absolute(dataset)) if is_path(dataset) else str(dataset)
+        options = {} if self.reading is None else self.reading.options()
+        self._in_memory = load(dataset, self.target, kind=self.kind, **options)
+        self.target = self.kind = self.reading = None  # all said in what is kept
+        return hold(self._in_memory)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take its table along into the process that it is unpickled in."""
+        self.__dict__.update(state)
+        if self._in_memory is not None:
+            hold(self._in_memory)
+
+    def pinned_options(self) -> dict[str, Any]:
+        """Return the absolute path of the file and the fingerprint of its rows.
+
+        Raises:
+            ConfigurationError: The data is in memory, and cannot be found again.
+        """
+        if self.dataset is None or is_named(self.dataset):
+            return {}
+        if is_held(self.dataset):
+            raise ConfigurationError(
+                "a dataset in memory cannot be written down, for a later process to find it again. "
+                "Save it to a file, e.g. with DataFrame.to_parquet, and give its path"
+            )
+        return {"dataset": self.dataset, "fingerprint": self._load(self.dataset).fingerprint}
 
     def _check_model(self) -> None:
         if self.model is None:
@@ -167,7 +248,9 @@ class SupervisedFamily(TaskFamily):
             )
 
     def _load(self, dataset: str) -> Dataset:
-        return load_task_dataset(dataset, self.target)
+        if dataset != self.dataset:
+            return load_task_dataset(dataset)
+        return load_task_dataset(dataset, self.target, self.kind, self.reading)
 
     def _choose_datasets(self) -> list[str]:
         """List the data sets that some model of this family fits."""
@@ -194,6 +277,9 @@ class SupervisedFamily(TaskFamily):
             initial=self._draw_initial(optimizer, rng, is_augmented=is_augmented),
             dataset=dataset_name,
             target=self.target,
+            kind=self.kind,
+            reading=self.reading,
+            fingerprint=None if is_named(dataset_name) else dataset.fingerprint,
             architecture=self._draw_architecture(dataset, rng),
             optimizer=optimizer,
             augmentation_seed=draw_episode_seed(rng),
