@@ -39,11 +39,6 @@ class ParameterFree(Opponent):
         """Check the name."""
         updater(self.optimizer)
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Gradients, and a trainer that takes another update rule."""
-        return frozenset({"gradients", "optimizer"})
-
     def identity(self) -> dict[str, Any]:
         """See `Opponent.identity`."""
         return super().identity() | {"optimizer": self.optimizer}
