@@ -1,4 +1,4 @@
-"""What one interval's minibatch losses come to."""
+"""What one interval's minibatch losses come to, in trainers and in users' own loops alike."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from hpo_env.telemetry import Telemetry
 
 
 def summarize_losses(telemetry: Telemetry, losses: NDArray[np.float64], num_updates: int) -> None:
-    """Fill the training-loss entries of a record of one lane, in place.
+    """Fill the training-loss entries of a record, in place.
 
     Args:
-        telemetry: One lane's.
-        losses: Minibatch losses, one an update; empty leaves the record as it is.
+        telemetry: Of one lane, or of N.
+        losses: Minibatch losses, one an update: `[U]` of one lane, or `[U, N]`. Empty leaves the
+            record as it is.
         num_updates: Updates in the interval. The first half are the first `num_updates // 2`, and
             with a single update there are no halves to compare.
 
@@ -27,8 +28,8 @@ def summarize_losses(telemetry: Telemetry, losses: NDArray[np.float64], num_upda
         return
     half = num_updates // 2
     with np.errstate(invalid="ignore", over="ignore"):  # losses may be infinite
-        telemetry.train_loss[:] = losses.mean()
-        telemetry.train_loss_spread[:] = losses.std()
+        telemetry.train_loss[:] = losses.mean(axis=0)
+        telemetry.train_loss_spread[:] = losses.std(axis=0)
         if half and len(losses) > half:
-            telemetry.train_loss_first_half[:] = losses[:half].mean()
-            telemetry.train_loss_second_half[:] = losses[half:].mean()
+            telemetry.train_loss_first_half[:] = losses[:half].mean(axis=0)
+            telemetry.train_loss_second_half[:] = losses[half:].mean(axis=0)

@@ -1,9 +1,9 @@
 """Measuring one decision interval of a training run with torch, at little cost.
 
-The reference trainer and the controller in a user's own loop both fill their telemetry here, so a
-policy sees the same numbers in both. Nothing is read from the device before the interval's end:
-losses and norms stay tensors until then. The price is two copies of the weights and two gradient
-norms an interval.
+The controller in a user's own loop fills its telemetry here. Trainers, which have all of an
+interval at hand, measure the same in their own way; parity tests compare the two. Nothing is read
+from the device before the interval's end: losses and norms stay tensors until then. The price is
+two copies of the weights and two gradient norms an interval.
 
 Axes: `U` updates of the interval.
 """

@@ -17,7 +17,11 @@ from hpo_env.networks.optimizers import coefficients
 from hpo_env.networks.registry import ModelSpec
 from hpo_env.networks.updaters import Updater
 from hpo_env.tasks.supervised.data import MAX_TEST_ROWS, MAX_VALIDATION_ROWS
-from hpo_env.tasks.supervised.measurement import Float64, interval_telemetry
+from hpo_env.tasks.supervised.measurement import (
+    Float64,
+    interval_telemetry,
+    ratio_and_agreement,
+)
 from hpo_env.tasks.supervised.minibatches import FEWEST_ROWS, interval_rows, row_bounds
 from hpo_env.tasks.supervised.replacement import STILL, STILL_VALUES, Replacement
 from hpo_env.tasks.supervised.slots import LaneTensors, Part, Slots, dynamic
@@ -109,10 +113,12 @@ class Cohort:
         record["num_updates"] += num_updates
         record["optimizer_updates"] += num_updates
         record["num_consumed"] += num_updates * batch_sizes
+        ratio, agreement = ratio_and_agreement(movement)
         telemetry = interval_telemetry(
             losses,
-            norms,
-            movement,
+            gradient_norms=norms,
+            update_ratio=ratio,
+            update_agreement=agreement,
             validation_loss=loss,
             validation_metric=metrics(
                 record["objective"], loss, score, record["validation_variance"]

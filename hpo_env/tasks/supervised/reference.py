@@ -1,8 +1,7 @@
 """The slow, obvious trainer: one module and one `torch.optim` optimiser a lane.
 
 It is what the batched trainer has to agree with: same initial weights, same minibatches, same
-dropout masks, everything else left to torch. What an interval measured is worked out here by its
-definitions, and not by the code that is tested against them.
+dropout masks, everything else left to torch.
 
 Axes: `N` lanes, `H` hyperparameters, `B` rows.
 """
@@ -22,7 +21,6 @@ from hpo_env.errors import ConfigurationError
 from hpo_env.networks.optimizers import optimizer_info
 from hpo_env.networks.random_numbers import dropout_uniforms
 from hpo_env.networks.registry import architecture
-from hpo_env.reward import has_diverged
 from hpo_env.tasks.base import Task, Trainer
 from hpo_env.tasks.supervised.data import (
     MAX_VALIDATION_ROWS,
@@ -31,6 +29,7 @@ from hpo_env.tasks.supervised.data import (
     SupervisedTask,
     prepare,
 )
+from hpo_env.tasks.supervised.measurement import interval_telemetry
 from hpo_env.tasks.supervised.minibatches import order_start, order_strides, shuffled
 from hpo_env.tasks.supervised.space import HYPERPARAMETERS, MAX_BATCH_SIZE
 from hpo_env.telemetry import Telemetry
@@ -171,26 +170,17 @@ class Learner:
         end = self._weights()
         loss, metric = self.evaluate(self.problem.validation)
         first, second = middle - start, end - middle
-        nan = float("nan")
         with np.errstate(all="ignore"):
             agreement = first @ second / np.sqrt((first @ first) * (second @ second))
             ratio = np.linalg.norm(end - start) / np.linalg.norm(start)
-        has_stopped = bool(has_diverged(np.array(loss), np.array(self.first_loss)))
-        measured = {
-            "train_loss": float(np.mean(losses)),
-            "train_loss_first_half": float(np.mean(losses[:half])) if half else nan,
-            "train_loss_second_half": float(np.mean(losses[half:])) if half else nan,
-            "train_loss_spread": float(np.std(losses)),
-            "validation_loss": loss,
-            "validation_metric": metric,
-            "gradient_norm_first": norms[0],
-            "gradient_norm_last": norms[-1],
-            "update_ratio": float(ratio),
-            "update_agreement": float(agreement) if half else nan,
-        }
-        return Telemetry(
-            **{name: np.array([value]) for name, value in measured.items()},
-            diverged=np.array([has_stopped or not np.isfinite(losses).all()]),
+        return interval_telemetry(
+            np.array(losses)[:, None],
+            gradient_norms=np.array([[norms[0]], [norms[-1]]]),
+            update_ratio=np.array([ratio]),
+            update_agreement=np.array([agreement]),
+            validation_loss=np.array([loss]),
+            validation_metric=np.array([metric]),
+            first_loss=np.array([self.first_loss]),
         )
 
     def roll_back(self) -> None:
