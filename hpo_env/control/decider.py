@@ -187,6 +187,7 @@ class Decider:
         for name in ("initial", "corrections", "moves", "first_loss"):
             setattr(self.steering, name, np.array(state[name], dtype=np.float64))
         self.steering.has_failed[:] = state["must_cut"]
+        self.steering.note_changes()
         self.is_frozen = bool(state["is_frozen"])
         self._memory = state.get("policy")
         memory = {name: np.array(values) for name, values in state["memory"].items()}
