@@ -24,6 +24,9 @@ Array = NDArray[np.float64]
 FAILURE_LOG_RATIO = 1.0
 """A validation loss 2.7 times that of the untrained model: a rate that does this trains nothing."""
 
+_FAILURE_RATIO = np.exp(FAILURE_LOG_RATIO)
+_DIVERGENCE_RATIO = np.exp(DIVERGENCE_LOG_RATIO)
+
 
 def has_failed(telemetry: Telemetry, first_loss: Array) -> NDArray[np.bool_]:
     """Say in which lanes the interval has failed.
@@ -43,9 +46,9 @@ def has_failed(telemetry: Telemetry, first_loss: Array) -> NDArray[np.bool_]:
         [False, True, False]
     """
     loss, has_validation = followed_loss(telemetry)
-    ratio = np.where(has_validation > 0.0, FAILURE_LOG_RATIO, DIVERGENCE_LOG_RATIO)
+    ratio = np.where(has_validation > 0.0, _FAILURE_RATIO, _DIVERGENCE_RATIO)
     with np.errstate(invalid="ignore", over="ignore"):
-        too_high = loss > first_loss * np.exp(ratio)
+        too_high = loss > first_loss * ratio
     return np.asarray(telemetry.diverged | np.isinf(loss) | too_high)
 
 

@@ -391,8 +391,9 @@ class Observer:
             corrections=corrections.copy(),
             values=values.copy(),
         )
-        floored = np.maximum(telemetry.validation_loss, self.loss_floor)
-        self.telemetry = replace(telemetry.take(np.arange(len(telemetry))), validation_loss=floored)
+        self.telemetry = telemetry.copy()
+        floored = self.telemetry.validation_loss
+        np.maximum(floored, self.loss_floor, out=floored)
 
     def observe(self) -> NDArray[np.float32]:
         """Return the observation of every lane, float32 `[N, D]`, each entry in `[-1, 1]`."""

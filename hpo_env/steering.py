@@ -107,6 +107,7 @@ class Steering:
         self.telemetry = Telemetry.missing(num_lanes)
         self._columns = np.array([space.index(name) for name in self.controlled.names])
         self._wide = np.zeros((num_lanes, len(space)))  # corrections of all, 0 where none is made
+        self.note_changes()
 
     def begin(
         self,
@@ -137,6 +138,7 @@ class Steering:
         self.has_failed[lanes] = self.was_rolled_back[lanes] = False
         self.available[lanes] = available
         self.telemetry.put(lanes, telemetry)
+        self.note_changes()
         self.observer.begin(
             lanes,
             telemetry,
@@ -169,9 +171,9 @@ class Steering:
 
     def take(self, moves: Array) -> None:
         """Carry out moves `[N, H]` as they are; nothing but what can be moved is."""
-        self.moves = moves if self.available.all() else np.where(self.available, moves, 0.0)
+        self.moves = moves if self._is_all_available else np.where(self.available, moves, 0.0)
         self.corrections = self.controlled.move(self.corrections, self.moves, self.initial)
-        self.has_failed = np.zeros_like(self.has_failed)
+        self.has_failed.fill(False)
 
     def values(self, base: Array) -> Array:
         """Correct base values `[N, A]`."""
@@ -195,12 +197,12 @@ class Steering:
             roll_back: Puts back what the intervals of the given lanes started from, and says
                 whether it could. None: there is no guard, whatever happens.
         """
-        self.was_rolled_back = np.zeros_like(self.has_failed)
+        self.was_rolled_back.fill(False)
         if roll_back is not None:
             telemetry = self._guarded(telemetry, roll_back)
         self.telemetry = telemetry
         controlled = values[:, self._columns]
-        if not self.available.all():
+        if not self._is_all_available:
             controlled = np.where(self.available, controlled, np.nan)
         self.observer.update(
             telemetry,
@@ -224,17 +226,24 @@ class Steering:
             getattr(self, name)[lanes] = values
         self.observer.restore(lanes, snapshot["observer"])
         self.telemetry.put(lanes, snapshot["telemetry"])
+        self.note_changes()
+
+    def note_changes(self) -> None:
+        """Look at the arrays again, after somebody else has written into them."""
+        self._is_all_available = bool(self.available.all())
+        self._knows_first_loss = not np.isnan(self.first_loss).any()
 
     def _guarded(self, telemetry: Telemetry, roll_back: RollBack) -> Telemetry:
         """Roll failed intervals back where that can be, and return what is left `[N]`."""
-        unknown = np.isnan(self.first_loss)
-        if unknown.any():  # nothing was validated before the first update
+        if not self._knows_first_loss:  # nothing was validated before the first update
             loss, _ = followed_loss(telemetry)
-            self.first_loss = np.where(unknown & np.isfinite(loss), loss, self.first_loss)
+            unknown = np.isnan(self.first_loss) & np.isfinite(loss)
+            self.first_loss = np.where(unknown, loss, self.first_loss)
+            self.note_changes()
         failed = self.has_failed = has_failed(telemetry, self.first_loss)
         if not failed.any() or not roll_back(np.flatnonzero(failed)):
             return telemetry
-        self.was_rolled_back = failed.copy()
+        self.was_rolled_back[:] = failed
         return rolled_back(telemetry, failed, self.telemetry)
 
 

@@ -74,10 +74,16 @@ class Telemetry:
         for f in fields(self):
             getattr(self, f.name)[lanes] = getattr(other, f.name)
 
+    def copy(self) -> Telemetry:
+        """Return a copy of all lanes' records."""
+        return Telemetry(**{name: getattr(self, name).copy() for name in _FIELDS})
+
     def take(self, lanes: NDArray[np.int64]) -> Telemetry:
         """Return a copy of the given lanes' records."""
-        return Telemetry(**{f.name: getattr(self, f.name)[lanes] for f in fields(self)})
+        return Telemetry(**{name: getattr(self, name)[lanes] for name in _FIELDS})
 
+
+_FIELDS = tuple(f.name for f in fields(Telemetry))
 
 MEASUREMENTS: tuple[str, ...] = tuple(
     f.name for f in fields(Telemetry) if "is_signed" in f.metadata

@@ -298,8 +298,9 @@ class HPOControlVectorEnv(LanesEnv):
             roll_back=None if self.on_divergence == "end" else self._roll_back,
         )
         reward = self._reward()
-        is_lost = self.steering.telemetry.diverged & (self.on_divergence == "end")
-        self._over = (self._interval >= self._num_intervals) | is_lost
+        self._over = self._interval >= self._num_intervals
+        if self.on_divergence == "end":
+            self._over |= telemetry.diverged
         if idle is not None and held is not None:
             self.restore(held, idle)
             reward[idle] = 0.0
@@ -332,8 +333,9 @@ class HPOControlVectorEnv(LanesEnv):
             diverged=lost,
             floor=floor,
         )
-        worst = np.exp(log_diverged(first, floor)) if lost.any() else first
-        self._loss = np.where(lost, worst, telemetry.validation_loss)
+        self._loss = telemetry.validation_loss.copy()
+        if lost.any():
+            self._loss[lost] = np.exp(log_diverged(first[lost], floor))
         return reward
 
     def _start(self, lanes: NDArray[np.int64]) -> None:

@@ -187,6 +187,7 @@ class Decider:
         for name in ("initial", "corrections", "moves", "first_loss"):
             setattr(self.steering, name, np.array(state[name], dtype=np.float64))
         self.steering.has_failed[:] = state["must_cut"]
+        self.steering.note_changes()
         self.is_frozen = bool(state["is_frozen"])
         # States that were saved before policies had a memory have no such entry.
         parts = state.get("policy_state", ())

@@ -100,14 +100,8 @@ class HPOControlCallback(_keras.callbacks.Callback):  # type: ignore[misc,name-d
             )
         if total_steps is None:
             total_steps = self.params["epochs"] * self.params["steps"]
-        host = WeightsHost(
-            _writers(self.model),
-            parts=lambda: [[weight.value for weight in self.model.trainable_weights]],
-            model=self.model,
-            validate=None if self._validate is None else self._validated,
-        )
         self.run = self._controller.steer(
-            host,
+            make_host(self.model, self._validate),
             total_steps=total_steps,
             num_decisions=self._num_decisions,
             base_schedule=self._base_schedule,
@@ -137,10 +131,20 @@ class HPOControlCallback(_keras.callbacks.Callback):  # type: ignore[misc,name-d
             self._mean = mean
         self.run.step(loss)
 
-    def _validated(self) -> Any:
-        assert self._validate is not None
+
+def make_host(model: Any, validate: Callable[[Any], Any] | None = None) -> WeightsHost:
+    """Make the host of a compiled model; see `HPOControlCallback`."""
+
+    def validated() -> Any:
         with torch.no_grad():
-            return self._validate(self.model)
+            return None if validate is None else validate(model)
+
+    return WeightsHost(
+        _writers(model),
+        parts=lambda: [[weight.value for weight in model.trainable_weights]],
+        model=model,
+        validate=None if validate is None else validated,
+    )
 
 
 def _writers(model: Any) -> dict[str, Writer]:

@@ -56,7 +56,7 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
         steps_a_rollout = model.n_steps * model.n_envs
         total = -(-(self.locals["total_timesteps"] - self.num_timesteps) // steps_a_rollout)
         self.run = self._controller.steer(
-            PlainHost(_writers(model), lambda: self._validate(model)),
+            make_host(model, self._validate),
             total_steps=max(total, 1),
             **self._options,
         )
@@ -73,6 +73,16 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
     def _on_training_end(self) -> None:
         if self.run is not None and not self.run.is_over:
             self.run.step()
+
+
+def make_host(model: Any, validate: Callable[[Any], float] | None = None) -> PlainHost:
+    """Make the host of an agent; it is told no losses.
+
+    Args:
+        model: The agent.
+        validate: See `HPOControlCallback`.
+    """
+    return PlainHost(_writers(model), None if validate is None else lambda: validate(model))
 
 
 def _writers(model: Any) -> Mapping[str, FunctionWriter]:

@@ -44,11 +44,17 @@ def attach(
     Raises:
         ConfigurationError: The estimator is of another class, or changes its own learning rate.
     """
+    host = make_host(estimator, validate)
+    return controller.steer(host, total_steps=total_steps, **options)
+
+
+def make_host(estimator: Any, validate: Callable[[], Any] | None = None) -> PlainHost:
+    """Make the host of an estimator; arguments and errors are those of `attach`."""
     writers = {
         name: FunctionWriter(function=function, initial=value)
         for name, (value, function) in _found(estimator).items()
     }
-    return controller.steer(PlainHost(writers, validate), total_steps=total_steps, **options)
+    return PlainHost(writers, validate)
 
 
 def _found(estimator: Any) -> dict[str, tuple[float, Callable[[float], float]]]:

@@ -190,6 +190,12 @@ class TaskFamily(ABC):
     """Whether the hosts of this family can take a failed interval back, as trainers can. Where they
     cannot, the environment does not either: the interval counts, and the guard moves next."""
 
+    twin: ClassVar[str | None] = None
+    """Address of a function that trains one task as a user's own loop would, through the kind of
+    host that this family has: `train(family, task, seed, controller) -> Run`. Under an episode seed
+    it makes the updates that the trainer makes, so that a policy must see and do the same in both;
+    `hpo_env.testing.parity` checks it. None: one lane of the trainer stands in for the loop."""
+
     loss_floor: ClassVar[float] = LOSS_FLOOR
     """A validation loss below this is as good as this: the reward ends here. Above 0; for a loss
     that reaches 0, such as a regret, the smallest difference that anybody cares about."""

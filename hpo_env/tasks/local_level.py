@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from hpo_env.networks.updaters import Updater
 
 STEPS_PER_DECISION = 25
-_TRAIN, _VALIDATION, _TEST = slice(0, 32), slice(32, 96), slice(96, 224)
-_NUM_SERIES = 224  # columns of a lane's panel: training, validation and test series
+TRAIN, VALIDATION, _TEST = slice(0, 32), slice(32, 96), slice(96, 224)
+NUM_SERIES = 224  # columns of a lane's panel: training, validation and test series
 _DEFAULT_DECISIONS = 30
 _NOISE_RATIO = (1e-3, 1e1)
 _SMOOTHING = (0.01, 1.0)
@@ -91,6 +91,7 @@ class LocalLevelFamily(TaskFamily):
         ),
     )
     default_controlled = ("smoothing",)
+    twin = "hpo_env.tasks.array_twins:smooth_local_level"
     # As for the quadratic: a rollout is a whole episode.
     agent_settings: ClassVar = {"ppo": {"n_steps": 30, "learning_rate": 3e-3}}
     updates_per_decision = STEPS_PER_DECISION
@@ -118,8 +119,8 @@ class LocalLevelTrainer(ArrayTrainer):
 
     def __init__(self, num_lanes: int) -> None:
         super().__init__(
-            level=np.zeros((num_lanes, _NUM_SERIES)),  # the learner's
-            signal=np.zeros((num_lanes, _NUM_SERIES)),  # the hidden m(t)
+            level=np.zeros((num_lanes, NUM_SERIES)),  # the learner's
+            signal=np.zeros((num_lanes, NUM_SERIES)),  # the hidden m(t)
             walk=np.zeros(num_lanes),  # sqrt(q)
             test_loss=np.ones(num_lanes),
             first_loss=np.ones(num_lanes),
@@ -141,15 +142,15 @@ class LocalLevelTrainer(ArrayTrainer):
         self.restore(others, held)
         telemetry = Telemetry.missing(len(lanes))
         squares = np.mean(errors[lanes] ** 2, axis=1)  # [n, series]
-        telemetry.train_loss[:] = squares[:, _TRAIN].mean(axis=1)
-        telemetry.validation_loss[:] = squares[:, _VALIDATION].mean(axis=1)
+        telemetry.train_loss[:] = squares[:, TRAIN].mean(axis=1)
+        telemetry.validation_loss[:] = squares[:, VALIDATION].mean(axis=1)
         self.state["first_loss"][lanes] = telemetry.validation_loss
         return telemetry
 
     def _run_interval(self, values: NDArray[np.float64]) -> Telemetry:
         """Smooth through `STEPS_PER_DECISION` observations of every series."""
         errors = self._smooth(values[:, :1])  # [N, steps, series]
-        train = errors[:, :, _TRAIN]
+        train = errors[:, :, TRAIN]
         squares = np.mean(train**2, axis=2)  # [N, steps]
         half = STEPS_PER_DECISION // 2
         telemetry = Telemetry.missing(len(errors))
@@ -157,7 +158,7 @@ class LocalLevelTrainer(ArrayTrainer):
         telemetry.train_loss_first_half[:] = squares[:, :half].mean(axis=1)
         telemetry.train_loss_second_half[:] = squares[:, half:].mean(axis=1)
         telemetry.train_loss_spread[:] = squares.std(axis=1)
-        telemetry.validation_loss[:] = np.mean(errors[:, :, _VALIDATION] ** 2, axis=(1, 2))
+        telemetry.validation_loss[:] = np.mean(errors[:, :, VALIDATION] ** 2, axis=(1, 2))
         before, after = train[:, :-1], train[:, 1:]
         length = np.sqrt(np.sum(before**2, axis=(1, 2)) * np.sum(after**2, axis=(1, 2)))
         telemetry.update_agreement[:] = np.sum(before * after, axis=(1, 2)) / length
@@ -172,7 +173,7 @@ class LocalLevelTrainer(ArrayTrainer):
 
     def _smooth(self, smoothing: NDArray[np.float64]) -> NDArray[np.float64]:
         """Run the panels on; return one-step forecast errors `[N, steps, series]`."""
-        noise = self.draw_normal(2, STEPS_PER_DECISION, _NUM_SERIES)
+        noise = self.draw_normal(2, STEPS_PER_DECISION, NUM_SERIES)
         steps = np.cumsum(noise[:, 0], axis=1) * self.state["walk"][:, None, None]
         signal = self.state["signal"][:, None] + steps
         observed = signal + noise[:, 1]

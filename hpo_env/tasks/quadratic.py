@@ -90,6 +90,7 @@ class QuadraticFamily(TaskFamily):
     )
     default_controlled = ("learning_rate",)
     base_schedule = "cosine"
+    twin = "hpo_env.tasks.array_twins:train_quadratic"
     capabilities = frozenset({"gradients"})
     # All lanes' episodes are equally long and begin together, so a rollout shorter than an episode
     # would see one stage of it only. Found with `benchmarks/known_answers.py`.

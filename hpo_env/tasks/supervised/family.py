@@ -128,6 +128,7 @@ class SupervisedFamily(TaskFamily):
     hyperparameters: ClassVar[tuple[Hyperparameter, ...]] = HYPERPARAMETERS
     default_controlled: ClassVar[tuple[str, ...]] = ("learning_rate", "weight_decay")
     base_schedule: ClassVar[str] = "cosine"
+    twin: ClassVar[str] = "hpo_env.tasks.supervised.twin:train"
     starts: ClassVar[tuple[float, ...]] = (1e-4, 1e-3, 1e-2, 1e-1)
     suites: ClassVar[tuple[Suite, ...]] = SUITES
     quick_suites: ClassVar[tuple[str, ...] | None] = ("interpolation", "architecture")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
+from hpo_env.testing.hosts import HostContract, HostUnderTest
 from tests.hpo_env.controlled_runs import random_policy
 from tests.hpo_env.integrations.host_data import rows
 
@@ -19,7 +21,7 @@ os.environ["KERAS_BACKEND"] = "torch"
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     keras = pytest.importorskip("keras")
-    from hpo_env.integrations.keras import HPOControlCallback
+    from hpo_env.integrations.keras import HPOControlCallback, make_host
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of the host itself
 
@@ -129,3 +131,38 @@ def test_the_policy_decides_about_what_the_optimiser_has() -> None:
     fit(make_model(keras.optimizers.SGD(0.01)), callback)
     assert callback.run is not None
     assert callback.run.policy.space.names == ("learning_rate",)
+
+
+class Fitting(HostUnderTest):
+    """A compiled model whose update is a call of `train_on_batch`."""
+
+    def __init__(self) -> None:
+        self._model = make_model(keras.optimizers.AdamW(0.01, weight_decay=0.01))
+        self.host = make_host(self._model, validation_loss)
+        self._num_updates = 0
+
+    def update(self) -> Any:
+        x, y, _, _ = rows()
+        batch = slice(self._num_updates % 6 * 32, self._num_updates % 6 * 32 + 32)
+        self._model.reset_metrics()
+        self.host.copy_weights()
+        loss = self._model.train_on_batch(x[batch], y[batch])
+        self.host.measure_gradients()
+        self._num_updates += 1
+        return float(loss)
+
+    def read(self) -> Mapping[str, float]:
+        optimizer = self._model.optimizer
+        return {
+            "learning_rate": float(optimizer.learning_rate),
+            "weight_decay": float(optimizer.weight_decay),
+            "momentum": float(optimizer.beta_1),
+        }
+
+    def weights(self) -> Any:
+        return [np.array(w) for w in self._model.get_weights()]
+
+
+class TestModelHost(HostContract):
+    def make(self) -> HostUnderTest:
+        return Fitting()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from hpo_env.controller import Controller
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
+from hpo_env.testing.hosts import HostContract, HostUnderTest
 from tests.hpo_env.controlled_runs import random_policy
 
 stable_baselines3 = pytest.importorskip("stable_baselines3")
@@ -69,3 +71,44 @@ def test_the_agent_uses_what_the_controller_writes() -> None:
     for mine, theirs in zip(written, used, strict=True):
         assert theirs == pytest.approx(mine)
     assert len({values["learning_rate"] for values in written}) > 4
+
+
+class Learning(HostUnderTest):
+    """An agent whose update is a rollout and a call of `train`."""
+
+    def __init__(self) -> None:
+        from hpo_env.integrations.sb3 import make_host
+
+        self._agent = stable_baselines3.PPO(
+            "MlpPolicy",
+            "CartPole-v1",
+            n_steps=16,
+            batch_size=16,
+            n_epochs=1,
+            seed=0,
+            device="cpu",
+            ent_coef=0.001,
+            policy_kwargs={"net_arch": [4]},
+        )
+        self.host = make_host(self._agent)
+
+    def update(self) -> Any:
+        self._agent.learn(16, reset_num_timesteps=False)
+
+    def read(self) -> Mapping[str, float]:
+        agent = self._agent
+        return {
+            "learning_rate": agent.lr_schedule(1.0),
+            "entropy": agent.ent_coef,
+            "discount": agent.rollout_buffer.gamma,
+            "gae_lambda": agent.rollout_buffer.gae_lambda,
+            "clip_range": agent.clip_range(1.0),
+        }
+
+    def weights(self) -> Any:
+        return [p.detach().numpy().copy() for p in self._agent.policy.parameters()]
+
+
+class TestAgentHost(HostContract):
+    def make(self) -> HostUnderTest:
+        return Learning()

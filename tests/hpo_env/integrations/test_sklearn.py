@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
-from hpo_env.integrations.sklearn import attach
+from hpo_env.integrations.sklearn import attach, make_host
+from hpo_env.testing.hosts import HostContract, HostUnderTest
 from tests.hpo_env.controlled_runs import fixed_policy, random_policy
 from tests.hpo_env.integrations.host_data import rows
 
@@ -95,3 +97,48 @@ def test_the_policy_decides_about_what_the_estimator_has() -> None:
     policy = random_policy(["learning_rate", "weight_decay", "momentum", "dropout"])
     run = attach(Controller(policy), make("sgd"), total_steps=STEPS)
     assert run.policy.space.names == ("learning_rate", "weight_decay", "momentum")
+
+
+class Estimator(HostUnderTest):
+    def __init__(self, kind: str) -> None:
+        self._kind, self._step = kind, 0
+        self._estimator = make(kind)
+        self.host = make_host(self._estimator, lambda: validation_loss(self._estimator))
+
+    def update(self) -> Any:
+        x, y, _, _ = rows()
+        batch = slice(self._step % 6 * 32, self._step % 6 * 32 + 32)
+        self._estimator.partial_fit(x[batch], y[batch], classes=[0, 1])
+        self._step += 1
+        return getattr(self._estimator, "loss_", None)
+
+    def read(self) -> Mapping[str, float]:
+        estimator = self._estimator
+        if self._kind == "linear":
+            return {"learning_rate": estimator.eta0, "weight_decay": estimator.alpha}
+        has_begun = hasattr(estimator, "_optimizer")
+        momentum = "momentum" if self._kind == "sgd" else "beta_1"
+        return {
+            "learning_rate": (estimator._optimizer if has_begun else estimator).learning_rate_init,
+            "weight_decay": estimator.alpha,
+            "momentum": getattr(estimator._optimizer if has_begun else estimator, momentum),
+        }
+
+    def weights(self) -> Any:
+        name = "coef_" if self._kind == "linear" else "coefs_"
+        return [np.array(part) for part in getattr(self._estimator, name, [])]
+
+
+class TestLinearModelHost(HostContract):
+    kind = "linear"
+
+    def make(self) -> HostUnderTest:
+        return Estimator(self.kind)
+
+
+class TestNetworkHost(TestLinearModelHost):
+    kind = "sgd"
+
+
+class TestAdamNetworkHost(TestLinearModelHost):
+    kind = "adam"
