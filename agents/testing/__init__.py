@@ -1,0 +1,1 @@
+"""Contract suites of what stands on the environment; `hpo_env.testing` names them all."""
