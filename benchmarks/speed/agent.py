@@ -15,6 +15,8 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
 
 from agents.config import TrainConfig
 from agents.factory import make_env

@@ -15,6 +15,7 @@ from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.observation import field_names
 from hpo_env.policy import Head, Policy, num_outputs
 from hpo_env.policy_file import load, save
+from tests.hpo_env.remembering import remembering
 
 LR = Hyperparameter(name="lr", low=1e-6, high=1.0, default=1e-3, max_step=4.0)
 WIDTH = len(field_names(["lr"]))
@@ -89,3 +90,24 @@ OTHER = HyperparameterSpace([replace(LR, max_step=2.0)])
 def test_what_cannot_be_combined_is_refused(members: list[Policy], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         combine(members)
+
+
+def test_members_with_memories_remember_side_by_side(tmp_path: Path) -> None:
+    members = [remembering(policy(seed), width=3 + seed, seed=seed) for seed in range(3)]
+    together = load(save(combine(members), tmp_path / "together"))
+    assert together.memory is not None
+    assert together.memory.width == 3 + 4 + 5
+    state, own = together.start(50), [member.start(50) for member in members]
+    for step in range(6):
+        seen = np.roll(OBSERVATIONS, step, axis=0)
+        moves, _, state = together.step(seen, state)
+        expected = []
+        for place, member in enumerate(members):
+            move, _, own[place] = member.step(seen, own[place])
+            expected.append(move)
+        np.testing.assert_allclose(moves, np.mean(expected, axis=0), atol=1e-5)
+
+
+def test_members_with_and_without_a_memory_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="must all have a memory, or none of them"):
+        combine([policy(0), remembering(policy(1))])

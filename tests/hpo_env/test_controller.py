@@ -551,7 +551,7 @@ def test_an_explanation_says_what_the_run_cannot_write() -> None:
     assert str(run.explain()).startswith(expected)
 
 
-@pytest.mark.parametrize("head", ["clipped", "squashed", "choices", "joint_choice"])
+@pytest.mark.parametrize("head", ["clipped", "squashed", "choices", "likeliest", "joint_choice"])
 def test_leaving_out_the_only_field_that_matters_explains_the_whole_move(head: str) -> None:
     from hpo_env.control.explain import influences
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -21,8 +21,9 @@ from hpo_env.errors import PolicyFileError
 from hpo_env.familiarity import Familiarity
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.observation import OBSERVATION_VERSION, field_names
-from hpo_env.policy import Policy, num_outputs
+from hpo_env.policy import Head, Policy, num_outputs
 from hpo_env.policy_file import CONTROLLER_FILE, WEIGHTS_FILE, load, save
+from tests.hpo_env.remembering import remembering
 
 LEARNING_RATE = Hyperparameter(
     name="learning_rate", low=1e-6, high=1.0, default=1e-3, max_step=4.0, scheduled=True
@@ -34,7 +35,7 @@ MOMENTUM = Hyperparameter(
 
 @st.composite
 def policies(draw: st.DrawFn) -> Policy:
-    head: Any = draw(st.sampled_from(["clipped", "squashed", "choices", "joint_choice"]))
+    head: Any = draw(st.sampled_from(get_args(Head)))
     hyperparameters = draw(st.sampled_from([[LEARNING_RATE], [MOMENTUM, LEARNING_RATE]]))
     space = HyperparameterSpace(hyperparameters)
     hidden = draw(st.lists(st.integers(1, 9), max_size=3))
@@ -43,7 +44,7 @@ def policies(draw: st.DrawFn) -> Policy:
     scale = draw(st.sampled_from([1e-3, 1.0, 100.0]))
     layers = list(pairwise(sizes))
     familiarity = make_familiarity(sizes[0], rng) if draw(st.booleans()) else None
-    return Policy(
+    policy = Policy(
         family="supervised",
         space=space,
         base_schedule=draw(st.sampled_from(["constant", "cosine", "one_cycle"])),
@@ -59,6 +60,7 @@ def policies(draw: st.DrawFn) -> Policy:
         else {},
         familiarity=familiarity,
     )
+    return remembering(policy, draw(st.integers(1, 4))) if draw(st.booleans()) else policy
 
 
 def make_familiarity(num_fields: int, rng: np.random.Generator) -> Familiarity:
@@ -96,6 +98,11 @@ def saved_familiar(saved: Path, tmp_path: Path) -> Path:
     return save(replace(policy, familiarity=familiarity), tmp_path / "familiar")
 
 
+@pytest.fixture
+def saved_remembering(saved: Path, tmp_path: Path) -> Path:
+    return save(remembering(load(saved)), tmp_path / "remembering")
+
+
 def read_json(folder: Path) -> dict[str, Any]:
     document: dict[str, Any] = json.loads((folder / CONTROLLER_FILE).read_text())
     return document
@@ -128,6 +135,7 @@ def test_what_was_saved_is_loaded(tmp_path_factory: pytest.TempPathFactory, poli
     for name in ("family", "base_schedule", "head", "activation", "metadata", "fields"):
         assert getattr(again, name) == getattr(policy, name)
     assert again.space.hyperparameters == policy.space.hyperparameters
+    assert (again.memory is None) == (policy.memory is None)
     assert (again.familiarity is None) == (policy.familiarity is None)
     if again.familiarity is not None and policy.familiarity is not None:
         assert again.familiarity.threshold == policy.familiarity.threshold
@@ -135,7 +143,7 @@ def test_what_was_saved_is_loaded(tmp_path_factory: pytest.TempPathFactory, poli
     np.testing.assert_array_equal(again.act(x), policy.act(x))
 
 
-@pytest.mark.parametrize("fixture", ["saved", "saved_familiar"])
+@pytest.mark.parametrize("fixture", ["saved", "saved_familiar", "saved_remembering"])
 def test_saving_twice_writes_the_same_bytes(
     fixture: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -354,6 +362,65 @@ def test_moved_arrays_of_familiarity_are_noticed(saved_familiar: Path) -> None:
     write_weights(saved_familiar, tensors)
     with pytest.raises(PolicyFileError, match="golden distances within"):
         load(saved_familiar)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d["memory"].update(kind="gru"), "'kind' of a memory must be 'lstm'"),
+        (lambda d: d["memory"].update(width=0), "'width' of a memory must be from 1 to"),
+        (lambda d: d["memory"].update(width=10**9), "'width' of a memory must be from 1 to"),
+        (lambda d: d["memory"].update(width=True), "'width' must be a int"),
+        (lambda d: d["memory"].update(width=4), "must be float32"),
+        (lambda d: d["memory"].pop("width"), "the entry 'width' must be there"),
+        (lambda d: d.update(memory=[1]), "'memory' must be a dict"),
+        (lambda d: d.pop("memory"), "tensors must be"),
+        (lambda d: d["golden"]["outputs"][-1].__setitem__(0, 99.0), "golden outputs within"),
+    ],
+)
+def test_a_doctored_memory_is_refused(
+    saved_remembering: Path, change: Change, message: str
+) -> None:
+    document = read_json(saved_remembering)
+    change(document)
+    write_json(saved_remembering, document)
+    with pytest.raises(PolicyFileError, match=message):
+        load(saved_remembering)
+
+
+@pytest.mark.parametrize("part", ["input_weight", "hidden_weight", "bias"])
+@pytest.mark.parametrize("fault", [0.05, float("inf")])
+def test_weights_of_a_memory_that_were_changed_are_noticed(
+    saved_remembering: Path, part: str, fault: float
+) -> None:
+    tensors = load_file(saved_remembering / WEIGHTS_FILE)
+    tensors[f"memory.{part}"] = tensors[f"memory.{part}"] + np.float32(fault)
+    write_weights(saved_remembering, tensors)
+    with pytest.raises(PolicyFileError, match=r"golden outputs within|must be finite"):
+        load(saved_remembering)
+
+
+def test_a_memory_from_before_fields_were_appended_ignores_them(saved_remembering: Path) -> None:
+    policy, document = load(saved_remembering), read_json(saved_remembering)
+    tensors = load_file(saved_remembering / WEIGHTS_FILE)
+    known = [i for i, field in enumerate(policy.fields) if field != "drop"]
+    weight = tensors["memory.input_weight"].copy()
+    tensors["memory.input_weight"] = np.ascontiguousarray(weight[:, known])
+    weight[:, policy.fields.index("drop")] = 0.0
+    assert policy.memory is not None
+    blind = replace(policy, memory=replace(policy.memory, input_weight=weight))
+    document["observation_fields"].remove("drop")
+    document["layer_sizes"][0] -= 1
+    x = np.array(document["golden"]["observations"])
+    x[:, policy.fields.index("drop")] = 0.0
+    outputs = policy_file._golden_outputs(blind, x)
+    document["golden"]["observations"] = x[:, known].tolist()
+    document["golden"]["outputs"] = outputs.tolist()
+    document["golden"]["moves"] = blind.moves_of(outputs).tolist()
+    write_json(saved_remembering, document)
+    write_weights(saved_remembering, tensors)
+    assert load(saved_remembering).memory is not None
+    np.testing.assert_array_equal(load(saved_remembering).memory.input_weight, weight)
 
 
 def test_a_changed_entry_is_noticed_by_the_checksum(saved: Path) -> None:
