@@ -13,6 +13,7 @@ import numpy as np
 from hpo_env.control.run import Run
 from hpo_env.controller import Controller
 from hpo_env.seeding import stream
+from hpo_env.tasks.base import TaskFamily
 
 from .family import AwkwardTask
 from .trainer import GAMES, HIT, MAX_TRIES, NOISE, NUM_COORDINATES
@@ -54,8 +55,9 @@ class Player:
         return float(GAMES[self.task.game](np.array(missed)))
 
 
-def play(controller: Controller, task: AwkwardTask, seed: int, *, rounds: int) -> Run:
-    """Play a whole game under a controller, and return its run."""
+def play(family: TaskFamily, task: AwkwardTask, seed: int, controller: Controller) -> Run:
+    """Play a whole game under a controller, and return its run; see `TaskFamily.twin`."""
+    rounds = family.updates_per_decision
     player = Player(task, seed, rounds=rounds)
     initial = {"tries": player.tries, "width": player.width}
     names = controller.policy.space.names
