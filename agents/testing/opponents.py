@@ -73,7 +73,7 @@ class OpponentContract(FamilyUnderTest):
     @pytest.fixture
     def ran(self, request: pytest.FixtureRequest) -> Ran:
         """An opponent's runs, once for all rules; skipped where it does not fit."""
-        found = self._ran_once(request.param)
+        found = self.ran_once(request.param)
         if isinstance(found, str):
             pytest.skip(found)
         return found
@@ -183,8 +183,12 @@ class OpponentContract(FamilyUnderTest):
     def test_identity_and_what_was_learned_are_plain_data(self, ran: Ran) -> None:
         """They are keys and files."""
         for data in (ran.opponent.identity(), dict(ran.prepared)):
-            assert json.loads(json.dumps(data, allow_nan=False)) == data
-        assert ran.opponent.identity()["name"] == ran.opponent.name
+            read = json.loads(json.dumps(data, allow_nan=False))
+            assert read == data, f"it must be plain data: {data} came back as {read}"
+        name = ran.opponent.identity()["name"]
+        assert name == ran.opponent.name, (
+            f"identity must hold the opponent's name, {ran.opponent.name!r}; got {name!r}"
+        )
 
     def test_outcomes_survive_being_stored(self, ran: Ran) -> None:
         """As JSON without NaN."""
@@ -194,7 +198,7 @@ class OpponentContract(FamilyUnderTest):
 
     def test_identities_differ(self) -> None:
         """Two opponents of equal identity would share their outcomes."""
-        found = [self._ran_once(name) for name in self.opponents]
+        found = [self.ran_once(name) for name in self.opponents]
         identities = [
             json.dumps(one.opponent.identity() | {"name": ""}, sort_keys=True)
             for one in found
@@ -205,13 +209,16 @@ class OpponentContract(FamilyUnderTest):
     def test_canonical_instances_stay_as_they_are(self, ran: Ran) -> None:
         """What is ignored once is ignored."""
         for instance in ran.instances:
-            assert ran.opponent.canonical(instance, self.bench) == instance
+            again = ran.opponent.canonical(instance, self.bench)
+            assert again == instance, (
+                f"canonical must not change what it has returned: {instance} became {again}"
+            )
 
     def test_canonical_instances_keep_task_and_lane(self, ran: Ran) -> None:
         """Only initial values are ignored."""
         for instance, given in zip(ran.instances, self._given(), strict=True):
-            assert instance.task.name == given.task.name
-            assert instance.lane_seed == given.lane_seed
+            assert instance.task.name == given.task.name, "canonical must keep the task"
+            assert instance.lane_seed == given.lane_seed, "canonical must keep the seed of the lane"
 
     # ------------------------------------------------------------------------------ the insides
 
@@ -246,7 +253,7 @@ class OpponentContract(FamilyUnderTest):
         policy = linear_policy(self.family, names)
         return Setup(policy=policy, knobs=names, num_runs=NUM_RUNS, num_lanes=NUM_RUNS)
 
-    def _ran_once(self, name: str) -> Ran | str:
+    def ran_once(self, name: str) -> Ran | str:
         """Run an opponent the first time that it is asked for; a reason where it does not fit."""
         key = type(self), name
         if key not in self._ran_before:

@@ -26,6 +26,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import hpo_env
 from agents.cli import EXIT_INTERRUPTED, main
+from hpo_env import testing
 from hpo_env.controller import Controller
 from hpo_env.policy_file import load
 from hpo_env.tasks.base import Recipe, Trainer
@@ -208,6 +209,14 @@ class FamilyUses(FamilyUnderTest):
         assert len(steered.decisions) == NUM_DECISIONS
         for decision, in_force in zip(steered.decisions, used, strict=True):
             assert decision.values == {name: in_force[name] for name in names}
+
+    def test_a_policy_sees_and_does_in_the_twin_what_it_did_in_training(self) -> None:
+        """Also where intervals fail; all rules of `ParityContract`."""
+        facts = {"family": self.family, "options": self.options, "engine": self.engine}
+        parity = type("Parity", (testing.ParityContract,), facts)()
+        for head in ("squashed", "choices"):
+            parity.test_a_policy_sees_and_does_in_a_host_what_it_did_in_training(head, 9)
+        parity.test_intervals_that_fail_are_treated_alike()
 
     # ------------------------------------------------------------------------------------ fixtures
 

@@ -35,12 +35,14 @@ def linear_policy(family: str, names: Sequence[str], *, base_schedule: str = "co
 def _policy(
     family: str, names: Sequence[str], *, weight: float, level: float, base_schedule: str
 ) -> Policy:
-    space = family_class(family)().space.subset(names)
+    known = family_class(family)
+    space = known().space.subset(names)
     shape = (len(space) * len(LEVELS), len(field_names(space.names)))
     weights = weight * stream(0, "weights").normal(size=shape)
     firmness = 100.0 if weight == 0.0 else 1.0  # the mean move is the level where it is certain
     return Policy(
         family=family,
+        loss_floor=known.loss_floor,
         space=space,
         base_schedule=base_schedule,
         head="choices",

@@ -105,6 +105,7 @@ class AwkwardFamily(TaskFamily):
     trainer_options: ClassVar[tuple[str, ...]] = ("rounds",)
     agent_settings: ClassVar[Mapping[str, Mapping[str, Any]]] = {"ppo": {"n_steps": 6}}
     can_roll_back: ClassVar[bool] = False
+    twin: ClassVar[str | None] = f"{__package__}.player:play"
     loss_floor: ClassVar[float] = 1e-2
 
     def __init__(
