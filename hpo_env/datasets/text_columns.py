@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.datasets.dresses import SIGN, find_dresses, quoted_json
-from hpo_env.datasets.encoding import is_text
+from hpo_env.datasets.encoding import is_date, is_text
 from hpo_env.datasets.extras import require
 from hpo_env.datasets.reading import ISO, Reading
 from hpo_env.errors import DatasetError
@@ -82,14 +82,13 @@ def _check_known(columns: list[str], reading: Reading) -> None:
 def _read_column(column: pd.Series[Any], reading: Reading) -> pd.Series[Any]:
     name = str(column.name)
     formats = dict(reading.dates)
-    pandas: Any = require("pandas")
     if name in reading.categories:
         return column.where(column.isna(), column.astype(str))
-    if name in formats and not pandas.api.types.is_datetime64_any_dtype(column):
+    if name in formats and not is_date(column):
         return _read_dates(_Levels.of(column), formats[name], reading, column)
     if not is_text(column):
         return _without_sentinels(column, reading)
-    if isinstance(column.dtype, pandas.CategoricalDtype):
+    if isinstance(column.dtype, require("pandas").CategoricalDtype):
         return column  # whoever wrote it says that it is categories
     levels = _Levels.of(column)
     numbers = _numbers(levels.texts, reading)
@@ -116,8 +115,7 @@ def _without_sentinels(column: pd.Series[Any], reading: Reading) -> pd.Series[An
     """Make missing what `reading.missing` names by number, such as -999."""
     sentinels = _numbers(reading.missing, reading)
     sentinels = sentinels[~np.isnan(sentinels)]
-    is_number = require("pandas.api.types").is_numeric_dtype(column)
-    if not (len(sentinels) and is_number and column.isin(sentinels).any()):
+    if not len(sentinels) or is_date(column) or not column.isin(sentinels).any():
         return column
     return column.mask(column.isin(sentinels))
 
