@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,8 +91,12 @@ def _read_column(column: pd.Series[Any], reading: Reading) -> pd.Series[Any]:
     if isinstance(column.dtype, require("pandas").CategoricalDtype):
         return column  # whoever wrote it says that it is categories
     levels = _Levels.of(column)
-    numbers = _numbers(levels.texts, reading)
     is_missing = np.array([text in ("", *reading.missing) for text in levels.texts], dtype=bool)
+    numbers = _numbers(levels.texts, reading)
+    if reading.decimal != "." and np.isnan(numbers[~is_missing]).any():
+        plain = _numbers(levels.texts, replace(reading, decimal=".", thousands=None))
+        if not np.isnan(plain[~is_missing]).any():
+            numbers = plain  # one table may hold columns of both ways of writing
     is_odd = np.isnan(numbers) & ~is_missing
     words = [text for text, odd in zip(levels.texts, is_odd, strict=True) if odd]
     if all(word.lower() in MISSING_WORDS for word in words) and len(words) < len(levels.texts):
