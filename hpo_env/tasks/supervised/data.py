@@ -224,7 +224,7 @@ def _standardized_inputs(parts: list[NDArray[np.float32]]) -> list[NDArray[np.fl
     mean = np.where(is_present, train, 0.0).sum(axis=0, dtype=np.float64) / count
     centred = np.where(is_present, train - mean, 0.0)
     std = np.sqrt((centred * centred).sum(axis=0) / count)
-    std = np.where(std > 1e-8 * np.abs(mean) + 1e-12, std, 1.0)  # constant in these rows
+    std = np.where(std > 1e-8 * np.abs(mean), std, 1.0)  # constant in these rows
     low, high = -_LARGEST_INPUT, _LARGEST_INPUT
     return [
         np.nan_to_num(np.clip((part - mean) / std, low, high), nan=0.0).astype(np.float32)
@@ -241,7 +241,7 @@ def _noisy_targets(
     targets = [dataset.y[part].astype(np.float64) for part in parts]
     if dataset.kind == "regression":
         mean, std = targets[0].mean(), targets[0].std()
-        std = std if std > 1e-8 * abs(mean) + 1e-12 else 1.0
+        std = std if std > 1e-8 * abs(mean) else 1.0
         targets = [(y - mean) / std for y in targets]
         if task.target_noise:
             targets = [y + task.target_noise * rng.standard_normal(len(y)) for y in targets]

@@ -114,6 +114,18 @@ def test_a_table_in_memory_is_trained_on_and_goes_along_into_another_process() -
     assert prepare(draw(SupervisedFamily(dataset=(frame()[["a"]], frame()["y"])))).num_features == 1
 
 
+@pytest.mark.parametrize(("centre", "scale"), [(0.0, 1.0), (1e9, 1.0), (-1e12, 1e3), (0.0, 1e-25)])
+def test_no_place_and_no_scale_of_the_numbers_hides_what_they_differ_in(
+    centre: float, scale: float
+) -> None:
+    numbers = centre + scale * np.random.default_rng(0).normal(size=(R, 3))
+    task = draw(SupervisedFamily(dataset=(numbers[:, :2], numbers[:, 2])))
+    train = prepare(task).train
+    np.testing.assert_allclose(train.x.std(axis=0), 1.0, atol=1e-3)
+    assert train.y.std() == pytest.approx(1.0, abs=1e-3)
+    assert len(np.unique(train.y)) == len(train)
+
+
 def test_a_table_in_memory_cannot_be_pinned() -> None:
     family = SupervisedFamily(dataset=frame(), target="y")
     with pytest.raises(ConfigurationError, match=r"in memory cannot be written down.*to_parquet"):
