@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from hpo_env.datasets import (
 )
 from hpo_env.datasets.column_summary import ColumnSummary, summarize_columns
 from hpo_env.datasets.reading import ISO
+from hpo_env.errors import DatasetError
 
 _MAX_CLASSES_SHOWN = 12
 _MAX_COLUMNS_SHOWN = 60
@@ -137,8 +139,14 @@ def _check(console: Console, config: CheckFile) -> None:
     if path.is_file():
         progress = Console(stderr=True)
         _print(progress, f"reading {path} ({path.stat().st_size / 1e6:,.1f} MB) …")
-    table = open_table(path, reading)
-    dataset = table.dataset(target=config.target, kind=config.kind)
+    try:
+        table = open_table(path, reading)
+        dataset = table.dataset(target=config.target, kind=config.kind)
+    except DatasetError as error:
+        if not re.search(r"\b(missing|decimal|thousands|units|dates|categories|kind)=", str(error)):
+            raise
+        msg = f'{error}. (For this command options are written --missing "?" --kind regression'
+        raise DatasetError(f"{msg} --dates day or day=%d.%m.%Y)") from error
     _show(console, describe(dataset))
     _print(console, "")
     _show_columns(console, list(summarize_columns(table, dataset, config.target)))

@@ -100,7 +100,7 @@ def _range(column: Column) -> tuple[str, str]:
     return (
         ("whole number", f"{low:.15g} to {high:.15g}")
         if is_whole
-        else ("number", f"{low:.6g} to {high:.6g}")
+        else ("number", f"{low:.10g} to {high:.10g}")
     )
 
 

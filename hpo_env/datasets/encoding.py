@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.datasets.base import Kind
-from hpo_env.datasets.extras import require
 from hpo_env.datasets.narrowing import Cast, narrow
 from hpo_env.errors import DatasetError
 
@@ -59,12 +58,12 @@ def encode_features(
 
 def is_text(column: pd.Series[Any]) -> bool:
     """Say whether a column holds text or categories and would be one-hot encoded."""
-    types = require("pandas.api.types")
-    return not (
-        types.is_numeric_dtype(column)
-        or types.is_bool_dtype(column)
-        or types.is_datetime64_any_dtype(column)
-    )
+    return column.dtype.kind not in "biufM"
+
+
+def is_date(column: pd.Series[Any]) -> bool:
+    """Say whether a column holds moments."""
+    return column.dtype.kind == "M"
 
 
 def numbers(column: pd.Series[Any]) -> NDArray[Any]:
@@ -72,7 +71,7 @@ def numbers(column: pd.Series[Any]) -> NDArray[Any]:
 
     Dates become days since 1970; whole numbers of which none is missing stay whole.
     """
-    if require("pandas.api.types").is_datetime64_any_dtype(column):
+    if is_date(column):
         return _days(column.dt.tz_localize(None))
     if column.dtype.kind in "iu" and not column.isna().any():
         return column.to_numpy(dtype=column.dtype.name.lower())

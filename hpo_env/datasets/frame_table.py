@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hpo_env.datasets.base import Dataset, Kind
-from hpo_env.datasets.encoding import MAX_LEVELS, encode_features, is_text, numbers
-from hpo_env.datasets.extras import require
+from hpo_env.datasets.encoding import MAX_LEVELS, encode_features, is_date, is_text, numbers
 from hpo_env.datasets.reading import Reading
 from hpo_env.datasets.tables import (
     Column,
@@ -48,6 +47,7 @@ class FrameTable(Table):
         super().__init__(place, name)
         names = [str(column) for column in frame.columns]
         check_names(names)
+        _check_types(frame)
         self._frame = read_text(frame.set_axis(names, axis=1), reading)
 
     def _dataset(self, target: str, kind: Kind | None) -> Dataset:
@@ -63,7 +63,6 @@ class FrameTable(Table):
 
     def columns(self, target: str) -> Iterator[Column]:
         """Go through the columns, the target last."""
-        dates = require("pandas.api.types").is_datetime64_any_dtype
         others = [name for name in self._frame.columns if name != target]
         for name in [*others, target]:
             column = self._frame[name]
@@ -71,7 +70,14 @@ class FrameTable(Table):
                 texts = column.astype(object).where(column.notna(), None).to_numpy(dtype=object)
                 yield Column(name=name, values=texts)
             else:
-                yield Column(name=name, values=numbers(column), is_date=dates(column))
+                yield Column(name=name, values=numbers(column), is_date=is_date(column))
+
+
+def _check_types(frame: pd.DataFrame) -> None:
+    for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
+        if dtype.kind in "cmV":  # complex numbers, durations, records
+            msg = f"columns must hold numbers, booleans, dates or text; {str(name)!r} holds {dtype}"
+            raise DatasetError(f"{msg}. Remove it, or turn it into numbers")
 
 
 def _check_features(features: pd.DataFrame) -> None:
@@ -79,11 +85,10 @@ def _check_features(features: pd.DataFrame) -> None:
     if empty:
         msg = f"every column needs at least one value; {quoted(empty)} has/have none"
         raise DatasetError(f"{msg}. Remove the column(s)")
-    is_numeric = require("pandas.api.types").is_numeric_dtype
     for name, column in features.items():
         if is_text(column):
             _check_categories(column)
-        elif is_numeric(column):
+        elif not is_date(column):
             wide = column.to_numpy(dtype=np.float64, na_value=np.nan)
             check_range(wide, where=f"column {str(name)!r}")
 

@@ -58,15 +58,16 @@ def narrow(values: NDArray[Any], *, name: str) -> tuple[NDArray[np.float32], flo
     if values.dtype.char in _EXACT:
         return values.astype(np.float32), 0.0
     wide, shift = _to_float64(values)
-    middle, spread = _middle(np.sort(wide[~np.isnan(wide)]))
+    middle, low, high = _middle(wide[~np.isnan(wide)])
+    spread = high - low
     rounding = _largest_rounding(middle)
     if rounding > _HARMLESS * spread:
-        median = float(middle[len(middle) // 2])
+        median = float(np.partition(middle, len(middle) // 2)[len(middle) // 2])
         if (rounding_if_shifted := _largest_rounding(middle - median)) < rounding:
             rounding, wide, shift = rounding_if_shifted, wide - median, shift + median
     if rounding > _TOLERATED * spread:
         raise DatasetError(
-            f"{name} must fit float32; its values, mostly from {middle[0]:g} to {middle[-1]:g}, "
+            f"{name} must fit float32; its values, mostly from {low:g} to {high:g}, "
             f"would be rounded by up to {rounding:.2g}. Multiply it by a constant"
         )
     return wide.astype(np.float32), shift
@@ -93,13 +94,15 @@ def _to_float64(values: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
     return (unsigned - np.uint64(low % 2**64)).astype(np.float64), float(low)
 
 
-def _middle(ordered: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Return the middle nine tenths and their spread; all values where those do not vary."""
-    tail = len(ordered) // _TAIL
-    middle = ordered[tail : len(ordered) - tail]
-    if len(middle) and middle[0] == middle[-1]:
-        middle = ordered
-    return middle, float(middle[-1] - middle[0]) if len(middle) else 0.0
+def _middle(numbers: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, float]:
+    """Return the middle nine tenths, their least and their largest; all where those are one."""
+    if not len(numbers):
+        return numbers, 0.0, 0.0
+    first, last = len(numbers) // _TAIL, len(numbers) - 1 - len(numbers) // _TAIL
+    ordered = np.partition(numbers, (first, last))
+    if ordered[first] < ordered[last]:
+        return ordered[first : last + 1], float(ordered[first]), float(ordered[last])
+    return numbers, float(numbers.min()), float(numbers.max())
 
 
 def _largest_rounding(numbers: NDArray[np.float64]) -> float:

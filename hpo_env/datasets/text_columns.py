@@ -10,14 +10,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.datasets.dresses import SIGN, find_dresses, quoted_json
-from hpo_env.datasets.encoding import is_text
+from hpo_env.datasets.encoding import is_date, is_text
 from hpo_env.datasets.extras import require
 from hpo_env.datasets.reading import ISO, Reading
 from hpo_env.errors import DatasetError
@@ -82,18 +82,21 @@ def _check_known(columns: list[str], reading: Reading) -> None:
 def _read_column(column: pd.Series[Any], reading: Reading) -> pd.Series[Any]:
     name = str(column.name)
     formats = dict(reading.dates)
-    pandas: Any = require("pandas")
     if name in reading.categories:
         return column.where(column.isna(), column.astype(str))
-    if name in formats and not pandas.api.types.is_datetime64_any_dtype(column):
+    if name in formats and not is_date(column):
         return _read_dates(_Levels.of(column), formats[name], reading, column)
     if not is_text(column):
         return _without_sentinels(column, reading)
-    if isinstance(column.dtype, pandas.CategoricalDtype):
+    if isinstance(column.dtype, require("pandas").CategoricalDtype):
         return column  # whoever wrote it says that it is categories
     levels = _Levels.of(column)
-    numbers = _numbers(levels.texts, reading)
     is_missing = np.array([text in ("", *reading.missing) for text in levels.texts], dtype=bool)
+    numbers = _numbers(levels.texts, reading)
+    if reading.decimal != "." and np.isnan(numbers[~is_missing]).any():
+        plain = _numbers(levels.texts, replace(reading, decimal=".", thousands=None))
+        if not np.isnan(plain[~is_missing]).any():
+            numbers = plain  # one table may hold columns of both ways of writing
     is_odd = np.isnan(numbers) & ~is_missing
     words = [text for text, odd in zip(levels.texts, is_odd, strict=True) if odd]
     if all(word.lower() in MISSING_WORDS for word in words) and len(words) < len(levels.texts):
@@ -116,8 +119,7 @@ def _without_sentinels(column: pd.Series[Any], reading: Reading) -> pd.Series[An
     """Make missing what `reading.missing` names by number, such as -999."""
     sentinels = _numbers(reading.missing, reading)
     sentinels = sentinels[~np.isnan(sentinels)]
-    is_number = require("pandas.api.types").is_numeric_dtype(column)
-    if not (len(sentinels) and is_number and column.isin(sentinels).any()):
+    if not len(sentinels) or is_date(column) or not column.isin(sentinels).any():
         return column
     return column.mask(column.isin(sentinels))
 

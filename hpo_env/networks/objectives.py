@@ -200,7 +200,7 @@ class Regression(Objective):
     ) -> list[Float64]:
         """Standardise by the first part, then add normal noise."""
         mean, std = parts[0].mean(), parts[0].std()
-        std = std if std > _CONSTANT * abs(mean) + 1e-12 else 1.0
+        std = std if std > _CONSTANT * abs(mean) else 1.0
         scaled = [(y - mean) / std for y in parts]
         if not target_noise:
             return scaled

@@ -233,7 +233,7 @@ def _standardized_inputs(parts: list[NDArray[np.float32]]) -> list[NDArray[np.fl
     mean = np.where(is_present, train, 0.0).sum(axis=0, dtype=np.float64) / count
     centred = np.where(is_present, train - mean, 0.0)
     std = np.sqrt((centred * centred).sum(axis=0) / count)
-    std = np.where(std > 1e-8 * np.abs(mean) + 1e-12, std, 1.0)  # constant in these rows
+    std = np.where(std > 1e-8 * np.abs(mean), std, 1.0)  # constant in these rows
     low, high = -_LARGEST_INPUT, _LARGEST_INPUT
     return [
         np.nan_to_num(np.clip((part - mean) / std, low, high), nan=0.0).astype(np.float32)

@@ -49,6 +49,41 @@ def test_a_good_file_is_described_with_how_to_use_it(
         assert words in text
 
 
+def test_check_prints_a_line_a_column_and_what_is_suspicious(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.csv"
+    rows = "\n".join(
+        f"{i},{'?' if i == 7 else i * i % 31},2026-01-{i % 28 + 1:02},{'NA' if i % 3 else 'US'}"
+        for i in range(60)
+    )
+    path.write_text(f"id,power,day,land\n{rows}\n")
+    with pytest.raises(DatasetError, match=r"power.*missing=.*day.*dates=.*written --missing"):
+        main(["check", str(path), "--target", "land"])
+    main(["check", str(path), "--target", "land", "--missing", "?", "--dates", "day"])
+    captured = capsys.readouterr()
+    assert f"reading {path}" in captured.err
+    lines = [line.split() for line in captured.out.splitlines()]
+    for words in (
+        "id whole number 0 to 59 → a number",
+        "WARNING: it may be a row number or an ID",
+        "power whole number 0 to 28; 1 missing → a number",
+        "day date 2026-01-01T00:00:00 to 2026-01-28T00:00:00 → a number",
+        "land text 2 levels: NA (40), US (20) → target, 2 classes",
+    ):
+        assert any(" ".join(line).startswith(words) for line in lines), words
+    assert '\'missing=["?"]\' \'dates={"day": "ISO8601"}\'' in captured.out
+
+
+def test_kind_and_formats_can_be_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("day,y\n" + "".join(f"{i % 28 + 1}.1.2026,{i % 5}\n" for i in range(60)))
+    main(["check", str(path), "--target", "y", "--kind", "regression", "--dates", "day=%d.%m.%Y"])
+    text = capsys.readouterr().out
+    assert "target, a number" in text
+    assert "kind=regression" in text
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

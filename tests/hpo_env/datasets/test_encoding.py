@@ -79,6 +79,12 @@ def test_names_that_meet_are_kept_apart() -> None:
     assert set(encode(**columns)) == {"a=y", "a=y_"}
 
 
+def test_twenty_thousand_columns_are_named_in_time() -> None:
+    frame = pd.DataFrame(np.arange(60_000.0).reshape(3, 20_000)).rename(columns="c{}".format)
+    _, names = encode_features(frame)  # quadratic naming would take minutes
+    assert names == tuple(frame.columns)
+
+
 @given(
     st.lists(st.sampled_from("abcdefghijklmnopq"), min_size=2, max_size=60),
     st.integers(min_value=2, max_value=20),
