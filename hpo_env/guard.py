@@ -12,6 +12,8 @@ Axes: `N` lanes, `H` controlled hyperparameters.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,6 +52,16 @@ def has_failed(telemetry: Telemetry, first_loss: Array) -> NDArray[np.bool_]:
     with np.errstate(invalid="ignore", over="ignore"):
         too_high = loss > first_loss * ratio
     return np.asarray(telemetry.diverged | np.isinf(loss) | too_high)
+
+
+def as_hosts_measure(telemetry: Telemetry) -> Telemetry:
+    """Take a validation loss that is not a number for measured, and as bad as can be.
+
+    A run does so with what a user's `validate` returns, so a trainer whose failed intervals are not
+    rolled back has to show the same.
+    """
+    loss = telemetry.validation_loss
+    return replace(telemetry, validation_loss=np.where(np.isnan(loss), np.inf, loss))
 
 
 def rolled_back(telemetry: Telemetry, failed: NDArray[np.bool_], before: Telemetry) -> Telemetry:

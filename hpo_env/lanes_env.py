@@ -27,6 +27,7 @@ from hpo_env.vector_conventions import check_lanes, checked_autoreset_mode, rese
 ActionMode = Literal["continuous", "discrete"]
 OnDivergence = Literal["roll_back", "cut", "end"]
 Array = NDArray[np.float64]
+Lanes = Sequence[int] | NDArray[np.int64]
 
 RENDER_METADATA: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 4}
 
@@ -99,12 +100,37 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
         given = [task for task in self._given if task is not None]
         return given if len(given) == self.num_envs else None
 
-    def _fix_tasks(self, options: Mapping[str, Any] | None, mask: NDArray[np.bool_]) -> None:
-        """Take over the tasks that a reset of the masked lanes fixes, if it does."""
+    def snapshot(self, lanes: Lanes | None = None) -> dict[str, Any]:
+        """Copy all state of the given lanes (default: all); `restore` replays it bit for bit."""
+        raise NotImplementedError
+
+    def restore(
+        self, snapshot: Mapping[str, Any], lanes: Lanes | None = None
+    ) -> NDArray[np.float32]:
+        """Put a snapshot of n lanes into n lanes, the same or others; returns observations."""
+        raise NotImplementedError
+
+    def fork(self, source_lanes: Lanes, target_lanes: Lanes) -> NDArray[np.float32]:
+        """Copy lanes onto others, also across workers: weights, optimiser, random state, all.
+
+        Args:
+            source_lanes: Lanes to copy, n of them; a lane may be copied more than once.
+            target_lanes: Lanes to overwrite, n of them.
+
+        Returns:
+            Observations `[N, D]`.
+        """
+        return self.restore(self.snapshot(source_lanes), target_lanes)
+
+    def _given_by(
+        self, options: Mapping[str, Any] | None, mask: NDArray[np.bool_]
+    ) -> list[Task | None]:
+        """Return the fixed tasks once the masked lanes are reset with these options."""
         tasks = reset_tasks(options, self.space, mask)
-        if tasks is not None:
-            lanes = zip(tasks, self._given, mask.tolist(), strict=True)
-            self._given = [new if is_reset else old for new, old, is_reset in lanes]
+        if tasks is None:
+            return self._given
+        lanes = zip(tasks, self._given, mask.tolist(), strict=True)
+        return [new if is_reset else old for new, old, is_reset in lanes]
 
     def _moves(self, actions: NDArray[Any]) -> Array:
         """Check the actions of all lanes and return them as moves `[N, H]`."""

@@ -7,6 +7,9 @@ nothing in it depends on the number of lanes. What was not measured is 0, and a 
 `Observer` is the memory behind it: the environment keeps one over N lanes, a deployed controller
 keeps one over a single lane, and both call the same three methods.
 
+The file is long because the table, its meanings and the memory that it is computed from are read
+together.
+
 Axes: `N` lanes, `H` controlled hyperparameters, `D` observation fields.
 """
 
@@ -403,13 +406,13 @@ class Observer:
             for f in RUN_FIELDS:
                 raw = f.compute(memory, telemetry)
                 columns.append(raw if f.scale is None else np.tanh(raw / f.scale))
-        per_knob = (
+        per_name = (
             self.space.position(memory.values),
             self.space.relative(memory.corrections),
             memory.actions,
             memory.available,
         )
-        columns += [knob[:, h] for h in range(len(self.space)) for knob in per_knob]
+        columns += [array[:, h] for h in range(len(self.space)) for array in per_name]
         stacked = np.nan_to_num(np.stack(columns, axis=1), nan=0.0, posinf=1.0, neginf=-1.0)
         return np.asarray(stacked, dtype=np.float32)
 

@@ -61,17 +61,17 @@ def draw_run(history: RunHistory) -> NDArray[np.uint8]:
     # The object interface, and not pyplot: no global state, no window, no leak.
     figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    losses, knobs = figure.subplots(2, 1, sharex=True)
+    losses, hyperparameters = figure.subplots(2, 1, sharex=True)
     intervals = np.arange(len(history.validation_loss))
     losses.plot(intervals, history.validation_loss, marker=".", label="validation loss")
     losses.plot(intervals, history.train_loss, marker=".", label="training loss")
     losses.set_title(history.title)
     losses.legend(loc="upper right")
     for name, values in history.hyperparameters.items():
-        knobs.plot(intervals, values, drawstyle="steps-mid", label=name)
+        hyperparameters.plot(intervals, values, drawstyle="steps-mid", label=name)
     # symlog and not log: a weight decay or a dropout of 0 is a value too
-    knobs.set_yscale("symlog", linthresh=1e-6)
-    knobs.set_xlabel("decision interval")
-    knobs.legend(loc="upper right")
+    hyperparameters.set_yscale("symlog", linthresh=1e-6)
+    hyperparameters.set_xlabel("decision interval")
+    hyperparameters.legend(loc="upper right")
     canvas.draw()  # type: ignore[no-untyped-call]
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]

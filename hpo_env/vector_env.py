@@ -9,7 +9,6 @@ Axes: `N` lanes, `H` controlled hyperparameters, `D` observation fields.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -17,7 +16,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from hpo_env.lanes_env import ActionMode, Array, LanesEnv, OnDivergence
+from hpo_env.guard import as_hosts_measure
+from hpo_env.lane_info import closing_info, running_info
+from hpo_env.lanes_env import ActionMode, Array, Lanes, LanesEnv, OnDivergence
 from hpo_env.rendering import RunHistory, draw_run
 from hpo_env.reward import log_diverged, rewards
 from hpo_env.schedules import interval_factors, log_change
@@ -25,11 +26,9 @@ from hpo_env.seeding import draw_episode_seed
 from hpo_env.steering import Steering, draw_available
 from hpo_env.tasks.base import Engine, Split, Task, check_choice
 from hpo_env.tasks.checks import check_tasks, check_telemetry, check_used
-from hpo_env.telemetry import Telemetry
 from hpo_env.vector_conventions import (
     check_can_step,
     final_info_of,
-    masked,
     no_tasks,
     reset_mask,
     seed_of_each,
@@ -192,8 +191,9 @@ class HPOControlVectorEnv(LanesEnv):
             ContractError: The family's tasks or its trainer break their contract.
         """
         mask = reset_mask(options, self.num_envs, is_first=not self._rngs)
-        self._fix_tasks(options, mask)
+        given = self._given_by(options, mask)
         self._seed(seed, mask)
+        self._given = given
         self._start(np.flatnonzero(mask))
         return self.steering.observe(), self._info(mask)
 
@@ -241,7 +241,7 @@ class HPOControlVectorEnv(LanesEnv):
 
     # ------------------------------------------------------------------------ forking and resuming
 
-    def snapshot(self, lanes: Sequence[int] | NDArray[np.int64] | None = None) -> dict[str, Any]:
+    def snapshot(self, lanes: Lanes | None = None) -> dict[str, Any]:
         """Copy all state of the given lanes (default: all); `restore` replays it bit for bit."""
         index = self._lanes if lanes is None else np.asarray(lanes, dtype=np.int64)
         return {
@@ -253,7 +253,7 @@ class HPOControlVectorEnv(LanesEnv):
         }
 
     def restore(
-        self, snapshot: Mapping[str, Any], lanes: Sequence[int] | NDArray[np.int64] | None = None
+        self, snapshot: Mapping[str, Any], lanes: Lanes | None = None
     ) -> NDArray[np.float32]:
         """Put a snapshot of n lanes into n lanes, the same or others; returns observations."""
         index = self._lanes if lanes is None else np.asarray(lanes, dtype=np.int64)
@@ -267,14 +267,6 @@ class HPOControlVectorEnv(LanesEnv):
         for name, values in snapshot["arrays"].items():
             getattr(self, name)[index] = values
         return self.steering.observe()
-
-    def fork(
-        self,
-        source_lanes: Sequence[int] | NDArray[np.int64],
-        target_lanes: Sequence[int] | NDArray[np.int64],
-    ) -> NDArray[np.float32]:
-        """Copy lanes onto others, all state included, and return observations `[N, D]`."""
-        return self.restore(self.snapshot(source_lanes), target_lanes)
 
     # --------------------------------------------------------------------------------- the insides
 
@@ -292,7 +284,7 @@ class HPOControlVectorEnv(LanesEnv):
         following = np.minimum(self._interval, self._num_intervals - 1)
         next_factors = interval_factors(self.base_schedule, following, self._num_intervals)
         self.steering.close_interval(
-            self._as_hosts_measure(telemetry),
+            as_hosts_measure(telemetry) if self.on_divergence == "cut" else telemetry,
             values=self._values,
             base_change=log_change(factors, next_factors),
             roll_back=None if self.on_divergence == "end" else self._roll_back,
@@ -314,13 +306,6 @@ class HPOControlVectorEnv(LanesEnv):
             return False
         self.trainer.roll_back(lanes)
         return True
-
-    def _as_hosts_measure(self, telemetry: Telemetry) -> Telemetry:
-        """Take a loss that is not a number for measured, and as bad as can be, as hosts do."""
-        if self.on_divergence == "cut":
-            loss = telemetry.validation_loss
-            return replace(telemetry, validation_loss=np.where(np.isnan(loss), np.inf, loss))
-        return telemetry
 
     def _reward(self) -> Array:
         """Return what the interval brought `[N]`, and keep the losses that the next starts from."""
@@ -378,26 +363,13 @@ class HPOControlVectorEnv(LanesEnv):
         self, mask: NDArray[np.bool_], ends: NDArray[np.int64] | None = None
     ) -> dict[str, Any]:
         """Build info in Gymnasium's convention: arrays `[N]`, and a mask under `_key` for each."""
-        telemetry = self.steering.telemetry
-        values = {name: self._values[:, h].copy() for h, name in enumerate(self.space.names)}
-        info: dict[str, Any] = {"hyperparameters": masked(values, mask)}
-        info |= masked({"rolled_back": self.steering.was_rolled_back.copy()}, mask)
-        for name in ("train_loss", "validation_loss", "validation_metric"):
-            array = getattr(telemetry, name).copy()
-            info |= masked({name: array}, mask & ~np.isnan(array))  # absent where not measured
+        steering = self.steering
+        info = running_info(
+            self.space.names, self._values, steering.telemetry, steering.was_rolled_back, mask
+        )
         if ends is not None and len(ends):
-            over = np.zeros(self.num_envs, dtype=bool)
-            over[ends] = True
-            test_loss, test_metric = np.zeros((2, self.num_envs))
-            test_loss[ends], test_metric[ends] = self.trainer.test(ends)
-            names = np.array([task.name for task in self.tasks], dtype=object)
-            closing = {
-                "test_loss": test_loss,
-                "diverged": telemetry.diverged.copy(),
-                "task": names,
-            }
-            info |= masked(closing, over)
-            info |= masked({"test_metric": test_metric}, over & ~np.isnan(test_metric))
+            test = self.trainer.test(ends)
+            info |= closing_info(self.tasks, steering.telemetry, ends, *test)
         return info
 
     def _seed(self, seed: int | Sequence[int | None] | None, mask: NDArray[np.bool_]) -> None:

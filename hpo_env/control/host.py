@@ -8,6 +8,7 @@ and gives it to `Controller.steer`; `hpo_env.testing.hosts` checks it.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -45,6 +46,7 @@ class Host(Protocol):
     """
 
     @property
+    @abstractmethod
     def initial(self) -> Mapping[str, float]:
         """The value at the start, before any schedule, of all that can be written, by name."""
 
@@ -54,7 +56,9 @@ class Host(Protocol):
 
     def begin_interval(self, num_updates: int) -> None:
         """Start to measure an interval of so many updates; its start is what can be put back."""
+        return
 
+    @abstractmethod
     def note_update(self, loss: Any) -> None:
         """Count an update, with its minibatch loss or None."""
 
@@ -62,6 +66,7 @@ class Host(Protocol):
         """Return the validation loss, a number or a tensor; None where there is none."""
         return None
 
+    @abstractmethod
     def measure(self, validation_loss: float) -> Telemetry:
         """Return the telemetry of the interval that has just ended, one lane.
 
@@ -69,6 +74,7 @@ class Host(Protocol):
             validation_loss: What `validate` has come to, NaN where there is none; to be filled in.
         """
 
+    @abstractmethod
     def write(self, values: Mapping[str, float]) -> Mapping[str, float]:
         """Write values by name.
 
@@ -99,9 +105,11 @@ class Host(Protocol):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was collected in the interval so far; `load_state_dict` is the inverse."""
+        return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was called, after `begin_interval`."""
+        return
 
     def close(self) -> None:
         """Leave the training as it was found, but for the values."""

@@ -80,6 +80,38 @@ def with_final(info: Info, observations: NDArray[np.float32]) -> Info:
     }
 
 
+def add_lost(
+    info: Info,
+    lost: NDArray[np.bool_],
+    observations: NDArray[np.float32],
+    last_info: Info,
+    tasks: NDArray[Any],
+) -> None:
+    """Say of lanes that were lost with a worker what was last seen of them, in place.
+
+    Args:
+        info: Over all lanes; with the keys of SAME_STEP if that is the mode.
+        lost: Which lanes `[N]`.
+        observations: Last shown `[N, D]`.
+        last_info: Last shown.
+        tasks: Name of what each lane trained `[N]`.
+    """
+    lanes = np.flatnonzero(lost)
+    closing = info
+    if "final_info" in info:
+        info["final_obs"][lanes] = observations[lanes]
+        for mask in ("_final_obs", "_final_info"):
+            info[mask][lanes] = True
+        closing = info["final_info"]
+    last = last_info | {
+        "diverged": np.zeros(len(lost), dtype=bool),
+        "task": tasks,
+        "worker_lost": lost,
+    }
+    last |= {f"_{key}": lost for key in ("diverged", "task", "worker_lost")}
+    put_lanes(closing, last, lanes)
+
+
 def copy_info(info: Mapping[str, Any]) -> Info:
     """Copy an info with all its arrays."""
     return {k: copy_info(v) if isinstance(v, dict) else v.copy() for k, v in info.items()}

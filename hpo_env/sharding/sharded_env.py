@@ -17,10 +17,11 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.lanes_env import LanesEnv
+from hpo_env.lanes_env import Lanes, LanesEnv
 from hpo_env.seeding import stream
 from hpo_env.sharding.crew import Crew
 from hpo_env.sharding.merging import (
+    add_lost,
     copy_info,
     masked_out,
     merge,
@@ -40,7 +41,6 @@ from hpo_env.vector_conventions import (
 )
 
 Array = NDArray[np.float64]
-Lanes = Sequence[int] | NDArray[np.int64]
 MakePool = Callable[[Sequence[Mapping[str, Any]], ShardConfig], Pool]
 
 _MAX_SEED = 2**63 - 1
@@ -130,8 +130,9 @@ class ShardedVectorEnv(LanesEnv):
         """Start new runs; arguments and results as in `HPOControlVectorEnv.reset`."""
         self._check_open()
         mask = reset_mask(options, self.num_envs, is_first=not self._seeds)
-        self._fix_tasks(options, mask)
+        given = self._given_by(options, mask)
         seeds = self._lane_seeds(seed, mask)
+        self._given = given
         replies = self._crew.ask(
             {
                 worker: ("reset", [seeds[k] for k in lanes], mask[lanes], self._given_of(worker))
@@ -263,18 +264,6 @@ class ShardedVectorEnv(LanesEnv):
         self._cut[index] = self._waiting[index] = False
         return self._shown.copy()
 
-    def fork(self, source_lanes: Lanes, target_lanes: Lanes) -> NDArray[np.float32]:
-        """Copy lanes onto others, within a worker or across: weights, optimiser, random state, all.
-
-        Args:
-            source_lanes: Lanes to copy, n of them; a lane may be copied more than once.
-            target_lanes: Lanes to overwrite, n of them.
-
-        Returns:
-            Observations `[N, D]`.
-        """
-        return self.restore(self.snapshot(source_lanes), target_lanes)
-
     @property
     def worker_pids(self) -> list[int]:
         """Process ids of the workers, on whatever machine they are."""
@@ -338,29 +327,12 @@ class ShardedVectorEnv(LanesEnv):
             rewards[cut], terminated[cut], truncated[cut] = 0.0, False, True
             if not is_same_step:
                 observations[cut] = self._shown[cut]
-            self._add_cut(info, np.flatnonzero(cut))
+            add_lost(info, cut, self._shown, self._shown_info, self._lost_tasks)
         self._cut[:] = False
         self._waiting = cut & (self.autoreset_mode is AutoresetMode.NEXT_STEP)
         self._over = (terminated | truncated) & (not is_same_step)
         self._shown, self._shown_info = observations.copy(), without_final(info)
         return observations, rewards, terminated, truncated, info
-
-    def _add_cut(self, info: dict[str, Any], cut: NDArray[np.int64]) -> None:
-        """Say of lanes that were lost with a worker what was last seen of them."""
-        ended = np.isin(np.arange(self.num_envs), cut)
-        closing = info
-        if self.autoreset_mode is AutoresetMode.SAME_STEP:
-            info["final_obs"][cut] = self._shown[cut]
-            for mask in ("_final_obs", "_final_info"):
-                info[mask][cut] = True
-            closing = info["final_info"]
-        last = self._shown_info | {
-            "diverged": np.zeros(self.num_envs, dtype=bool),
-            "task": self._lost_tasks,
-            "worker_lost": ended,
-        }
-        last |= {f"_{key}": ended for key in ("diverged", "task", "worker_lost")}
-        put_lanes(closing, last, cut)
 
     def _merge_infos(self, infos: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
         return merge([(self._lanes_of[k], info) for k, info in infos.items()], self.num_envs)
