@@ -81,14 +81,14 @@ class TrainConfig:
             given: discrete where the agent can, because it transfers better.
         base_schedule: The schedule that actions correct, and what a policy that does nothing
             leaves in force. Not given: the family's own.
-        availability: How often hyperparameters other than the learning rate can be moved in a
-            training episode: users' loops do not have all of them, and a policy has to have met
-            that. Each episode draws the probability evenly between this and 1, in [0, 1].
+        availability: How often hyperparameters that not every loop has can be moved in a training
+            episode: a policy has to have met loops without them. Each episode draws the probability
+            evenly between this and 1, in [0, 1].
         num_decisions: Decisions in an episode; the family draws its own when not given.
         updates_per_decision: Inner updates between two decisions; the family's own when not given.
         family_options: Further options of the family, for instance `dataset=digits optimizer=sgd`.
-        engine: How inner runs are computed: compiled (fastest, takes seconds to start), eager,
-            reference (one after another, slow) or auto.
+        engine: How inner runs are computed: native (fastest, where the family has it), compiled
+            (takes seconds to start), eager, reference (one after another, slow) or auto.
         device: Torch device of the inner training. The agent itself stays on the CPU, where its
             small network runs faster.
         num_threads: Threads over which the native kernel spreads the lanes of this process; one a

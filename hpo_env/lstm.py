@@ -50,8 +50,8 @@ class Lstm:
         ...     bias=np.array([0, 0, 1, 0], dtype=np.float32),
         ... )
         >>> hidden, (_, cell) = still.step(np.zeros((1, 2)), still.start(1))
-        >>> hidden.round(3).tolist(), cell.round(3).tolist()  # cell: tanh(1) / 2
-        ([[0.182]], [[0.381]])
+        >>> print(hidden.round(3), cell.round(3))  # the cell: tanh(1) / 2
+        [[0.182]] [[0.381]]
     """
 
     input_weight: Array

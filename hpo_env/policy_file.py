@@ -19,7 +19,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +30,20 @@ from safetensors.numpy import save as save_safetensors
 from hpo_env.errors import HPOControlError, PolicyFileError
 from hpo_env.familiarity import Familiarity
 from hpo_env.familiarity import tensor_shapes as familiarity_shapes
-from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.lstm import Lstm
 from hpo_env.observation import OBSERVATION_VERSION, field_names
 from hpo_env.policy import Array, Policy, tensor_shapes
-from hpo_env.reward import LOSS_FLOOR
+from hpo_env.policy_entries import (
+    FIX,
+    entry,
+    read_fields,
+    read_floor,
+    read_memory_width,
+    read_scale_of_familiarity,
+    read_sizes,
+    read_space,
+    refuse,
+)
 from hpo_env.seeding import stream
 
 __all__ = ["CONTROLLER_FILE", "WEIGHTS_FILE", "Policy", "load", "save"]
@@ -46,12 +55,9 @@ FORMAT_VERSION = 3
 """1 took the most probable of five choices, 2 takes their mean, in 3 hyperparameters say what the
 guard does to them, the family's floor of the loss is there, and a policy may have a memory."""
 _READABLE = (2, 3)
-_GUARDED_IN_2 = {"learning_rate": {"retreat": -1.0, "is_always_available": True}}
-"""Until format 2 the guard cut whatever bore this name, and only this."""
 
 _NUM_GOLDEN = 8
 _GOLDEN_TOLERANCE = 1e-5  # float32 sums in another order differ by about 1e-7
-_MAX_LAYERS, _MAX_WIDTH = 16, 16_384  # far beyond any controller: stops absurd files early
 _MAX_JSON_BYTES = 4_000_000
 _MAX_HEADER_BYTES = 100_000  # of the safetensors file, beside the weights
 
@@ -111,17 +117,17 @@ def load(folder: str | Path) -> Policy:
     """
     folder = Path(folder)
     path, document = folder / CONTROLLER_FILE, _read_document(folder)
-    space = _read_space(path, document)
-    sizes = _read_sizes(path, document)
-    fields = _read_fields(path, document, space)
+    space = read_space(path, document)
+    sizes = read_sizes(path, document)
+    fields = read_fields(path, document, space)
     if sizes[0] != len(fields):
-        _refuse(path, f"layer_sizes must start with {len(fields)}, the number of fields", sizes)
-    scale = _read_scale_of_familiarity(path, document)
-    memory_width = _read_memory_width(path, document)
+        refuse(path, f"layer_sizes must start with {len(fields)}, the number of fields", sizes)
+    scale = read_scale_of_familiarity(path, document)
+    memory_width = read_memory_width(path, document)
     shapes = tensor_shapes(sizes, memory_width)
     if scale is not None:
         shapes |= familiarity_shapes(len(fields))
-    tensors = _read_weights(folder, _entry(path, document, "weights_sha256", str), shapes)
+    tensors = _read_weights(folder, entry(path, document, "weights_sha256", str), shapes)
     layers = range(len(sizes) - 1)
     num_fields = len(field_names(space.names))
     columns = [field_names(space.names).index(name) for name in fields]
@@ -131,32 +137,24 @@ def load(folder: str | Path) -> Policy:
     tensors[reads] = known
     try:
         policy = Policy(
-            family=_entry(path, document, "family", str),
+            family=entry(path, document, "family", str),
             space=space,
-            base_schedule=_entry(path, document, "base_schedule", str),
-            head=_entry(path, document, "head", str),
-            activation=_entry(path, document, "activation", str),
+            base_schedule=entry(path, document, "base_schedule", str),
+            head=entry(path, document, "head", str),
+            activation=entry(path, document, "activation", str),
             weights=tuple(tensors[f"layers.{layer}.weight"] for layer in layers),
             biases=tuple(tensors[f"layers.{layer}.bias"] for layer in layers),
-            metadata=_entry(path, document, "metadata", dict),
-            loss_floor=_read_floor(path, document),
+            metadata=entry(path, document, "metadata", dict),
+            loss_floor=read_floor(path, document),
             familiarity=_familiarity(tensors, scale, columns, num_fields),
             memory=None if memory_width is None else _memory(tensors),
         )
     except PolicyFileError:
         raise
     except HPOControlError as error:
-        raise PolicyFileError(f"{path}: {error}. {_FIX}") from error
+        raise PolicyFileError(f"{path}: {error}. {FIX}") from error
     _check_golden(path, document, policy, columns)
     return policy
-
-
-_FIX = "Export or download the policy again"
-
-
-def _refuse(path: Path, rule: str, value: object, fix: str = _FIX) -> NoReturn:
-    shown = repr(value)
-    raise PolicyFileError(f"{path}: {rule}; got {shown[:200]}. {fix}")
 
 
 def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
@@ -245,7 +243,7 @@ def _read_bytes(path: Path, limit: int) -> bytes:
     except OSError as error:
         raise PolicyFileError(f"{path}: cannot be read: {error.strerror or error}") from error
     if len(content) > limit:
-        _refuse(path, f"the file must not be larger than {limit} bytes", "more")
+        refuse(path, f"the file must not be larger than {limit} bytes", "more")
     return content
 
 
@@ -255,13 +253,13 @@ def _read_document(folder: Path) -> dict[str, Any]:
     try:
         document = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise PolicyFileError(f"{path}: must be JSON in UTF-8: {error}. {_FIX}") from error
+        raise PolicyFileError(f"{path}: must be JSON in UTF-8: {error}. {FIX}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         found = document.get("format") if isinstance(document, dict) else type(document).__name__
-        _refuse(path, f"'format' must be {FORMAT!r}", found)
+        refuse(path, f"'format' must be {FORMAT!r}", found)
     version = document.get("format_version")
     if version not in _READABLE or type(version) is not int:
-        _refuse(
+        refuse(
             path,
             f"'format_version' must be one of {_READABLE} for this version of hpo-control",
             version,
@@ -270,7 +268,7 @@ def _read_document(folder: Path) -> dict[str, Any]:
     observation = document.get("observation_version")
     ours = list(OBSERVATION_VERSION)
     if not isinstance(observation, list) or observation[:1] != ours[:1]:
-        _refuse(
+        refuse(
             path,
             f"'observation_version' must have the major number {ours[0]}: with another one the "
             "fields mean something else",
@@ -278,69 +276,8 @@ def _read_document(folder: Path) -> dict[str, Any]:
             "Train the policy again, or install the version of hpo-control that wrote it",
         )
     if document.get("sha256") != _checksum(document):
-        _refuse(path, "'sha256' must be the checksum of the other entries", document.get("sha256"))
+        refuse(path, "'sha256' must be the checksum of the other entries", document.get("sha256"))
     return document
-
-
-def _entry(path: Path, document: Mapping[str, Any], key: str, kind: type) -> Any:
-    if key not in document:
-        _refuse(path, f"the entry {key!r} must be there", sorted(document))
-    if type(document[key]) is not kind:
-        _refuse(path, f"{key!r} must be a {kind.__name__}", document[key])
-    return document[key]
-
-
-def _read_space(path: Path, document: Mapping[str, Any]) -> HyperparameterSpace:
-    entries = _entry(path, document, "hyperparameters", list)
-    try:
-        if document["format_version"] == 2:
-            entries = [entry | _GUARDED_IN_2.get(entry.get("name"), {}) for entry in entries]
-        space = HyperparameterSpace.from_json(entries)
-        assert all(type(name) is str for name in space.names), "names must be strings"
-    except (HPOControlError, TypeError, AttributeError, AssertionError) as error:
-        raise PolicyFileError(f"{path}: 'hyperparameters': {error}. {_FIX}") from error
-    return space
-
-
-def _read_floor(path: Path, document: Mapping[str, Any]) -> float:
-    if document["format_version"] == 2:
-        return LOSS_FLOOR
-    floor: float = _entry(path, document, "loss_floor", float)
-    return floor
-
-
-def _read_sizes(path: Path, document: Mapping[str, Any]) -> list[int]:
-    sizes: list[int] = _entry(path, document, "layer_sizes", list)
-    valid = 2 <= len(sizes) <= _MAX_LAYERS
-    if not valid or not all(type(s) is int and 1 <= s <= _MAX_WIDTH for s in sizes):
-        rule = f"'layer_sizes' must be 2 to {_MAX_LAYERS} integers from 1 to {_MAX_WIDTH}"
-        _refuse(path, rule, sizes)
-    return sizes
-
-
-def _read_fields(path: Path, document: Mapping[str, Any], space: HyperparameterSpace) -> list[str]:
-    fields: list[str] = _entry(path, document, "observation_fields", list)
-    if not all(type(name) is str for name in fields) or len(set(fields)) != len(fields):
-        _refuse(path, "'observation_fields' must be distinct names", fields)
-    unknown = [name for name in fields if name not in field_names(space.names)]
-    if unknown:
-        _refuse(
-            path,
-            "every observation field must be known to this version of hpo-control",
-            unknown,
-            "Update hpo-control: the policy is newer",
-        )
-    return fields
-
-
-def _read_scale_of_familiarity(
-    path: Path, document: Mapping[str, Any]
-) -> tuple[float, float] | None:
-    """Read threshold and offset of familiarity; None in a policy that has none."""
-    if "familiarity" not in document:
-        return None
-    entry = {"offset": 0.0} | _entry(path, document, "familiarity", dict)  # older files have none
-    return _entry(path, entry, "threshold", float), _entry(path, entry, "offset", float)
 
 
 def _familiarity(
@@ -360,21 +297,6 @@ def _familiarity(
     return Familiarity(mean=mean, whitening=whitening, threshold=threshold, offset=offset)
 
 
-def _read_memory_width(path: Path, document: Mapping[str, Any]) -> int | None:
-    """Read how wide the memory is; None in a policy that has none."""
-    if "memory" not in document:
-        return None
-    entry = _entry(path, document, "memory", dict)
-    kind = _entry(path, entry, "kind", str)
-    if kind != "lstm":
-        fix = "Update hpo-control: the policy is newer"
-        _refuse(path, "the 'kind' of a memory must be 'lstm'", kind, fix)
-    width: int = _entry(path, entry, "width", int)
-    if not 1 <= width <= _MAX_WIDTH:
-        _refuse(path, f"the 'width' of a memory must be from 1 to {_MAX_WIDTH}", width)
-    return width
-
-
 def _memory(tensors: Mapping[str, Array]) -> Lstm:
     return Lstm(
         input_weight=tensors["memory.input_weight"],
@@ -392,20 +314,20 @@ def _read_weights(
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         rule = f"its sha256 must be {sha256}, as {CONTROLLER_FILE} says"
-        fix = f"The file was cut short or changed, or saving was interrupted. {_FIX}"
-        _refuse(path, rule, f"{found}, {len(content)} bytes", fix)
+        fix = f"The file was cut short or changed, or saving was interrupted. {FIX}"
+        refuse(path, rule, f"{found}, {len(content)} bytes", fix)
     try:
         tensors = load_safetensors(content)
     except (SafetensorError, KeyError, ValueError) as error:
-        raise PolicyFileError(f"{path}: must be a safetensors file: {error}. {_FIX}") from error
+        raise PolicyFileError(f"{path}: must be a safetensors file: {error}. {FIX}") from error
     if set(tensors) != set(shapes):
-        _refuse(path, f"the tensors must be {sorted(shapes)}", sorted(tensors))
+        refuse(path, f"the tensors must be {sorted(shapes)}", sorted(tensors))
     for name, shape in shapes.items():
         tensor = tensors[name]
         if tensor.dtype != np.float32 or tensor.shape != shape:
-            _refuse(path, f"{name} must be float32 {shape}", f"{tensor.dtype} {tensor.shape}")
+            refuse(path, f"{name} must be float32 {shape}", f"{tensor.dtype} {tensor.shape}")
         if not np.isfinite(tensor).all():
-            _refuse(path, f"{name} must be finite", tensor[~np.isfinite(tensor)][0].item())
+            refuse(path, f"{name} must be finite", tensor[~np.isfinite(tensor)][0].item())
     return tensors
 
 
@@ -413,7 +335,7 @@ def _check_golden(
     path: Path, document: Mapping[str, Any], policy: Policy, columns: Sequence[int]
 ) -> None:
     """Compute the stored examples again, as the saved policy read them: in its own fields."""
-    golden = _entry(path, document, "golden", dict)
+    golden = entry(path, document, "golden", dict)
     stored = _golden_array(path, golden, "observations", (_NUM_GOLDEN, len(columns)))
     observations = np.zeros((_NUM_GOLDEN, len(policy.fields)), dtype=np.float32)
     observations[:, columns] = stored
@@ -435,13 +357,13 @@ def _golden_array(
     path: Path, golden: Mapping[str, Any], key: str, shape: tuple[int, ...]
 ) -> NDArray[np.float64]:
     try:
-        array = np.array(_entry(path, golden, key, list), dtype=np.float64)
+        array = np.array(entry(path, golden, key, list), dtype=np.float64)
     except (TypeError, ValueError) as error:
         if isinstance(error, PolicyFileError):
             raise
-        raise PolicyFileError(f"{path}: 'golden': {error}. {_FIX}") from error
+        raise PolicyFileError(f"{path}: 'golden': {error}. {FIX}") from error
     if array.shape != shape:
-        _refuse(path, f"'golden' {key} must have shape {shape}", array.shape)
+        refuse(path, f"'golden' {key} must have shape {shape}", array.shape)
     return array
 
 
@@ -452,4 +374,4 @@ def _check_close(
     tolerance = _GOLDEN_TOLERANCE * max(1.0, float(np.abs(expected).max(initial=0.0)))
     if not error <= tolerance:
         rule = f"{part} must reproduce the golden {key} within {tolerance:g}"
-        _refuse(path, rule, f"a difference of {error:g}")
+        refuse(path, rule, f"a difference of {error:g}")

@@ -17,7 +17,7 @@ _WITH_RESUME = ("--resume", "--progress")
 def main(args: Sequence[str]) -> None:
     """Train as the arguments say."""
     config = parse(args)
-    from agents.meta_training import meta_train  # brings torch, which --help can do without
+    from agents.meta_training import meta_train  # brings TensorBoard, which --help can do without
 
     folder = meta_train(config)
     if config.progress != "quiet":
@@ -29,8 +29,8 @@ def main(args: Sequence[str]) -> None:
 def parse(args: Sequence[str]) -> TrainConfig:
     """Turn command-line arguments into a configuration.
 
-    The preset, the agent and the family decide the other settings' defaults, so they are read
-    first: `--help` shows the values that would be in force.
+    The preset, the agent and the family decide which other settings there are and what their
+    defaults are, so they are read first: `--help` shows the values that would be in force.
 
     Raises:
         ConfigurationError: A setting cannot be, or `--resume` came with settings of its own.

@@ -12,6 +12,7 @@ from hpo_env.policy import Policy
 from hpo_env.tasks.registry import make_family
 from hpo_env.vector_env import HPOControlVectorEnv
 from tests.hpo_env.controlled_runs import random_policy
+from tests.hpo_env.remembering import remembering
 
 
 def quadratic_policy() -> Policy:
@@ -78,3 +79,13 @@ def test_fresh_tasks_of_meta_training_are_familiar_and_nonsense_is_not() -> None
 def test_too_little_to_fit_to_is_refused(num_lanes: int, num_episodes: int, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         fit_familiarity(quadratic_policy(), seed=0, num_lanes=num_lanes, num_episodes=num_episodes)
+
+
+def test_a_policy_with_a_memory_is_fitted_to_what_it_leads_to() -> None:
+    policy = remembering(quadratic_policy())
+    assert policy.memory is not None
+    known, again = fit(policy), fit(policy)
+    assert known.threshold == again.threshold
+    blank = np.zeros_like(policy.memory.hidden_weight)
+    forgetful = replace(policy, memory=replace(policy.memory, hidden_weight=blank))
+    assert fit(forgetful).threshold != known.threshold
