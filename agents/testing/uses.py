@@ -26,6 +26,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import hpo_env
 from agents.cli import EXIT_INTERRUPTED, main
+from agents.opponents.registry import OPPONENTS
 from hpo_env import testing
 from hpo_env.controller import Controller
 from hpo_env.policy_file import load
@@ -118,7 +119,9 @@ class FamilyUses(FamilyUnderTest):
             assert f"left out: {name} needs" in " ".join(printed.split())
         frame = pd.read_parquet(folder / "records.parquet")
         assert set(frame["opponent"]) == set(content["opponents"])
-        assert "controller" in content["opponents"]
+        assert {"controller", "default", "random_search", "pbt"} <= set(content["opponents"])
+        if preset != "quick":
+            assert {*content["opponents"], *content["left_out"]} == set(OPPONENTS)
         assert set(frame["suite"]) <= {suite.name for suite in self.family_class.suites}
         labels = [*self.make_family().sample(np.random.default_rng(0)).labels]
         columns = [name for name in frame.columns if name.startswith("label.")]

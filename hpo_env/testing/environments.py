@@ -65,6 +65,22 @@ class EnvironmentRules(FamilyUnderTest):
             assert terminated.dtype == bool
             assert not truncated.any(), "truncated is never set"
 
+    @pytest.mark.parametrize("direction", [-1.0, 1.0])
+    def test_pushing_everything_to_an_end_stays_in_the_space(self, direction: float) -> None:
+        """Whether runs fail there or not."""
+        env = self.make_env(3, hyperparameters="all")
+        env.reset(seed=1)
+        push = np.full(env.action_space.shape or (), direction, np.float32)
+        for _ in range(2 * NUM_DECISIONS):
+            observations, rewards, *_, info = env.step(push)
+            assert env.observation_space.contains(observations), f"outside: {observations}"
+            assert np.isfinite(rewards).all(), f"rewards must be finite; got {rewards}"
+            for name, values in info["hyperparameters"].items():
+                if not name.startswith("_"):
+                    known = env.space.hyperparameters[env.space.index(name)]
+                    inside = (known.low <= values) & (values <= known.high)
+                    assert inside.all(), f"{name} must stay in its range; got {values}"
+
     # ---------------------------------------------------------------------------------- seeds
 
     @action_modes

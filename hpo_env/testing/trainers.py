@@ -5,6 +5,7 @@ Axes: `N` lanes, `H` hyperparameters.
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -160,13 +161,13 @@ class TrainerRules(FamilyUnderTest):
     # ----------------------------------------------------------------- copied, restored, taken back
 
     def test_a_snapshot_continues_in_its_lane_in_others_and_in_another_trainer(self) -> None:
-        """Bit for bit, as often as it is restored."""
+        """Bit for bit, as often as it is restored, and after a journey to another process."""
         runs = self.make_runs(_NUM_LANES)
         trainer = self.make_trainer(_NUM_LANES)
         start(trainer, runs)
         for interval in range(_HALF):
             advance(trainer, runs, interval)
-        held = trainer.snapshot(np.array([0, 2]))
+        held = pickle.loads(pickle.dumps(trainer.snapshot(np.array([0, 2]))))
         expected = [advance(trainer, runs, k) for k in range(_HALF, NUM_DECISIONS)]
         tested = trainer.test(np.array([0, 2]))
         smaller = self.make_trainer(2)
