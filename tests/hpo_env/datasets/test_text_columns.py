@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from hpo_env.datasets import load_file
-from hpo_env.datasets.reading import Reading
+from hpo_env.datasets.reading import Reading, ReadingOptions
 from hpo_env.datasets.text_columns import read_text
 from hpo_env.errors import ConfigurationError, DatasetError
 
@@ -253,7 +253,12 @@ def test_options_that_do_not_fit_are_refused(
 
 
 def test_options_are_written_as_they_are_read() -> None:
-    options = {"missing": ["?"], "dates": {"day": "%d.%m.%Y"}, "decimal": ",", "units": ["kg"]}
-    assert Reading.of(**options).options() == options  # type: ignore[arg-type]
-    assert Reading.of(**Reading.of(**options).options()) == Reading.of(**options)  # type: ignore[arg-type]
+    options: ReadingOptions = {
+        "missing": ["?"],
+        "dates": {"day": "%d.%m.%Y"},
+        "decimal": ",",
+        "units": ["kg"],
+    }
+    assert Reading.of(**options).options() == options
+    assert Reading.of(**Reading.of(**options).options()) == Reading.of(**options)
     assert Reading().options() == {}
