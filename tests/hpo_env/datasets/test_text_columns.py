@@ -82,6 +82,18 @@ DRESSED: dict[str, tuple[Cell, str, dict[str, Any], list[float]]] = {
     ),
     "percent": (lambda i: f"{i}%", r"units=\[\"%\"\]", {"units": "%"}, [0, 1, 2]),
     "unit": (lambda i: f"{i} kg", r"units=\[\"kg\"\]", {"units": ["kg"]}, [0, 1, 2]),
+    "two_units": (
+        lambda i: f"{i}{'kM'[i % 2]}",
+        "several units.*write them in one unit",
+        {},
+        [],
+    ),
+    "underscores": (
+        lambda i: f"{i + 1}_200",
+        'thousands="_"',
+        {"thousands": "_"},
+        [1200, 2200, 3200],
+    ),
     "bounds": (
         lambda i: "<5" if i < 2 else f"{i}",
         "bounds.*units=",
@@ -173,6 +185,11 @@ def test_one_table_may_hold_both_decimals(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", lambda i: f"{i},5")
     dataset = load_file(path, target="y", decimal=",")
     np.testing.assert_allclose(dataset.y[:2], [0.01, 1 / 7 + 0.01], rtol=1e-6)
+
+
+def test_a_minus_of_typesetters_is_a_minus(tmp_path: Path) -> None:
+    dataset = load_file(write(tmp_path / "t.csv", lambda i: f"\u2212{i}"), target="y")
+    np.testing.assert_array_equal(dataset.x[:3, 0], [0, -1, -2])
 
 
 @pytest.mark.parametrize("word", ["NA", "N/A", "nan", "NaN", "null", "None", "#N/A", ""])
