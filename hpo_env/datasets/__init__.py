@@ -79,10 +79,10 @@ def load(
         return load_file(data, target=target, kind=kind, **options)
     dataset = held(str(data)) if is_held(str(data)) else load_dataset(str(data))
     if target is not None or kind is not None or options:
-        given = ", ".join(f"{k}={v!r}" for k, v in {"target": target, "kind": kind}.items())
-        msg = f"data set {dataset.name!r} has a target of its own; got {given}"
-        more = "".join(f", {name}={value!r}" for name, value in options.items())
-        raise DatasetError(f"{msg}{more}. Leave them out, or give the path of a file")
+        given = {"target": target, "kind": kind, **options}
+        said = ", ".join(f"{name}={v!r}" for name, v in given.items() if v is not None)
+        msg = f"data set {dataset.name!r} has a target of its own; got {said}"
+        raise DatasetError(f"{msg}. Leave that out, or give the path of a file")
     return dataset
 
 

@@ -38,7 +38,7 @@ def _dress(what: str, pattern: str, advice: str) -> Dress:
     return Dress(what, re.compile(pattern, re.IGNORECASE), advice)
 
 
-_DECIMAL_COMMA = _dress("decimal commas", rf"{SIGN}\d*,\d+", 'say decimal=","')
+_DECIMAL_COMMA = _dress("decimal commas", rf"{SIGN}\d*,\d+(e[+-]?\d+)?", 'say decimal=","')
 _THOUSANDS_COMMA = _dress(
     "thousands separators",
     rf"{SIGN}[1-9]\d{{0,2}}(,\d{{3}})+(\.\d+)?",
@@ -48,6 +48,7 @@ _DRESSES = (
     _THOUSANDS_COMMA,
     _dress("thousands separators", rf"{SIGN}\d{{1,3}}('\d{{3}})+(\.\d+)?", 'say thousands="\'"'),
     _dress("thousands separators", rf"{SIGN}\d{{1,3}}( \d{{3}})+([.,]\d+)?", 'say thousands=" "'),
+    _dress("thousands separators", rf"{SIGN}\d{{1,3}}(_\d{{3}})+(\.\d+)?", 'say thousands="_"'),
     _dress(
         "thousands separators and decimal commas",
         rf"{SIGN}\d{{1,3}}(\.\d{{3}})+(,\d+)?",
@@ -100,10 +101,13 @@ def find_dresses(texts: Sequence[str], odd: Sequence[int]) -> dict[int, Dress]:
             units[index] = (match["before"] or match["after"] or "").strip()
     if _DECIMAL_COMMA in found.values():  # "1,234" among "1,23": no thousands
         found = {i: _DECIMAL_COMMA if d == _THOUSANDS_COMMA else d for i, d in found.items()}
-    for unit, count in Counter(units.values()).items():
-        if unit and count >= _MIN_WITH_UNIT:
-            dress = Dress("a unit", _UNIT, f"say units=[{quoted_json(unit)}]")
-            found |= {index: dress for index, own in units.items() if own == unit}
+    counts = Counter(unit for unit in units.values() if unit)
+    if counts.total() >= _MIN_WITH_UNIT:
+        dress = Dress("a unit", _UNIT, f"say units=[{quoted_json(next(iter(counts)))}]")
+        if len(counts) > 1:  # to leave out "k" and "M" would mix up thousands and millions
+            dress = Dress("several units", _UNIT, "write them in one unit")
+        if max(counts.values()) >= _MIN_WITH_UNIT:
+            found |= {index: dress for index, unit in units.items() if unit}
     return found
 
 

@@ -62,6 +62,8 @@ _MARKS: tuple[tuple[bytes, str, str], ...] = (
     (b"SQLite format 3", "an SQLite database", "Save the table as CSV"),
     (b"%PDF", "PDF", "Save the table as CSV"),
     (b"<!doctype", "a page of HTML", "Download the table itself"),
+    (b'{"', "JSON", "Save the table as CSV or Parquet"),
+    (b"[{", "JSON", "Save the table as CSV or Parquet"),
     (b"<html", "a page of HTML", "Download the table itself"),
 )
 """First bytes (letters of either case), what they say the file is, and what to do with it."""

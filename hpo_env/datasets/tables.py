@@ -122,8 +122,8 @@ def build(
     y, class_names = encode_target(y_raw, kind, name=target)
     if len(class_names) > len(y) / 2:
         msg = f"target {target!r} has {len(class_names)} classes in {len(y)} rows, at most half as"
-        kinds = "kind='regression'" if y_raw.dtype.kind in "iuf" else "another column"
-        raise DatasetError(f"{msg} many are allowed. Is {kinds} meant to be predicted?")
+        fix = "If it is a quantity, say kind='regression'" if y_raw.dtype.kind in "iuf" else ""
+        raise DatasetError(f"{msg} many are allowed. {fix or 'Choose another target'}")
     return Dataset(
         name=name,
         kind=kind,

@@ -31,6 +31,7 @@ MISSING_WORDS = frozenset(
 """Read as missing among numbers, in any case; among categories they are names like any other."""
 
 _MOSTLY = 0.5
+_MINUS = "\u2212"
 _MAX_EXAMINED = 10_000  # distinct texts of a column that are looked at one by one
 _MAX_PROBLEMS = 5
 _MAX_EXAMPLES = 3
@@ -175,7 +176,7 @@ def _numbers(texts: Sequence[str], reading: Reading) -> NDArray[np.float64]:
     number = _without_units(reading)
     values = np.full(len(texts), np.nan)
     for index, text in enumerate(texts):
-        bare = number(text)
+        bare = number(text.replace(_MINUS, "-"))
         if pattern.fullmatch(bare):
             if reading.thousands is not None:
                 bare = bare.replace(reading.thousands, "")

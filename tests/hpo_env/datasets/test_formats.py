@@ -84,6 +84,7 @@ FILES: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "xlsx": (".csv", lambda: archive(sheet=b""), "an Excel workbook.*save the sheet as CSV"),
     "xls": (".csv", lambda: b"\xd0\xcf\x11\xe0" + bytes(64), "an Excel workbook"),
     "html": (".csv", lambda: b"<!DOCTYPE html><html>", "a page of HTML"),
+    "json": (".csv", lambda: b'{"a": [1, 2]}', "it is JSON"),
     "parquet_as_csv": (".csv", lambda: parquet(np.arange(R)), "it is Parquet.*end in .parquet"),
     "npz_as_parquet": (".parquet", lambda: archive(x=npy(X)), "cannot be read as Parquet"),
     "npy_as_npz": (".npz", lambda: npy(X), "it is NPY, a single array.*numpy.savez"),

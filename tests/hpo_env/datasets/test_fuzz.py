@@ -10,8 +10,11 @@ import io
 import os
 import resource
 import time
+import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +24,9 @@ from hpo_env.datasets import Dataset, open_table
 from hpo_env.datasets.column_summary import summarize_columns
 from hpo_env.datasets.reading import Reading
 from hpo_env.errors import HPOControlError
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
 
 NUM_INPUTS = int(os.environ.get("HPO_CONTROL_FUZZ_INPUTS", "600"))
 SEED = int(os.environ.get("HPO_CONTROL_FUZZ_SEED", "0"))
@@ -113,6 +119,78 @@ def compose(rng: Generator) -> bytes:
     return "\n".join(rows).encode()
 
 
+def compose_npz(rng: Generator) -> bytes:
+    """Write an archive that is whole, of arrays that are strange or damaged."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("x", "y", "feature_names")[: int(rng.choice([1, 2, 2, 2, 3]))]:
+            member = io.BytesIO()
+            np.lib.format.write_array(member, strange_array(name, rng), allow_pickle=True)
+            content = member.getvalue()
+            archive.writestr(f"{name}.npy", mutate(content, rng) if rng.random() < 0.3 else content)
+    return file.getvalue()
+
+
+def strange_array(name: str, rng: Generator) -> np.ndarray[Any, Any]:
+    usual = {"x": (R, 3), "y": (R,), "feature_names": (3,)}[name]
+    strange: list[tuple[int, ...]] = [(R,), (R, 3), (R, 1, 4, 4), (R, 4, 4, 3), (), (R, 0), (1, 3)]
+    shape = usual if rng.random() < 0.8 else strange[int(rng.integers(0, len(strange)))]
+    values = rng.normal(size=shape) * 10.0 ** rng.choice([-320, -30, 0, 0, 2, 9, 18, 300])
+    values = np.where(
+        rng.random(shape) < rng.choice([0.0, 0.0, 0.1]),
+        rng.choice([np.nan, np.inf, 0.0, 0.0]),
+        values,
+    )
+    kinds = [
+        "f8",
+        "f4",
+        "f2",
+        ">f8",
+        "c16",
+        "i8",
+        "u8",
+        "i1",
+        "?",
+        "U3",
+        "S3",
+        "O",
+        "M8[s]",
+        "m8[s]",
+    ]
+    kind = str(rng.choice([*kinds, *("f8", "f4", "i8") * 8]))
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole = np.nan_to_num(np.clip(values, -1e18, 1e18)).astype(np.int64)
+        return np.asarray(whole if kind[0] in "iuM?m" else values).astype(kind)
+
+
+def compose_parquet(rng: Generator) -> bytes:
+    """Write a whole file of strange types."""
+    makers: list[Callable[[], Any]] = [
+        lambda: pa.array(rng.normal(size=R) * 10.0 ** rng.integers(-300, 300)),
+        lambda: pa.array(rng.integers(-(2**62), 2**62, R)),
+        lambda: pa.array(rng.integers(0, 3, R)),
+        lambda: pa.array(rng.choice(CELLS, size=R)),
+        lambda: pa.array(rng.choice(CELLS, size=R)).dictionary_encode(),
+        lambda: pa.array(rng.integers(-(2**40), 2**40, R)).cast(pa.timestamp("us", tz="UTC")),
+        lambda: pa.array(rng.integers(-(2**20), 2**20, R), pa.int32()).cast(pa.date32()),
+        lambda: pa.array([None] * R),
+        lambda: pa.array(rng.integers(0, 9, R)).cast(pa.decimal128(38, 3)),
+        lambda: pa.array([rng.bytes(2) for _ in range(R)], pa.binary(2)),
+        lambda: pa.array([{"a": 1}] * R),
+        lambda: pa.array([[1], None] * (R // 2)),
+        lambda: pa.array(rng.random(R) < 0.5),
+        lambda: pa.array(rng.integers(0, 9, R)).cast(pa.duration("s")),
+        lambda: pa.array(rng.normal(size=R).astype(np.float16)),
+        lambda: pa.array([None if v < 2 else v for v in rng.integers(0, 9, R).tolist()]),
+    ]
+    names = rng.choice(["c0", "c1", "c2", "y", "y", "y", "", "__index_level_0__"], size=3)
+    columns = [makers[int(rng.integers(0, len(makers)))]() for _ in names]
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns, names=names.tolist()), file)
+    return file.getvalue()
+
+
 def read(path: Path, rng: Generator) -> str:
     """Read a file as `data check` does; return what became of it."""
     reading = READINGS[int(rng.integers(0, len(READINGS)))] if rng.random() < 0.3 else Reading()
@@ -132,9 +210,11 @@ def read(path: Path, rng: Generator) -> str:
         (".csv", lambda rng: mutate(seed_file(".csv"), rng)),
         (".csv", compose),
         (".npz", lambda rng: mutate(seed_file(".npz"), rng)),
+        (".npz", compose_npz),
         (".parquet", lambda rng: mutate(seed_file(".parquet"), rng)),
+        (".parquet", compose_parquet),
     ],
-    ids=["csv", "cells", "npz", "parquet"],
+    ids=["csv", "cells", "npz", "arrays", "parquet", "types"],
 )
 def test_any_content_becomes_a_data_set_or_an_error_of_ours(
     suffix: str, make: Callable[[Generator], bytes], tmp_path: Path
@@ -144,7 +224,7 @@ def test_any_content_becomes_a_data_set_or_an_error_of_ours(
     read(path, np.random.default_rng(0))  # imports, which count neither as time nor as memory
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     outcomes: dict[str, int] = {}
-    for index in range(NUM_INPUTS // 4):
+    for index in range(NUM_INPUTS // 6):
         rng = np.random.default_rng([SEED, index])
         path.write_bytes(make(rng))
         started = time.process_time()
@@ -156,6 +236,7 @@ def test_any_content_becomes_a_data_set_or_an_error_of_ours(
             f"input {index} of seed {SEED} took long"
         )
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
-    assert len(outcomes) > 1, outcomes  # inputs of which all fail or none try nothing
+    # Inputs of which all fail or none try nothing.
+    assert len(outcomes) > 1, outcomes
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert (after - before) * 1024 < MAX_BYTES

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from hpo_env.datasets import load_file
-from hpo_env.datasets.reading import Reading
+from hpo_env.datasets.reading import Reading, ReadingOptions
 from hpo_env.datasets.text_columns import read_text
 from hpo_env.errors import ConfigurationError, DatasetError
 
@@ -82,6 +82,18 @@ DRESSED: dict[str, tuple[Cell, str, dict[str, Any], list[float]]] = {
     ),
     "percent": (lambda i: f"{i}%", r"units=\[\"%\"\]", {"units": "%"}, [0, 1, 2]),
     "unit": (lambda i: f"{i} kg", r"units=\[\"kg\"\]", {"units": ["kg"]}, [0, 1, 2]),
+    "two_units": (
+        lambda i: f"{i}{'kM'[i % 2]}",
+        "several units.*write them in one unit",
+        {},
+        [],
+    ),
+    "underscores": (
+        lambda i: f"{i + 1}_200",
+        'thousands="_"',
+        {"thousands": "_"},
+        [1200, 2200, 3200],
+    ),
     "bounds": (
         lambda i: "<5" if i < 2 else f"{i}",
         "bounds.*units=",
@@ -175,6 +187,11 @@ def test_one_table_may_hold_both_decimals(tmp_path: Path) -> None:
     np.testing.assert_allclose(dataset.y[:2], [0.01, 1 / 7 + 0.01], rtol=1e-6)
 
 
+def test_a_minus_of_typesetters_is_a_minus(tmp_path: Path) -> None:
+    dataset = load_file(write(tmp_path / "t.csv", lambda i: f"\u2212{i}"), target="y")
+    np.testing.assert_array_equal(dataset.x[:3, 0], [0, -1, -2])
+
+
 @pytest.mark.parametrize("word", ["NA", "N/A", "nan", "NaN", "null", "None", "#N/A", ""])
 def test_the_usual_words_are_missing_among_numbers(word: str, tmp_path: Path) -> None:
     dataset = load_file(write(tmp_path / "t.csv", lambda i: word if i == 4 else f"{i}"), target="y")
@@ -253,7 +270,12 @@ def test_options_that_do_not_fit_are_refused(
 
 
 def test_options_are_written_as_they_are_read() -> None:
-    options = {"missing": ["?"], "dates": {"day": "%d.%m.%Y"}, "decimal": ",", "units": ["kg"]}
-    assert Reading.of(**options).options() == options  # type: ignore[arg-type]
-    assert Reading.of(**Reading.of(**options).options()) == Reading.of(**options)  # type: ignore[arg-type]
+    options: ReadingOptions = {
+        "missing": ["?"],
+        "dates": {"day": "%d.%m.%Y"},
+        "decimal": ",",
+        "units": ["kg"],
+    }
+    assert Reading.of(**options).options() == options
+    assert Reading.of(**Reading.of(**options).options()) == Reading.of(**options)
     assert Reading().options() == {}

@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pandas as pd
 import pytest
@@ -124,6 +125,21 @@ def test_no_place_and_no_scale_of_the_numbers_hides_what_they_differ_in(
     np.testing.assert_allclose(train.x.std(axis=0), 1.0, atol=1e-3)
     assert train.y.std() == pytest.approx(1.0, abs=1e-3)
     assert len(np.unique(train.y)) == len(train)
+
+
+def test_the_environment_takes_a_table_in_memory_and_how_its_text_is_read() -> None:
+    table = frame().assign(b=["?" if i == 7 else f"{i}" for i in range(R)])
+    env = gym.make(
+        "HPOControl-v0",
+        dataset=table,
+        target="y",
+        missing=["?"],
+        kind="regression",
+        num_decisions=2,
+    )
+    env.reset(seed=0)
+    reward = env.step(env.action_space.sample())[1]
+    assert np.isfinite(float(reward))
 
 
 def test_a_table_in_memory_cannot_be_pinned() -> None:
