@@ -23,7 +23,6 @@ import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents import tags
-from agents.analysis.introduction import conclude, introduce
 from agents.callbacks import LaneMetrics, tensorboard_logger
 from agents.checkpoints import (
     Position,
@@ -36,6 +35,7 @@ from agents.config import TrainConfig
 from agents.export import export_policy
 from agents.factory import AGENTS, make_model, make_venv, segment_seed
 from agents.progress import ProgressDisplay, make_display
+from agents.reporting.tensorboard import conclude, introduce
 from agents.run_folder import RunFolder
 from agents.sb3_vec_env import unwrap
 from agents.validation import VALIDATION_SEED, ValidationReport, validate_policy
@@ -146,7 +146,7 @@ class MetaTraining:
                 self._introduce(display, is_resumed=is_resumed)
                 if not is_resumed:
                     names = unwrap(self.venv).lanes.controlled.names
-                    introduce(self.folder.path, self.config, names)
+                    introduce(self.folder.path, self.config.to_json(), names)
                     save_checkpoint(self.folder.checkpoints, self.model, self.position)
                 for segment in range(self.position.segment + 1, len(self.bounds) + 1):
                     self._train_segment(segment, display)
@@ -184,7 +184,7 @@ class MetaTraining:
     def _analyse(self, steps: int) -> None:
         """Draw what the exported policy does on the meta-validation tasks, once."""
         # Here, because matplotlib takes a second to import, which no short run waits for.
-        from agents.analysis.study import read_numbers, study_policy, write_study
+        from agents.reporting.study import read_numbers, study_policy, write_study
 
         if read_numbers(self.folder.path) is None:
             study = study_policy(

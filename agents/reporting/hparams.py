@@ -24,16 +24,14 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 from torch.utils.tensorboard import SummaryWriter
 
 from agents import tags
-from agents.config import TrainConfig
 
 NAMES = (
     "Agent",
     "Family",
     "Kind",
-    "Method",
+    "Opponent",
     "Task",
-    "architecture",
-    "optimizer",
+    "labels",
     "preset",
     "hyperparameters",
     "action_mode",
@@ -42,7 +40,8 @@ NAMES = (
     "engine",
     "net_arch",
 )
-"""Columns of words. `Kind` is "meta-training", "evaluation" or "held-out task".
+"""Columns of words. `Kind` is "meta-training", "evaluation" or "held-out task"; `labels` are those
+of a held-out task, one after the other, as families differ in which they have.
 
 TensorBoard sorts columns by name, capitals first, and shows five until more are asked for: the
 capitals are those that tell rows apart.
@@ -62,7 +61,7 @@ NUMBERS = (
     "ent_coef",
     "buffer_size",
     "gradient_steps",
-    "initial_rate",
+    "start",
     "num_runs",
 )
 """Columns of numbers."""
@@ -84,10 +83,17 @@ METRICS = (
 NONE = "none"
 
 
-def training_row(config: TrainConfig) -> dict[str, Any]:
-    """Describe a meta-training by the columns that it has."""
-    columns = (*NAMES, *NUMBERS)
-    row: dict[str, Any] = {name: getattr(config, name.lower(), None) for name in columns}
+def training_row(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a meta-training by the columns that it has.
+
+    Args:
+        config: As in `config.json`; settings of an agent may stand under its name.
+    """
+    settings = {
+        k: v for entry in config.values() if isinstance(entry, Mapping) for k, v in entry.items()
+    }
+    settings |= config
+    row: dict[str, Any] = {name: settings.get(name.lower()) for name in (*NAMES, *NUMBERS)}
     for name in ("hyperparameters", "net_arch"):
         if row[name] is not None:
             row[name] = " ".join(map(str, row[name]))

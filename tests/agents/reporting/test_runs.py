@@ -1,49 +1,15 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from agents.analysis.html_report import render_report
-from agents.analysis.style import INK, inline_svg
 from agents.cli import main
-
-VOID = {"meta", "br", "hr", "img", "link", "input"}
-
-
-class Page(HTMLParser):
-    """Checks that elements are closed in order, and collects ids and addresses."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.addresses: list[str] = []
-        self.headings: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in VOID:
-            self.open.append(tag)
-        self._collect(attrs)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._collect(attrs)
-
-    def _collect(self, attrs: list[tuple[str, str | None]]) -> None:
-        for name, value in attrs:
-            if name == "id":
-                self.ids.append(value or "")
-            if name in ("src", "href", "xlink:href"):
-                self.addresses.append(value or "")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open[-1:] == ["h2"]:
-            self.headings.append(data)
+from agents.reporting.layout import training_panels
+from agents.reporting.runs import render_report
+from agents.reporting.style import INK, inline_svg
+from tests.agents.reporting.pages import Page, parse
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +19,7 @@ def text(run: Path) -> str:
 
 @pytest.fixture(scope="module")
 def page(text: str) -> Page:
-    parser = Page()
-    parser.feed(text)
-    parser.close()
-    return parser
+    return parse(text)
 
 
 def test_page_is_well_formed_and_ids_are_unique(page: Page) -> None:
@@ -81,6 +44,7 @@ def test_every_reference_inside_a_picture_has_its_target(page: Page, text: str) 
 def test_page_holds_training_evaluation_and_settings(page: Page, text: str) -> None:
     assert page.headings == [
         "Meta-training",
+        *training_panels(["learning_rate"]),
         "Meta-validation tasks, at the end of meta-training",
         "Quadratic, test tasks",
     ]
@@ -93,7 +57,7 @@ def test_page_holds_training_evaluation_and_settings(page: Page, text: str) -> N
 def test_a_controlled_run_has_a_report_of_its_own(runs: Path) -> None:
     text = render_report(runs / "mine")
     assert "The run" in text
-    assert text.count("<svg") == 3
+    assert text.count("<svg") == 4
 
 
 def test_command_writes_where_it_is_told(run: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,33 +12,36 @@ from pathlib import Path
 from typing import Any
 
 from agents import tags
-from agents.analysis import page
-from agents.analysis.curves import (
+from agents.evaluation.pairing import REFERENCE
+from agents.evaluation.statistics import Interval
+from agents.reporting import page
+from agents.reporting.comparisons import SCHEDULES_CAPTION
+from agents.reporting.curves import (
     Curves,
-    Panel,
     hyperparameters_in,
     moves_figure,
     panel_figure,
     present,
     read_curves,
-    single_run_panels,
-    story_panels,
 )
-from agents.analysis.study import read_numbers
-from agents.evaluation.report import format_interval
-from agents.evaluation.statistics import Interval
+from agents.reporting.layout import Panel, single_run_panels, training_panels
+from agents.reporting.study import SWITCHED_OFF, read_numbers
+from agents.reporting.tables import Table, format_interval, format_number, listing, share
 
-_METHODS_NOTE = (
-    "Lower losses are better. The difference is the method's mean log test loss less the "
+_OPPONENTS_NOTE = (
+    "Lower losses are better. The difference is the mean log test loss less the "
     "controller's, with its 95 % interval: above 0 the controller did better; P is how often it "
-    "did. All methods ran on the same tasks, initial weights and minibatches. “initial” is the "
-    "controller switched off: the task's own rate on the policy's base schedule."
+    f"did. All ran on the same tasks, with the same draws. “{SWITCHED_OFF}” is the "
+    "controller switched off: the task's own start on the policy's base schedule."
+)
+_TRAINING_NOTE = (
+    "Meta-training explores; meta-validation runs other tasks without exploration, and chooses the "
+    "checkpoint."
 )
 _CAPTIONS = {
-    "schedules": "What the controller sets for the {}, under the loss that follows, on each "
-    "held-out task; lines are medians over runs, bands reach from the 10 % to the 90 % quantile.",
-    "regret": "Where it wins and where it loses: log test loss above the best method's on that "
-    "task. 0 is the best; 0.1 is about 10 % more loss.",
+    "schedules": SCHEDULES_CAPTION + " A pair of panels for each held-out task.",
+    "regret": "Where it wins and where it loses: mean log test loss above the best that any run "
+    "reached on that task. 0 is the best; 0.1 is about 10 % more loss.",
     "importance": "What the policy looks at: how far its actions change when one field of the "
     "observation is shuffled among runs and times. This is what moves actions, and not "
     "necessarily what lowers losses.",
@@ -63,7 +67,10 @@ def render_report(folder: Path) -> str:
     title = folder.resolve().name
     parts = [f"<h1>{escape(title)}</h1>", _summary(config, result, numbers)]
     with tempfile.TemporaryDirectory() as scratch:
-        draw = partial(_drawn, folder=Path(scratch))
+
+        def draw(figure: Callable[[], Any], name: str, caption: str) -> str:
+            return page.figure(figure, Path(scratch), name, caption)
+
         parts += _training(curves, names, draw)
         parts += _single_run(curves, names, draw)
     if numbers is not None:
@@ -73,16 +80,11 @@ def render_report(folder: Path) -> str:
         if evaluated is not None:
             parts += _study(path.parent, evaluated, path.parent.name)
     parts += _settings(folder, config)
-    parts.append(_glossary(curves))
     return page.document(title, parts)
 
 
 Draw = Callable[[Callable[[], Any], str, str], str]
 """Draws a figure of a name and a caption, and returns the element."""
-
-
-def _drawn(draw: Callable[[], Any], name: str, caption: str, *, folder: Path) -> str:
-    return page.figure(draw, folder, name, caption)
 
 
 def _summary(
@@ -115,13 +117,11 @@ def _summary(
 def _training(curves: Curves, names: Sequence[str], draw: Draw) -> list[str]:
     if tags.STEPS_PER_SECOND not in curves.scalars:
         return []
-    parts = [page.heading("Meta-training")]
-    caption = (
-        "Is it learning, does it generalise, what does it set? Meta-training explores; "
-        "meta-validation runs other tasks without exploration, and chooses the checkpoint."
-    )
-    parts.append(_panels(present(story_panels(names), curves), curves, draw))
-    parts.append(page.note(caption))
+    parts = [page.heading("Meta-training"), page.note(_TRAINING_NOTE)]
+    for question, panels in training_panels(names).items():
+        shown = present(panels, curves)
+        if shown:
+            parts += [page.heading(question, 3), _panels(shown, curves, draw)]
     for name in names:
         prefix = tags.ACTION_HISTOGRAM.split("{third}")[0].format(hyperparameter=name)
         if any(tag.startswith(prefix) for tag in curves.moves):
@@ -136,84 +136,75 @@ def _training(curves: Curves, names: Sequence[str], draw: Draw) -> list[str]:
 def _single_run(curves: Curves, names: Sequence[str], draw: Draw) -> list[str]:
     if not any(tags.RUN_VALUE.format(hyperparameter=name) in curves.scalars for name in names):
         return []
-    return [
-        page.heading("The run"),
-        _panels(present(single_run_panels(names), curves), curves, draw),
-    ]
+    panels = present(single_run_panels(names), curves)
+    return [page.heading("The run"), _panels(panels, curves, draw, x_label="updates")]
 
 
-def _panels(panels: Sequence[Panel], curves: Curves, draw: Draw) -> str:
+def _panels(panels: Sequence[Panel], curves: Curves, draw: Draw, **axis: str) -> str:
     drawings = [
-        draw(partial(panel_figure, panel, curves), f"panel_{number}", panel.title)
-        for number, panel in enumerate(panels)
+        draw(partial(panel_figure, panel, curves, **axis), _file_name(panel.title), panel.title)
+        for panel in panels
     ]
     return '<div class="panels">\n' + "\n".join(drawings) + "\n</div>"
 
 
+def _file_name(title: str) -> str:
+    return "panel_" + re.sub(r"\W+", "_", title)
+
+
 def _study(folder: Path, numbers: dict[str, Any], prefix: str) -> list[str]:
     parts = [page.heading(numbers["title"][:1].upper() + numbers["title"][1:])]
-    parts.append(_methods_table(numbers))
+    parts.append(_opponents_table(numbers).to_html())
     for name, caption in _CAPTIONS.items():
         for svg in sorted(folder.glob(f"figures/{name}*.svg")):
-            knob = svg.stem.removeprefix(f"{name}_").replace("_", " ")
-            parts.append(page.picture(svg, f"{prefix}-{svg.stem}", caption.format(knob)))
+            shown = svg.stem.removeprefix(f"{name}_").replace("_", " ")
+            parts.append(page.picture(svg, f"{prefix}-{svg.stem}", caption.format(shown)))
     return parts
 
 
-def _methods_table(numbers: dict[str, Any]) -> str:
+def _opponents_table(numbers: dict[str, Any]) -> Table:
     rows = []
-    for method in numbers["methods"]:
-        interval, chance = method["difference"], method["probability_of_improvement"]
+    for entry in numbers["methods"]:
+        chance = entry["probability_of_improvement"]
         rows.append(
             (
-                method["method"],
-                _number(method["mean_log_test_loss"]),
-                "" if interval is None else _interval(interval),
+                entry["method"],
+                format_number(entry["mean_log_test_loss"]),
+                _interval(entry["difference"]),
                 "" if chance is None else f"{chance:.2f}",
-                f"{100 * method['diverged']:.0f} %",
+                share(entry["diverged"]),
             )
         )
-    head = ("method", "mean log test loss", "less the controller's", "P", "diverged")
-    note = f"{numbers['num_runs']} runs a method, {numbers['split']} tasks. {_METHODS_NOTE}"
-    return page.table(head, rows) + page.note(note)
+    return Table(
+        head=("opponent", "mean log test loss", "less the controller's", "P", "diverged"),
+        rows=tuple(rows),
+        note=f"{numbers['num_runs']} runs an opponent, {numbers['split']} tasks. {_OPPONENTS_NOTE}",
+        bold=REFERENCE,
+    )
 
 
-def _interval(interval: dict[str, Any]) -> str:
+def _interval(interval: dict[str, Any] | None) -> str:
+    if interval is None:
+        return ""
     values = {k: float("nan") if v is None else v for k, v in interval.items()}
     return format_interval(Interval(**values))
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
 
 
 def _settings(folder: Path, config: dict[str, Any] | None) -> list[str]:
     parts = []
     if config is not None:
         rows = [(key, json.dumps(value)) for key, value in sorted(config.items())]
-        parts.append(
-            page.folded(
-                "Configuration", page.table(("setting", "value"), rows, words=("setting", "value"))
-            )
-        )
+        parts.append(page.folded("Configuration", listing(("setting", "value"), rows).to_html()))
     versions = _read(folder / "versions.json")
     if versions is not None:
         rows = [(key, str(value)) for key, value in sorted(versions.items())]
-        parts.append(
-            page.folded("Versions", page.table(("of", "version"), rows, words=("of", "version")))
-        )
+        parts.append(page.folded("Versions", listing(("of", "version"), rows).to_html()))
     command = folder / "command.txt"
     if command.is_file():
         parts.append(page.folded("Command", f"<pre>{escape(command.read_text())}</pre>"))
-    return parts
-
-
-def _glossary(curves: Curves) -> str:
-    rows = [(tag.name, tag.meaning, tag.unit) for tag in tags.TAGS]
-    return page.folded(
-        "Glossary of tags",
-        page.table(("tag", "meaning", "unit"), rows, words=("tag", "meaning", "unit")),
-    )
+    rows_of_tags = [(tag.name, tag.meaning, tag.unit) for tag in tags.TAGS]
+    glossary = listing(("tag", "meaning", "unit"), rows_of_tags)
+    return [*parts, page.folded("Glossary of tags", glossary.to_html())]
 
 
 def _read(path: Path) -> dict[str, Any] | None:
