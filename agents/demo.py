@@ -95,8 +95,7 @@ def run(config: DemoConfig) -> Path:
                 tuned=None if comparison is None else comparison.tuned,
             )
         frame = comparison_frame(comparison)
-        console.print(title, highlight=False)
-        for table in terminal_tables(frame):
+        for table in terminal_tables(frame, title=title):
             console.print(table)
         write_atomically(
             folder / f"evaluation-{name}.json", to_json_bytes(comparison_json(comparison))

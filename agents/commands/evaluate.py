@@ -195,8 +195,7 @@ class StageBars:
 def _report(config: EvaluateConfig, comparison: Comparison) -> None:
     plan, console = comparison.plan, Console()
     family, frame = family_class(plan.family), comparison_frame(comparison)
-    console.print(_title(plan), highlight=False)
-    for table in terminal_tables(frame, family.has_trained_on):
+    for table in terminal_tables(frame, family.has_trained_on, title=_title(plan)):
         console.print(table)
     if config.json is not None:
         write_atomically(config.json, to_json_bytes(comparison_json(comparison)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +15,10 @@ from agents.evaluation.aggregate import OpponentSummary
 from agents.evaluation.costs import Cost
 from agents.evaluation.pairing import REFERENCE, PairedRuns
 from agents.evaluation.resampling import Resamples
-from agents.evaluation.statistics import TIE
+from agents.evaluation.statistics import TIE, Interval
 from agents.evaluation.trials_equivalent import TrialsEquivalent
 from agents.reporting.frames import LABEL, label_names
-from agents.reporting.tables import Table, format_interval, interval_alone, share
+from agents.reporting.tables import Table
 
 IsKnown = Callable[[str, str], bool | None]
 """Says whether meta-training has tasks whose label of a name has a value; None: not known."""
@@ -144,28 +145,36 @@ def _summary_row(summary: OpponentSummary) -> tuple[str, ...]:
     )
 
 
-def short_table(runs: PairedRuns, summaries: Sequence[OpponentSummary]) -> Table:
-    """Show of `summary_table` what a terminal of 80 columns holds."""
+def short_table(entries: Sequence[Mapping[str, Any]]) -> Table:
+    """Show what a terminal of 80 columns holds, and the page of a run.
+
+    Where every opponent trains once, there is no column of runs.
+
+    Args:
+        entries: Summaries in plain data, in the order of rows.
+    """
     rows = []
-    for summary in summaries:
-        against = summary.against
-        compared = ("", "")
-        if against is not None:
-            interval = format_interval(against.difference.runs)
-            compared = (interval, f"{against.probability.value:.2f}")
-        spent, mean = f"{summary.runs_spent:.3g}", f"{summary.mean:.3f}"
-        rows.append((summary.opponent, spent, mean, *compared, share(summary.diverged)))
+    for entry in entries:
+        chance, interval = entry["probability_of_improvement"], entry["difference"]
+        rows.append(
+            (
+                entry["opponent"],
+                f"{entry.get('runs_spent', 1.0):.3g}",
+                format_number(entry["mean_log_test_loss"]),
+                "" if interval is None else format_interval(_interval(interval)),
+                "" if chance is None else f"{chance:.2f}",
+                share(entry["diverged"]),
+            )
+        )
     head = ("opponent", "runs", "mean log test loss", "less the controller's", "P", "div.")
-    missing = f" Incomplete and left out: {', '.join(runs.left_out)}." if runs.left_out else ""
-    table = Table(
-        title=f"{runs.suite}: {size_of(runs)}",
-        head=head,
-        rows=tuple(rows),
-        note=_SHORT_NOTE + missing,
-        bold=REFERENCE,
-    )
-    all_train_once = all(summary.runs_spent <= 1.0 for summary in summaries)
-    return table.take([name for name in head if name != "runs"]) if all_train_once else table
+    table = Table(head=head, rows=tuple(rows), note=_SHORT_NOTE, bold=REFERENCE)
+    if any(entry.get("runs_spent", 1.0) > 1.0 for entry in entries):
+        return table
+    return table.take([name for name in head if name != "runs"])
+
+
+def _interval(plain: Mapping[str, float | None]) -> Interval:
+    return Interval(**{k: float("nan") if v is None else v for k, v in plain.items()})
 
 
 def detail_table(summaries: Sequence[OpponentSummary], scores: Mapping[str, float]) -> Table:
@@ -327,3 +336,45 @@ def label_tables(
     names = label_names(runs.reference)
     found = [label_table(runs, name, summaries, is_known) for name in names]
     return [table for table in found if table is not None]
+
+
+# -------------------------------------------------------------------------------- numbers as words
+
+
+def format_interval(interval: Interval) -> str:
+    """Write an estimate with its interval.
+
+    Example:
+        >>> format_interval(Interval(estimate=0.1234, low=-0.01, high=0.3))
+        '+0.123 [-0.010, +0.300]'
+    """
+    if math.isnan(interval.low):
+        return f"{interval.estimate:+.3f} [one run only]"
+    return f"{interval.estimate:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+
+
+def interval_alone(interval: Interval, form: str = "{:+.3f}") -> str:
+    """Write an interval without its estimate.
+
+    Example:
+        >>> interval_alone(Interval(estimate=0.0, low=-0.1, high=0.25))
+        '[-0.100, +0.250]'
+    """
+    if math.isnan(interval.low):
+        return "–"
+    return f"[{form.format(interval.low)}, {form.format(interval.high)}]"
+
+
+def format_number(value: float | None) -> str:
+    """Write a number with three decimals; none as a dash."""
+    return "–" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def share(value: float) -> str:
+    """Write a share of 0 to 1 as per cent.
+
+    Example:
+        >>> share(0.125)
+        '12 %'
+    """
+    return f"{100.0 * value:.0f} %"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,8 @@ from agents.reporting import figures, page
 from agents.reporting.frames import paired
 from agents.reporting.schedules import by_start
 from agents.reporting.style import styled
-from agents.reporting.tables import listing
-from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
+from agents.reporting.tables import facts_table
+from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace, Scale
 
 _REGRET_CAPTION = (
     "Where each opponent wins and where it loses: mean log regret by task. 0 is the best that any "
@@ -80,7 +79,7 @@ def render_comparison(frame: pd.DataFrame, meta: Mapping[str, Any]) -> str:
         frame: A table of a comparison.
         meta: What is known beside the table, in plain data: `title`, `hyperparameters` as
             `HyperparameterSpace.to_json` describes those that the controller moves, and anything
-            else, which is shown as settings at the end.
+            else. All but the title is shown as settings at the end.
 
     Returns:
         The whole HTML document.
@@ -98,15 +97,14 @@ def render_comparison(frame: pd.DataFrame, meta: Mapping[str, Any]) -> str:
         parts += [page.heading("All suites"), contents.overview_table(summaries).to_html()]
     with tempfile.TemporaryDirectory() as scratch:
         for runs in suites:
-            parts += _suite(runs, summaries[runs.suite], _leading(runs, meta), Path(scratch))
+            parts += _suite(runs, summaries[runs.suite], meta, Path(scratch))
     found = [entry for runs in suites for entry in trials_equivalent(runs)]
     if found:
         parts += [page.heading("Trials-equivalent"), contents.trials_table(found).to_html()]
     parts += [page.heading("Cost"), contents.cost_table(mean_costs(frame)).to_html()]
-    settings = {k: v for k, v in meta.items() if k != "title"}
+    settings = {name: value for name, value in meta.items() if name != "title"}
     if settings:
-        rows = [(k, v if isinstance(v, str) else json.dumps(v)) for k, v in settings.items()]
-        parts.append(page.folded("Settings", listing(("setting", "value"), rows).to_html()))
+        parts.append(page.folded("Settings", facts_table(settings).to_html()))
     return page.document(title, parts, style="main { max-width: 78rem; }\n")
 
 
@@ -128,7 +126,7 @@ def _facts(suites: Sequence[PairedRuns]) -> str:
 def _suite(
     runs: PairedRuns,
     summaries: Sequence[OpponentSummary],
-    known: Hyperparameter | None,
+    meta: Mapping[str, Any],
     folder: Path,
 ) -> list[str]:
     ratios = cost_ratios(costs_to_target(runs, targets(runs)), runs.tasks)
@@ -149,10 +147,11 @@ def _suite(
             _PROFILES_CAPTION.format(target=target),
         ),
     ]
-    if known is not None:
+    leading = _leading(runs, meta)
+    if leading is not None:
         groups = by_start(runs.keys("start").astype(np.float64))
-        caption = SCHEDULES_CAPTION.format(known.name.replace("_", " ")) + _BY_START
-        draw = partial(figures.schedules_figure, runs, drawn, groups, known)
+        caption = SCHEDULES_CAPTION.format(leading[0].replace("_", " ")) + _BY_START
+        draw = partial(figures.schedules_figure, runs, drawn, groups, *leading)
         pictures.append(("Learned schedules", draw, caption))
     parts = [
         page.heading(f"Suite: {runs.suite}"),
@@ -167,31 +166,17 @@ def _suite(
     return parts
 
 
-def _leading(runs: PairedRuns, meta: Mapping[str, Any]) -> Hyperparameter | None:
-    """Return the hyperparameter whose schedules are drawn: the one that the start is of.
+def _leading(runs: PairedRuns, meta: Mapping[str, Any]) -> tuple[str, Scale] | None:
+    """Return name and scale of the hyperparameter that the start is of.
 
     Of what the controller moves it is the first that the base schedule multiplies, or the first.
-    A comparison that does not say what that is has an axis by the values that were set.
     """
-    names = list(runs.reference["hyperparameters"].iloc[0])
-    described = meta.get("hyperparameters")
-    if described:
-        space = HyperparameterSpace.from_json(described).hyperparameters
-        return next((known for known in space if known.scheduled), space[0])
-    if not names:
-        return None
-    curves = [np.asarray(values[names[0]]) for values in runs.reference["hyperparameters"]]
-    present = np.concatenate(curves)
-    present = present[np.isfinite(present)]
-    low, high = (float(present.min()), float(present.max())) if len(present) else (0.0, 1.0)
-    return Hyperparameter(
-        name=names[0],
-        low=low,
-        high=max(high, math.nextafter(low, math.inf)),
-        default=low,
-        max_step=2.0,
-        scale="log" if low > 0.0 else "linear",
-    )
+    if "hyperparameters" in meta:
+        moved = HyperparameterSpace.from_json(meta["hyperparameters"]).hyperparameters
+        known = next((h for h in moved if h.scheduled), moved[0])
+        return known.name, known.scale
+    names = list(runs.reference["hyperparameters"].iloc[0])  # of an older comparison
+    return (names[0], "log") if names else None
 
 
 def comparison_markdown(frame: pd.DataFrame) -> str:
@@ -221,7 +206,7 @@ def comparison_markdown(frame: pd.DataFrame) -> str:
 
 
 def terminal_tables(
-    frame: pd.DataFrame, is_known: contents.IsKnown | None = None
+    frame: pd.DataFrame, is_known: contents.IsKnown | None = None, *, title: str = ""
 ) -> list[TerminalTable]:
     """Make the closing tables: a suite each, every opponent against the controller.
 
@@ -231,11 +216,15 @@ def terminal_tables(
         frame: A table of a comparison.
         is_known: Says which values of labels meta-training has seen; with it there is a table for
             each label of the tasks, too.
+        title: What was compared on what; the suite's name by default.
     """
     tables = []
     for runs in _comparable(frame):
         summaries = summarise_suite(runs)
-        tables.append(contents.short_table(runs, summaries))
+        missing = f" Incomplete and left out: {', '.join(runs.left_out)}." if runs.left_out else ""
+        table = contents.short_table([_summary_json(summary) for summary in summaries])
+        head = f"{title or runs.suite}: {contents.size_of(runs)}"
+        tables.append(replace(table, title=head, note=table.note + missing))
         if is_known is not None:
             tables += contents.label_tables(runs, summaries, is_known)
     return [table.to_terminal() for table in tables]
@@ -260,7 +249,8 @@ def draw_schedules(frame: pd.DataFrame, path: Path, known: Hyperparameter) -> Pa
     groups = by_start(runs.keys("start").astype(np.float64))
     path.parent.mkdir(parents=True, exist_ok=True)
     with styled():
-        figures.schedules_figure(runs, drawn, groups, known).savefig(path, facecolor="white")
+        figure = figures.schedules_figure(runs, drawn, groups, known.name, known.scale)
+        figure.savefig(path, facecolor="white")
     return path
 
 
@@ -280,8 +270,9 @@ def summary_json(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def _summary_json(summary: OpponentSummary) -> dict[str, Any]:
     against = summary.against
     return {
-        "method": summary.opponent,  # the file's word, which older readers know
+        "opponent": summary.opponent,
         "num_runs": summary.num_runs,
+        "runs_spent": summary.runs_spent,
         "mean_log_test_loss": summary.mean,
         "iqm_log_test_loss": summary.iqm,
         "difference": None if against is None else asdict(against.difference.runs),

@@ -110,16 +110,32 @@ def panel_figure(panel: Panel, curves: Curves, *, x_label: str = "environment st
         low, high = ends
         axes.fill_between(low.steps, low.values, high.values, color=PALETTE[0], alpha=0.2, lw=0)
     lines = dict(list(shown.items())[:1]) if panel.is_band else shown
+    labels = _told_apart(list(lines))
     for i, (tag, curve) in enumerate(lines.items()):
         style = {"color": PALETTE[i % len(PALETTE)], "linestyle": LINES[i % len(LINES)]}
         marker = "o" if len(curve.steps) == 1 else None
-        axes.plot(curve.steps, curve.values, label=tag, marker=marker, **style)
+        axes.plot(curve.steps, curve.values, label=labels[tag], marker=marker, **style)
     values = np.concatenate([curve.values for curve in shown.values()])
     if values.min() > 0.0 and values.max() > 100.0 * values.min():
         axes.set_yscale("log")
     if len(lines) > 1:
         axes.legend(fontsize="small")
     return figure
+
+
+def _told_apart(names: Sequence[str]) -> dict[str, str]:
+    """Return tags without the parts at their beginning and end that all of them share.
+
+    Example:
+        >>> _told_apart(["actions/momentum/mean", "actions/dropout/mean"])
+        {'actions/momentum/mean': 'momentum', 'actions/dropout/mean': 'dropout'}
+    """
+    parts = [name.split("/") for name in names]
+    while min(map(len, parts)) > 1 and len({part[0] for part in parts}) == 1:
+        parts = [part[1:] for part in parts]
+    while min(map(len, parts)) > 1 and len({part[-1] for part in parts}) == 1:
+        parts = [part[:-1] for part in parts]
+    return dict(zip(names, map("/".join, parts), strict=True))
 
 
 def moves_figure(curves: Curves, name: str) -> Any:

@@ -29,7 +29,7 @@ from agents.evaluation.regret import best_known, log_regret
 from agents.reporting.importance import Dependence
 from agents.reporting.schedules import Group, log_changes, over_progress, schedules
 from agents.reporting.style import BAND, GREY, LINES, MARKERS, PALETTE, new_figure, set_axis
-from hpo_env.hyperparameters import Hyperparameter
+from hpo_env.hyperparameters import Scale
 
 Array = NDArray[np.float64]
 
@@ -180,7 +180,11 @@ def profiles_figure(runs: PairedRuns, opponents: Sequence[str]) -> Any:
 
 
 def schedules_figure(
-    runs: PairedRuns, opponents: Sequence[str], groups: Sequence[Group], known: Hyperparameter
+    runs: PairedRuns,
+    opponents: Sequence[str],
+    groups: Sequence[Group],
+    name: str,
+    scale: Scale,
 ) -> Any:
     """Draw the loss and, below it, what was set for a hyperparameter, a pair of panels a group.
 
@@ -191,7 +195,8 @@ def schedules_figure(
         runs: One suite's.
         opponents: Whose; those that do not set it have no line below.
         groups: Runs that are drawn together.
-        known: The hyperparameter; its scale is that of the axis.
+        name: The hyperparameter.
+        scale: Its scale, and that of the axis.
     """
     columns = min(_COLUMNS, len(groups))
     rows = -(-len(groups) // columns)
@@ -205,16 +210,15 @@ def schedules_figure(
             values.set_axis_off()
             continue
         group = groups[place]
-        changes = {name: log_changes(runs, name, group.rows) for name in opponents}
-        shown = {name: schedules(runs, name, known.name, group.rows) for name in opponents}
+        changes = {o: log_changes(runs, o, group.rows) for o in opponents}
         _draw_over_progress(losses, changes)
-        _draw_over_progress(values, shown)
+        _draw_over_progress(values, {o: schedules(runs, o, name, group.rows) for o in opponents})
         losses.axhline(0.0, color=GREY, linewidth=0.8)
-        set_axis(values, known)
+        set_axis(values, scale)
         losses.set_title(group.label)
         if column == 0:
             losses.set_ylabel("log validation loss\nsince the start")
-            values.set_ylabel(known.name.replace("_", " "))
+            values.set_ylabel(name.replace("_", " "))
         if place + columns >= len(groups):
             values.set_xlabel("progress of the run")
             values.xaxis.set_tick_params(labelbottom=True)

@@ -2,7 +2,7 @@
 
 Columns are those of `agents.evaluation.records`, under these names: `task` is a task's name,
 `label.<name>` one of its labels, and `start` the user's own value of the family's leading
-hyperparameter.
+hyperparameter; `loss_floor` is what the family takes lower losses for.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from agents.evaluation.pairing import PairedRuns, pair_runs
 from agents.evaluation.records import record
 from agents.opponents.base import Instance, Outcome
+from hpo_env.reward import LOSS_FLOOR
 from hpo_env.tasks.base import Task, TaskFamily
 
 Array = NDArray[np.float64]
@@ -47,6 +48,8 @@ def named(frame: pd.DataFrame) -> pd.DataFrame:
             added[theirs] = frame.get(ours, "")
         elif ours not in frame.columns and not (frame[theirs] == "").all():
             added[ours] = frame[theirs]
+    if "loss_floor" not in frame.columns:
+        added["loss_floor"] = LOSS_FLOOR
     return frame.assign(**added)
 
 
@@ -99,7 +102,8 @@ def rows_of(
         instance = Instance(task=task, seed=int(reached.seeds[e]))
         outcome = _outcome(reached, e, family.updates_per_decision)
         row = record(opponent, suite, instance, outcome, initial_rate=task.initial[column])
-        rows.append(row | {f"{LABEL}{name}": value for name, value in task.labels.items()})
+        labels = {f"{LABEL}{name}": value for name, value in task.labels.items()}
+        rows.append(row | labels | {"loss_floor": family.loss_floor})
     return rows
 
 

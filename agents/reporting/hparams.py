@@ -66,6 +66,9 @@ NUMBERS = (
 )
 """Columns of numbers."""
 
+SWITCHED_OFF = "frozen"
+"""The opponent that is the controller switched off: the user's own start on its base schedule."""
+
 METRICS = (
     tags.SCORE,
     tags.BEST_SCORE,
@@ -74,7 +77,7 @@ METRICS = (
     tags.STEPS_PER_SECOND,
     tags.EVALUATION_LOSS,
     tags.EVALUATION_GAIN.format(method="cosine_tuned"),
-    tags.EVALUATION_GAIN.format(method="initial"),
+    tags.EVALUATION_GAIN.format(method=SWITCHED_OFF),
     tags.EVALUATION_DIVERGED,
     tags.RUN_MEASURED.format(measurement="validation_loss"),
 )

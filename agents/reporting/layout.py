@@ -13,6 +13,7 @@ from agents import tags
 Layout = dict[str, dict[str, list[str | list[str]]]]
 """By category and chart: `["Margin", [value, lower, upper]]` or `["Multiline", [regex, ...]]`."""
 
+_LOSSES = ("value", "policy_gradient", "policy", "actor", "critic")
 QUANTILES = ("median", "p10", "p90")
 
 
@@ -61,13 +62,7 @@ def training_panels(hyperparameters: Sequence[str]) -> dict[str, list[Panel]]:
             _lines("step size: KL and clip fraction", "train/approx_kl", "train/clip_fraction"),
             _lines("critic: explained variance", "train/explained_variance"),
             _lines("exploration: entropy loss", "train/entropy_loss"),
-            _lines(
-                "losses",
-                *(
-                    f"train/{of}_loss"
-                    for of in ("value", "policy_gradient", "policy", "actor", "critic")
-                ),
-            ),
+            _lines("losses", *(f"train/{part}_loss" for part in _LOSSES)),
         ],
         "5. How fast is it?": [
             _lines("environment steps a second", tags.STEPS_PER_SECOND),

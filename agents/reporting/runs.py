@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from agents import tags
-from agents.evaluation.pairing import REFERENCE
-from agents.evaluation.statistics import Interval
 from agents.reporting import page
+from agents.reporting.comparison_tables import short_table
 from agents.reporting.comparisons import SCHEDULES_CAPTION
 from agents.reporting.curves import (
     Curves,
@@ -24,15 +23,14 @@ from agents.reporting.curves import (
     present,
     read_curves,
 )
+from agents.reporting.hparams import SWITCHED_OFF
 from agents.reporting.layout import Panel, single_run_panels, training_panels
-from agents.reporting.study import SWITCHED_OFF, read_numbers
-from agents.reporting.tables import Table, format_interval, format_number, listing, share
+from agents.reporting.study import read_numbers
+from agents.reporting.tables import facts_table, listing
 
-_OPPONENTS_NOTE = (
-    "Lower losses are better. The difference is the mean log test loss less the "
-    "controller's, with its 95 % interval: above 0 the controller did better; P is how often it "
-    f"did. All ran on the same tasks, with the same draws. “{SWITCHED_OFF}” is the "
-    "controller switched off: the task's own start on the policy's base schedule."
+_OFF_NOTE = (
+    f"“{SWITCHED_OFF}” is the controller switched off: the task's own start on the policy's base "
+    "schedule."
 )
 _TRAINING_NOTE = (
     "Meta-training explores; meta-validation runs other tasks without exploration, and chooses the "
@@ -154,7 +152,10 @@ def _file_name(title: str) -> str:
 
 def _study(folder: Path, numbers: dict[str, Any], prefix: str) -> list[str]:
     parts = [page.heading(numbers["title"][:1].upper() + numbers["title"][1:])]
-    parts.append(_opponents_table(numbers).to_html())
+    size = f"{numbers['num_runs']} runs an opponent, {numbers['split']} tasks."
+    # "method" in files of older versions
+    entries = [{"opponent": entry.get("method"), **entry} for entry in numbers["methods"]]
+    parts += [short_table(entries).to_html(), page.note(f"{size} {_OFF_NOTE}")]
     for name, caption in _CAPTIONS.items():
         for svg in sorted(folder.glob(f"figures/{name}*.svg")):
             shown = svg.stem.removeprefix(f"{name}_").replace("_", " ")
@@ -162,43 +163,11 @@ def _study(folder: Path, numbers: dict[str, Any], prefix: str) -> list[str]:
     return parts
 
 
-def _opponents_table(numbers: dict[str, Any]) -> Table:
-    rows = []
-    for entry in numbers["methods"]:
-        chance = entry["probability_of_improvement"]
-        rows.append(
-            (
-                entry["method"],
-                format_number(entry["mean_log_test_loss"]),
-                _interval(entry["difference"]),
-                "" if chance is None else f"{chance:.2f}",
-                share(entry["diverged"]),
-            )
-        )
-    return Table(
-        head=("opponent", "mean log test loss", "less the controller's", "P", "diverged"),
-        rows=tuple(rows),
-        note=f"{numbers['num_runs']} runs an opponent, {numbers['split']} tasks. {_OPPONENTS_NOTE}",
-        bold=REFERENCE,
-    )
-
-
-def _interval(interval: dict[str, Any] | None) -> str:
-    if interval is None:
-        return ""
-    values = {k: float("nan") if v is None else v for k, v in interval.items()}
-    return format_interval(Interval(**values))
-
-
 def _settings(folder: Path, config: dict[str, Any] | None) -> list[str]:
     parts = []
-    if config is not None:
-        rows = [(key, json.dumps(value)) for key, value in sorted(config.items())]
-        parts.append(page.folded("Configuration", listing(("setting", "value"), rows).to_html()))
-    versions = _read(folder / "versions.json")
-    if versions is not None:
-        rows = [(key, str(value)) for key, value in sorted(versions.items())]
-        parts.append(page.folded("Versions", listing(("of", "version"), rows).to_html()))
+    for title, data in (("Configuration", config), ("Versions", _read(folder / "versions.json"))):
+        if data is not None:
+            parts.append(page.folded(title, facts_table(data).to_html()))
     command = folder / "command.txt"
     if command.is_file():
         parts.append(page.folded("Command", f"<pre>{escape(command.read_text())}</pre>"))

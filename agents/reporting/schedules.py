@@ -14,7 +14,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from agents.evaluation.pairing import PairedRuns
-from hpo_env.reward import log_loss
 
 Array = NDArray[np.float64]
 
@@ -108,8 +107,10 @@ def schedules(
 def log_changes(runs: PairedRuns, opponent: str, rows: NDArray[np.bool_] | None = None) -> Array:
     """Return log validation losses less that at the start, as `schedules` returns values."""
     frame = _finished(runs, opponent, rows)
-    curves = _padded(list(frame["validation_loss"]))
-    return log_loss(curves) - log_loss(frame["first_loss"].to_numpy(np.float64))[:, None]
+    losses, first = _padded(list(frame["validation_loss"])), frame["first_loss"].to_numpy(float)
+    floor = frame["loss_floor"].to_numpy(float)[:, None]
+    changes: Array = np.log(np.maximum(losses, floor) / np.maximum(first[:, None], floor))
+    return changes
 
 
 def _finished(runs: PairedRuns, opponent: str, rows: NDArray[np.bool_] | None) -> pd.DataFrame:

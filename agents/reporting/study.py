@@ -26,19 +26,27 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from agents import tags
+from agents.evaluation.aggregate import summarise_suite
 from agents.evaluation.pairing import REFERENCE, PairedRuns, mean_by
 from agents.evaluation.regret import log_regret
 from agents.reporting import figures
 from agents.reporting.comparisons import plain, summary_json
 from agents.reporting.frames import frame_of, paired, rows_of
-from agents.reporting.hparams import write_end, write_start
+from agents.reporting.hparams import SWITCHED_OFF, write_end, write_start
 from agents.reporting.importance import partial_dependence, permutation_importance, strongest
 from agents.reporting.layout import make_layout
 from agents.reporting.projector import embed, gains, principal_plane, write_projector
 from agents.reporting.recording import Lanes, Recording, record, still
-from agents.reporting.schedules import Group, by_task, log_changes, schedules, words_of
-from agents.reporting.style import save_figure
-from agents.reporting.tensorboard import write_band, write_facts, write_picture
+from agents.reporting.schedules import (
+    Group,
+    by_task,
+    log_changes,
+    over_progress,
+    schedules,
+    words_of,
+)
+from agents.reporting.style import BAND, save_figure
+from agents.reporting.tensorboard import write_facts, write_picture
 from agents.run_folder import to_json_bytes, write_atomically
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import HyperparameterSpace
@@ -47,15 +55,11 @@ from hpo_env.tasks.base import Engine, Task
 from hpo_env.vector_env import HPOControlVectorEnv
 
 ANALYSIS = "analysis.json"
-SWITCHED_OFF = "initial"
-"""The name of the controller switched off: the user's own values on the policy's base schedule."""
-
 _MAX_RECORDED = 64  # runs: the pictures of observations do not change with more
 _MAX_SINGLE_RUNS = 8  # beside which a user's own run is laid
 _NUM_DEPENDENCES = 6
+_ENDS = ("p10", "median", "p90")  # of a band, in the order of `BAND`
 _MAX_GROUPS = 6
-_MAX_DRAWN = 4
-_DRAWN_FIRST = (REFERENCE, SWITCHED_OFF, "cosine_tuned")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -213,8 +217,8 @@ def write_study(study: Study, folder: Path, *, step: int) -> Path:
 def _drawings(study: Study) -> dict[str, Callable[[], Any]]:
     """Return what draws each picture, by the name of its files."""
     policy, runs, names = study.policy, study.runs, study.policy.space.names
-    first = [name for name in _DRAWN_FIRST if name in runs.opponents]
-    drawn = [*first, *(name for name in runs.opponents if name not in first)][:_MAX_DRAWN]
+    summaries = summarise_suite(runs)
+    order, drawn = [s.opponent for s in summaries], figures.drawn_opponents(summaries)
     dependences = [
         partial_dependence(policy, study.controller.seen, field)
         for field in strongest(policy, study.importance, _NUM_DEPENDENCES)
@@ -224,8 +228,8 @@ def _drawings(study: Study) -> dict[str, Callable[[], Any]]:
     schedule = partial(figures.schedules_figure, runs, drawn, study.groups[:_MAX_GROUPS])
     moved = [study.space.hyperparameters[study.space.index(name)] for name in names]
     return {
-        **{f"schedules_{known.name}": partial(schedule, known) for known in moved},
-        "regret": partial(figures.regret_figure, runs, runs.opponents, words_of(study.groups)),
+        **{f"schedules_{h.name}": partial(schedule, h.name, h.scale) for h in moved},
+        "regret": partial(figures.regret_figure, runs, order, words_of(study.groups)),
         "importance": partial(figures.importance_figure, study.importance, policy.fields, names),
         "dependence": partial(figures.dependence_figure, dependences, names),
         "task_map": partial(figures.map_figure, plane, study.gain, named),
@@ -263,11 +267,22 @@ def _write_opponent(study: Study, opponent: str, folder: Path) -> None:
         write_start(writer, row)
         for name in names:
             template = tags.SCHEDULE_QUANTILE.replace("{hyperparameter}", name)
-            write_band(writer, template, schedules(runs, opponent, name))
-        write_band(writer, tags.SCHEDULE_LOSS, log_changes(runs, opponent))
+            _write_band(writer, template, schedules(runs, opponent, name))
+        _write_band(writer, tags.SCHEDULE_LOSS, log_changes(runs, opponent))
         for tag, value in scalars.items():
             writer.add_scalar(tag, float(value), 0)
         write_end(writer)
+
+
+def _write_band(writer: SummaryWriter, template: str, curves: NDArray[np.float64]) -> None:
+    """Write quantiles of curves `[E, T]` over the course of a run, in per cent of it."""
+    if not len(curves):
+        return
+    bands = np.quantile(over_progress(curves), BAND, axis=0)
+    percent = ((np.arange(bands.shape[1]) + 0.5) / bands.shape[1] * 100.0).round().astype(int)
+    for label, values in zip(_ENDS, bands, strict=True):
+        for step, value in zip(percent, values, strict=True):
+            writer.add_scalar(template.format(quantile=label), float(value), int(step))
 
 
 def _write_single_runs(recording: Recording, folder: Path) -> None:

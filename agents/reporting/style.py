@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.hyperparameters import Hyperparameter
+from hpo_env.hyperparameters import Scale
 from hpo_env.rendering import require_matplotlib
 
 Array = NDArray[np.float64]
@@ -76,8 +76,8 @@ def new_figure(width: float, height: float) -> Any:
     return figure
 
 
-def set_axis(axes: Any, known: Hyperparameter) -> None:
-    """Give the vertical axis the scale of the hyperparameter that was drawn on it.
+def set_axis(axes: Any, scale: Scale) -> None:
+    """Give the vertical axis the scale of a hyperparameter that was drawn on it.
 
     Logarithmic where the scale is, also of the distance to 1. What is not positive cannot be drawn
     on a logarithm, so where nothing is, the axis stays linear.
@@ -86,9 +86,9 @@ def set_axis(axes: Any, known: Hyperparameter) -> None:
 
     drawn = [np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines]
     values = np.concatenate([np.zeros(0), *drawn])
-    if known.scale in ("log", "log_integer") and (values > 0.0).any():
+    if scale in ("log", "log_integer") and (values > 0.0).any():
         axes.set_yscale("log")
-    elif known.scale == "one_minus_log" and (values < 1.0).any():
+    elif scale == "one_minus_log" and (values < 1.0).any():
         axes.set_yscale("function", functions=(_minus_log_to_one, _minus_exp_from_one))
         axes.yaxis.set_major_locator(FixedLocator(_TOWARDS_ONE))
     axes.minorticks_off()  # they take most of the drawing's time

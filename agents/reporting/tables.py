@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
+import json
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
+from typing import Any
 
 from rich.markup import escape as escape_markup
 from rich.table import Table as TerminalTable
-
-from agents.evaluation.statistics import Interval
 
 _HEAD_WIDTH = 12  # characters of a column's name in a line, so that a terminal of 80 holds a table
 
@@ -115,43 +114,7 @@ def listing(head: tuple[str, ...], rows: Iterable[Sequence[str]]) -> Table:
     return Table(head=head, rows=tuple(map(tuple, rows)), words=head)
 
 
-# -------------------------------------------------------------------------------- numbers as words
-
-
-def format_interval(interval: Interval) -> str:
-    """Write an estimate with its interval.
-
-    Example:
-        >>> format_interval(Interval(estimate=0.1234, low=-0.01, high=0.3))
-        '+0.123 [-0.010, +0.300]'
-    """
-    if math.isnan(interval.low):
-        return f"{interval.estimate:+.3f} [one run only]"
-    return f"{interval.estimate:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
-
-
-def interval_alone(interval: Interval, form: str = "{:+.3f}") -> str:
-    """Write an interval without its estimate.
-
-    Example:
-        >>> interval_alone(Interval(estimate=0.0, low=-0.1, high=0.25))
-        '[-0.100, +0.250]'
-    """
-    if math.isnan(interval.low):
-        return "–"
-    return f"[{form.format(interval.low)}, {form.format(interval.high)}]"
-
-
-def format_number(value: float | None) -> str:
-    """Write a number with three decimals; none as a dash."""
-    return "–" if value is None or math.isnan(value) else f"{value:.3f}"
-
-
-def share(value: float) -> str:
-    """Write a share of 0 to 1 as per cent.
-
-    Example:
-        >>> share(0.125)
-        '12 %'
-    """
-    return f"{100.0 * value:.0f} %"
+def facts_table(data: Mapping[str, Any]) -> Table:
+    """Make a table of plain data: settings, versions and the like."""
+    rows = [(k, v if isinstance(v, str) else json.dumps(v, default=str)) for k, v in data.items()]
+    return listing(("what", "value"), rows)

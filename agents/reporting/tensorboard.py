@@ -1,27 +1,19 @@
-"""What runs write into TensorBoard beside curves: a row of the table, texts, pictures, bands."""
+"""What runs write into TensorBoard beside curves: a row of the table, texts, pictures."""
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
 from agents import tags
 from agents.reporting.hparams import training_row, write_end, write_start
-from agents.reporting.layout import QUANTILES, make_layout
-from agents.reporting.schedules import over_progress
-from agents.reporting.style import BAND
-from agents.reporting.tables import listing
-
-_BANDS = dict(zip(("p10", "median", "p90"), BAND, strict=True))
-assert set(_BANDS) == set(QUANTILES)
+from agents.reporting.layout import make_layout
+from agents.reporting.tables import facts_table
 
 
 def introduce(path: Path, config: Mapping[str, Any], hyperparameters: Sequence[str]) -> None:
@@ -54,11 +46,7 @@ def write_text(writer: SummaryWriter, name: str, text: str, step: int = 0) -> No
 
 def write_facts(writer: SummaryWriter, name: str, facts: Mapping[str, Any], step: int = 0) -> None:
     """Write plain data as a table onto TensorBoard's "Text" page."""
-    rows = [
-        (key, value if isinstance(value, str) else json.dumps(value, default=str))
-        for key, value in facts.items()
-    ]
-    write_text(writer, name, listing(("what", "value"), rows).to_markdown(), step)
+    write_text(writer, name, facts_table(facts).to_markdown(), step)
 
 
 def write_picture(writer: SummaryWriter, tag: str, png: Path, step: int) -> None:
@@ -68,20 +56,3 @@ def write_picture(writer: SummaryWriter, tag: str, png: Path, step: int) -> None
     image = Summary.Image(width=width, height=height, colorspace=4, encoded_image_string=content)
     file_writer: Any = writer.file_writer
     file_writer.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
-
-
-def write_band(writer: SummaryWriter, template: str, curves: NDArray[np.float64]) -> None:
-    """Write quantiles of curves `[E, T]` over the course of a run, in per cent of it.
-
-    Args:
-        writer: Writes into the folder of what the curves are of.
-        template: A tag with `{quantile}`.
-        curves: NaN after a run's end; with none nothing is written.
-    """
-    if not len(curves):
-        return
-    bands = np.quantile(over_progress(curves), list(_BANDS.values()), axis=0)
-    percent = ((np.arange(bands.shape[1]) + 0.5) / bands.shape[1] * 100.0).round().astype(int)
-    for label, values in zip(_BANDS, bands, strict=True):
-        for step, value in zip(percent, values, strict=True):
-            writer.add_scalar(template.format(quantile=label), float(value), int(step))

@@ -110,9 +110,9 @@ def test_the_json_holds_every_run_so_that_the_summary_can_be_recomputed(
 ) -> None:
     data = json.loads(json.dumps(comparison_json(quadratic), allow_nan=False))
     assert len(data["runs"]) == 12 * len(METHODS)
-    assert data["summary"][0]["method"] == "controller"
+    assert data["summary"][0]["opponent"] == "controller"
     for summary in data["summary"]:
-        losses = [r["log_test_loss"] for r in data["runs"] if r["opponent"] == summary["method"]]
+        losses = [r["log_test_loss"] for r in data["runs"] if r["opponent"] == summary["opponent"]]
         assert summary["mean_log_test_loss"] == pytest.approx(np.mean(losses))
     assert data["plan"]["num_tasks"] == 3
     assert data["tuned"]["cosine"]["overall"] == quadratic.tuned["cosine"].overall

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from agents.cli import main
 from agents.reporting.layout import training_panels
 from agents.reporting.runs import render_report
+from agents.reporting.study import ANALYSIS
 from agents.reporting.style import INK, inline_svg
 from tests.agents.reporting.pages import Page, parse
 
@@ -87,3 +89,14 @@ def test_inlined_ink_follows_the_page() -> None:
     got = inline_svg(svg, prefix="p", title="t")
     assert got.startswith('<svg viewBox="0 0 10 5" role="img" aria-label="t"')
     assert '<g id="p-a" style="fill: currentColor"/><use href="#p-a"/>' in got
+
+
+def test_the_analysis_of_an_older_version_is_read(run: Path, tmp_path: Path) -> None:
+    older = json.loads((run / ANALYSIS).read_text())
+    for entry in older["methods"]:
+        entry["method"] = entry.pop("opponent")
+        for name in ("suite", "runs_spent"):
+            del entry[name]
+    (tmp_path / ANALYSIS).write_text(json.dumps(older))
+    (table, *_) = parse(render_report(tmp_path)).tables
+    assert [row[0] for row in table] == ["opponent", "controller", "frozen"]

@@ -142,7 +142,7 @@ def test_controlled_runs_and_held_out_tasks_have_the_same_tags() -> None:
 def test_closing_analysis_leaves_pictures_and_numbers(run: Path) -> None:
     numbers = read_numbers(run)
     assert numbers is not None
-    assert [method["method"] for method in numbers["methods"]] == ["controller", "initial"]
+    assert [entry["opponent"] for entry in numbers["methods"]] == ["controller", "frozen"]
     assert set(numbers["importance"]) == set(field_names(["learning_rate"]))
     for name in ("schedules_learning_rate", "regret", "importance", "dependence", "task_map"):
         assert (run / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
