@@ -26,20 +26,6 @@ IsKnown = Callable[[str, str], bool | None]
 BEATEN = "beaten on average"
 """The last row of an overview."""
 
-_SUMMARY_HEAD = (
-    "opponent",
-    "runs spent",
-    "mean log test loss",
-    "less the controller's [new runs]",
-    "[new tasks]",
-    "P(controller better)",
-    "wins / ties / losses",
-    "rank",
-    "diverged",
-)
-MARKDOWN_SUMMARY = tuple(name for name in _SUMMARY_HEAD if name != "rank")
-"""Columns that the README shows."""
-
 _SUMMARY_NOTE = (
     "Rows are ordered by mean log test loss, the best first; the controller stands where it "
     "belongs. All opponents ran on the same tasks, with the same draws. A difference "
@@ -56,20 +42,6 @@ _SHORT_NOTE = (
     "diverged, runs what one result costs. All opponents ran on the same tasks, with the same "
     "draws."
 )
-_DETAIL_HEAD = (
-    "opponent",
-    "IQM",
-    "IQM less the controller's",
-    "P [new tasks]",
-    "log regret",
-    "regret 0 to 1",
-    "its worst task",
-    "regret there",
-    "controller's worst task",
-    "difference there",
-    "spread over starts",
-    "AlgoPerf score",
-)
 _DETAIL_NOTE = (
     "IQM is the mean of the middle half of the runs, which outliers do not move, of losses and of "
     "differences (interval for new runs). Log regret is the log test loss above the lowest of any "
@@ -85,15 +57,6 @@ _OVERVIEW_NOTE = (
     "controller did better, below 0 it did worse. The last row counts the opponents that it beat "
     "on average."
 )
-_TRIALS_HEAD = (
-    "suite",
-    "search",
-    "runs",
-    "trials needed, median",
-    "95 %, new runs",
-    "95 %, new tasks",
-    "reached within budget",
-)
 _TRIALS_NOTE = (
     "How many trials a search needs until the trial that validation chose so far is as good on "
     "test rows as the controller’s single run on the same task and seed, counted when it first is. "
@@ -101,7 +64,6 @@ _TRIALS_NOTE = (
     "would be needed and 32 were made: no more than that is known. 1 means that half of the time "
     "the first trial was as good."
 )
-_COST_HEAD = ("opponent", "updates", "seconds in training", "seconds in decisions", "overhead")
 _COST_NOTE = (
     "Mean cost of one result over all suites. Training includes validation, and what trains side "
     "by side shares its seconds; decisions are the opponent’s own computing. Overhead is the share "
@@ -116,33 +78,30 @@ def size_of(runs: PairedRuns) -> str:
 
 def summary_table(runs: PairedRuns, summaries: Sequence[OpponentSummary]) -> Table:
     """Compare every opponent of a suite with the controller, in the order given."""
-    return Table(
-        head=_SUMMARY_HEAD,
-        rows=tuple(_summary_row(summary) for summary in summaries),
-        note=f"{size_of(runs)}. {_SUMMARY_NOTE}",
-        bold=REFERENCE,
-    )
+    rows = [_summary_row(summary) for summary in summaries]
+    return Table.of(rows, note=f"{size_of(runs)}. {_SUMMARY_NOTE}", bold=REFERENCE)
 
 
-def _summary_row(summary: OpponentSummary) -> tuple[str, ...]:
+def _summary_row(summary: OpponentSummary) -> dict[str, str]:
     against = summary.against
-    compared = ("", "", "", "")
+    difference, sets, probability, wins = "", "", "", ""
     if against is not None:
-        probability = against.probability
-        compared = (
-            format_interval(against.difference.runs),
-            interval_alone(against.difference.data_sets),
-            f"{probability.value:.2f} {interval_alone(probability.runs, '{:.2f}')}",
-            f"{against.wins} / {against.ties} / {against.losses}",
-        )
-    return (
-        summary.opponent,
-        f"{summary.runs_spent:.3g}",
-        f"{summary.mean:.3f}",
-        *compared,
-        f"{summary.rank:.1f}",
-        share(summary.diverged),
-    )
+        difference = format_interval(against.difference.runs)
+        sets = interval_alone(against.difference.data_sets)
+        chance = against.probability
+        probability = f"{chance.value:.2f} {interval_alone(chance.runs, '{:.2f}')}"
+        wins = f"{against.wins} / {against.ties} / {against.losses}"
+    return {
+        "opponent": summary.opponent,
+        "runs spent": f"{summary.runs_spent:.3g}",
+        "mean log test loss": f"{summary.mean:.3f}",
+        "less the controller's [new runs]": difference,
+        "[new tasks]": sets,
+        "P(controller better)": probability,
+        "wins / ties / losses": wins,
+        "rank": f"{summary.rank:.1f}",
+        "diverged": share(summary.diverged),
+    }
 
 
 def short_table(entries: Sequence[Mapping[str, Any]]) -> Table:
@@ -153,24 +112,21 @@ def short_table(entries: Sequence[Mapping[str, Any]]) -> Table:
     Args:
         entries: Summaries in plain data, in the order of rows.
     """
-    rows = []
-    for entry in entries:
-        chance, interval = entry["probability_of_improvement"], entry["difference"]
-        rows.append(
-            (
-                entry["opponent"],
-                f"{entry.get('runs_spent', 1.0):.3g}",
-                format_number(entry["mean_log_test_loss"]),
-                "" if interval is None else format_interval(_interval(interval)),
-                "" if chance is None else f"{chance:.2f}",
-                share(entry["diverged"]),
-            )
-        )
-    head = ("opponent", "runs", "mean log test loss", "less the controller's", "P", "div.")
-    table = Table(head=head, rows=tuple(rows), note=_SHORT_NOTE, bold=REFERENCE)
-    if any(entry.get("runs_spent", 1.0) > 1.0 for entry in entries):
-        return table
-    return table.take([name for name in head if name != "runs"])
+    table = Table.of([_short_row(entry) for entry in entries], note=_SHORT_NOTE, bold=REFERENCE)
+    has_searches = any(entry.get("runs_spent", 1.0) > 1.0 for entry in entries)
+    return table if has_searches else table.without("runs")
+
+
+def _short_row(entry: Mapping[str, Any]) -> dict[str, str]:
+    chance, interval = entry["probability_of_improvement"], entry["difference"]
+    return {
+        "opponent": entry["opponent"],
+        "runs": f"{entry.get('runs_spent', 1.0):.3g}",
+        "mean log test loss": format_number(entry["mean_log_test_loss"]),
+        "less the controller's": "" if interval is None else format_interval(_interval(interval)),
+        "P": "" if chance is None else f"{chance:.2f}",
+        "div.": share(entry["diverged"]),
+    }
 
 
 def _interval(plain: Mapping[str, float | None]) -> Interval:
@@ -184,36 +140,32 @@ def detail_table(summaries: Sequence[OpponentSummary], scores: Mapping[str, floa
         summaries: In the order of rows.
         scores: AlgoPerf's score by opponent.
     """
-    return Table(
-        head=_DETAIL_HEAD,
-        rows=tuple(_detail_row(summary, scores[summary.opponent]) for summary in summaries),
-        note=_DETAIL_NOTE,
-        words=("its worst task", "controller's worst task"),
-        bold=REFERENCE,
-    )
+    words = ("its worst task", "controller's worst task")
+    rows = [_detail_row(summary, scores[summary.opponent]) for summary in summaries]
+    return Table.of(rows, note=_DETAIL_NOTE, words=words, bold=REFERENCE)
 
 
-def _detail_row(summary: OpponentSummary, score: float) -> tuple[str, ...]:
+def _detail_row(summary: OpponentSummary, score: float) -> dict[str, str]:
     against, spread = summary.against, summary.rate_spread
-    compared, hardest = ("", ""), ("", "")
+    middle, sets, hardest, there = "", "", "", ""
     if against is not None:
-        compared = (
-            format_interval(against.iqm_difference.runs),
-            interval_alone(against.probability.data_sets, "{:.2f}"),
-        )
-        hardest = (against.hardest_task, f"{against.hardest_difference:+.3f}")
-    return (
-        summary.opponent,
-        f"{summary.iqm:.3f}",
-        *compared,
-        f"{summary.log_regret:.3f}",
-        f"{summary.normalised_regret:.3f}",
-        summary.worst_task,
-        f"{summary.worst_regret:.3f}",
-        *hardest,
-        "–" if math.isnan(spread) else f"{spread:.3f}",
-        f"{score:.3f}",
-    )
+        middle = format_interval(against.iqm_difference.runs)
+        sets = interval_alone(against.probability.data_sets, "{:.2f}")
+        hardest, there = against.hardest_task, f"{against.hardest_difference:+.3f}"
+    return {
+        "opponent": summary.opponent,
+        "IQM": f"{summary.iqm:.3f}",
+        "IQM less the controller's": middle,
+        "P [new tasks]": sets,
+        "log regret": f"{summary.log_regret:.3f}",
+        "regret 0 to 1": f"{summary.normalised_regret:.3f}",
+        "its worst task": summary.worst_task,
+        "regret there": f"{summary.worst_regret:.3f}",
+        "controller's worst task": hardest,
+        "difference there": there,
+        "spread over starts": format_number(spread),
+        "AlgoPerf score": f"{score:.3f}",
+    }
 
 
 def overview_table(summaries: Mapping[str, Sequence[OpponentSummary]]) -> Table:
@@ -228,114 +180,103 @@ def overview_table(summaries: Mapping[str, Sequence[OpponentSummary]]) -> Table:
     cells: dict[str, dict[str, float]] = {}
     for suite, entries in summaries.items():
         for entry in entries:
-            found = 0.0 if entry.against is None else entry.against.difference.value
-            cells.setdefault(entry.opponent, {})[suite] = found
+            if entry.against is not None:
+                cells.setdefault(entry.opponent, {})[suite] = entry.against.difference.value
     order = sorted(cells, key=lambda name: sum(cells[name].values()) / len(cells[name]))
     rows = [
-        (name, *(f"{cells[name][s]:+.3f}" if s in cells[name] else "" for s in summaries))
+        {"opponent": name}
+        | {s: f"{cells[name][s]:+.3f}" if s in cells[name] else "" for s in summaries}
         for name in order
-        if name != REFERENCE
     ]
-    better = tuple(
-        f"{sum(x.get(s, -1.0) > 0.0 for x in cells.values())} of "
-        f"{sum(s in x for x in cells.values()) - 1}"
-        for s in summaries
-    )
-    return Table(
-        head=("opponent", *summaries),
-        rows=(*rows, (BEATEN, *better)),
-        note=_OVERVIEW_NOTE,
-        bold=BEATEN,
-    )
+    found = {s: [x[s] for x in cells.values() if s in x] for s in summaries}
+    better = {s: f"{sum(d > 0.0 for d in found[s])} of {len(found[s])}" for s in summaries}
+    return Table.of([*rows, {"opponent": BEATEN, **better}], note=_OVERVIEW_NOTE, bold=BEATEN)
 
 
 def trials_table(found: Sequence[TrialsEquivalent]) -> Table:
     """Show how many trials searches need."""
     rows = [
-        (
-            entry.suite,
-            entry.search,
-            str(entry.num_runs),
-            entry.words(entry.median.value),
-            _range(entry, entry.median.runs.low, entry.median.runs.high),
-            _range(entry, entry.median.data_sets.low, entry.median.data_sets.high),
-            f"{share(entry.reached)} within {entry.budget}",
-        )
+        {
+            "suite": entry.suite,
+            "search": entry.search,
+            "runs": str(entry.num_runs),
+            "trials needed, median": entry.words(entry.median.value),
+            "95 %, new runs": _range(entry, entry.median.runs),
+            "95 %, new tasks": _range(entry, entry.median.data_sets),
+            "reached within budget": f"{share(entry.reached)} within {entry.budget}",
+        }
         for entry in found
     ]
-    return Table(head=_TRIALS_HEAD, rows=tuple(rows), note=_TRIALS_NOTE, words=("search",))
+    return Table.of(rows, note=_TRIALS_NOTE, words=("search",))
 
 
-def _range(entry: TrialsEquivalent, low: float, high: float) -> str:
-    if math.isnan(low) or low == high:
-        return entry.words(low)
-    return f"{entry.words(low)} to {entry.words(high)}"
+def _range(entry: TrialsEquivalent, ends: Interval) -> str:
+    if math.isnan(ends.low) or ends.low == ends.high:
+        return entry.words(ends.low)
+    return f"{entry.words(ends.low)} to {entry.words(ends.high)}"
 
 
 def cost_table(costs: Sequence[Cost]) -> Table:
     """Show what results cost."""
     rows = [
-        (
-            cost.opponent,
-            f"{cost.num_updates:,.0f}",
-            f"{cost.train_seconds:.3g}",
-            f"{cost.overhead_seconds:.3g}",
-            f"{100.0 * cost.overhead_share:.1f} %",
-        )
+        {
+            "opponent": cost.opponent,
+            "updates": f"{cost.num_updates:,.0f}",
+            "seconds in training": f"{cost.train_seconds:.3g}",
+            "seconds in decisions": f"{cost.overhead_seconds:.3g}",
+            "overhead": f"{100.0 * cost.overhead_share:.1f} %",
+        }
         for cost in costs
     ]
-    return Table(head=_COST_HEAD, rows=tuple(rows), note=_COST_NOTE, bold=REFERENCE)
-
-
-def label_table(
-    runs: PairedRuns, label: str, summaries: Sequence[OpponentSummary], is_known: IsKnown
-) -> Table | None:
-    """Show the controller and the best opponent by the value of a label of the tasks.
-
-    The opponent is the same in every row, the one with the lowest mean over all runs, so that no
-    row picks its own.
-
-    Args:
-        runs: One suite's.
-        label: Its name.
-        summaries: The best first.
-        is_known: What meta-training has seen; a column where it says so of any value.
-
-    Returns:
-        A row a value, those that meta-training has seen first; None without an opponent.
-    """
-    best = next((s.opponent for s in summaries if s.opponent != REFERENCE), None)
-    if best is None:
-        return None
-    column, losses = runs.keys(f"{LABEL}{label}"), runs.values("log_test_loss")
-    mine, other = losses[0], losses[runs.opponents.index(best)]
-    rows = []
-    for value in np.unique(column):
-        chosen = column == value
-        resamples = Resamples.draw(runs.keys("task")[chosen], runs.keys("unit")[chosen])
-        difference = resamples.estimate((other - mine)[chosen]).runs
-        numbers = (f"{mine[chosen].mean():.3f}", f"{other[chosen].mean():.3f}")
-        seen = {None: "", True: "yes", False: "no"}[is_known(label, str(value))]
-        rows.append((str(value), seen, *numbers, format_interval(difference)))
-    rows.sort(key=lambda row: row[1] != "yes")
-    head = (label, "seen", REFERENCE, "other", "other's less the controller's")
-    table = Table(
-        title=f"{runs.suite}, by {label}: the controller and the best other opponent, {best}",
-        head=head,
-        rows=tuple(rows),
-        words=("seen",),
-    )
-    has_seen = any(row[1] for row in rows)
-    return table if has_seen else table.take([name for name in head if name != "seen"])
+    return Table.of(rows, note=_COST_NOTE, bold=REFERENCE)
 
 
 def label_tables(
     runs: PairedRuns, summaries: Sequence[OpponentSummary], is_known: IsKnown
 ) -> list[Table]:
-    """Make a table for each label that the tasks have."""
-    names = label_names(runs.reference)
-    found = [label_table(runs, name, summaries, is_known) for name in names]
-    return [table for table in found if table is not None]
+    """Show the controller and the best opponent by the value of each label of the tasks.
+
+    The opponent is the same everywhere, the one with the lowest mean over all runs, so that no row
+    picks its own.
+
+    Args:
+        runs: One suite's.
+        summaries: The best first.
+        is_known: What meta-training has seen; a column where it says so of any value.
+
+    Returns:
+        A table a label, a row a value, those that meta-training has seen first; none without an
+        opponent.
+    """
+    best = next((s.opponent for s in summaries if s.opponent != REFERENCE), None)
+    if best is None:
+        return []
+    tables = []
+    for label in label_names(runs.reference):
+        values = np.unique(runs.keys(f"{LABEL}{label}"))
+        known = {value: is_known(label, str(value)) for value in values}
+        order = [*(v for v in values if known[v]), *(v for v in values if not known[v])]
+        rows = [_label_row(runs, label, value, best, known[value]) for value in order]
+        title = f"{runs.suite}, by {label}: the controller and the best other opponent, {best}"
+        table = Table.of(rows, title=title, words=("seen",))
+        tables.append(table if any(row["seen"] for row in rows) else table.without("seen"))
+    return tables
+
+
+def _label_row(
+    runs: PairedRuns, label: str, value: str, best: str, is_known: bool | None
+) -> dict[str, str]:
+    chosen = runs.keys(f"{LABEL}{label}") == value
+    losses = runs.values("log_test_loss")[:, chosen]
+    mine, other = losses[0], losses[runs.opponents.index(best)]
+    resamples = Resamples.draw(runs.keys("task")[chosen], runs.keys("unit")[chosen])
+    return {
+        label: value,
+        "seen": {None: "", True: "yes", False: "no"}[is_known],
+        "the controller": f"{mine.mean():.3f}",
+        "other": f"{other.mean():.3f}",
+        "other's less the controller's": format_interval(resamples.estimate(other - mine).runs),
+    }
 
 
 # -------------------------------------------------------------------------------- numbers as words

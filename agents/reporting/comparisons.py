@@ -198,7 +198,7 @@ def comparison_markdown(frame: pd.DataFrame) -> str:
         if runs.left_out:
             title += f"; incomplete and left out: {', '.join(runs.left_out)}"
         table = contents.summary_table(runs, summarise_suite(runs))
-        parts += [title, table.take(contents.MARKDOWN_SUMMARY).to_markdown()]
+        parts += [title, table.without("rank").to_markdown()]
         found += trials_equivalent(runs)
     if found:
         parts += [_TRIALS_INTRODUCTION, contents.trials_table(found).to_markdown()]

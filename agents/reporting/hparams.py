@@ -26,19 +26,9 @@ from torch.utils.tensorboard import SummaryWriter
 from agents import tags
 
 NAMES = (
-    "Agent",
-    "Family",
-    "Kind",
-    "Opponent",
-    "Task",
-    "labels",
-    "preset",
-    "hyperparameters",
-    "action_mode",
-    "base_schedule",
-    "critic",
-    "engine",
-    "net_arch",
+    *("Agent", "Family", "Kind", "Opponent", "Task"),
+    *("labels", "preset", "hyperparameters", "action_mode"),
+    *("base_schedule", "critic", "engine", "net_arch"),
 )
 """Columns of words. `Kind` is "meta-training", "evaluation" or "held-out task"; `labels` are those
 of a held-out task, one after the other, as families differ in which they have.
@@ -48,21 +38,9 @@ capitals are those that tell rows apart.
 """
 
 NUMBERS = (
-    "seed",
-    "steps",
-    "num_envs",
-    "learning_rate",
-    "gamma",
-    "n_steps",
-    "batch_size",
-    "n_epochs",
-    "clip_range",
-    "gae_lambda",
-    "ent_coef",
-    "buffer_size",
-    "gradient_steps",
-    "start",
-    "num_runs",
+    *("seed", "steps", "num_envs", "learning_rate", "gamma", "n_steps", "batch_size", "n_epochs"),
+    *("clip_range", "gae_lambda", "ent_coef", "buffer_size", "gradient_steps"),
+    *("start", "num_runs"),
 )
 """Columns of numbers."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -65,12 +65,8 @@ def render_report(folder: Path) -> str:
     title = folder.resolve().name
     parts = [f"<h1>{escape(title)}</h1>", _summary(config, result, numbers)]
     with tempfile.TemporaryDirectory() as scratch:
-
-        def draw(figure: Callable[[], Any], name: str, caption: str) -> str:
-            return page.figure(figure, Path(scratch), name, caption)
-
-        parts += _training(curves, names, draw)
-        parts += _single_run(curves, names, draw)
+        parts += _training(curves, names, Path(scratch))
+        parts += _single_run(curves, names, Path(scratch))
     if numbers is not None:
         parts += _study(folder, numbers, "held-out")
     for path in sorted(folder.glob("evaluations/*/analysis.json")):
@@ -79,10 +75,6 @@ def render_report(folder: Path) -> str:
             parts += _study(path.parent, evaluated, path.parent.name)
     parts += _settings(folder, config)
     return page.document(title, parts)
-
-
-Draw = Callable[[Callable[[], Any], str, str], str]
-"""Draws a figure of a name and a caption, and returns the element."""
 
 
 def _summary(
@@ -112,14 +104,14 @@ def _summary(
     return page.facts(facts)
 
 
-def _training(curves: Curves, names: Sequence[str], draw: Draw) -> list[str]:
+def _training(curves: Curves, names: Sequence[str], scratch: Path) -> list[str]:
     if tags.STEPS_PER_SECOND not in curves.scalars:
         return []
     parts = [page.heading("Meta-training"), page.note(_TRAINING_NOTE)]
     for question, panels in training_panels(names).items():
         shown = present(panels, curves)
         if shown:
-            parts += [page.heading(question, 3), _panels(shown, curves, draw)]
+            parts += [page.heading(question, 3), _panels(shown, curves, scratch)]
     for name in names:
         prefix = tags.ACTION_HISTOGRAM.split("{third}")[0].format(hyperparameter=name)
         if any(tag.startswith(prefix) for tag in curves.moves):
@@ -127,27 +119,24 @@ def _training(curves: Curves, names: Sequence[str], draw: Draw) -> list[str]:
                 f"How often each move of the {name} was made, in the course of meta-training; "
                 "0 keeps the base schedule's course."
             )
-            parts.append(draw(partial(moves_figure, curves, name), f"moves_{name}", caption))
+            draw = partial(moves_figure, curves, name)
+            parts.append(page.figure(draw, scratch, f"moves_{name}", caption))
     return parts
 
 
-def _single_run(curves: Curves, names: Sequence[str], draw: Draw) -> list[str]:
+def _single_run(curves: Curves, names: Sequence[str], scratch: Path) -> list[str]:
     if not any(tags.RUN_VALUE.format(hyperparameter=name) in curves.scalars for name in names):
         return []
     panels = present(single_run_panels(names), curves)
-    return [page.heading("The run"), _panels(panels, curves, draw, x_label="updates")]
+    return [page.heading("The run"), _panels(panels, curves, scratch, x_label="updates")]
 
 
-def _panels(panels: Sequence[Panel], curves: Curves, draw: Draw, **axis: str) -> str:
-    drawings = [
-        draw(partial(panel_figure, panel, curves, **axis), _file_name(panel.title), panel.title)
-        for panel in panels
-    ]
+def _panels(panels: Sequence[Panel], curves: Curves, scratch: Path, **axis: str) -> str:
+    drawings = []
+    for panel in panels:
+        draw, name = partial(panel_figure, panel, curves, **axis), re.sub(r"\W+", "_", panel.title)
+        drawings.append(page.figure(draw, scratch, f"panel_{name}", panel.title))
     return '<div class="panels">\n' + "\n".join(drawings) + "\n</div>"
-
-
-def _file_name(title: str) -> str:
-    return "panel_" + re.sub(r"\W+", "_", title)
 
 
 def _study(folder: Path, numbers: dict[str, Any], prefix: str) -> list[str]:

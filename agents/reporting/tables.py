@@ -35,11 +35,26 @@ class Table:
     words: tuple[str, ...] = ()
     bold: str | None = None
 
-    def take(self, columns: Sequence[str]) -> Table:
-        """Return the table of some columns, in the order given."""
-        chosen = [self.head.index(name) for name in columns]
-        rows = tuple(tuple(row[i] for i in chosen) for row in self.rows)
-        return replace(self, head=tuple(columns), rows=rows)
+    @classmethod
+    def of(cls, rows: Sequence[Mapping[str, str]], **look: Any) -> Table:
+        """Make a table of cells by column, the same columns in each row.
+
+        Args:
+            rows: At least one.
+            **look: What else a table has.
+
+        Example:
+            >>> Table.of([{"of": "seed", "number": "3"}], title="settings").head
+            ('of', 'number')
+        """
+        head = tuple(rows[0])
+        return cls(head=head, rows=tuple(tuple(row[name] for name in head) for row in rows), **look)
+
+    def without(self, column: str) -> Table:
+        """Return the table without a column."""
+        place = self.head.index(column)
+        rows = tuple((*row[:place], *row[place + 1 :]) for row in self.rows)
+        return replace(self, head=(*self.head[:place], *self.head[place + 1 :]), rows=rows)
 
     def to_html(self) -> str:
         """Write it as an element that is scrolled sideways where the screen is narrow.
