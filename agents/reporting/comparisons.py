@@ -216,14 +216,14 @@ def terminal_tables(
         frame: A table of a comparison.
         is_known: Says which values of labels meta-training has seen; with it there is a table for
             each label of the tasks, too.
-        title: What was compared on what; the suite's name by default.
+        title: What was compared on what; the suite and its size by default.
     """
     tables = []
     for runs in _comparable(frame):
         summaries = summarise_suite(runs)
         missing = f" Incomplete and left out: {', '.join(runs.left_out)}." if runs.left_out else ""
         table = contents.short_table([_summary_json(summary) for summary in summaries])
-        head = f"{title or runs.suite}: {contents.size_of(runs)}"
+        head = title or f"{runs.suite}: {contents.size_of(runs)}"
         tables.append(replace(table, title=head, note=table.note + missing))
         if is_known is not None:
             tables += contents.label_tables(runs, summaries, is_known)

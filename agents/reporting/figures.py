@@ -37,7 +37,7 @@ MAX_LINES = len(PALETTE)
 """Opponents in one picture: more cannot be told apart."""
 
 _MAX_CELLS_ACROSS = 20  # with more, numbers in cells touch each other
-_COLUMNS = 4
+_MAX_COLUMNS = 4
 _MAX_FIELDS = 14
 
 
@@ -198,10 +198,10 @@ def schedules_figure(
         name: The hyperparameter.
         scale: Its scale, and that of the axis.
     """
-    columns = min(_COLUMNS, len(groups))
+    columns = len(groups) if len(groups) <= _MAX_COLUMNS else 3
     rows = -(-len(groups) // columns)
     figure = new_figure(3.1 * max(columns, 2) + 0.6, 4.6 * rows + 0.5)
-    grid = figure.subplots(2 * rows, columns, squeeze=False, sharex=True, sharey="row")
+    grid = figure.subplots(2 * rows, columns, squeeze=False, sharex=True)
     for place in range(rows * columns):
         row, column = divmod(place, columns)
         losses, values = grid[2 * row, column], grid[2 * row + 1, column]
@@ -209,6 +209,8 @@ def schedules_figure(
             losses.set_axis_off()
             values.set_axis_off()
             continue
+        if place > 0:
+            values.sharey(grid[1, 0])  # before anything is drawn, so that its range holds all
         group = groups[place]
         changes = {o: log_changes(runs, o, group.rows) for o in opponents}
         _draw_over_progress(losses, changes)

@@ -74,6 +74,9 @@ class Study:
         frame: A table of one suite, the controller and its opponents.
         controller: What the controller saw and did.
         base: The same runs with the controller switched off.
+
+    Raises:
+        ConfigurationError: The table holds several suites, or a run twice.
     """
 
     title: str
@@ -84,13 +87,13 @@ class Study:
     controller: Recording
     base: Recording
 
+    def __post_init__(self) -> None:
+        """Line the table up, before anything is written."""
+        _ = self.runs
+
     @cached_property
     def runs(self) -> PairedRuns:
-        """The table, lined up.
-
-        Raises:
-            ConfigurationError: It holds several suites, or a run twice.
-        """
+        """The table, lined up."""
         suites = paired(self.frame)
         if len(suites) != 1:
             names = [runs.suite for runs in suites]
