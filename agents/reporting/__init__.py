@@ -3,6 +3,7 @@
 A comparison is a frame with a row a run (`agents.evaluation.records`); the numbers come from
 `agents.evaluation`, nothing is computed twice. What a reader sees is made of few pieces:
 
+- `frames`, `schedules`: runs as such a frame, and their curves; `plans` for the results of a plan.
 - `tables`: a table, written for a page, a terminal or as Markdown; `style`, `figures` and `page`:
   how pictures look, the pictures, and the page that holds them.
 - `comparisons`: the report of a comparison; `comparison_tables` has its tables.

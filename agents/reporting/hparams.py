@@ -64,16 +64,21 @@ METRICS = (
 NONE = "none"
 
 
-def training_row(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Describe a meta-training by the columns that it has.
+def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with those that stand under a name of their own beside the others.
 
-    Args:
-        config: As in `config.json`; settings of an agent may stand under its name.
+    Example:
+        >>> flattened({"seed": 3, "settings": {"gamma": 0.9}})
+        {'gamma': 0.9, 'seed': 3}
     """
-    settings = {
-        k: v for entry in config.values() if isinstance(entry, Mapping) for k, v in entry.items()
-    }
-    settings |= config
+    groups = [entry for entry in config.values() if isinstance(entry, Mapping)]
+    plain = {name: entry for name, entry in config.items() if not isinstance(entry, Mapping)}
+    return {name: value for group in (*groups, plain) for name, value in group.items()}
+
+
+def training_row(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a meta-training, as in `config.json`, by the columns that it has."""
+    settings = flattened(config)
     row: dict[str, Any] = {name: settings.get(name.lower()) for name in (*NAMES, *NUMBERS)}
     for name in ("hyperparameters", "net_arch"):
         if row[name] is not None:

@@ -11,7 +11,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
 from agents import tags
-from agents.reporting.hparams import training_row, write_end, write_start
+from agents.reporting.hparams import flattened, training_row, write_end, write_start
 from agents.reporting.layout import make_layout
 from agents.reporting.tables import facts_table
 
@@ -27,7 +27,7 @@ def introduce(path: Path, config: Mapping[str, Any], hyperparameters: Sequence[s
     with SummaryWriter(str(path)) as writer:
         writer.add_custom_scalars(make_layout(hyperparameters))
         write_start(writer, training_row(config) | {"hyperparameters": " ".join(hyperparameters)})
-        write_facts(writer, "configuration", config)
+        write_facts(writer, "configuration", flattened(config))
         command = path / "command.txt"
         if command.is_file():
             write_text(writer, "command", f"    {command.read_text().strip()}")

@@ -65,6 +65,9 @@ def test_schedules_are_drawn_for_each_initial_rate(runs: PairedRuns) -> None:
     assert titles == ["from 0.0001", "from 0.001", "from 0.01", "from 0.1"]
     starts = [axes.lines[1].get_ydata()[0] for axes in values]
     assert {axes.get_yscale() for axes in values} == {"log"}
+    (limits,) = {axes.get_ylim() for axes in values}  # one range, and all of it is shown
+    drawn = np.concatenate([line.get_ydata() for axes in values for line in axes.lines])
+    assert limits[0] < drawn.min() < drawn.max() < limits[1]
     np.testing.assert_allclose(np.log10(starts), [-4, -3, -2, -1], atol=0.1)
 
 
