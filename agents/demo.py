@@ -14,13 +14,12 @@ import torch
 import tyro
 from rich.console import Console
 
-from agents.analysis.study import record_comparison
 from agents.commands.evaluate import StageBars
 from agents.config import TrainConfig
 from agents.evaluation.comparison import Comparison, Plan, compare
-from agents.evaluation.figures import draw_schedules
-from agents.evaluation.report import comparison_table, to_json
 from agents.meta_training import meta_train
+from agents.reporting.comparisons import draw_schedules, terminal_tables
+from agents.reporting.plans import comparison_frame, comparison_json, record_plan
 from agents.run_folder import to_json_bytes, write_atomically
 from hpo_env.policy_file import load
 from hpo_env.tasks.base import Engine
@@ -74,7 +73,9 @@ def run(config: DemoConfig) -> Path:
     )
     console.rule("2. evaluation on data sets and a model that meta-training never saw")
     policy = load(folder / "policy")
-    space = family_class(policy.family)().space
+    family = family_class(policy.family)
+    space = family().space
+    known = space.hyperparameters[space.index(family.leading())]
     comparison: Comparison | None = None
     pictures = []
     for name, title, options in _SCENES:
@@ -93,11 +94,15 @@ def run(config: DemoConfig) -> Path:
                 on_stage=bars.update,
                 tuned=None if comparison is None else comparison.tuned,
             )
-        console.print(comparison_table(comparison.results, title=title))
-        write_atomically(folder / f"evaluation-{name}.json", to_json_bytes(to_json(comparison)))
+        frame = comparison_frame(comparison)
+        for table in terminal_tables(frame, title=title):
+            console.print(table)
+        write_atomically(
+            folder / f"evaluation-{name}.json", to_json_bytes(comparison_json(comparison))
+        )
         pictures.append(folder / f"schedules-{name}.png")
-        draw_schedules(comparison.results, pictures[-1], space=space)
-        record_comparison(comparison, policy, folder / "evaluations" / name, title=title)
+        draw_schedules(frame, pictures[-1], known)
+        record_plan(comparison, policy, folder / "evaluations" / name, title=title)
     console.rule(f"done in {(time.perf_counter() - start) / 60:.1f} minutes")
     for line in (
         *(f"learned schedules: {picture}" for picture in pictures),

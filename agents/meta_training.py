@@ -22,7 +22,6 @@ from typing import Any
 import torch
 
 from agents import tags
-from agents.analysis.introduction import conclude, introduce
 from agents.checkpoints import (
     Position,
     checkpoint_path,
@@ -34,6 +33,7 @@ from agents.config import TrainConfig
 from agents.export import export_policy
 from agents.factory import make_env, make_learner
 from agents.progress import ProgressDisplay, make_display
+from agents.reporting.tensorboard import conclude, introduce
 from agents.run_folder import RunFolder
 from agents.training_log import LaneMetrics, TrainingLog
 from agents.validation import VALIDATION_SEED, ValidationReport, validate_policy
@@ -138,7 +138,7 @@ class MetaTraining:
             with display:
                 self._introduce(display, is_resumed=is_resumed)
                 if not is_resumed:
-                    introduce(self.folder.path, self.config, self.env.controlled.names)
+                    introduce(self.folder.path, self.config.to_json(), self.env.controlled.names)
                     save_checkpoint(self.folder.checkpoints, self.learner, self.position)
                 for segment in range(self.position.segment + 1, len(self.bounds) + 1):
                     self._train_segment(segment, log, display)
@@ -176,7 +176,7 @@ class MetaTraining:
     def _analyse(self, steps: int) -> None:
         """Draw what the exported policy does on the meta-validation tasks, once."""
         # Here, because matplotlib takes a second to import, which no short run waits for.
-        from agents.analysis.study import read_numbers, study_policy, write_study
+        from agents.reporting.study import read_numbers, study_policy, write_study
 
         if read_numbers(self.folder.path) is None:
             study = study_policy(

@@ -265,7 +265,7 @@ TAGS: tuple[Tag, ...] = (
     Tag(
         name=PROJECTOR,
         meaning="Held-out tasks, placed by their telemetry under the base schedule; colour by "
-        "family, data set or gain",
+        "family, task, gain or the tasks' labels",
         unit="projector",
         agents="all, evaluations",
     ),

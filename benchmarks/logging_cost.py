@@ -200,7 +200,7 @@ def _size(folder: Path) -> float:
 
 def _points(folder: Path) -> int:
     from agents import tags
-    from agents.analysis.curves import read_curves
+    from agents.reporting.curves import read_curves
 
     return len(read_curves(folder).scalars[tags.STEPS_PER_SECOND].steps)
 

@@ -32,6 +32,7 @@ from agents.evaluation.pairing import REFERENCE
 from agents.evaluation.suites import SUITES, check_suites
 from agents.opponents.base import Opponent, Setup
 from agents.opponents.registry import OPPONENTS, check_opponents, make_opponent
+from agents.reporting.comparisons import terminal_tables
 from agents.run_folder import installed_versions
 from hpo_env.controller import ZOO, Controller
 from hpo_env.errors import ConfigurationError, unknown_name
@@ -266,6 +267,7 @@ def run(config: CompareConfig) -> None:
     content = {
         "title": _title(config),
         "config": _resolved(config),
+        "hyperparameters": policy.space.to_json(),
         "opponents": {o.name: o.identity() for o in opponents},
         "versions": installed_versions(results.PACKAGES),
         "machine": results.describe_machine(),
@@ -359,7 +361,7 @@ def _finish(config: CompareConfig, matrix: Matrix, store: Store, content: dict[s
     if not len(frame):
         return
     results.write_table(frame, config.folder)
-    for table in results.summary_tables(frame):
+    for table in terminal_tables(frame):
         console.print(table)
     console.print(
         f"{content['cells_run']} cells run, {content['cells_reused']} reused, "

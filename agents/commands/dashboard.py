@@ -99,8 +99,8 @@ def _has_layout(run: Path) -> bool:
 def _write_layout(runs: Sequence[Path], folder: Path) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
-    from agents.analysis.curves import hyperparameters_in, read_curves
-    from agents.analysis.layout import make_layout
+    from agents.reporting.curves import hyperparameters_in, read_curves
+    from agents.reporting.layout import make_layout
 
     folders = {path.parent: None for run in runs for path in sorted(run.rglob(_EVENTS))}
     names = {name: None for path in folders for name in hyperparameters_in(read_curves(path))}

@@ -13,10 +13,9 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from agents.analysis.study import record_comparison
 from agents.evaluation.comparison import DEFAULT_METHODS, Comparison, Plan, compare
-from agents.evaluation.figures import draw_schedules
-from agents.evaluation.report import architecture_table, comparison_table, to_json
+from agents.reporting.comparisons import draw_schedules, terminal_tables
+from agents.reporting.plans import comparison_frame, comparison_json, record_plan
 from agents.run_folder import to_json_bytes, write_atomically
 from hpo_env.errors import ConfigurationError, PolicyFileError, unknown_name
 from hpo_env.policy_file import CONTROLLER_FILE, load
@@ -141,7 +140,7 @@ def run(config: EvaluateConfig) -> None:
         comparison = compare(policy, plan, on_stage=bars.update)
     _report(config, comparison)
     if config.analysis is not None:
-        record_comparison(comparison, policy, config.analysis, title=_title(plan))
+        record_plan(comparison, policy, config.analysis, title=_title(plan))
         Console().print(f"for TensorBoard: {config.analysis}", highlight=False, soft_wrap=True)
 
 
@@ -195,16 +194,16 @@ class StageBars:
 
 def _report(config: EvaluateConfig, comparison: Comparison) -> None:
     plan, console = comparison.plan, Console()
-    console.print(comparison_table(comparison.results, title=_title(plan)))
-    by_architecture = architecture_table(comparison.results)
-    if by_architecture is not None:
-        console.print(by_architecture)
+    family, frame = family_class(plan.family), comparison_frame(comparison)
+    for table in terminal_tables(frame, family.has_trained_on, title=_title(plan)):
+        console.print(table)
     if config.json is not None:
-        write_atomically(config.json, to_json_bytes(to_json(comparison)))
+        write_atomically(config.json, to_json_bytes(comparison_json(comparison)))
         console.print(f"every run: {config.json}", highlight=False, soft_wrap=True)
     if config.figure is not None:
-        space = family_class(plan.family)().space
-        draw_schedules(comparison.results, config.figure, space=space)
+        space = family().space
+        known = space.hyperparameters[space.index(family.leading())]
+        draw_schedules(frame, config.figure, known)
         console.print(f"learned schedules: {config.figure}", highlight=False, soft_wrap=True)
 
 

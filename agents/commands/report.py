@@ -53,7 +53,7 @@ def main(args: Sequence[str]) -> None:
 
 def _run_report(run: Path, out: Path) -> dict[Path, str]:
     check_has_events(run)
-    from agents.analysis.html_report import render_report
+    from agents.reporting.runs import render_report
 
     return {out: render_report(run)}
 
@@ -61,8 +61,7 @@ def _run_report(run: Path, out: Path) -> dict[Path, str]:
 def _comparison_report(folder: Path, out: Path) -> dict[Path, str]:
     from agents.comparing.results import read_comparison
     from agents.evaluation.records import read_records
-    from agents.reporting.html import render_comparison
-    from agents.reporting.markdown import comparison_markdown
+    from agents.reporting.comparisons import comparison_markdown, render_comparison
 
     frame = read_records(folder / _RECORDS_FILE)
     return {

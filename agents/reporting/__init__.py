@@ -1,5 +1,17 @@
-"""Reports of comparisons: one HTML file for a reader, one Markdown table for the README.
+"""Reports: what a run folder and a comparison show, on a page, a terminal and in TensorBoard.
 
-`html.render_comparison` and `markdown.comparison_markdown` take a table of
-`agents.evaluation.records`; the numbers come from `agents.evaluation`, nothing is computed here.
+A comparison is a frame with a row a run (`agents.evaluation.records`); the numbers come from
+`agents.evaluation`, nothing is computed twice. What a reader sees is made of few pieces:
+
+- `frames`, `schedules`: runs as such a frame, and their curves; `plans` for the results of a plan.
+- `tables`: a table, written for a page, a terminal or as Markdown; `style`, `figures` and `page`:
+  how pictures look, the pictures, and the page that holds them.
+- `comparisons`: the report of a comparison; `comparison_tables` has its tables.
+- `curves`, `runs`: the curves of a run folder, and its report.
+- `recording`, `importance`, `projector`, `study`: the closing analysis of a policy, from runs on
+  held-out tasks to numbers and pictures.
+- `layout`, `hparams`, `tensorboard`: what TensorBoard is given.
+
+Labels of tasks come from the frame, axes from the hyperparameters' scales: nothing here knows a
+family.
 """

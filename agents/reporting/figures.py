@@ -1,22 +1,21 @@
-"""The pictures of a comparison, each a function from paired runs to a figure.
+"""The pictures, each a function from numbers to a figure.
 
-They are called in our style, by `agents.analysis.style.save_figure`.
+They are called in our style, by `style.save_figure`.
 
-Axes: `M` opponents, `E` runs, `G` points of an axis, `T` decision intervals.
+Axes: `M` opponents, `E` runs, `T` decision intervals, `G` points of an axis, `D` observation
+fields, `H` hyperparameters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.analysis.style import LINES, PALETTE, new_figure
 from agents.evaluation.aggregate import OpponentSummary
 from agents.evaluation.anytime import anytime_losses, budget_grid
-from agents.evaluation.figures import over_progress
 from agents.evaluation.pairing import REFERENCE, PairedRuns, mean_by
 from agents.evaluation.profiles import (
     TAU_MAX,
@@ -27,22 +26,25 @@ from agents.evaluation.profiles import (
     targets,
 )
 from agents.evaluation.regret import best_known, log_regret
+from agents.reporting.importance import Dependence
+from agents.reporting.schedules import Group, log_changes, over_progress, schedules
+from agents.reporting.style import BAND, GREY, LINES, MARKERS, PALETTE, new_figure, set_axis
+from hpo_env.hyperparameters import Scale
 
 Array = NDArray[np.float64]
 
 MAX_LINES = len(PALETTE)
-"""Methods in one picture: more cannot be told apart."""
+"""Opponents in one picture: more cannot be told apart."""
 
-_MAX_PANELS = 4
-_BAND = (0.1, 0.5, 0.9)
 _MAX_CELLS_ACROSS = 20  # with more, numbers in cells touch each other
-_GREY = "#888888"
+_MAX_COLUMNS = 4
+_MAX_FIELDS = 14
 
 
 def drawn_opponents(summaries: Sequence[OpponentSummary]) -> tuple[str, ...]:
-    """Choose the methods that pictures show: the controller, the best and `default`.
+    """Choose the opponents that pictures show: the controller, the best and `default`.
 
-    Half of the others are one-run methods, and half are searches, as far as there are any.
+    Half of the others train once, and half are searches, as far as there are any.
 
     Args:
         summaries: The best first.
@@ -60,16 +62,17 @@ def drawn_opponents(summaries: Sequence[OpponentSummary]) -> tuple[str, ...]:
     return tuple([*chosen, *first, *searches][:MAX_LINES])
 
 
-def _styles(opponents: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Tell lines of these names apart, that of the reference above the others."""
     return {
         name: {
-            "color": PALETTE[i],
+            "color": PALETTE[i % len(PALETTE)],
             "linestyle": LINES[i % len(LINES)],
             "linewidth": 2.6 if name == REFERENCE else 1.6,
             "label": name,
             "zorder": 3 if name == REFERENCE else 2,
         }
-        for i, name in enumerate(opponents)
+        for i, name in enumerate(names)
     }
 
 
@@ -78,15 +81,18 @@ def _legend(figure: Any, axes: Any) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
 
 
-def regret_figure(runs: PairedRuns, order: Sequence[str]) -> Any:
-    """Draw the mean log regret of methods on tasks; darker is worse.
+# ----------------------------------------------------------------------------------- a comparison
+
+
+def regret_figure(runs: PairedRuns, order: Sequence[str], tasks: NDArray[np.str_]) -> Any:
+    """Draw the mean log regret of opponents on tasks; darker is worse.
 
     Args:
         runs: One suite's.
-        order: Methods from the top down.
+        order: Opponents from the top down.
+        tasks: What each run trains, in words `[E]`.
     """
-    losses, tasks = runs.values("log_test_loss"), runs.tasks
-    names, regret = mean_by(log_regret(losses, tasks), tasks)
+    names, regret = mean_by(log_regret(runs.values("log_test_loss"), tasks), tasks)
     regret = regret[[runs.opponents.index(name) for name in order]]
     figure = new_figure(float(np.clip(3.0 + 0.62 * len(names), 5.5, 16.0)), 2.2 + 0.29 * len(order))
     axes = figure.subplots()
@@ -157,7 +163,7 @@ def profiles_figure(runs: PairedRuns, opponents: Sequence[str]) -> Any:
         m = runs.opponents.index(name)
         costs.plot(taus, by_cost[m], drawstyle="steps-post", **styles[name])
         scores.plot(thresholds, by_score[m], **styles[name])
-    costs.set_xlabel("updates to the target, over the fewest of any method")
+    costs.set_xlabel("updates to the target, over the fewest of any opponent")
     costs.set_ylabel("share of tasks")
     costs.set_xlim(1.0, TAU_MAX)
     scores.set_xscale("log")
@@ -173,73 +179,145 @@ def profiles_figure(runs: PairedRuns, opponents: Sequence[str]) -> Any:
     return figure
 
 
-def schedules_figure(runs: PairedRuns, opponents: Sequence[str], name: str) -> Any:
-    """Draw what was set for a hyperparameter over the course of runs, by initial rate.
+def schedules_figure(
+    runs: PairedRuns,
+    opponents: Sequence[str],
+    groups: Sequence[Group],
+    name: str,
+    scale: Scale,
+) -> Any:
+    """Draw the loss and, below it, what was set for a hyperparameter, a pair of panels a group.
 
     Lines are medians over the runs that did not diverge, the band of the controller reaches from
     the 10 % to the 90 % quantile.
 
     Args:
         runs: One suite's.
-        opponents: Whose; those that do not set it are left out.
+        opponents: Whose; those that do not set it have no line below.
+        groups: Runs that are drawn together.
         name: The hyperparameter.
+        scale: Its scale, and that of the axis.
     """
-    groups = _rate_groups(runs.keys("initial_rate"))
-    figure = new_figure(3.1 * max(len(groups), 2) + 0.6, 3.9)
-    panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
-    for axes, (label, rows) in zip(panels, groups, strict=True):
-        for opponent, style in _styles(opponents).items():
-            curves = schedules(runs, opponent, name, rows)
-            if not len(curves):
-                axes.plot([], [], **style)
-                continue
-            low, median, high = np.quantile(over_progress(curves), _BAND, axis=0)
-            progress = (np.arange(len(median)) + 0.5) / len(median)
-            axes.plot(progress, median, **style)
-            if opponent == REFERENCE:
-                colour = style["color"]
-                axes.fill_between(progress, low, high, color=colour, alpha=0.15, linewidth=0)
-        axes.set_title(label)
-        axes.set_xlabel("progress of the run")
-        axes.set_xlim(0.0, 1.0)
-        if any((line.get_ydata() > 0.0).any() for line in axes.lines if len(line.get_ydata())):
-            axes.set_yscale("log")  # which matplotlib cannot do without a positive value
-        axes.minorticks_off()
-        axes.grid(visible=True)
-    panels[0].set_ylabel(name.replace("_", " "))
-    _legend(figure, panels[0])
+    columns = len(groups) if len(groups) <= _MAX_COLUMNS else 3
+    rows = -(-len(groups) // columns)
+    figure = new_figure(3.1 * max(columns, 2) + 0.6, 4.6 * rows + 0.5)
+    grid = figure.subplots(2 * rows, columns, squeeze=False, sharex=True)
+    for place in range(rows * columns):
+        row, column = divmod(place, columns)
+        losses, values = grid[2 * row, column], grid[2 * row + 1, column]
+        if place >= len(groups):
+            losses.set_axis_off()
+            values.set_axis_off()
+            continue
+        if place > 0:
+            values.sharey(grid[1, 0])  # before anything is drawn, so that its range holds all
+        group = groups[place]
+        changes = {o: log_changes(runs, o, group.rows) for o in opponents}
+        _draw_over_progress(losses, changes)
+        _draw_over_progress(values, {o: schedules(runs, o, name, group.rows) for o in opponents})
+        losses.axhline(0.0, color=GREY, linewidth=0.8)
+        set_axis(values, scale)
+        losses.set_title(group.label)
+        if column == 0:
+            losses.set_ylabel("log validation loss\nsince the start")
+            values.set_ylabel(name.replace("_", " "))
+        if place + columns >= len(groups):
+            values.set_xlabel("progress of the run")
+            values.xaxis.set_tick_params(labelbottom=True)
+    _legend(figure, grid[0, 0])
     return figure
 
 
-def schedules(
-    runs: PairedRuns, opponent: str, name: str, rows: NDArray[np.bool_] | None = None
-) -> Array:
-    """Return effective values of a hyperparameter in runs that did not diverge `[E, T]`.
+def _draw_over_progress(axes: Any, by_opponent: Mapping[str, Array]) -> None:
+    """Draw medians of curves `[E, T]`; one without any keeps its entry in the legend."""
+    for opponent, style in _styles(list(by_opponent)).items():
+        curves = by_opponent[opponent]
+        if not len(curves):
+            axes.plot([], [], **style)
+            continue
+        low, median, high = np.quantile(over_progress(curves), BAND, axis=0)
+        progress = (np.arange(len(median)) + 0.5) / len(median)
+        axes.plot(progress, median, **style)
+        if opponent == REFERENCE:
+            colour = style["color"]
+            axes.fill_between(progress, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.set_xlim(0.0, 1.0)
+    axes.grid(visible=True)
 
-    Shorter runs end in NaN.
+
+# --------------------------------------------------------------------------------------- a policy
+
+
+def importance_figure(importance: Array, fields: Sequence[str], names: Sequence[str]) -> Any:
+    """Draw how far actions change when a field is shuffled, the strongest fields first.
 
     Args:
-        runs: One suite's.
-        opponent: Whose.
-        name: The hyperparameter; without it there are no rows.
-        rows: Which runs to look at `[E]`; all by default.
+        importance: `[D, H]`.
+        fields: D names.
+        names: H names.
     """
-    frame = runs.frames[opponent]
-    kept = ~frame["diverged"].to_numpy(bool)
-    frame = frame[kept if rows is None else kept & rows]
-    found = [values.get(name) for values in frame["hyperparameters"]]
-    curves = [np.asarray(curve, dtype=np.float64) for curve in found if curve is not None]
-    width = max((len(curve) for curve in curves), default=0)
-    padded = [np.pad(c, (0, width - len(c)), constant_values=np.nan) for c in curves]
-    return np.array(padded).reshape(len(curves), width)
+    order = np.argsort(-importance.sum(axis=1), kind="stable")[:_MAX_FIELDS]
+    figure = new_figure(7.0, 1.4 + 0.3 * len(order))
+    axes = figure.subplots()
+    left = np.zeros(len(order))
+    for h, name in enumerate(names):
+        widths = importance[order, h]
+        axes.barh(range(len(order)), widths, left=left, color=PALETTE[h % len(PALETTE)], label=name)
+        left += widths
+    axes.set_yticks(range(len(order)), [fields[place] for place in order])
+    axes.invert_yaxis()
+    axes.set_xlabel("mean absolute change of the action when the field is shuffled")
+    axes.grid(visible=True, axis="x")
+    if len(names) > 1:
+        axes.legend()
+    return figure
 
 
-def _rate_groups(rates: Array) -> list[tuple[str, NDArray[np.bool_]]]:
-    """Group runs by initial rate; by third where every task drew its own."""
-    values = np.unique(rates)
-    if len(values) <= _MAX_PANELS:
-        return [(f"from {value:g}", rates == value) for value in values]
-    edges = np.quantile(rates, [1 / 3, 2 / 3])
-    third = np.searchsorted(edges, rates)
-    names = ("from low rates", "from middling rates", "from high rates")
-    return [(names[k], third == k) for k in range(3) if (third == k).any()]
+def dependence_figure(dependences: Sequence[Dependence], names: Sequence[str]) -> Any:
+    """Draw the mean action as a function of single fields; grey is where most observations lie."""
+    columns = min(3, len(dependences))
+    rows = -(-len(dependences) // columns)
+    figure = new_figure(3.2 * columns + 0.6, 2.5 * rows + 0.5)
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for place, axes in enumerate(grid.flat):
+        if place >= len(dependences):
+            axes.set_axis_off()
+            continue
+        shown = dependences[place]
+        axes.axvspan(shown.low, shown.high, color=GREY, alpha=0.15, linewidth=0)
+        axes.axhline(0.0, color=GREY, linewidth=0.8)
+        for h, style in enumerate(_styles(names).values()):
+            axes.plot(shown.points, shown.actions[:, h], **style)
+        axes.set_xlabel(shown.field)
+        axes.grid(visible=True)
+        if place % columns == 0:
+            axes.set_ylabel("mean action")
+    _legend(figure, grid[0, 0])
+    return figure
+
+
+def map_figure(plane: Array, gain: Array, names: NDArray[np.str_]) -> Any:
+    """Draw tasks as points: alike in training where near, coloured by gain, shaped by name.
+
+    Args:
+        plane: `[E, 2]`.
+        gain: What the controller adds `[E]`, log loss.
+        names: Of the task `[E]`.
+    """
+    figure = new_figure(7.0, 5.2)
+    axes = figure.subplots()
+    top = max(float(np.quantile(np.abs(gain), 0.95)), 1e-3)
+    kinds = list(dict.fromkeys(names.tolist()))
+    look: Any = {"cmap": "PuOr", "vmin": -top, "vmax": top, "edgecolors": "#666666"}
+    for i, kind in enumerate(kinds):
+        rows, marker = names == kind, MARKERS[i % len(MARKERS)]
+        points = plane[rows].T
+        image = axes.scatter(
+            *points, c=gain[rows], marker=marker, label=kind, linewidths=0.6, **look
+        )
+    figure.colorbar(image, ax=axes, label="gain over the base schedule, log loss")
+    if 1 < len(kinds) <= len(MARKERS):
+        axes.legend(fontsize="small")
+    axes.set_xlabel("first principal component of the telemetry")
+    axes.set_ylabel("second")
+    return figure

@@ -1,200 +1,135 @@
-"""A comparison's numbers as rows of words, for the page and for the README alike."""
+"""A table, and its three forms: an element of a page, Markdown, and a table for a terminal."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+import json
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from typing import Any
 
-from agents.evaluation.aggregate import OpponentSummary
-from agents.evaluation.costs import Cost
-from agents.evaluation.pairing import REFERENCE
-from agents.evaluation.report import format_interval
-from agents.evaluation.trials_equivalent import TrialsEquivalent
+from rich.markup import escape as escape_markup
+from rich.table import Table as TerminalTable
 
-Rows = list[tuple[str, ...]]
-
-SUMMARY_HEAD = (
-    "method",
-    "runs spent",
-    "mean log test loss",
-    "less the controller's [new runs]",
-    "[new data sets]",
-    "P(controller better)",
-    "wins / ties / losses",
-    "rank",
-    "diverged",
-)
-DETAIL_HEAD = (
-    "method",
-    "IQM",
-    "IQM less the controller's",
-    "P [new data sets]",
-    "log regret",
-    "regret 0 to 1",
-    "its worst task",
-    "regret there",
-    "controller's worst task",
-    "difference there",
-    "spread over rates",
-    "AlgoPerf score",
-)
-DETAIL_WORDS = ("its worst task", "controller's worst task")
-BEATEN = "beaten on average"
-"""The last row of an overview."""
-
-TRIALS_HEAD = (
-    "suite",
-    "search",
-    "runs",
-    "trials needed, median",
-    "95 %, new runs",
-    "95 %, new data sets",
-    "reached within budget",
-)
-COST_HEAD = ("method", "updates", "seconds in training", "seconds in decisions", "overhead")
+_HEAD_WIDTH = 12  # characters of a column's name in a line, so that a terminal of 80 holds a table
 
 
-def summary_rows(summaries: Sequence[OpponentSummary]) -> Rows:
-    """Return rows of `SUMMARY_HEAD`, in the order given."""
-    return [_summary_row(summary) for summary in summaries]
-
-
-def _summary_row(summary: OpponentSummary) -> tuple[str, ...]:
-    against = summary.against
-    compared = ("", "", "", "")
-    if against is not None:
-        probability = against.probability
-        compared = (
-            format_interval(against.difference.runs),
-            interval_alone(against.difference.data_sets.low, against.difference.data_sets.high),
-            f"{probability.value:.2f} "
-            + interval_alone(probability.runs.low, probability.runs.high, "{:.2f}"),
-            f"{against.wins} / {against.ties} / {against.losses}",
-        )
-    return (
-        summary.opponent,
-        f"{summary.runs_spent:.3g}",
-        f"{summary.mean:.3f}",
-        *compared,
-        f"{summary.rank:.1f}",
-        share(summary.diverged),
-    )
-
-
-def detail_rows(summaries: Sequence[OpponentSummary], scores: Mapping[str, float]) -> Rows:
-    """Return rows of `DETAIL_HEAD`.
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows of words under names of columns; the first cell names the row.
 
     Args:
-        summaries: In the order of rows.
-        scores: AlgoPerf's score by opponent.
+        head: Names of the columns.
+        rows: As many cells each as there are columns.
+        title: What it is; empty for none.
+        note: How to read it; empty for none.
+        words: Columns of words, beside the first; the others are numbers and stand to the right.
+        bold: The row of this name stands out.
     """
-    rows: Rows = []
-    for summary in summaries:
-        against, spread = summary.against, summary.rate_spread
-        compared, hardest = ("", ""), ("", "")
-        if against is not None:
-            sets = against.probability.data_sets
-            compared = (
-                format_interval(against.iqm_difference.runs),
-                interval_alone(sets.low, sets.high, "{:.2f}"),
-            )
-            hardest = (against.hardest_task, f"{against.hardest_difference:+.3f}")
-        rows.append(
-            (
-                summary.opponent,
-                f"{summary.iqm:.3f}",
-                *compared,
-                f"{summary.log_regret:.3f}",
-                f"{summary.normalised_regret:.3f}",
-                summary.worst_task,
-                f"{summary.worst_regret:.3f}",
-                *hardest,
-                "–" if math.isnan(spread) else f"{spread:.3f}",
-                f"{scores[summary.opponent]:.3f}",
-            )
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    title: str = ""
+    note: str = ""
+    words: tuple[str, ...] = ()
+    bold: str | None = None
+
+    @classmethod
+    def of(cls, rows: Sequence[Mapping[str, str]], **look: Any) -> Table:
+        """Make a table of cells by column, the same columns in each row.
+
+        Args:
+            rows: At least one.
+            **look: What else a table has.
+
+        Example:
+            >>> Table.of([{"of": "seed", "number": "3"}], title="settings").head
+            ('of', 'number')
+        """
+        head = tuple(rows[0])
+        return cls(head=head, rows=tuple(tuple(row[name] for name in head) for row in rows), **look)
+
+    def without(self, column: str) -> Table:
+        """Return the table without a column."""
+        place = self.head.index(column)
+        rows = tuple((*row[:place], *row[place + 1 :]) for row in self.rows)
+        return replace(self, head=(*self.head[:place], *self.head[place + 1 :]), rows=rows)
+
+    def to_html(self) -> str:
+        """Write it as an element that is scrolled sideways where the screen is narrow.
+
+        The note follows as a paragraph; the title is left to the page's headings.
+        """
+        classes = [' class="words"' if name in self.words else "" for name in self.head]
+        columns = "".join(
+            f'<th{kind} scope="col">{escape(name)}</th>'
+            for name, kind in zip(self.head, classes, strict=True)
         )
-    return rows
+        body = "\n".join(self._html_row(row, classes) for row in self.rows)
+        note = f'\n<p class="note">{escape(self.note)}</p>' if self.note else ""
+        return (
+            f'<div class="wide"><table>\n<thead><tr>{columns}</tr></thead>\n'
+            f"<tbody>\n{body}\n</tbody></table></div>{note}"
+        )
+
+    def _html_row(self, row: Sequence[str], classes: Sequence[str]) -> str:
+        opening = '<tr class="reference">' if row[0] == self.bold else "<tr>"
+        cells = "".join(
+            f"<td{kind}>{escape(cell)}</td>"
+            for cell, kind in zip(row[1:], classes[1:], strict=True)
+        )
+        return f'{opening}<th scope="row">{escape(row[0])}</th>{cells}</tr>'
+
+    def to_markdown(self) -> str:
+        """Write it as Markdown, without title and note.
+
+        Example:
+            >>> print(Table(head=("of", "number"), rows=(("seed", "3"),)).to_markdown())
+            | of | number |
+            | --- | ---: |
+            | seed | 3 |
+        """
+        is_text = [i == 0 or name in self.words for i, name in enumerate(self.head)]
+        rule = ["---" if text else "---:" for text in is_text]
+        lines: list[Sequence[str]] = [self.head, rule]
+        for row in self.rows:
+            strong = row[0] == self.bold
+            lines.append([f"**{cell}**" if cell and strong else cell for cell in row])
+        return "\n".join(f"| {' | '.join(map(_markdown_cell, line))} |" for line in lines)
+
+    def to_terminal(self) -> TerminalTable:
+        """Make it for a terminal, the note beneath."""
+        table = TerminalTable(
+            title=escape_markup(self.title) or None,
+            caption=escape_markup(self.note) or None,
+            caption_justify="left",
+        )
+        for i, name in enumerate(self.head):
+            is_text = i == 0 or name in self.words
+            head = escape_markup("\n".join(textwrap.wrap(name, _HEAD_WIDTH)))
+            table.add_column(head, justify="left" if is_text else "right", no_wrap=True)
+        for row in self.rows:
+            style = "bold" if row[0] == self.bold else ""
+            table.add_row(*map(escape_markup, row), style=style)
+        return table
 
 
-def overview(summaries: Mapping[str, Sequence[OpponentSummary]]) -> tuple[tuple[str, ...], Rows]:
-    """Return the differences to the controller by method and suite, as a head and rows.
+def _markdown_cell(cell: str) -> str:
+    return cell.replace("|", "\\|").replace("\n", " ")
 
-    Methods are ordered by their mean difference over suites, the best first; where a method has no
-    result on a suite its cell is empty.
+
+def listing(head: tuple[str, ...], rows: Iterable[Sequence[str]]) -> Table:
+    """Make a table whose columns are all of words.
 
     Args:
-        summaries: By suite.
+        head: Names of the columns.
+        rows: Cells.
     """
-    cells: dict[str, dict[str, float]] = {}
-    for suite, entries in summaries.items():
-        for entry in entries:
-            found = 0.0 if entry.against is None else entry.against.difference.value
-            cells.setdefault(entry.opponent, {})[suite] = found
-    order = sorted(cells, key=lambda name: sum(cells[name].values()) / len(cells[name]))
-    rows = [
-        (name, *(f"{cells[name][s]:+.3f}" if s in cells[name] else "" for s in summaries))
-        for name in order
-        if name != REFERENCE
-    ]
-    better = tuple(
-        f"{sum(x.get(s, -1.0) > 0.0 for x in cells.values())} of "
-        f"{sum(s in x for x in cells.values()) - 1}"
-        for s in summaries
-    )
-    return ("method", *summaries), [*rows, (BEATEN, *better)]
+    return Table(head=head, rows=tuple(map(tuple, rows)), words=head)
 
 
-def trials_rows(found: Sequence[TrialsEquivalent]) -> Rows:
-    """Return rows of `TRIALS_HEAD`."""
-    return [
-        (
-            entry.suite,
-            entry.search,
-            str(entry.num_runs),
-            entry.words(entry.median.value),
-            _range(entry, entry.median.runs.low, entry.median.runs.high),
-            _range(entry, entry.median.data_sets.low, entry.median.data_sets.high),
-            f"{share(entry.reached)} within {entry.budget}",
-        )
-        for entry in found
-    ]
-
-
-def _range(entry: TrialsEquivalent, low: float, high: float) -> str:
-    if math.isnan(low) or low == high:
-        return entry.words(low)
-    return f"{entry.words(low)} to {entry.words(high)}"
-
-
-def cost_rows(costs: Sequence[Cost]) -> Rows:
-    """Return rows of `COST_HEAD`."""
-    return [
-        (
-            cost.opponent,
-            f"{cost.num_updates:,.0f}",
-            f"{cost.train_seconds:.3g}",
-            f"{cost.overhead_seconds:.3g}",
-            f"{100.0 * cost.overhead_share:.1f} %",
-        )
-        for cost in costs
-    ]
-
-
-def interval_alone(low: float, high: float, form: str = "{:+.3f}") -> str:
-    """Write an interval without its estimate.
-
-    Example:
-        >>> interval_alone(-0.1, 0.25)
-        '[-0.100, +0.250]'
-    """
-    return "–" if math.isnan(low) else f"[{form.format(low)}, {form.format(high)}]"
-
-
-def share(value: float) -> str:
-    """Write a share of 0 to 1 as per cent.
-
-    Example:
-        >>> share(0.125)
-        '12 %'
-    """
-    return f"{100.0 * value:.0f} %"
+def facts_table(data: Mapping[str, Any]) -> Table:
+    """Make a table of plain data: settings, versions and the like."""
+    rows = [(k, v if isinstance(v, str) else json.dumps(v, default=str)) for k, v in data.items()]
+    return listing(("what", "value"), rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from agents.analysis.style import PALETTE, new_figure, styled
+from agents.reporting.style import PALETTE, new_figure, styled
 
 
 def save_plot(result: dict[str, Any], path: Path) -> None:

@@ -254,6 +254,16 @@ class TaskFamily(ABC):
         """
         return {}
 
+    @classmethod
+    def has_trained_on(cls, label: str, value: str) -> bool | None:
+        """Say whether tasks of the train split have a label of this value; None: not known.
+
+        Args:
+            label: Name of a label.
+            value: One of its values.
+        """
+        return None
+
     @abstractmethod
     def sample(self, rng: np.random.Generator) -> Task:
         """Draw a task; all that is random about the task itself comes from `rng`."""

@@ -354,6 +354,13 @@ class SupervisedFamily(TaskFamily):
 
         set_num_threads(num_threads)
 
+    @classmethod
+    def has_trained_on(cls, label: str, value: str) -> bool:
+        """Say whether meta-training has an architecture, or an optimiser."""
+        if label == "architecture":
+            return architecture(value).split == "train"
+        return value in trained_optimizers()
+
     def effort(self, task: Task) -> float:
         """Estimate the multiplications of forward passes, and what an update costs besides."""
         assert isinstance(task, SupervisedTask)

@@ -69,7 +69,7 @@ def test_results_are_written_and_each_opponent_stands_beside_the_controller(
 ) -> None:
     main(words(policy, "default", "fused", initial_rates=("0.001", "0.1")))
     printed = capsys.readouterr()
-    for name in ("controller", "default", "fused", "tiny: 8 runs a method"):
+    for name in ("controller", "default", "fused", "tiny: 8 runs an opponent"):
         assert name in printed.out
     assert "20 / 20 cells, 100 %" in printed.err
     frame = read_records(tmp_path / "out" / "records.parquet")

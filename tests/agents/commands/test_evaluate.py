@@ -49,7 +49,7 @@ def test_tables_are_printed_and_files_written(
         assert words in text
     assert str(out) in text.replace("\n", "")
     data = json.loads(out.read_text())
-    assert data["summary"][0]["method"] == "controller"
+    assert data["summary"][0]["opponent"] == "controller"
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 

@@ -11,17 +11,13 @@ import pytest
 from rich.console import Console
 
 from agents.evaluation.comparison import Comparison, Plan, compare
-from agents.evaluation.figures import draw_schedules, over_progress
 from agents.evaluation.methods import METHODS
-from agents.evaluation.report import (
-    architecture_rows,
-    architecture_table,
-    comparison_table,
-    to_json,
-)
+from agents.reporting.comparisons import draw_schedules, terminal_tables
+from agents.reporting.plans import comparison_frame, comparison_json
+from agents.reporting.schedules import over_progress
 from hpo_env.errors import UnknownNameError
 from hpo_env.policy import Policy
-from hpo_env.tasks.registry import make_family
+from hpo_env.tasks.registry import family_class, make_family
 
 MakePolicy = Callable[..., Policy]
 
@@ -98,46 +94,49 @@ def test_an_unknown_method_is_refused_before_anything_runs() -> None:
 
 
 def test_the_table_shows_every_method(quadratic: Comparison) -> None:
-    text = shown(comparison_table(quadratic.results, title="quadratics"))
-    for name in (*METHODS, "quadratics", "div.", "95% interval"):
+    (table,) = terminal_tables(comparison_frame(quadratic), lambda label, value: None)
+    text = shown(table)
+    for name in (*METHODS, "test: 12 runs an opponent, 1 tasks", "div.", "95 % interval"):
         assert name in text
-    assert architecture_table(quadratic.results) is None
 
 
 def test_the_table_fits_a_terminal_of_80_columns(quadratic: Comparison) -> None:
-    text = shown(comparison_table(quadratic.results), width=80)
-    assert "…" not in text
+    (table,) = terminal_tables(comparison_frame(quadratic))
+    assert "…" not in shown(table, width=80)
 
 
 def test_the_json_holds_every_run_so_that_the_summary_can_be_recomputed(
     quadratic: Comparison,
 ) -> None:
-    data = json.loads(json.dumps(to_json(quadratic), allow_nan=False))
+    data = json.loads(json.dumps(comparison_json(quadratic), allow_nan=False))
     assert len(data["runs"]) == 12 * len(METHODS)
+    assert data["summary"][0]["opponent"] == "controller"
     for summary in data["summary"]:
-        losses = [r["log_test_loss"] for r in data["runs"] if r["method"] == summary["method"]]
+        losses = [r["log_test_loss"] for r in data["runs"] if r["opponent"] == summary["opponent"]]
         assert summary["mean_log_test_loss"] == pytest.approx(np.mean(losses))
     assert data["plan"]["num_tasks"] == 3
     assert data["tuned"]["cosine"]["overall"] == quadratic.tuned["cosine"].overall
 
 
-def test_architectures_are_told_apart_by_whether_training_saw_them(supervised: Comparison) -> None:
-    rows = architecture_rows(supervised.results)
-    assert sum(row["num_runs"] for row in rows) == 6
-    assert {row["seen"] for row in rows} == {False}  # test tasks have architectures of their own
-    assert len({row["opponent"] for row in rows}) == 1
-    table = architecture_table(supervised.results)
-    text = shown(table, width=80)
-    assert all(row["architecture"] in text for row in rows)
-    assert "…" not in text
-    seen = {line.split("│")[2].strip() for line in text.splitlines() if line.startswith("│")}
-    assert seen == {"no"}
+def test_labels_are_told_apart_by_whether_training_saw_them(supervised: Comparison) -> None:
+    family, frame = family_class("supervised"), comparison_frame(supervised)
+    _, by_architecture, by_optimizer = terminal_tables(frame, family.has_trained_on)
+    results = supervised.results["controller"]
+    for table, label, seen in (
+        (by_architecture, "architecture", "no"),  # test tasks have architectures of their own
+        (by_optimizer, "optimizer", "yes"),
+    ):
+        text = shown(table, width=80)
+        assert "…" not in text
+        assert all(task.labels[label] in text for task in results.tasks)
+        cells = [line.split("│") for line in text.splitlines() if line.startswith("│")]
+        assert {line[2].strip() for line in cells} == {seen}
 
 
 def test_accuracy_is_reported_where_there_is_one(supervised: Comparison) -> None:
     metric = supervised.results["constant"].test_metric
     assert ((metric >= 0.0) & (metric <= 1.0)).all()
-    json.dumps(to_json(supervised), allow_nan=False)
+    json.dumps(comparison_json(supervised), allow_nan=False)
 
 
 # ------------------------------------------------------------------------------------------ figures
@@ -170,18 +169,16 @@ def test_a_picture_is_drawn(
         initial_rates=rates,
     )
     comparison = compare(constant_policy(), plan)
-    space = make_family("quadratic").space
-    path = draw_schedules(comparison.results, tmp_path / "new" / "a.png", space=space)
+    (rate,) = make_family("quadratic").space.hyperparameters
+    path = draw_schedules(comparison_frame(comparison), tmp_path / "new" / "a.png", rate)
     image = pixels(path)
-    assert image.shape == (840, 960, 4)
+    assert image.ndim == 3
     assert len(np.unique(image.reshape(-1, 4), axis=0)) > 20  # more than an empty frame
 
 
-def test_the_baseline_is_left_out_where_it_was_not_run(
-    quadratic: Comparison, tmp_path: Path
-) -> None:
-    alone = {"controller": quadratic.results["controller"]}
-    space = make_family("quadratic").space
-    draw_schedules(alone, tmp_path / "alone.png", space=space)
-    draw_schedules(quadratic.results, tmp_path / "both.png", space=space)
+def test_what_was_not_run_is_not_drawn(quadratic: Comparison, tmp_path: Path) -> None:
+    frame = comparison_frame(quadratic)
+    (rate,) = make_family("quadratic").space.hyperparameters
+    draw_schedules(frame[frame["opponent"] == "controller"], tmp_path / "alone.png", rate)
+    draw_schedules(frame, tmp_path / "both.png", rate)
     assert not np.array_equal(pixels(tmp_path / "alone.png"), pixels(tmp_path / "both.png"))

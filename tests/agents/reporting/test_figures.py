@@ -1,24 +1,27 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from agents.evaluation.aggregate import OpponentSummary, summarise_suite
-from agents.evaluation.pairing import PairedRuns, pair_runs
+from agents.evaluation.pairing import PairedRuns
 from agents.reporting.figures import (
     MAX_LINES,
     drawn_opponents,
     regret_figure,
-    schedules,
     schedules_figure,
 )
+from agents.reporting.frames import paired
+from agents.reporting.schedules import by_start, log_changes, schedules
 from tests.agents.evaluation.tables import frame_of, row
 
 
 @pytest.fixture
 def runs(table: pd.DataFrame) -> PairedRuns:
-    return pair_runs(table)[0]
+    return paired(table)[0]
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def test_the_heat_map_holds_the_regret_of_every_method_and_task(
     runs: PairedRuns, summaries: list[OpponentSummary]
 ) -> None:
     order = [s.opponent for s in summaries]
-    axes = regret_figure(runs, order).axes[0]
+    axes = regret_figure(runs, order, runs.tasks).axes[0]
     cells = np.array([float(text.get_text()) for text in axes.texts]).reshape(len(order), -1)
     expected = [s.log_regret for s in summaries]
     np.testing.assert_allclose(cells.mean(axis=1), expected, atol=6e-3)
@@ -55,10 +58,16 @@ def test_the_heat_map_holds_the_regret_of_every_method_and_task(
 
 
 def test_schedules_are_drawn_for_each_initial_rate(runs: PairedRuns) -> None:
-    figure = schedules_figure(runs, ("controller", "constant"), "learning_rate")
-    titles = [axes.get_title() for axes in figure.axes]
+    groups = by_start(runs.keys("start"))
+    figure = schedules_figure(runs, ("controller", "constant"), groups, "learning_rate", "log")
+    losses, values = figure.axes[:4], figure.axes[4:]
+    titles = [axes.get_title() for axes in losses]
     assert titles == ["from 0.0001", "from 0.001", "from 0.01", "from 0.1"]
-    starts = [axes.lines[1].get_ydata()[0] for axes in figure.axes]
+    starts = [axes.lines[1].get_ydata()[0] for axes in values]
+    assert {axes.get_yscale() for axes in values} == {"log"}
+    (limits,) = {axes.get_ylim() for axes in values}  # one range, and all of it is shown
+    drawn = np.concatenate([line.get_ydata() for axes in values for line in axes.lines])
+    assert limits[0] < drawn.min() < drawn.max() < limits[1]
     np.testing.assert_allclose(np.log10(starts), [-4, -3, -2, -1], atol=0.1)
 
 
@@ -70,7 +79,7 @@ def test_schedules_leave_out_diverged_runs_and_methods_that_set_no_such_value() 
         row("controller", [(nan, nan)], seed=1, hyperparameters=rates),
         *(row("free", [(1.0, 1.0)], seed=s, hyperparameters={"d": np.ones(4)}) for s in (0, 1)),
     ]
-    (runs,) = pair_runs(frame_of(*rows))
+    (runs,) = paired(frame_of(*rows))
     assert schedules(runs, "controller", "learning_rate").tolist() == [[0.5] * 4]
     assert schedules(runs, "free", "learning_rate").shape == (0, 0)
 
@@ -80,7 +89,35 @@ def test_where_every_task_drew_its_own_rate_they_are_grouped_by_size() -> None:
         row("controller", [(1.0, 1.0)], seed=s, initial_rate=10.0**-s, unit=str(s))
         for s in range(9)
     ]
-    (runs,) = pair_runs(frame_of(*rows))
-    figure = schedules_figure(runs, ("controller",), "learning_rate")
-    titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["from low rates", "from middling rates", "from high rates"]
+    (runs,) = paired(frame_of(*rows))
+    titles = [group.label for group in by_start(runs.keys("start"))]
+    assert titles == ["from low values", "from middling values", "from high values"]
+
+
+@pytest.mark.parametrize(
+    ("scale", "low", "high", "expected"),
+    [
+        ("linear", -1.0, 1.0, "linear"),
+        ("log", 1e-4, 1.0, "log"),
+        ("log_integer", 1.0, 512.0, "log"),
+        ("one_minus_log", 0.0, 0.999, "function"),
+    ],
+)
+def test_the_axis_is_that_of_the_hyperparameter(
+    scale: Any, low: float, high: float, expected: str
+) -> None:
+    values = {"x": np.linspace(low, high, 4)}
+    (runs,) = paired(frame_of(row("controller", [(1.0, 1.0)], hyperparameters=values)))
+    figure = schedules_figure(runs, ("controller",), by_start(runs.keys("start")), "x", scale)
+    axes = figure.axes[1]
+    assert axes.get_yscale() == expected
+    place = axes.transData.transform(np.stack([np.zeros(4), values["x"]], axis=1))[:, 1]
+    assert (np.diff(place) > 0.0).all()
+
+
+def test_a_loss_that_reaches_0_is_drawn_down_to_the_floor() -> None:
+    solved = np.array([1.0, 0.1, 0.0, 0.0])
+    rows = [row("controller", [(0.0, 0.0)], validation_loss=solved)]
+    (runs,) = paired(frame_of(*rows).assign(loss_floor=1e-3))
+    (changes,) = log_changes(runs, "controller")
+    np.testing.assert_allclose(changes, np.log([0.25, 0.025, 0.25e-3, 0.25e-3]))

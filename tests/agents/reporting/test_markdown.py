@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from agents.reporting.markdown import comparison_markdown
+from agents.reporting.comparisons import comparison_markdown
 from tests.agents.evaluation.tables import frame_of, row
 
 

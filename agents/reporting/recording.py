@@ -14,9 +14,10 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from agents.evaluation.protocol import Results
+from agents.reporting.frames import Reached
 from hpo_env.hyperparameters import LEVELS
 from hpo_env.sharding import ShardedVectorEnv
+from hpo_env.tasks.base import TaskFamily
 from hpo_env.vector_env import HPOControlVectorEnv
 
 Array = NDArray[np.float64]
@@ -26,27 +27,24 @@ Act = Callable[[NDArray[np.float32]], Array]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Recording:
-    """What a method saw and did on each of its runs.
+class Recording(Reached):
+    """What was reached, and what was seen and done, on each run.
 
     Args:
-        results: What it reached, and its hyperparameters and losses in each interval.
         fields: Names of the observation's fields, D.
-        controlled: Names of the hyperparameters that it moves, H.
+        controlled: Names of the hyperparameters that can be moved, H.
         observations: What was seen before each decision `[E, T, D]`; NaN after the end.
         moves: What was decided `[E, T, H]`; NaN after the end.
         train_loss: Training loss of each interval `[E, T]`; NaN where not measured.
-        updates_per_decision: Updates of the inner model in an interval; 1 where the family does not
-            say.
+        family: That the tasks are from.
     """
 
-    results: Results
     fields: tuple[str, ...]
     controlled: tuple[str, ...]
     observations: Array
     moves: Array
     train_loss: Array
-    updates_per_decision: int
+    family: TaskFamily
 
     @property
     def seen(self) -> Array:
@@ -61,14 +59,13 @@ def still(lanes: Lanes) -> Act:
     return lambda observations: nothing
 
 
-def record(lanes: Lanes, act: Act, *, method: str, seed: int) -> Recording:
+def record(lanes: Lanes, act: Act, *, seed: int) -> Recording:
     """Run one episode in every lane.
 
     Args:
         lanes: They are reset; two recordings with one seed have the same tasks, weights and
             minibatches.
         act: What decides.
-        method: Name of what decides.
         seed: Lane `i` gets `seed + i`.
     """
     observations, info = lanes.reset(seed=seed)
@@ -76,7 +73,7 @@ def record(lanes: Lanes, act: Act, *, method: str, seed: int) -> Recording:
     num_lanes, num_intervals = lanes.num_envs, max(task.num_decisions for task in tasks)
     shape = (num_lanes, num_intervals)
     curves = {n: np.full(shape, np.nan) for n in ("validation_loss", "train_loss")}
-    knobs = {name: np.full(shape, np.nan) for name in lanes.space.names}
+    values = {name: np.full(shape, np.nan) for name in lanes.space.names}
     finals = {n: np.full(num_lanes, np.nan) for n in ("last_loss", "test_loss", "test_metric")}
     diverged, running = np.zeros(num_lanes, dtype=bool), np.ones(num_lanes, dtype=bool)
     seen = np.full((*shape, observations.shape[1]), np.nan)
@@ -90,8 +87,8 @@ def record(lanes: Lanes, act: Act, *, method: str, seed: int) -> Recording:
         closing = info.get("final_info", info)
         for name, curve in curves.items():
             curve[running, interval] = closing[name][running]
-        for name, knob in knobs.items():
-            knob[running, interval] = closing["hyperparameters"][name][running]
+        for name, curve in values.items():
+            curve[running, interval] = closing["hyperparameters"][name][running]
         over = ended & running  # lanes that end early go on with an episode that nobody looks at
         if over.any():
             diverged[over] = closing["diverged"][over]
@@ -104,24 +101,19 @@ def record(lanes: Lanes, act: Act, *, method: str, seed: int) -> Recording:
             break
         if ended.any() and lanes.autoreset_mode is AutoresetMode.DISABLED:
             observations, _ = lanes.reset(options={"reset_mask": ended})
-    results = Results(
-        method=method,
+    return Recording(
         tasks=tasks,
         seeds=seed + np.arange(num_lanes),
         first_loss=first_loss,
         diverged=diverged,
-        hyperparameters=knobs,
-        validation_loss=curves["validation_loss"],
+        hyperparameters=values,
+        **curves,
         **finals,
-    )
-    return Recording(
-        results=results,
         fields=tuple(lanes.observation_docs),
         controlled=lanes.controlled.names,
         observations=seen,
         moves=moved,
-        train_loss=curves["train_loss"],
-        updates_per_decision=getattr(lanes.family, "updates_per_decision", 1),
+        family=lanes.family,
     )
 
 

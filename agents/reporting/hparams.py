@@ -24,48 +24,28 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 from torch.utils.tensorboard import SummaryWriter
 
 from agents import tags
-from agents.config import TrainConfig
 
 NAMES = (
-    "Agent",
-    "Family",
-    "Kind",
-    "Method",
-    "Task",
-    "architecture",
-    "optimizer",
-    "preset",
-    "hyperparameters",
-    "action_mode",
-    "base_schedule",
-    "critic",
-    "engine",
-    "net_arch",
+    *("Agent", "Family", "Kind", "Opponent", "Task"),
+    *("labels", "preset", "hyperparameters", "action_mode"),
+    *("base_schedule", "critic", "engine", "net_arch"),
 )
-"""Columns of words. `Kind` is "meta-training", "evaluation" or "held-out task".
+"""Columns of words. `Kind` is "meta-training", "evaluation" or "held-out task"; `labels` are those
+of a held-out task, one after the other, as families differ in which they have.
 
 TensorBoard sorts columns by name, capitals first, and shows five until more are asked for: the
 capitals are those that tell rows apart.
 """
 
 NUMBERS = (
-    "seed",
-    "steps",
-    "num_envs",
-    "learning_rate",
-    "gamma",
-    "n_steps",
-    "batch_size",
-    "n_epochs",
-    "clip_range",
-    "gae_lambda",
-    "ent_coef",
-    "buffer_size",
-    "gradient_steps",
-    "initial_rate",
-    "num_runs",
+    *("seed", "steps", "num_envs", "learning_rate", "gamma", "n_steps", "batch_size", "n_epochs"),
+    *("clip_range", "gae_lambda", "ent_coef", "buffer_size", "gradient_steps"),
+    *("start", "num_runs"),
 )
 """Columns of numbers."""
+
+SWITCHED_OFF = "frozen"
+"""The opponent that is the controller switched off: the user's own start on its base schedule."""
 
 METRICS = (
     tags.SCORE,
@@ -75,7 +55,7 @@ METRICS = (
     tags.STEPS_PER_SECOND,
     tags.EVALUATION_LOSS,
     tags.EVALUATION_GAIN.format(method="cosine_tuned"),
-    tags.EVALUATION_GAIN.format(method="initial"),
+    tags.EVALUATION_GAIN.format(method=SWITCHED_OFF),
     tags.EVALUATION_DIVERGED,
     tags.RUN_MEASURED.format(measurement="validation_loss"),
 )
@@ -84,11 +64,22 @@ METRICS = (
 NONE = "none"
 
 
-def training_row(config: TrainConfig) -> dict[str, Any]:
-    """Describe a meta-training by the columns that it has."""
-    columns = (*NAMES, *NUMBERS)
-    known = vars(config) | config.settings.to_json()
-    row: dict[str, Any] = {name: known.get(name.lower()) for name in columns}
+def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with those that stand under a name of their own beside the others.
+
+    Example:
+        >>> flattened({"seed": 3, "settings": {"gamma": 0.9}})
+        {'gamma': 0.9, 'seed': 3}
+    """
+    groups = [entry for entry in config.values() if isinstance(entry, Mapping)]
+    plain = {name: entry for name, entry in config.items() if not isinstance(entry, Mapping)}
+    return {name: value for group in (*groups, plain) for name, value in group.items()}
+
+
+def training_row(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe a meta-training, as in `config.json`, by the columns that it has."""
+    settings = flattened(config)
+    row: dict[str, Any] = {name: settings.get(name.lower()) for name in (*NAMES, *NUMBERS)}
     for name in ("hyperparameters", "net_arch"):
         if row[name] is not None:
             row[name] = " ".join(map(str, row[name]))

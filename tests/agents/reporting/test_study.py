@@ -11,21 +11,21 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 from agents import tags
-from agents.analysis.importance import partial_dependence, permutation_importance, strongest
-from agents.analysis.projector import embed, gains
-from agents.analysis.recording import Recording, record, still
-from agents.analysis.regret import compute_regret, task_groups
-from agents.analysis.study import read_numbers
 from agents.commands.dashboard import gather
-from agents.evaluation.protocol import Results
+from agents.reporting.frames import paired
+from agents.reporting.importance import partial_dependence, permutation_importance, strongest
+from agents.reporting.projector import embed, gains
+from agents.reporting.recording import Recording, record, still
+from agents.reporting.schedules import by_task, words_of
+from agents.reporting.study import read_numbers
 from hpo_env.control.decider import Decision
 from hpo_env.hyperparameters import LEVELS
 from hpo_env.integrations.tensorboard import decision_scalars
 from hpo_env.observation import field_names
 from hpo_env.policy import Policy
-from hpo_env.tasks.base import Task
 from hpo_env.tasks.registry import family_class
 from hpo_env.vector_env import HPOControlVectorEnv
+from tests.agents.evaluation.tables import frame_of, row
 
 
 @pytest.fixture
@@ -69,35 +69,13 @@ def test_partial_dependence_of_a_proportional_policy_is_its_slope(
     assert np.ptp(flat.actions) == pytest.approx(0.0, abs=1e-9)
 
 
-def make_results(test_loss: list[float], names: list[str]) -> Results:
-    count = len(names)
-    tasks = tuple(Task(name=name, num_decisions=1, initial=(1e-3,)) for name in names)
-    return Results(
-        method="any",
-        tasks=tasks,
-        seeds=np.arange(count),
-        first_loss=np.ones(count),
-        last_loss=np.array(test_loss),
-        test_loss=np.array(test_loss),
-        test_metric=np.full(count, np.nan),
-        diverged=np.zeros(count, dtype=bool),
-        hyperparameters={"learning_rate": np.ones((count, 1))},
-        validation_loss=np.ones((count, 1)),
-    )
-
-
-def test_regret_is_zero_for_the_best_and_averages_runs_of_a_task() -> None:
-    names = ["a", "a", "b"]
-    mine = make_results([0.1, 0.1, 0.4], names)
-    other = make_results([0.1, 0.2, 0.2], names)
-    regret = compute_regret({"controller": mine, "other": other}, task_groups(mine))
-    assert regret.tasks == ("a", "b")
-    expected = [[0.0, np.log(2.0) / 2.0], [np.log(2.0), 0.0]]
-    np.testing.assert_allclose(regret.values, expected)
-
-
-def test_tasks_of_one_name_are_told_apart_by_their_initial_value() -> None:
-    assert task_groups(make_results([0.1], ["q"])).tolist() == ["q from 1e-3"]
+def test_runs_are_grouped_by_task_and_where_there_is_one_by_their_start() -> None:
+    several = [row("controller", [(1.0, 1.0)], dataset=name, unit=name) for name in ("b", "a")]
+    (runs,) = paired(frame_of(*several))
+    assert words_of(by_task(runs)).tolist() == ["a", "b"]
+    alone = [row("controller", [(1.0, 1.0)], initial_rate=r) for r in (1e-3, 1e-1)]
+    (runs,) = paired(frame_of(*alone))
+    assert words_of(by_task(runs)).tolist() == ["from 0.001", "from 0.1"]
 
 
 @pytest.fixture
@@ -110,12 +88,12 @@ def lanes() -> HPOControlVectorEnv:
 def test_recordings_of_one_seed_are_paired_and_standing_still_keeps_the_base_schedule(
     lanes: HPOControlVectorEnv,
 ) -> None:
-    first = record(lanes, still(lanes), method="still", seed=3)
-    second = record(lanes, still(lanes), method="still", seed=3)
-    assert first.results.tasks == second.results.tasks
-    np.testing.assert_array_equal(first.results.validation_loss, second.results.validation_loss)
-    rates = first.results.hyperparameters["learning_rate"]
-    np.testing.assert_allclose(rates[:, 0], first.results.initial(0), rtol=0.2)
+    first = record(lanes, still(lanes), seed=3)
+    second = record(lanes, still(lanes), seed=3)
+    assert first.tasks == second.tasks
+    np.testing.assert_array_equal(first.validation_loss, second.validation_loss)
+    rates = first.hyperparameters["learning_rate"]
+    np.testing.assert_allclose(rates[:, 0], [task.initial[0] for task in first.tasks], rtol=0.2)
     steps = np.diff(rates, axis=1)
     assert (steps[np.isfinite(steps)] < 0.0).all()  # not finite: after a run that diverged
     np.testing.assert_array_equal(gains(first, second), 0.0)
@@ -129,7 +107,7 @@ def test_recorded_moves_are_those_that_were_decided(lanes: HPOControlVectorEnv) 
         decided.append(rng.choice(LEVELS, (5, 1)))
         return decided[-1]
 
-    recording = record(lanes, act, method="random", seed=0)
+    recording = record(lanes, act, seed=0)
     running = np.isfinite(recording.moves)
     expected = np.stack(decided, axis=1)
     np.testing.assert_array_equal(recording.moves[running], expected[running])
@@ -137,7 +115,7 @@ def test_recorded_moves_are_those_that_were_decided(lanes: HPOControlVectorEnv) 
 
 
 def test_tasks_are_embedded_at_one_scale_and_without_holes(lanes: HPOControlVectorEnv) -> None:
-    recording: Recording = record(lanes, still(lanes), method="still", seed=0)
+    recording: Recording = record(lanes, still(lanes), seed=0)
     table = embed(recording)
     assert table.shape == (5, 3 * len(recording.fields))
     assert np.isfinite(table).all()
@@ -164,7 +142,7 @@ def test_controlled_runs_and_held_out_tasks_have_the_same_tags() -> None:
 def test_closing_analysis_leaves_pictures_and_numbers(run: Path) -> None:
     numbers = read_numbers(run)
     assert numbers is not None
-    assert [method["method"] for method in numbers["methods"]] == ["controller", "initial"]
+    assert [entry["opponent"] for entry in numbers["methods"]] == ["controller", "frozen"]
     assert set(numbers["importance"]) == set(field_names(["learning_rate"]))
     for name in ("schedules_learning_rate", "regret", "importance", "dependence", "task_map"):
         assert (run / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")

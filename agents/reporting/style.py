@@ -11,7 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo_env.hyperparameters import Scale
 from hpo_env.rendering import require_matplotlib
+
+Array = NDArray[np.float64]
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A800")
 """Okabe and Ito's colours, told apart with any kind of colour vision; their yellow darkened, which
@@ -19,6 +25,10 @@ white paper would swallow."""
 
 LINES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+BAND = (0.1, 0.5, 0.9)
+"""Quantiles: the lower end of a band, the line in it, the upper end."""
+
+GREY = "#888888"
 INK = "#252525"
 """Text and axes. The report replaces it by the colour of the page's text."""
 
@@ -37,7 +47,7 @@ _STYLE: Any = {
     "xtick.color": INK,
     "ytick.color": INK,
     "legend.frameon": False,
-    "grid.color": "#888888",
+    "grid.color": GREY,
     "grid.alpha": 0.35,
 }
 
@@ -64,6 +74,35 @@ def new_figure(width: float, height: float) -> Any:
     figure = Figure(figsize=(width, height), dpi=_DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def set_axis(axes: Any, scale: Scale) -> None:
+    """Give the vertical axis the scale of a hyperparameter that was drawn on it.
+
+    Logarithmic where the scale is, also of the distance to 1. What is not positive cannot be drawn
+    on a logarithm, so where nothing is, the axis stays linear.
+    """
+    from matplotlib.ticker import FixedLocator
+
+    drawn = [np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines]
+    values = np.concatenate([np.zeros(0), *drawn])
+    if scale in ("log", "log_integer") and (values > 0.0).any():
+        axes.set_yscale("log")
+    elif scale == "one_minus_log" and (values < 1.0).any():
+        axes.set_yscale("function", functions=(_minus_log_to_one, _minus_exp_from_one))
+        axes.yaxis.set_major_locator(FixedLocator(_TOWARDS_ONE))
+    axes.minorticks_off()  # they take most of the drawing's time
+
+
+_TOWARDS_ONE = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999)
+
+
+def _minus_log_to_one(values: Array) -> Array:
+    return -np.log1p(-np.minimum(values, 1.0 - 1e-12))
+
+
+def _minus_exp_from_one(distances: Array) -> Array:
+    return -np.expm1(-distances)
 
 
 def save_figure(draw: Callable[[], Any], folder: Path, name: str) -> Path:

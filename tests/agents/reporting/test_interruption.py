@@ -10,10 +10,10 @@ import pytest
 
 import agents.meta_training
 from agents import tags
-from agents.analysis.curves import Curves, read_curves
-from agents.analysis.html_report import render_report
 from agents.config import TrainConfig
 from agents.meta_training import meta_train
+from agents.reporting.curves import Curves, read_curves
+from agents.reporting.runs import render_report
 
 TinyConfig = Callable[..., TrainConfig]
 TIMED = "throughput/"

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from agents import tags
-from agents.analysis import hparams
-from agents.analysis.layout import make_layout
+from agents.reporting import hparams
+from agents.reporting.layout import make_layout
 
 _SECONDS_TO_LOAD = 60.0
 
@@ -158,7 +158,7 @@ def test_projector_has_every_task_with_its_colours(loaded: str, run: Path) -> No
         f"{loaded}data/plugin/projector/metadata?{query}", timeout=30
     ) as answer:
         head, *rows = answer.read().decode().strip().split("\n")
-    assert head.split("\t")[:3] == ["family", "data set", "gain"]
+    assert head.split("\t")[:3] == ["family", "task", "gain"]
     assert len(rows) == 12
     assert {row.split("\t")[2] for row in rows} <= {
         *("1 much worse", "2 worse", "3 a tie", "4 better", "5 much better")

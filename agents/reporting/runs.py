@@ -3,41 +3,43 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from agents import tags
-from agents.analysis import page
-from agents.analysis.curves import (
+from agents.reporting import page
+from agents.reporting.comparison_tables import short_table
+from agents.reporting.comparisons import SCHEDULES_CAPTION
+from agents.reporting.curves import (
     Curves,
-    Panel,
     hyperparameters_in,
     moves_figure,
     panel_figure,
     present,
     read_curves,
-    single_run_panels,
-    story_panels,
 )
-from agents.analysis.study import read_numbers
-from agents.evaluation.report import format_interval
-from agents.evaluation.statistics import Interval
+from agents.reporting.hparams import SWITCHED_OFF
+from agents.reporting.layout import Panel, single_run_panels, training_panels
+from agents.reporting.study import read_numbers
+from agents.reporting.tables import facts_table, listing
 
-_METHODS_NOTE = (
-    "Lower losses are better. The difference is the method's mean log test loss less the "
-    "controller's, with its 95 % interval: above 0 the controller did better; P is how often it "
-    "did. All methods ran on the same tasks, initial weights and minibatches. “initial” is the "
-    "controller switched off: the task's own rate on the policy's base schedule."
+_OFF_NOTE = (
+    f"“{SWITCHED_OFF}” is the controller switched off: the task's own start on the policy's base "
+    "schedule."
+)
+_TRAINING_NOTE = (
+    "Meta-training explores; meta-validation runs other tasks without exploration, and chooses the "
+    "checkpoint."
 )
 _CAPTIONS = {
-    "schedules": "What the controller sets for the {}, under the loss that follows, on each "
-    "held-out task; lines are medians over runs, bands reach from the 10 % to the 90 % quantile.",
-    "regret": "Where it wins and where it loses: log test loss above the best method's on that "
-    "task. 0 is the best; 0.1 is about 10 % more loss.",
+    "schedules": SCHEDULES_CAPTION + " A pair of panels for each held-out task.",
+    "regret": "Where it wins and where it loses: mean log test loss above the best that any run "
+    "reached on that task. 0 is the best; 0.1 is about 10 % more loss.",
     "importance": "What the policy looks at: how far its actions change when one field of the "
     "observation is shuffled among runs and times. This is what moves actions, and not "
     "necessarily what lowers losses.",
@@ -63,9 +65,8 @@ def render_report(folder: Path) -> str:
     title = folder.resolve().name
     parts = [f"<h1>{escape(title)}</h1>", _summary(config, result, numbers)]
     with tempfile.TemporaryDirectory() as scratch:
-        draw = partial(_drawn, folder=Path(scratch))
-        parts += _training(curves, names, draw)
-        parts += _single_run(curves, names, draw)
+        parts += _training(curves, names, Path(scratch))
+        parts += _single_run(curves, names, Path(scratch))
     if numbers is not None:
         parts += _study(folder, numbers, "held-out")
     for path in sorted(folder.glob("evaluations/*/analysis.json")):
@@ -73,16 +74,7 @@ def render_report(folder: Path) -> str:
         if evaluated is not None:
             parts += _study(path.parent, evaluated, path.parent.name)
     parts += _settings(folder, config)
-    parts.append(_glossary(curves))
     return page.document(title, parts)
-
-
-Draw = Callable[[Callable[[], Any], str, str], str]
-"""Draws a figure of a name and a caption, and returns the element."""
-
-
-def _drawn(draw: Callable[[], Any], name: str, caption: str, *, folder: Path) -> str:
-    return page.figure(draw, folder, name, caption)
 
 
 def _summary(
@@ -112,16 +104,14 @@ def _summary(
     return page.facts(facts)
 
 
-def _training(curves: Curves, names: Sequence[str], draw: Draw) -> list[str]:
+def _training(curves: Curves, names: Sequence[str], scratch: Path) -> list[str]:
     if tags.STEPS_PER_SECOND not in curves.scalars:
         return []
-    parts = [page.heading("Meta-training")]
-    caption = (
-        "Is it learning, does it generalise, what does it set? Meta-training explores; "
-        "meta-validation runs other tasks without exploration, and chooses the checkpoint."
-    )
-    parts.append(_panels(present(story_panels(names), curves), curves, draw))
-    parts.append(page.note(caption))
+    parts = [page.heading("Meta-training"), page.note(_TRAINING_NOTE)]
+    for question, panels in training_panels(names).items():
+        shown = present(panels, curves)
+        if shown:
+            parts += [page.heading(question, 3), _panels(shown, curves, scratch)]
     for name in names:
         prefix = tags.ACTION_HISTOGRAM.split("{third}")[0].format(hyperparameter=name)
         if any(tag.startswith(prefix) for tag in curves.moves):
@@ -129,91 +119,50 @@ def _training(curves: Curves, names: Sequence[str], draw: Draw) -> list[str]:
                 f"How often each move of the {name} was made, in the course of meta-training; "
                 "0 keeps the base schedule's course."
             )
-            parts.append(draw(partial(moves_figure, curves, name), f"moves_{name}", caption))
+            draw = partial(moves_figure, curves, name)
+            parts.append(page.figure(draw, scratch, f"moves_{name}", caption))
     return parts
 
 
-def _single_run(curves: Curves, names: Sequence[str], draw: Draw) -> list[str]:
+def _single_run(curves: Curves, names: Sequence[str], scratch: Path) -> list[str]:
     if not any(tags.RUN_VALUE.format(hyperparameter=name) in curves.scalars for name in names):
         return []
-    return [
-        page.heading("The run"),
-        _panels(present(single_run_panels(names), curves), curves, draw),
-    ]
+    panels = present(single_run_panels(names), curves)
+    return [page.heading("The run"), _panels(panels, curves, scratch, x_label="updates")]
 
 
-def _panels(panels: Sequence[Panel], curves: Curves, draw: Draw) -> str:
-    drawings = [
-        draw(partial(panel_figure, panel, curves), f"panel_{number}", panel.title)
-        for number, panel in enumerate(panels)
-    ]
+def _panels(panels: Sequence[Panel], curves: Curves, scratch: Path, **axis: str) -> str:
+    drawings = []
+    for panel in panels:
+        draw, name = partial(panel_figure, panel, curves, **axis), re.sub(r"\W+", "_", panel.title)
+        drawings.append(page.figure(draw, scratch, f"panel_{name}", panel.title))
     return '<div class="panels">\n' + "\n".join(drawings) + "\n</div>"
 
 
 def _study(folder: Path, numbers: dict[str, Any], prefix: str) -> list[str]:
     parts = [page.heading(numbers["title"][:1].upper() + numbers["title"][1:])]
-    parts.append(_methods_table(numbers))
+    size = f"{numbers['num_runs']} runs an opponent, {numbers['split']} tasks."
+    # "method" in files of older versions
+    entries = [{"opponent": entry.get("method"), **entry} for entry in numbers["methods"]]
+    parts += [short_table(entries).to_html(), page.note(f"{size} {_OFF_NOTE}")]
     for name, caption in _CAPTIONS.items():
         for svg in sorted(folder.glob(f"figures/{name}*.svg")):
-            knob = svg.stem.removeprefix(f"{name}_").replace("_", " ")
-            parts.append(page.picture(svg, f"{prefix}-{svg.stem}", caption.format(knob)))
+            shown = svg.stem.removeprefix(f"{name}_").replace("_", " ")
+            parts.append(page.picture(svg, f"{prefix}-{svg.stem}", caption.format(shown)))
     return parts
-
-
-def _methods_table(numbers: dict[str, Any]) -> str:
-    rows = []
-    for method in numbers["methods"]:
-        interval, chance = method["difference"], method["probability_of_improvement"]
-        rows.append(
-            (
-                method["method"],
-                _number(method["mean_log_test_loss"]),
-                "" if interval is None else _interval(interval),
-                "" if chance is None else f"{chance:.2f}",
-                f"{100 * method['diverged']:.0f} %",
-            )
-        )
-    head = ("method", "mean log test loss", "less the controller's", "P", "diverged")
-    note = f"{numbers['num_runs']} runs a method, {numbers['split']} tasks. {_METHODS_NOTE}"
-    return page.table(head, rows) + page.note(note)
-
-
-def _interval(interval: dict[str, Any]) -> str:
-    values = {k: float("nan") if v is None else v for k, v in interval.items()}
-    return format_interval(Interval(**values))
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
 
 
 def _settings(folder: Path, config: dict[str, Any] | None) -> list[str]:
     parts = []
-    if config is not None:
-        rows = [(key, json.dumps(value)) for key, value in sorted(config.items())]
-        parts.append(
-            page.folded(
-                "Configuration", page.table(("setting", "value"), rows, words=("setting", "value"))
-            )
-        )
-    versions = _read(folder / "versions.json")
-    if versions is not None:
-        rows = [(key, str(value)) for key, value in sorted(versions.items())]
-        parts.append(
-            page.folded("Versions", page.table(("of", "version"), rows, words=("of", "version")))
-        )
+    for title, data in (("Configuration", config), ("Versions", _read(folder / "versions.json"))):
+        if data is not None:
+            parts.append(page.folded(title, facts_table(data).to_html()))
     command = folder / "command.txt"
     if command.is_file():
         parts.append(page.folded("Command", f"<pre>{escape(command.read_text())}</pre>"))
-    return parts
-
-
-def _glossary(curves: Curves) -> str:
-    rows = [(tag.name, tag.meaning, tag.unit) for tag in tags.TAGS]
-    return page.folded(
-        "Glossary of tags",
-        page.table(("tag", "meaning", "unit"), rows, words=("tag", "meaning", "unit")),
-    )
+    rows_of_tags = [(tag.name, tag.meaning, tag.unit) for tag in tags.TAGS]
+    glossary = listing(("tag", "meaning", "unit"), rows_of_tags)
+    return [*parts, page.folded("Glossary of tags", glossary.to_html())]
 
 
 def _read(path: Path) -> dict[str, Any] | None:

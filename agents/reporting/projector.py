@@ -16,21 +16,13 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from agents import tags
-from agents.analysis.recording import Recording
-from agents.analysis.regret import decade
 from agents.evaluation.statistics import TIE
+from agents.reporting.recording import Recording
+from agents.reporting.schedules import by_start, words_of
+from hpo_env.reward import bounded_log_loss
 
 Array = NDArray[np.float64]
 
-HEADER = (
-    "family",
-    "data set",
-    "gain",
-    "architecture",
-    "optimizer",
-    "initial rate",
-    "gain in log loss",
-)
 _MUCH = 0.1  # log loss: a tenth
 _FARTHEST = 3.0  # standard deviations
 
@@ -70,33 +62,36 @@ def principal_plane(table: Array) -> Array:
 
 def gains(controller: Recording, base: Recording) -> Array:
     """Return how much lower the controller's final log validation loss is than the base's `[E]`."""
-    return base.results.log_last_loss - controller.results.log_last_loss
+    return _log_last_loss(base) - _log_last_loss(controller)
 
 
-def labels(controller: Recording, base: Recording, family: str) -> list[list[str]]:
-    """Return what each point can be coloured by, in the order of `HEADER`."""
-    results = controller.results
-    rates = results.initial(0)
-    rows = zip(
-        results.names,
-        gains(controller, base),
-        results.architectures,
-        results.optimizers,
-        rates,
-        strict=True,
+def _log_last_loss(recording: Recording) -> Array:
+    return bounded_log_loss(
+        recording.last_loss,
+        first_loss=recording.first_loss,
+        diverged=recording.diverged,
+        floor=recording.family.loss_floor,
     )
-    return [
-        [
-            family,
-            str(name),
-            describe_gain(gain),
-            str(net) or "none",
-            str(opt) or "none",
-            decade(rate),
-            f"{gain:.3f}",
-        ]
-        for name, gain, net, opt, rate in rows
-    ]
+
+
+def colours(controller: Recording, base: Recording) -> tuple[list[str], list[list[str]]]:
+    """Return what each point can be coloured by: names, and words of each of them for each run."""
+    family = controller.family
+    column = family.space.index(family.leading())
+    starts = np.array([task.initial[column] for task in controller.tasks])
+    gain = gains(controller, base)
+    columns = {
+        "family": [family.name] * len(gain),
+        "task": [task.name for task in controller.tasks],
+        "gain": [describe_gain(value) for value in gain],
+        **{
+            name: [task.labels[name] for task in controller.tasks]
+            for name in controller.tasks[0].labels
+        },
+        "start": words_of(by_start(starts)).tolist(),
+        "gain in log loss": [f"{value:.3f}" for value in gain],
+    }
+    return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
 
 
 def describe_gain(gain: float) -> str:
@@ -111,13 +106,14 @@ def describe_gain(gain: float) -> str:
 
 
 def write_projector(
-    writer: SummaryWriter, controller: Recording, base: Recording, family: str, step: int
+    writer: SummaryWriter, controller: Recording, base: Recording, step: int
 ) -> None:
     """Write the points for TensorBoard's "Projector" page."""
+    header, metadata = colours(controller, base)
     writer.add_embedding(
         embed(base),
-        metadata=labels(controller, base, family),
-        metadata_header=list(HEADER),
+        metadata=metadata,
+        metadata_header=header,
         global_step=step,
         tag=tags.PROJECTOR,
     )

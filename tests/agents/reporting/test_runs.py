@@ -1,49 +1,17 @@
 from __future__ import annotations
 
+import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from agents.analysis.html_report import render_report
-from agents.analysis.style import INK, inline_svg
 from agents.cli import main
-
-VOID = {"meta", "br", "hr", "img", "link", "input"}
-
-
-class Page(HTMLParser):
-    """Checks that elements are closed in order, and collects ids and addresses."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.addresses: list[str] = []
-        self.headings: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in VOID:
-            self.open.append(tag)
-        self._collect(attrs)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._collect(attrs)
-
-    def _collect(self, attrs: list[tuple[str, str | None]]) -> None:
-        for name, value in attrs:
-            if name == "id":
-                self.ids.append(value or "")
-            if name in ("src", "href", "xlink:href"):
-                self.addresses.append(value or "")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open[-1:] == ["h2"]:
-            self.headings.append(data)
+from agents.reporting.layout import training_panels
+from agents.reporting.runs import render_report
+from agents.reporting.study import ANALYSIS
+from agents.reporting.style import INK, inline_svg
+from tests.agents.reporting.pages import Page, parse
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +21,7 @@ def text(run: Path) -> str:
 
 @pytest.fixture(scope="module")
 def page(text: str) -> Page:
-    parser = Page()
-    parser.feed(text)
-    parser.close()
-    return parser
+    return parse(text)
 
 
 def test_page_is_well_formed_and_ids_are_unique(page: Page) -> None:
@@ -81,6 +46,7 @@ def test_every_reference_inside_a_picture_has_its_target(page: Page, text: str) 
 def test_page_holds_training_evaluation_and_settings(page: Page, text: str) -> None:
     assert page.headings == [
         "Meta-training",
+        *training_panels(["learning_rate"]),
         "Meta-validation tasks, at the end of meta-training",
         "Quadratic, test tasks",
     ]
@@ -93,7 +59,7 @@ def test_page_holds_training_evaluation_and_settings(page: Page, text: str) -> N
 def test_a_controlled_run_has_a_report_of_its_own(runs: Path) -> None:
     text = render_report(runs / "mine")
     assert "The run" in text
-    assert text.count("<svg") == 3
+    assert text.count("<svg") == 4
 
 
 def test_command_writes_where_it_is_told(run: Path, tmp_path: Path) -> None:
@@ -123,3 +89,14 @@ def test_inlined_ink_follows_the_page() -> None:
     got = inline_svg(svg, prefix="p", title="t")
     assert got.startswith('<svg viewBox="0 0 10 5" role="img" aria-label="t"')
     assert '<g id="p-a" style="fill: currentColor"/><use href="#p-a"/>' in got
+
+
+def test_the_analysis_of_an_older_version_is_read(run: Path, tmp_path: Path) -> None:
+    older = json.loads((run / ANALYSIS).read_text())
+    for entry in older["methods"]:
+        entry["method"] = entry.pop("opponent")
+        for name in ("suite", "runs_spent"):
+            del entry[name]
+    (tmp_path / ANALYSIS).write_text(json.dumps(older))
+    (table, *_) = parse(render_report(tmp_path)).tables
+    assert [row[0] for row in table] == ["opponent", "controller", "frozen"]

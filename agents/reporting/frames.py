@@ -1,0 +1,137 @@
+"""Runs as the table of a comparison that everything here reads.
+
+Columns are those of `agents.evaluation.records`, under these names: `task` is a task's name,
+`label.<name>` one of its labels, and `start` the user's own value of the family's leading
+hyperparameter; `loss_floor` is what the family takes lower losses for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from agents.evaluation.pairing import PairedRuns, pair_runs
+from agents.evaluation.records import record
+from agents.opponents.base import Instance, Outcome
+from hpo_env.reward import LOSS_FLOOR
+from hpo_env.tasks.base import Task, TaskFamily
+
+Array = NDArray[np.float64]
+
+LABEL = "label."
+"""What a column of labels begins with."""
+
+_NAMES = {
+    "dataset": "task",
+    "initial_rate": "start",
+    "architecture": f"{LABEL}architecture",
+    "optimizer": f"{LABEL}optimizer",
+}
+"""Names of columns in `records`, and ours."""
+
+
+def label_names(frame: pd.DataFrame) -> tuple[str, ...]:
+    """List the labels of the tasks, in the order of the columns."""
+    return tuple(c.removeprefix(LABEL) for c in frame.columns if c.startswith(LABEL))
+
+
+def named(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with its columns under both names, theirs and ours."""
+    added: dict[str, Any] = {}
+    for theirs, ours in _NAMES.items():
+        if theirs not in frame.columns:
+            added[theirs] = frame.get(ours, "")
+        elif ours not in frame.columns and not (frame[theirs] == "").all():
+            added[ours] = frame[theirs]
+    if "loss_floor" not in frame.columns:
+        added["loss_floor"] = LOSS_FLOOR
+    return frame.assign(**added)
+
+
+def paired(frame: pd.DataFrame) -> list[PairedRuns]:
+    """Line up the runs of every suite; see `pair_runs`."""
+    return pair_runs(named(frame))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reached:
+    """What one opponent that trains once reached; entry `e` of every array is run `e`.
+
+    Args:
+        tasks: As they were given, E.
+        seeds: `[E]`.
+        first_loss: Validation loss before the first update `[E]`.
+        last_loss: Validation loss at the end `[E]`; NaN where diverged.
+        test_loss: Test loss at the end `[E]`; may be anything where diverged.
+        test_metric: The family's own measure on test data `[E]`; NaN where there is none.
+        diverged: bool `[E]`.
+        hyperparameters: Effective values in each interval `[E, T]`, by name; NaN after the end.
+        validation_loss: Validation loss after each interval `[E, T]`; NaN after the end.
+    """
+
+    tasks: tuple[Task, ...]
+    seeds: NDArray[np.int64]
+    first_loss: Array
+    last_loss: Array
+    test_loss: Array
+    test_metric: Array
+    diverged: NDArray[np.bool_]
+    hyperparameters: dict[str, Array]
+    validation_loss: Array
+
+
+def rows_of(
+    opponent: str, suite: str, reached: Reached, family: TaskFamily
+) -> list[dict[str, Any]]:
+    """Make a row of each run of an opponent that trains once.
+
+    Args:
+        opponent: Its name.
+        suite: What its tasks are called together.
+        reached: E runs.
+        family: That the tasks are from.
+    """
+    column = family.space.index(family.leading())
+    rows = []
+    for e, task in enumerate(reached.tasks):
+        instance = Instance(task=task, seed=int(reached.seeds[e]))
+        outcome = _outcome(reached, e, family.updates_per_decision)
+        row = record(opponent, suite, instance, outcome, initial_rate=task.initial[column])
+        labels = {f"{LABEL}{name}": value for name, value in task.labels.items()}
+        rows.append(row | labels | {"loss_floor": family.loss_floor})
+    return rows
+
+
+def _outcome(reached: Reached, e: int, updates_per_decision: int) -> Outcome:
+    length = reached.tasks[e].num_decisions
+    values = {name: curves[e, :length] for name, curves in reached.hyperparameters.items()}
+    num_intervals = max(int(np.isfinite(curve).sum()) for curve in values.values())
+    diverged = bool(reached.diverged[e])
+    test_loss = float("nan") if diverged else float(reached.test_loss[e])
+    num_updates = num_intervals * updates_per_decision
+    return Outcome(
+        first_loss=float(reached.first_loss[e]),
+        last_loss=float(reached.last_loss[e]),
+        test_loss=test_loss,
+        test_metric=float(reached.test_metric[e]),
+        diverged=diverged,
+        hyperparameters=values,
+        validation_loss=reached.validation_loss[e, :length],
+        trial_validation_loss=reached.last_loss[[e]],
+        trial_test_loss=np.array([test_loss]),
+        trial_intervals=np.array([num_intervals]),
+        spent_updates=np.array([num_updates]),
+        num_updates=num_updates,
+        train_seconds=0.0,
+        overhead_seconds=0.0,
+    )
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Make a table of rows."""
+    return named(pd.DataFrame(list(rows)))
