@@ -24,12 +24,18 @@ def summarize_losses(telemetry: Telemetry, losses: NDArray[np.float64], num_upda
         >>> telemetry.train_loss.item(), telemetry.train_loss_second_half.item()
         (2.0, 1.0)
     """
+    for name, value in loss_entries(losses, num_updates).items():
+        getattr(telemetry, name)[:] = value
+
+
+def loss_entries(losses: NDArray[np.float64], num_updates: int) -> dict[str, NDArray[np.float64]]:
+    """Return the training-loss entries that there are, by name; see `summarize_losses`."""
     if not len(losses):
-        return
+        return {}
     half = num_updates // 2
     with np.errstate(invalid="ignore", over="ignore"):  # losses may be infinite
-        telemetry.train_loss[:] = losses.mean(axis=0)
-        telemetry.train_loss_spread[:] = losses.std(axis=0)
+        entries = {"train_loss": losses.mean(axis=0), "train_loss_spread": losses.std(axis=0)}
         if half and len(losses) > half:
-            telemetry.train_loss_first_half[:] = losses[:half].mean(axis=0)
-            telemetry.train_loss_second_half[:] = losses[half:].mean(axis=0)
+            entries["train_loss_first_half"] = losses[:half].mean(axis=0)
+            entries["train_loss_second_half"] = losses[half:].mean(axis=0)
+    return entries

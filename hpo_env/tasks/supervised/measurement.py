@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.loss_summary import summarize_losses
+from hpo_env.loss_summary import loss_entries
 from hpo_env.reward import has_diverged
 from hpo_env.telemetry import Telemetry
 
@@ -37,17 +37,22 @@ def interval_telemetry(
         first_loss: Validation loss before the first update of the run, against which divergence is
             judged, `[N]`.
     """
-    telemetry = Telemetry.missing(losses.shape[1])
-    summarize_losses(telemetry, losses, len(losses))
-    telemetry.validation_loss[:] = validation_loss
-    telemetry.validation_metric[:] = validation_metric
-    telemetry.gradient_norm_first[:], telemetry.gradient_norm_last[:] = gradient_norms
-    telemetry.update_ratio[:] = update_ratio
-    if len(losses) > 1:  # one update has no halves
-        telemetry.update_agreement[:] = update_agreement
+    entries = loss_entries(losses, len(losses))
+    if len(losses) == 1:  # one update has no halves
+        nan = np.full(losses.shape[1], np.nan)
+        entries |= {"train_loss_first_half": nan, "train_loss_second_half": nan}
+        update_agreement = nan
     is_finite = np.isfinite(losses).all(axis=0)
-    telemetry.diverged[:] = has_diverged(validation_loss, first_loss) | ~is_finite
-    return telemetry
+    return Telemetry(
+        **entries,
+        validation_loss=validation_loss,
+        validation_metric=validation_metric,
+        gradient_norm_first=gradient_norms[0],
+        gradient_norm_last=gradient_norms[1],
+        update_ratio=update_ratio,
+        update_agreement=update_agreement,
+        diverged=has_diverged(validation_loss, first_loss) | ~is_finite,
+    )
 
 
 def ratio_and_agreement(movement: Float64) -> tuple[Float64, Float64]:
