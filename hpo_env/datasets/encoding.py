@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.datasets.base import Kind
-from hpo_env.datasets.narrowing import Cast, narrow
+from hpo_env.datasets.narrowing import Cast, check_gaps_in_whole, narrow
 from hpo_env.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -70,11 +70,17 @@ def numbers(column: pd.Series[Any]) -> NDArray[Any]:
     """Turn a column that is no text into numbers `[R]`, NaN where missing.
 
     Dates become days since 1970; whole numbers of which none is missing stay whole.
+
+    Raises:
+        DatasetError: Some are missing of whole numbers that are too long for float64.
     """
     if is_date(column):
         return _days(column.dt.tz_localize(None))
     if column.dtype.kind in "iu" and not column.isna().any():
         return column.to_numpy(dtype=column.dtype.name.lower())
+    if column.dtype.kind in "iu" and column.notna().any():
+        name = f"column {str(column.name)!r}"
+        check_gaps_in_whole(int(column.min()), int(column.max()), name=name)
     if column.dtype.kind in "bf" and isinstance(column.dtype, np.dtype):
         return column.to_numpy()
     return column.to_numpy(dtype=np.float64, na_value=np.nan)

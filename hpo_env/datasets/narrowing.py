@@ -82,6 +82,24 @@ def cast_plainly(values: NDArray[Any], *, name: str) -> tuple[NDArray[np.float32
     return values.astype(np.float64).astype(np.float32), 0.0
 
 
+def check_gaps_in_whole(low: int, high: int, *, name: str) -> None:
+    """Refuse whole numbers of which some are missing when float64, which has gaps, rounds them.
+
+    Args:
+        low: The least of them.
+        high: The largest.
+        name: What they are, for the error.
+
+    Raises:
+        DatasetError: They lie beyond 2**53.
+    """
+    if low < -_LARGEST_WHOLE or high > _LARGEST_WHOLE:
+        raise DatasetError(
+            f"{name} has missing values beside whole numbers beyond 2**53, which would be rounded: "
+            f"{low} to {high}. Remove it, if it is an ID, or subtract its smallest value"
+        )
+
+
 def _to_float64(values: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
     """Make float64 of any type; whole numbers too long for it have their smallest subtracted."""
     if values.dtype.kind not in "iu" or not len(values):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo_env.datasets.extras import require
 from hpo_env.datasets.frame_table import FrameTable
+from hpo_env.datasets.narrowing import check_gaps_in_whole
 from hpo_env.datasets.reading import Reading
 from hpo_env.datasets.tables import check_names, check_size
 from hpo_env.errors import DatasetError
@@ -42,6 +43,10 @@ def _read(path: Path) -> pd.DataFrame:
         table = file.read()
     table.validate(full=True)  # text that is no UTF-8 would fail much later
     for index, field in enumerate(table.schema):
+        if pyarrow.types.is_integer(field.type) and 0 < table.column(index).null_count < len(table):
+            extremes = require("pyarrow.compute").min_max(table.column(index)).as_py()
+            name = f"column {field.name!r}"
+            check_gaps_in_whole(extremes["min"], extremes["max"], name=name)
         if pyarrow.types.is_decimal(field.type):  # pandas would make text of exact decimals
             table = table.set_column(index, field.name, table.column(index).cast("float64"))
     frame: pd.DataFrame = table.to_pandas(date_as_object=False, ignore_metadata=True)

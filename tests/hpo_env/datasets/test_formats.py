@@ -114,6 +114,11 @@ FILES: dict[str, tuple[str, Callable[[], bytes], str]] = {
         lambda: parquet(pa.array([b"ab", b"cd"] * (R // 2)).dictionary_encode()),
         "holds (dictionary|binary)",
     ),
+    "long_with_gaps": (
+        ".parquet",
+        lambda: parquet([None, *range(10**18, 10**18 + R - 1)]),
+        r"'odd' has missing values beside whole numbers beyond 2\*\*53",
+    ),
     "struct": (".parquet", lambda: parquet([{"a": 1}] * R), "holds struct"),
 }  # fmt: skip
 

@@ -78,6 +78,11 @@ def test_later_changes_of_the_original_do_not_reach_it() -> None:
             {"target": "y"},
             "'a' holds timedelta",
         ),
+        (
+            FRAME.assign(a=pd.array([None, *range(10**18, 10**18 + R - 1)], dtype="Int64")),
+            {"target": "y"},
+            r"'a' has missing values beside whole numbers beyond 2\*\*53",
+        ),
         (FRAME.assign(a=[[1]] * R), {"target": "y"}, "'a' must hold numbers.*other objects"),
         (pd.concat([FRAME, FRAME], axis=1), {"target": "y"}, "names must be distinct"),
     ],
