@@ -102,6 +102,29 @@ class Suite:
     is_for_results: bool = True
 
 
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a policy of a family is made, as plain data.
+
+    Args:
+        name: The policy's.
+        help: What it is, in one line.
+        settings: Settings of meta-training other than the usual ones, by name.
+        runs: Name of the folder of its seeds; recipes that share it share them.
+        keeps: Hyperparameters that the policy moves; all that it was trained on when None.
+        seeds: Meta-training seeds.
+        members: How many of the seeds, the best on meta-validation tasks, make up the policy.
+    """
+
+    name: str
+    help: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    runs: str
+    keeps: tuple[str, ...] | None = None
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    members: int = 3
+
+
 class TaskFamily(ABC):
     """A distribution of tasks, split into training, validation and test parts.
 
@@ -140,6 +163,15 @@ class TaskFamily(ABC):
 
     scenes: ClassVar[tuple[Suite, ...] | None] = None
     """What the figures of a shipped policy are measured on; None: all suites."""
+
+    scene_starts: ClassVar[tuple[float, ...] | None] = None
+    """What scenes are started from, in the place of `starts`; None: the same."""
+
+    demo_scenes: ClassVar[tuple[Suite, ...] | None] = None
+    """What a demonstration shows; None: the quick suites."""
+
+    recipes: ClassVar[tuple[Recipe, ...]] = ()
+    """How policies of this family are made; see `all_recipes`."""
 
     quick_suites: ClassVar[tuple[str, ...] | None] = None
     """Names of the suites of a quick comparison; None: all that are for results."""
@@ -188,6 +220,24 @@ class TaskFamily(ABC):
         """Return all that opponents can rely on."""
         has_rate = any(h.scheduled for h in cls.hyperparameters)
         return cls.capabilities | (frozenset({"rate"}) if has_rate else frozenset())
+
+    @classmethod
+    def all_recipes(cls) -> tuple[Recipe, ...]:
+        """Return the recipes; of a family without, one of its own name and the usual settings."""
+        usual = Recipe(name=cls.name, help="what an agent has usually", runs=cls.name)
+        return cls.recipes or (usual,)
+
+    @classmethod
+    def suites_for_results(cls) -> tuple[Suite, ...]:
+        """Return the suites whose figures are results."""
+        return tuple(suite for suite in cls.suites if suite.is_for_results)
+
+    @classmethod
+    def suites_in_short(cls) -> tuple[Suite, ...]:
+        """Return the suites of a quick comparison."""
+        if cls.quick_suites is None:
+            return cls.suites_for_results()
+        return tuple(suite for suite in cls.suites if suite.name in cls.quick_suites)
 
     @classmethod
     def set_num_threads(cls, num_threads: int) -> None:
@@ -246,7 +296,8 @@ def check_declarations(family: type[TaskFamily]) -> None:
         if name not in names:
             raise unknown_name(f"quick suite of {where}", name, names)
     known = space.hyperparameters[space.index(family.leading())]
-    outside = [start for start in family.starts if not known.low <= start <= known.high]
+    starts = (*family.starts, *(family.scene_starts or ()))
+    outside = [start for start in starts if not known.low <= start <= known.high]
     if outside:
         raise ConfigurationError(
             f"{where}: starts are values of {known.name!r} and must lie in "
