@@ -6,15 +6,13 @@ preset says how long, the agent how, and some pairs of family and agent have val
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tyro
-
+from agents.family_options import FAMILY_OPTIONS
 from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.schedules import schedule
 from hpo_env.sharding import Workers
@@ -82,28 +80,6 @@ PAIR_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
 }
 """Settings of an agent on one family other than its usual ones, found with
 `benchmarks/known_answers.py`."""
-
-
-def _parse_options(words: list[str]) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not (name and equals):
-            raise ValueError(f"family options are written NAME=VALUE; got {word!r}")
-        try:
-            options[name] = json.loads(text)
-        except json.JSONDecodeError:
-            options[name] = text
-    return options
-
-
-_OPTIONS = tyro.constructors.PrimitiveConstructorSpec[Any](
-    nargs="*",
-    metavar="NAME=VALUE",
-    instance_from_str=_parse_options,
-    is_instance=lambda value: isinstance(value, dict),
-    str_from_instance=lambda options: [f"{k}={json.dumps(v)}" for k, v in options.items()],
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +169,7 @@ class TrainConfig:
     availability: float = 1.0
     num_decisions: int | None = None
     updates_per_decision: int | None = None
-    family_options: Annotated[Mapping[str, Any], _OPTIONS] = field(default_factory=dict)
+    family_options: Annotated[Mapping[str, Any], FAMILY_OPTIONS] = field(default_factory=dict)
     engine: str = "auto"
     device: str = "cpu"
     num_threads: int | None = None
