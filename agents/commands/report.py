@@ -59,8 +59,8 @@ def _run_report(run: Path, out: Path) -> dict[Path, str]:
 
 
 def _comparison_report(folder: Path, out: Path) -> dict[Path, str]:
+    from agents.comparing.records import read_records
     from agents.comparing.results import read_comparison
-    from agents.evaluation.records import read_records
     from agents.reporting.html import render_comparison
     from agents.reporting.markdown import comparison_markdown
 

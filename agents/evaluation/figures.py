@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.evaluation.methods import rate_column
 from agents.evaluation.protocol import Results
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.rendering import require_matplotlib
@@ -76,7 +75,7 @@ def draw_schedules(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    column = rate_column(space)
+    column = [h.scheduled for h in space.hyperparameters].index(True)
     name = space.names[column]
     # The object interface, and not pyplot: no global state, no window, no leak.
     figure = Figure(figsize=(8.0, 7.0), dpi=120, layout="constrained")

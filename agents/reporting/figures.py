@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.analysis.style import LINES, PALETTE, new_figure
-from agents.evaluation.aggregate import OpponentSummary
-from agents.evaluation.anytime import anytime_losses, budget_grid
 from agents.evaluation.figures import over_progress
-from agents.evaluation.pairing import REFERENCE, PairedRuns, mean_by
-from agents.evaluation.profiles import (
+from agents.evaluation.regret import best_known, log_regret
+from agents.statistics.aggregate import OpponentSummary
+from agents.statistics.anytime import anytime_losses, budget_grid
+from agents.statistics.pairing import REFERENCE, PairedRuns, mean_by
+from agents.statistics.profiles import (
     TAU_MAX,
     cost_profile,
     cost_ratios,
@@ -26,7 +27,6 @@ from agents.evaluation.profiles import (
     score_profile,
     targets,
 )
-from agents.evaluation.regret import best_known, log_regret
 
 Array = NDArray[np.float64]
 
@@ -184,7 +184,7 @@ def schedules_figure(runs: PairedRuns, opponents: Sequence[str], name: str) -> A
         opponents: Whose; those that do not set it are left out.
         name: The hyperparameter.
     """
-    groups = _rate_groups(runs.keys("initial_rate"))
+    groups = _rate_groups(runs.keys("start"))
     figure = new_figure(3.1 * max(len(groups), 2) + 0.6, 3.9)
     panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
     for axes, (label, rows) in zip(panels, groups, strict=True):

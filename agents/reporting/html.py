@@ -13,10 +13,12 @@ from typing import Any
 import pandas as pd
 
 from agents.analysis import page
-from agents.evaluation.aggregate import OpponentSummary, summarise_suite
-from agents.evaluation.costs import mean_costs
-from agents.evaluation.pairing import REFERENCE, PairedRuns, pair_runs
-from agents.evaluation.profiles import (
+from agents.evaluation.statistics import TIE
+from agents.reporting import figures, tables
+from agents.statistics.aggregate import OpponentSummary, summarise_suite
+from agents.statistics.costs import mean_costs
+from agents.statistics.pairing import REFERENCE, PairedRuns, pair_runs
+from agents.statistics.profiles import (
     ANCHOR,
     TAU_MAX,
     cost_ratios,
@@ -24,9 +26,7 @@ from agents.evaluation.profiles import (
     integrated_score,
     targets,
 )
-from agents.evaluation.statistics import TIE
-from agents.evaluation.trials_equivalent import trials_equivalent
-from agents.reporting import figures, tables
+from agents.statistics.trials_equivalent import trials_equivalent
 
 _SUMMARY_NOTE = (
     "Rows are ordered by mean log test loss, the best first; the controller stands where it "
@@ -95,7 +95,7 @@ def render_comparison(frame: pd.DataFrame, meta: Mapping[str, Any]) -> str:
     """Write the page.
 
     Args:
-        frame: A table of `agents.evaluation.records`.
+        frame: A table of `agents.comparing.records`.
         meta: What is known beside the table, in plain data: `title`, and anything else, which is
             shown as settings at the end.
 
@@ -130,11 +130,11 @@ def render_comparison(frame: pd.DataFrame, meta: Mapping[str, Any]) -> str:
 def _facts(frame: pd.DataFrame, suites: Sequence[PairedRuns]) -> str:
     names = sorted({name for runs in suites for name in runs.opponents if name != REFERENCE})
     left_out = sorted({f"{n} on {runs.suite}" for runs in suites for n in runs.left_out})
-    num_sets = frame["dataset"].nunique()
+    num_sets = frame["task"].nunique()
     found = [
         ("suites", ", ".join(runs.suite for runs in suites)),
         ("methods", f"the controller and {len(names)} opponents"),
-        ("data sets", f"{num_sets}: {', '.join(sorted(frame['dataset'].unique()))}"),
+        ("data sets", f"{num_sets}: {', '.join(sorted(frame['task'].unique()))}"),
         ("runs of the controller", str(sum(len(runs.reference) for runs in suites))),
     ]
     if left_out:
@@ -158,7 +158,7 @@ def _suite(runs: PairedRuns, summaries: Sequence[OpponentSummary], folder: Path)
     order, drawn = [s.opponent for s in summaries], figures.drawn_opponents(summaries)
     ratios = cost_ratios(costs_to_target(runs, targets(runs)), runs.tasks)
     scores = dict(zip(runs.opponents, map(float, integrated_score(ratios)), strict=True))
-    num_sets = len(set(runs.keys("dataset")))
+    num_sets = len(set(runs.keys("task")))
     size = f"{len(runs.reference)} runs a method on {num_sets} data sets."
     by_anchor = f"what {ANCHOR!r} ends with on the same task and seed"
     target = by_anchor if ANCHOR in runs.frames else "what the median method ends with"

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from agents.evaluation.aggregate import OpponentSummary, summarise_suite
-from agents.evaluation.pairing import REFERENCE, pair_runs
-from agents.evaluation.trials_equivalent import trials_equivalent
 from agents.reporting.tables import SUMMARY_HEAD, TRIALS_HEAD, summary_rows, trials_rows
+from agents.statistics.aggregate import OpponentSummary, summarise_suite
+from agents.statistics.pairing import REFERENCE, pair_runs
+from agents.statistics.trials_equivalent import trials_equivalent
 
 _COLUMNS = (
     "method",
@@ -32,7 +32,7 @@ def comparison_markdown(frame: pd.DataFrame) -> str:
     """Write a table a suite, the best method first, and one of trials-equivalent.
 
     Args:
-        frame: A table of `agents.evaluation.records`.
+        frame: A table of `agents.comparing.records`.
 
     Returns:
         Markdown, without headings of its own.
@@ -43,7 +43,7 @@ def comparison_markdown(frame: pd.DataFrame) -> str:
     """
     parts, found = [_NOTE], []
     for runs in pair_runs(frame):
-        num_sets = len(set(runs.keys("dataset")))
+        num_sets = len(set(runs.keys("task")))
         title = f"**{runs.suite}**: {len(runs.reference)} runs a method, {num_sets} data sets"
         if runs.left_out:
             title += f"; incomplete and left out: {', '.join(runs.left_out)}"

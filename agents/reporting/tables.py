@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from agents.evaluation.aggregate import OpponentSummary
-from agents.evaluation.costs import Cost
-from agents.evaluation.pairing import REFERENCE
 from agents.evaluation.report import format_interval
-from agents.evaluation.trials_equivalent import TrialsEquivalent
+from agents.statistics.aggregate import OpponentSummary
+from agents.statistics.costs import Cost
+from agents.statistics.pairing import REFERENCE
+from agents.statistics.trials_equivalent import TrialsEquivalent
 
 Rows = list[tuple[str, ...]]
 

@@ -20,6 +20,6 @@ def test_the_demo_trains_evaluates_and_says_where_everything_is(
     for name in ("data", "model"):
         assert (folder / f"schedules-{name}.png").stat().st_size > 10_000
         evaluation = json.loads((folder / f"evaluation-{name}.json").read_text())
-        methods = {row["method"] for row in evaluation["summary"]}
-        assert {"controller", "constant", "cosine_tuned"} <= methods
+        opponents = {row["opponent"] for row in evaluation["summary"]}
+        assert {"controller", "default", "cosine_tuned"} <= opponents
     assert (folder / "policy" / "policy.safetensors").exists()

@@ -37,6 +37,11 @@ class ParameterFree(Opponent):
         """Check the name."""
         optimizer_class(self.optimizer)
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """Gradients, and a trainer that takes another update rule."""
+        return frozenset({"gradients", "optimizer"})
+
     def identity(self) -> dict[str, Any]:
         """See `Opponent.identity`."""
         return super().identity() | {"optimizer": self.optimizer}

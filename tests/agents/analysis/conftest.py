@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from agents.analysis.study import record_comparison
+from agents.comparing.comparison import run_here
+from agents.comparing.matrix import Extent
+from agents.comparing.schedules import compare_schedules
 from agents.config import TrainConfig
-from agents.evaluation.comparison import Plan, compare
+from agents.evaluation.adapter import record_comparison
 from agents.meta_training import meta_train
 from hpo_env.controller import Controller
 from hpo_env.integrations.tensorboard import TensorBoardLogger
 from hpo_env.policy_file import load
+from hpo_env.tasks.base import Suite
 
 ROOT = Path(__file__).parents[3]
 
@@ -28,14 +31,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("logs")
     run = _train(folder, "ppo", steps=20_000)
     policy = load(run / "policy")
-    plan = Plan(
-        family="quadratic",
-        num_tasks=6,
-        num_tuning_tasks=3,
-        methods=("initial", "cosine_tuned"),
-        engine="eager",
+    extent = Extent(num_tasks=6, num_seeds=1, num_tuning_tasks=3, starts=None, engine="eager")
+    suite = Suite(name="test", help="", options={"split": "test"})
+    names = ("frozen", "cosine_tuned")
+    comparison = compare_schedules(policy, "quadratic", [suite], extent, names=names)
+    record_comparison(
+        comparison, run_here(comparison), "test", policy, run / "evaluations" / "test"
     )
-    record_comparison(compare(policy, plan), policy, run / "evaluations" / "test")
     _train(folder, "a2c", steps=600)
     _control(Controller(policy), folder / "mine")
     return folder

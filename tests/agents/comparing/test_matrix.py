@@ -17,11 +17,10 @@ from tests.agents.comparing.conftest import MakeMatrix
 def test_there_is_a_row_for_each_opponent_task_rate_and_seed(make_matrix: MakeMatrix) -> None:
     matrix = make_matrix([Steady(name="a"), Steady(name="b")], (NEAR, FAR))
     rows = {
-        (r.opponent, r.suite, r.instance.lane_seed, r.initial_rate, r.instance.seed)
-        for r in matrix.rows
+        (r.opponent, r.suite, r.instance.lane_seed, r.start, r.instance.seed) for r in matrix.rows
     }
     assert len(rows) == len(matrix.rows) == len(matrix.cells) == 2 * 2 * 2 * 2 * 2
-    assert Counter(r.initial_rate for r in matrix.rows) == {0.01: 16, 0.1: 16}
+    assert Counter(r.start for r in matrix.rows) == {0.01: 16, 0.1: 16}
 
 
 def test_who_ignores_the_users_rate_is_run_once_for_all_rates(make_matrix: MakeMatrix) -> None:
@@ -64,9 +63,9 @@ def test_another_tuning_concerns_those_who_are_tuned_only(make_matrix: MakeMatri
 def test_impossible_extents_are_refused(name: str) -> None:
     usual = {"num_tasks": 1, "num_seeds": 1, "num_tuning_tasks": 1}
     with pytest.raises(ConfigurationError, match=f"{name} must be at least 1; got 0"):
-        Extent(**(usual | {name: 0}), initial_rates=None)
+        Extent(**(usual | {name: 0}), starts=None)
 
 
 def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="seed must not be negative"):
-        Extent(num_tasks=1, num_seeds=1, num_tuning_tasks=1, initial_rates=None, seed=-1)
+        Extent(num_tasks=1, num_seeds=1, num_tuning_tasks=1, starts=None, seed=-1)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from agents.comparing.store import outcome_from_json, outcome_to_json
-from agents.evaluation.protocol import make_tasks
 from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
+from agents.opponents.drawing import make_tasks
 from agents.opponents.lanes import Bench
 from agents.opponents.registry import OPPONENTS, make_opponent
 from hpo_env.errors import MissingExtraError
@@ -53,7 +53,7 @@ class Ran:
 
 def run(name: str) -> Ran:
     policy = linear_policy("supervised", ("learning_rate", "weight_decay"))
-    setup = Setup(policy=policy, knobs=policy.space.names, num_runs=4, num_lanes=4)
+    setup = Setup(policy=policy, hyperparameters=policy.space.names, num_runs=4, num_lanes=4)
     opponent = make_opponent(name, setup)
     learned_on = [Instance(task=task, seed=1) for task in tasks(2)]
     prepared = opponent.prepare(BENCH, learned_on)

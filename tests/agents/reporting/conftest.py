@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from agents.reporting.html import render_comparison
-from tests.agents.evaluation.tables import realistic_table
+from tests.agents.statistics.tables import realistic_table
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agents.evaluation.aggregate import OpponentSummary, summarise_suite
-from agents.evaluation.pairing import PairedRuns, pair_runs
 from agents.reporting.figures import (
     MAX_LINES,
     drawn_opponents,
@@ -13,7 +11,9 @@ from agents.reporting.figures import (
     schedules,
     schedules_figure,
 )
-from tests.agents.evaluation.tables import frame_of, row
+from agents.statistics.aggregate import OpponentSummary, summarise_suite
+from agents.statistics.pairing import PairedRuns, pair_runs
+from tests.agents.statistics.tables import frame_of, row
 
 
 @pytest.fixture
@@ -76,10 +76,7 @@ def test_schedules_leave_out_diverged_runs_and_methods_that_set_no_such_value() 
 
 
 def test_where_every_task_drew_its_own_rate_they_are_grouped_by_size() -> None:
-    rows = [
-        row("controller", [(1.0, 1.0)], seed=s, initial_rate=10.0**-s, unit=str(s))
-        for s in range(9)
-    ]
+    rows = [row("controller", [(1.0, 1.0)], seed=s, start=10.0**-s, unit=str(s)) for s in range(9)]
     (runs,) = pair_runs(frame_of(*rows))
     figure = schedules_figure(runs, ("controller",), "learning_rate")
     titles = [axes.get_title() for axes in figure.axes]

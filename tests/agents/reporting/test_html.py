@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agents.evaluation.aggregate import summarise_suite
-from agents.evaluation.pairing import pair_runs
-from agents.evaluation.records import read_records, write_records
+from agents.comparing.records import read_records, write_records
 from agents.reporting.html import render_comparison
+from agents.statistics.aggregate import summarise_suite
+from agents.statistics.pairing import pair_runs
 from hpo_env.errors import UnknownNameError
-from tests.agents.evaluation.tables import frame_of, row
+from tests.agents.statistics.tables import frame_of, row
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
