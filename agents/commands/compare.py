@@ -311,8 +311,8 @@ def _describe(config: CompareConfig, comparison: Comparison, store: Store) -> di
         "versions": installed_versions(results.PACKAGES),
         "machine": results.describe_machine(),
         "prepared": {
-            p.opponent.name: str(store.prepared_path(p.key).relative_to(store.folder))
-            for p in comparison.matrix.preparations.values()
+            name: str(store.prepared_path(key).relative_to(store.folder))
+            for name, key in comparison.matrix.lessons.items()
         },
     }
 

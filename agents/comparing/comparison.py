@@ -179,10 +179,7 @@ def run_here(
         )
     return Compared(
         frame=collect(matrix, kept),
-        prepared={
-            preparation.opponent.name: kept.read_prepared(preparation.key)
-            for preparation in matrix.preparations.values()
-        },
+        prepared={name: kept.read_prepared(key) for name, key in matrix.lessons.items()},
     )
 
 

@@ -131,13 +131,15 @@ class Matrix:
         family: Name of the task family.
         rows: One for each opponent, suite and instance.
         cells: By key; fewer than there are rows.
-        preparations: By key.
+        preparations: By key; opponents of equal lessons share one.
+        lessons: Key of its preparation, by opponent; nothing of those who need none.
     """
 
     family: str
     rows: tuple[Row, ...]
     cells: Mapping[str, Cell]
     preparations: Mapping[str, Preparation]
+    lessons: Mapping[str, str]
 
 
 def build_matrix(
@@ -194,8 +196,13 @@ def build_matrix(
                         instance=canonical,
                         preparation=preparation,
                     )
-    preparations = {preparation.key: preparation for preparation in prepared.values()}
-    return Matrix(family=family, rows=tuple(rows), cells=cells, preparations=preparations)
+    return Matrix(
+        family=family,
+        rows=tuple(rows),
+        cells=cells,
+        preparations={preparation.key: preparation for preparation in prepared.values()},
+        lessons={name: preparation.key for name, preparation in prepared.items()},
+    )
 
 
 def needs_preparation(opponent: Opponent) -> bool:
@@ -239,7 +246,8 @@ def _preparations(
 def _preparation(
     opponent: Opponent, described: dict[str, Any], bench: Bench, instances: tuple[Instance, ...]
 ) -> Preparation:
-    inputs = keys.describe_preparation(described, keys.describe_bench(bench), instances)
+    lesson = described | {"identity": opponent.lesson()}
+    inputs = keys.describe_preparation(lesson, keys.describe_bench(bench), instances)
     return Preparation(
         key=keys.digest(inputs),
         inputs=inputs,

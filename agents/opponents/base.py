@@ -95,6 +95,10 @@ class Opponent(ABC):
         """Describe the opponent in plain data: two with equal identities give equal outcomes."""
         return {"name": self.name, "class": type(self).__qualname__, "max_runs": self.max_runs}
 
+    def lesson(self) -> dict[str, Any]:
+        """Describe what `prepare` learns, in plain data; opponents of equal lessons learn once."""
+        return self.identity()
+
     def prepare(self, bench: Bench, instances: Sequence[Instance]) -> Prepared:
         """Learn on meta-training instances, once for all; nothing by default."""
         return {}

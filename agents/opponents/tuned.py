@@ -147,6 +147,27 @@ class TunedStart(Tuned):
         """List the grid; see `Tuned.candidates`."""
         return [{bench.leading.name: start} for start in start_grid(bench.leading)]
 
+    def lesson(self) -> dict[str, Any]:
+        """See `Opponent.lesson`: whoever follows the rule learns the same, by label or not."""
+        return {
+            "class": TunedStart.__qualname__,
+            "schedule": self.schedule,
+            "hyperparameters": list(self.hyperparameters),
+        }
+
+    def choose(
+        self, instances: Sequence[Instance], candidates: list[dict[str, float]], scores: Array
+    ) -> dict[str, Any]:
+        """Choose for each value of each label, too, as `per_label`; see `Tuned.choose`."""
+        per_label: dict[str, dict[str, dict[str, float]]] = {}
+        for label in instances[0].task.labels:
+            values = np.array([instance.task.labels[label] for instance in instances])
+            per_label[label] = {
+                str(value): candidates[int(scores[values == value].mean(axis=0).argmin())]
+                for value in np.unique(values)
+            }
+        return super().choose(instances, candidates, scores) | {"per_label": per_label}
+
 
 @dataclass(frozen=True, kw_only=True)
 class TunedPerLabel(TunedStart):
@@ -169,21 +190,10 @@ class TunedPerLabel(TunedStart):
         """See `Opponent.identity`."""
         return super().identity() | {"label": self.label}
 
-    def choose(
-        self, instances: Sequence[Instance], candidates: list[dict[str, float]], scores: Array
-    ) -> dict[str, Any]:
-        """Choose for the instances of each value, too; see `Tuned.choose`."""
-        labels = np.array([instance.task.labels[self.label] for instance in instances])
-        best = {
-            str(value): candidates[int(scores[labels == value].mean(axis=0).argmin())]
-            for value in np.unique(labels)
-        }
-        return super().choose(instances, candidates, scores) | {"per_label": best}
-
     def values(self, instance: Instance, prepared: Prepared) -> Mapping[str, float]:
         """Return those of the instance's label; see `Tuned.values`."""
         value = instance.task.labels[self.label]
-        found: Mapping[str, float] | None = prepared["per_label"].get(value)
+        found: Mapping[str, float] | None = prepared["per_label"][self.label].get(value)
         return super().values(instance, prepared) if found is None else found
 
 

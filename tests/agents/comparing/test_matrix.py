@@ -8,10 +8,14 @@ import pytest
 from quadratic_opponents import FAR, NEAR, Indifferent, Learned, Steady
 
 from agents.comparing.matrix import Extent
+from agents.opponents.base import Setup
+from agents.opponents.registry import make_opponent
 from hpo_env.errors import ConfigurationError
 from hpo_env.tasks.bands import band_owner
 from hpo_env.tasks.quadratic import QuadraticTask
+from hpo_env.tasks.registry import family_class
 from tests.agents.comparing.conftest import MakeMatrix
+from tests.agents.opponents.policies import steady_policy
 
 
 def test_there_is_a_row_for_each_opponent_task_rate_and_seed(make_matrix: MakeMatrix) -> None:
@@ -50,6 +54,18 @@ def test_opponents_are_tuned_once_on_the_agents_side(make_matrix: MakeMatrix) ->
         assert band_owner(instance.task.curvature) == "train"
     needed = {(c.opponent.name, c.preparation) for c in matrix.cells.values()}
     assert needed == {("a", None), ("tuned", preparation.key)}
+
+
+def test_opponents_of_equal_lessons_learn_once(make_matrix: MakeMatrix) -> None:
+    policy = steady_policy("supervised", ("learning_rate",))
+    setup = Setup(policy=policy, hyperparameters=("learning_rate",))
+    names = ("cosine_tuned", "cosine_per_optimizer", "one_cycle_tuned")
+    opponents = [make_opponent(name, setup) for name in names]
+    suite = family_class("supervised").suites[0]
+    matrix = make_matrix(opponents, (suite,), "supervised", num_tasks=1, num_seeds=1)
+    assert len(matrix.preparations) == 2
+    assert matrix.lessons["cosine_tuned"] == matrix.lessons["cosine_per_optimizer"]
+    assert len(matrix.cells) == 3  # each is a cell of its own all the same
 
 
 def test_another_tuning_concerns_those_who_are_tuned_only(make_matrix: MakeMatrix) -> None:

@@ -126,7 +126,7 @@ def test_each_optimizer_gets_its_own_rate_and_an_unseen_one_the_overall_rate() -
         name: make("cosine_tuned", "supervised").prepare(SUPERVISED, [instance])["overall"]
         for name, instance in zip(("sgd", "rmsprop"), instances, strict=True)
     }
-    assert prepared["per_label"] == alone
+    assert prepared["per_label"]["optimizer"] == alone
     assert alone["sgd"] != alone["rmsprop"], "equal rates would show nothing"
     unseen = replace(
         instances[0], task=replace(cast(SupervisedTask, instances[0].task), optimizer="adam")
