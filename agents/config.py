@@ -7,7 +7,6 @@ the family's wishes for it (`TaskFamily.agent_settings`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from agents.family_options import FAMILY_OPTIONS
 from agents.learners.registry import LEARNERS, check_learner, learner_class
 from agents.learners.settings import Settings, check_at_least
 from hpo_env.errors import ConfigurationError, unknown_name
@@ -30,28 +30,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     "full": {"steps": 10_000_000, "segment_steps": 250_000, "validation_lanes": 256},
 }
 """How long to train, and how often and how widely to look at meta-validation tasks."""
-
-
-def _parse_options(words: list[str]) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not (name and equals):
-            raise ValueError(f"family options are written NAME=VALUE; got {word!r}")
-        try:
-            options[name] = json.loads(text)
-        except json.JSONDecodeError:
-            options[name] = text
-    return options
-
-
-_OPTIONS = tyro.constructors.PrimitiveConstructorSpec[Any](
-    nargs="*",
-    metavar="NAME=VALUE",
-    instance_from_str=_parse_options,
-    is_instance=lambda value: isinstance(value, dict),
-    str_from_instance=lambda options: [f"{k}={json.dumps(v)}" for k, v in options.items()],
-)
 
 
 def _one_of(names: Iterable[str]) -> Any:
@@ -128,7 +106,7 @@ class TrainConfig:
     availability: float = 1.0
     num_decisions: int | None = None
     updates_per_decision: int | None = None
-    family_options: Annotated[Mapping[str, Any], _OPTIONS] = field(default_factory=dict)
+    family_options: Annotated[Mapping[str, Any], FAMILY_OPTIONS] = field(default_factory=dict)
     engine: str = "auto"
     device: str = "cpu"
     num_threads: int | None = None

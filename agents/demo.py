@@ -6,31 +6,30 @@ Nothing here is special to the demo: it calls what `meta_train.py` and `hpo-cont
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import tyro
 from rich.console import Console
 
-from agents.commands.evaluate import StageBars
+from agents.comparing.comparison import Comparison, run_here
+from agents.comparing.display import make_display
+from agents.comparing.matrix import Extent
+from agents.comparing.schedules import compare_schedules
 from agents.config import TrainConfig
-from agents.evaluation.comparison import Comparison, Plan, compare
 from agents.meta_training import meta_train
-from agents.reporting.comparisons import draw_schedules, terminal_tables
-from agents.reporting.plans import comparison_frame, comparison_json, record_plan
+from agents.reporting.closing import draw_schedules, record_comparison, suite_rows, to_json
+from agents.reporting.comparisons import terminal_tables
 from agents.run_folder import to_json_bytes, write_atomically
+from hpo_env.addresses import file_name
+from hpo_env.policy import Policy
 from hpo_env.policy_file import load
 from hpo_env.tasks.base import Engine
 from hpo_env.tasks.registry import family_class
 
-_METHODS = ("constant", "initial", "constant_tuned", "cosine_tuned")
-_SCENES: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("data", "new data sets, models of the training side", {"architectures": "train"}),
-    ("model", "new data sets and a new model, a deep residual net", {"model": "resmlp_96x4_norm"}),
-)
-"""What the policy is evaluated on: name of its files, title, options of the family."""
+_OPPONENTS = ("default", "frozen", "constant_tuned", "cosine_tuned")
+_NUM_TUNING_TASKS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +37,15 @@ class DemoConfig:
     """Meta-train for some minutes, then compare the policy with schedules on held-out tasks.
 
     Args:
+        family: The task family.
         steps: Environment steps of meta-training; the preset's when not given.
         seed: The seed of everything.
-        tasks: Held-out tasks of each scene; each is run from four initial rates.
+        tasks: Held-out tasks of each scene; each is run from every usual start.
         engine: How inner runs are computed.
         run_dir: Folder in which the run's own folder is made.
     """
 
+    family: str = "supervised"
     steps: int | None = None
     seed: int = 0
     tasks: int = 24
@@ -64,6 +65,7 @@ def run(config: DemoConfig) -> Path:
     console.rule("1. meta-training on the training data sets")
     folder = meta_train(
         TrainConfig(
+            family=config.family,
             preset="quick",
             steps=config.steps,
             seed=config.seed,
@@ -71,38 +73,23 @@ def run(config: DemoConfig) -> Path:
             run_dir=config.run_dir,
         )
     )
-    console.rule("2. evaluation on data sets and a model that meta-training never saw")
+    console.rule("2. evaluation on tasks that meta-training never saw")
     policy = load(folder / "policy")
-    family = family_class(policy.family)
-    space = family().space
-    known = space.hyperparameters[space.index(family.leading())]
-    comparison: Comparison | None = None
+    comparison = _comparison(policy, config)
+    with make_display() as display:
+        compared = run_here(comparison, on_progress=display.update)
     pictures = []
-    for name, title, options in _SCENES:
-        plan = Plan(
-            family=policy.family,
-            num_tasks=config.tasks,
-            methods=_METHODS,
-            seed=config.seed,
-            engine=config.engine,
-            options=options,
-        )
-        with StageBars() as bars:
-            comparison = compare(
-                policy,
-                plan,
-                on_stage=bars.update,
-                tuned=None if comparison is None else comparison.tuned,
-            )
-        frame = comparison_frame(comparison)
-        for table in terminal_tables(frame, title=title):
+    for suite in comparison.suites:
+        name = file_name(suite.name)
+        of_suite = replace(compared, frame=suite_rows(compared, suite.name))
+        for table in terminal_tables(of_suite.frame, title=suite.help):
             console.print(table)
-        write_atomically(
-            folder / f"evaluation-{name}.json", to_json_bytes(comparison_json(comparison))
-        )
+        document = to_json_bytes(to_json(comparison, of_suite))
+        write_atomically(folder / f"evaluation-{name}.json", document)
         pictures.append(folder / f"schedules-{name}.png")
-        draw_schedules(frame, pictures[-1], known)
-        record_plan(comparison, policy, folder / "evaluations" / name, title=title)
+        draw_schedules(comparison, compared, suite.name, pictures[-1])
+        analysis = folder / "evaluations" / name
+        record_comparison(comparison, compared, suite.name, analysis, title=suite.help)
     console.rule(f"done in {(time.perf_counter() - start) / 60:.1f} minutes")
     for line in (
         *(f"learned schedules: {picture}" for picture in pictures),
@@ -112,6 +99,20 @@ def run(config: DemoConfig) -> Path:
     ):
         console.print(line, highlight=False, soft_wrap=True)
     return folder
+
+
+def _comparison(policy: Policy, config: DemoConfig) -> Comparison:
+    family = family_class(policy.family)
+    extent = Extent(
+        num_tasks=config.tasks,
+        num_seeds=1,
+        num_tuning_tasks=_NUM_TUNING_TASKS,
+        starts=family.starts or None,
+        seed=config.seed,
+        engine=config.engine,
+    )
+    scenes = family.suites_in_short() if family.demo_scenes is None else family.demo_scenes
+    return compare_schedules(policy, policy.family, scenes, extent, names=_OPPONENTS)
 
 
 if __name__ == "__main__":

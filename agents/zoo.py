@@ -1,9 +1,9 @@
 """The policies that the package ships: how each is made, and how its figures are made again.
 
-A recipe is a configuration of meta-training, and what of its outcome is kept. `evaluate` runs a
-policy beside schedules on held-out tasks and describes the outcome in plain data, `eval.json`;
-`verify` runs the same again and says what differs. A policy's folder holds `policy.safetensors`,
-`controller.json`, `eval.json` and its card.
+A recipe is declared by a family, see `hpo_env.tasks.base.Recipe`. `evaluate` runs a policy beside
+schedules on held-out tasks and describes the outcome in plain data, `eval.json`; `verify` runs the
+same again and says what differs. A policy's folder holds `policy.safetensors`, `controller.json`,
+`eval.json` and its card; it need not be one of the package's.
 """
 
 from __future__ import annotations
@@ -14,17 +14,23 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from agents.comparing.comparison import OnProgress, run_here
+from agents.comparing.matrix import Extent
+from agents.comparing.records import REFERENCE
+from agents.comparing.schedules import compare_schedules
 from agents.config import TrainConfig
 from agents.ensemble import combine
-from agents.evaluation.comparison import OnStage, Plan, compare
-from agents.evaluation.statistics import summarize
 from agents.familiarity_fit import fit_familiarity
-from agents.run_folder import run_prefix
+from agents.statistics.aggregate import OpponentSummary, summarise_suite
+from agents.statistics.pairing import PairedRuns, pair_runs
+from hpo_env.addresses import file_name, is_address
 from hpo_env.controller import ZOO
 from hpo_env.errors import ConfigurationError, PolicyFileError, unknown_name
 from hpo_env.policy import Policy
 from hpo_env.policy_file import CONTROLLER_FILE, load, save
 from hpo_env.restriction import restrict
+from hpo_env.tasks.base import Recipe, Suite
+from hpo_env.tasks.registry import FAMILIES, family_class
 
 EVALUATION_FILE = "eval.json"
 CARD_FILE = "card.md"
@@ -33,85 +39,6 @@ TOLERANCE = 0.01
 """Log loss that a mean may move by: processors round differently, and a run in which a rounding
 decides between two moves ends elsewhere."""
 
-_METHODS = (
-    "constant",
-    "initial",
-    "constant_tuned",
-    "cosine_tuned",
-    "one_cycle_tuned",
-    "cosine_per_optimizer",
-    "one_cycle_per_optimizer",
-)
-_RATES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-_SCENES: dict[str, dict[str, Any]] = {
-    "validation": {"split": "validation"},
-    "interpolation": {"split": "test", "options": {"architectures": "train"}},
-    "new models": {"split": "test"},
-}
-"""What a policy is evaluated on: the tasks that decisions were taken on, new data sets under models
-of meta-training, and new data sets under new models."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How a policy is made.
-
-    Args:
-        help: What it is, in one line.
-        config: Its meta-training.
-        runs: Name of the folder of its seeds; recipes that share it share them.
-        keeps: Hyperparameters that the policy moves; all that it was trained on when None.
-        seeds: Meta-training seeds.
-        members: How many of the seeds, the best on meta-validation tasks, make up the policy.
-    """
-
-    help: str
-    config: TrainConfig
-    runs: str
-    keeps: tuple[str, ...] | None = None
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    members: int = 3
-
-    @property
-    def hyperparameters(self) -> tuple[str, ...] | None:
-        """What the policy moves; None leaves it to the family."""
-        return self.keeps or self.config.hyperparameters
-
-
-_COMMON = TrainConfig.of(
-    preset="quick",
-    segment_steps=150_000,
-    num_envs=384,
-    batch_size=1536,
-    gae_lambda=0.96,
-    ent_coef=0.006,
-    validation_lanes=256,
-)
-_OPTIMIZER = ("learning_rate", "weight_decay", "momentum")
-
-_SUPERVISED = Recipe(
-    help="all hyperparameters that leave the cost of an update alone, or those that there are",
-    runs="supervised",
-    config=replace(
-        _COMMON,
-        steps=1_200_000,
-        availability=0.0,
-        hyperparameters=(*_OPTIMIZER, "dropout", "label_smoothing", "gradient_clip"),
-    ),
-)
-_SUPERVISED_OPTIMIZER = Recipe(
-    help="what an optimiser has: learning rate, weight decay and momentum",
-    runs="supervised-optimizer",
-    config=replace(_COMMON, steps=750_000, hyperparameters=_OPTIMIZER),
-)
-
-RECIPES: dict[str, Recipe] = {
-    "supervised": _SUPERVISED,
-    "supervised-optimizer": _SUPERVISED_OPTIMIZER,
-    "supervised-lr": replace(_SUPERVISED, help="the learning rate alone", keeps=("learning_rate",)),
-}
-"""Recipe of each policy that we ship."""
-
 
 def names() -> tuple[str, ...]:
     """List the policies that are there."""
@@ -119,56 +46,104 @@ def names() -> tuple[str, ...]:
 
 
 def folder_of(name: str) -> Path:
-    """Return the folder of a policy that we ship.
+    """Return the folder of a policy that we ship, or of any other policy.
+
+    Args:
+        name: The name of one that we ship, or the path of a policy's folder.
 
     Raises:
         UnknownNameError: There is none of that name; the nearest are suggested.
     """
-    if name not in names():
-        raise unknown_name("policy of the zoo", name, names())
-    return ZOO / name
+    if name in names():
+        return ZOO / name
+    if (Path(name) / CONTROLLER_FILE).is_file():
+        return Path(name)
+    raise unknown_name("policy of the zoo", name, names())
 
 
-def plans(policy: Policy, *, num_tasks: int) -> dict[str, Plan]:
-    """Return what a policy is evaluated on, by scene."""
-    return {
-        scene: Plan(
-            family=policy.family,
-            num_tasks=num_tasks,
-            num_tuning_tasks=num_tasks,
-            methods=_METHODS,
-            initial_rates=_RATES,
-            **options,
-        )
-        for scene, options in _SCENES.items()
-    }
+# ---------------------------------------------------------------------------------------- figures
+
+
+def scenes(family: str) -> tuple[Suite, ...]:
+    """Return what policies of a family are evaluated on."""
+    known = family_class(family)
+    return known.suites if known.scenes is None else known.scenes
+
+
+def starts(family: str) -> tuple[float, ...] | None:
+    """Return what every task of a scene is started from; None keeps what the tasks drew."""
+    known = family_class(family)
+    return (known.starts if known.scene_starts is None else known.scene_starts) or None
 
 
 def evaluate(
-    policy: Policy, *, num_tasks: int = 24, on_stage: OnStage | None = None
+    policy: Policy, *, num_tasks: int = 24, on_progress: OnProgress | None = None
 ) -> dict[str, Any]:
     """Run a policy beside schedules on every scene.
 
     Args:
         policy: The policy.
-        num_tasks: Tasks of a scene; each is run from five initial rates.
-        on_stage: Called as the work goes on.
+        num_tasks: Tasks of a scene; each is run from every one of the family's scene starts.
+        on_progress: Called as the work goes on.
 
     Returns:
-        Plain data: for each scene the summaries of all methods, and the log test loss of each run
-        of the controller, in the order of the plan's tasks.
+        Plain data: for each scene the summaries of all opponents, and the log test loss of each run
+        of the controller, in the order of the scene's tasks.
     """
-    tuned: Mapping[str, Any] = {}
-    scenes = {}
-    for scene, plan in plans(policy, num_tasks=num_tasks).items():
-        comparison = compare(policy, plan, on_stage=on_stage, tuned=tuned)
-        tuned = comparison.tuned
-        controller = comparison.results["controller"]
-        scenes[scene] = {
-            "summary": [asdict(summary) for summary in summarize(comparison.results)],
-            "controller_log_test_losses": controller.log_test_loss.round(6).tolist(),
-        }
-    return {"num_tasks": num_tasks, "scenes": scenes}
+    extent = Extent(
+        num_tasks=num_tasks,
+        num_seeds=1,
+        num_tuning_tasks=num_tasks,
+        starts=starts(policy.family),
+    )
+    comparison = compare_schedules(policy, policy.family, scenes(policy.family), extent)
+    frame = run_here(comparison, on_progress=on_progress).frame
+    return {
+        "num_tasks": num_tasks,
+        "scenes": {
+            runs.suite: {
+                "summary": _summary(runs),
+                "controller_log_test_losses": _in_order(
+                    runs, [str(i.lane_seed) for i in comparison.instances(runs.suite)]
+                ),
+            }
+            for runs in pair_runs(frame)
+        },
+    }
+
+
+def _summary(runs: PairedRuns) -> list[dict[str, Any]]:
+    """Describe every opponent in plain data, the controller first and then the best first."""
+    summaries = sorted(summarise_suite(runs), key=lambda s: s.opponent != REFERENCE)
+    return [_row(summary) for summary in summaries]
+
+
+def _row(summary: OpponentSummary) -> dict[str, Any]:
+    against = summary.against
+    compared = None if against is None else asdict(against.difference.runs)
+    return {
+        "opponent": summary.opponent,
+        "num_runs": summary.num_runs,
+        "mean_log_test_loss": summary.mean,
+        "iqm_log_test_loss": summary.iqm,
+        "diverged": summary.diverged,
+        "difference": compared,
+        "probability_of_improvement": None if against is None else against.probability.value,
+        "wins": 0 if against is None else against.wins,
+        "ties": summary.num_runs if against is None else against.ties,
+        "losses": 0 if against is None else against.losses,
+        "worst_task": None if against is None else against.hardest_task,
+        "worst_difference": None if against is None else against.hardest_difference,
+    }
+
+
+def _in_order(runs: PairedRuns, units: Sequence[str]) -> list[float]:
+    """List the controller's losses by the given units, each unit's starts from the lowest."""
+    ordered = runs.reference.sort_values("start", kind="stable")
+    place = {unit: i for i, unit in enumerate(dict.fromkeys(units))}
+    ordered = ordered.sort_values("unit", kind="stable", key=lambda column: column.map(place))
+    losses: list[float] = ordered["log_test_loss"].round(6).tolist()
+    return losses
 
 
 def read_evaluation(folder: Path) -> dict[str, Any]:
@@ -180,7 +155,7 @@ def read_evaluation(folder: Path) -> dict[str, Any]:
     path = folder / EVALUATION_FILE
     try:
         data: dict[str, Any] = json.loads(path.read_text())
-        data["num_tasks"], data["scenes"]
+        data["num_tasks"], _means(data)
     except (OSError, ValueError, KeyError) as error:
         raise PolicyFileError(f"{path}: no figures to verify: {error!r}") from error
     return data
@@ -192,13 +167,13 @@ class Check:
 
     Args:
         scene: What was evaluated on.
-        method: The method's name.
+        opponent: The opponent's name.
         shipped: Mean log test loss in `eval.json`.
         measured: The same, measured now.
     """
 
     scene: str
-    method: str
+    opponent: str
     shipped: float
     measured: float
 
@@ -208,47 +183,42 @@ class Check:
         return abs(self.shipped - self.measured) <= TOLERANCE
 
 
-def verify(name: str, *, on_stage: OnStage | None = None) -> list[Check]:
+def verify(name: str, *, on_progress: OnProgress | None = None) -> list[Check]:
     """Measure the figures of a policy again.
 
     Args:
-        name: A policy of the zoo.
-        on_stage: Called as the work goes on.
+        name: A policy of the zoo, or a policy's folder.
+        on_progress: Called as the work goes on.
 
     Returns:
-        A check for each scene and method.
+        A check for each scene and opponent.
 
     Raises:
         UnknownNameError: There is no such policy.
-        PolicyFileError: It has no figures, or its files are damaged.
+        PolicyFileError: It has no figures, or its files are damaged; or the figures are not of what
+            is measured now.
     """
     folder = folder_of(name)
     shipped = read_evaluation(folder)
-    measured = evaluate(load(folder), num_tasks=shipped["num_tasks"], on_stage=on_stage)
+    measured = evaluate(load(folder), num_tasks=shipped["num_tasks"], on_progress=on_progress)
+    then, now = _means(shipped), _means(measured)
+    if {scene: set(row) for scene, row in then.items()} != {s: set(row) for s, row in now.items()}:
+        raise PolicyFileError(
+            f"{folder / EVALUATION_FILE}: its scenes and opponents are not those of today; "
+            f"write it anew: hpo-control zoo evaluate {folder}"
+        )
     return [
-        Check(scene=scene, method=method, shipped=mean, measured=now[scene][method])
-        for now in [_means(measured)]
-        for scene, by_method in _means(shipped).items()
-        for method, mean in by_method.items()
+        Check(scene=scene, opponent=opponent, shipped=mean, measured=now[scene][opponent])
+        for scene, by_opponent in then.items()
+        for opponent, mean in by_opponent.items()
     ]
 
 
 def _means(data: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     return {
-        scene: {row["method"]: row["mean_log_test_loss"] for row in entry["summary"]}
+        scene: {row["opponent"]: row["mean_log_test_loss"] for row in entry["summary"]}
         for scene, entry in data["scenes"].items()
     }
-
-
-def recipe(name: str) -> Recipe:
-    """Return how a policy is made.
-
-    Raises:
-        UnknownNameError: There is no such recipe; the nearest are suggested.
-    """
-    if name not in RECIPES:
-        raise unknown_name("recipe", name, RECIPES)
-    return RECIPES[name]
 
 
 def read_card(name: str) -> str:
@@ -264,11 +234,42 @@ def read_card(name: str) -> str:
     return path.read_text()
 
 
-def train(name: str, run_dir: Path, meta_train: Callable[[TrainConfig], Path]) -> list[Path]:
+# ---------------------------------------------------------------------------------------- recipes
+
+
+def find_recipe(name: str, family: str | None = None) -> tuple[str, Recipe]:
+    """Return how a policy is made, with the family that it is of.
+
+    Args:
+        name: A recipe's; or the address of a family, whose first recipe is meant.
+        family: Where to look; all registered families when not given.
+
+    Raises:
+        UnknownNameError: There is no such recipe; the nearest are suggested.
+        ConfigurationError: The address leads nowhere.
+    """
+    if is_address(name):
+        return name, family_class(name).all_recipes()[0]
+    searched = FAMILIES if family is None else (family,)
+    known = {r.name: (f, r) for f in searched for r in family_class(f).all_recipes()}
+    if name not in known:
+        raise unknown_name("recipe", name, known)
+    return known[name]
+
+
+def recipe_config(family: str, recipe: Recipe) -> TrainConfig:
+    """Return the meta-training of a recipe."""
+    return TrainConfig(family=family, **recipe.settings)
+
+
+def train(
+    family: str, recipe: Recipe, run_dir: Path, meta_train: Callable[[TrainConfig], Path]
+) -> list[Path]:
     """Train every seed of a recipe.
 
     Args:
-        name: A recipe.
+        family: The family that it is of.
+        recipe: The recipe.
         run_dir: Folder of the run folders; a seed that is complete there is not trained again.
         meta_train: Trains one configuration and returns its run folder.
 
@@ -276,32 +277,32 @@ def train(name: str, run_dir: Path, meta_train: Callable[[TrainConfig], Path]) -
         The run folders of the seeds that make up the policy, the best on meta-validation tasks,
         best first.
     """
-    chosen = recipe(name)
     runs = []
-    for seed in chosen.seeds:
-        config = replace(chosen.config, seed=seed, run_dir=run_dir / chosen.runs)
+    for seed in recipe.seeds:
+        folder = run_dir / file_name(recipe.runs)
+        config = replace(recipe_config(family, recipe), seed=seed, run_dir=folder)
         runs.append(_finished(config) or meta_train(config))
     runs.sort(key=lambda folder: -_result(folder)["score"])
-    return runs[: chosen.members]
+    return runs[: recipe.members]
 
 
-def ship(name: str, members: Sequence[Path], out: Path) -> Path:
+def ship(family: str, recipe: Recipe, members: Sequence[Path], out: Path) -> Path:
     """Make one policy of its members, and write it where it is shipped from.
 
     Args:
-        name: The recipe.
+        family: The family that the recipe is of.
+        recipe: The recipe.
         members: Policy folders of the seeds that make it up.
         out: The folder to write.
     """
     policies = [load(folder) for folder in members]
     together = combine(policies)
-    chosen = recipe(name)
-    config = chosen.config
+    config = recipe_config(family, recipe)
     known = fit_familiarity(
         together, seed=0, availability=config.availability, **config.family_options
     )
     whole = replace(known, metadata=_metadata([p.metadata for p in policies]))
-    return save(whole if chosen.keeps is None else restrict(whole, chosen.keeps), out)
+    return save(whole if recipe.keeps is None else restrict(whole, recipe.keeps), out)
 
 
 def _metadata(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -314,8 +315,8 @@ def _metadata(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _finished(config: TrainConfig) -> Path | None:
-    pattern = f"{run_prefix(config)}-*/result.json"
-    for path in sorted(config.run_dir.glob(pattern)):
+    start = f"{file_name(config.family)}-{config.agent}-seed{config.seed}"
+    for path in sorted(config.run_dir.glob(f"{start}-*/result.json")):
         if _result(path.parent)["complete"]:
             return path.parent
     return None

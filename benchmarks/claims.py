@@ -19,12 +19,13 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from agents.commands.compare import CompareConfig, load_policy
+from agents.commands.compare import CompareConfig
 from agents.commands.compare import run as compare
+from agents.commands.policies import load_policy
+from agents.comparing.records import read_records
 from agents.comparing.results import RECORDS_FILE
-from agents.evaluation import claims
-from agents.evaluation.pairing import PairedRuns, pair_runs
-from agents.evaluation.records import read_records
+from agents.statistics import claims
+from agents.statistics.pairing import PairedRuns, pair_runs
 from hpo_env.policy import Policy
 
 RATES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
@@ -115,7 +116,7 @@ def _run(
         seeds=seeds,
         runs=options.runs,
         population=options.population,
-        initial_rates=RATES,
+        starts=RATES,
         tuning_tasks=options.tuning_tasks,
         num_workers=options.num_workers,
     )
@@ -137,7 +138,7 @@ def describe(
     for suite, paired in runs.items():
         entry: dict[str, Any] = {
             "runs": len(paired.reference),
-            "data_sets": len(set(paired.keys("dataset"))),
+            "data_sets": len(set(paired.keys("task"))),
             "log_test_loss": float(paired.values("log_test_loss")[0].mean()),
             "one_run": [asdict(v) for v in claims.versus(paired, claims.ONE_RUN)],
             "others": [

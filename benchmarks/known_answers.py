@@ -16,20 +16,22 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import tyro
 
 from agents.config import TrainConfig
-from agents.evaluation.known_answers import (
+from agents.meta_training import meta_train
+from agents.opponents.ablations import PolicyOpponent
+from agents.opponents.base import Instance
+from agents.opponents.drawing import make_tasks
+from agents.opponents.known_answers import (
     KalmanGain,
-    local_level_error_ratio,
+    local_level_error_ratios,
     quadratic_drop_share,
 )
-from agents.evaluation.methods import Controlled
-from agents.evaluation.protocol import make_tasks, run_method
-from agents.meta_training import meta_train
+from agents.opponents.lanes import Bench
 from hpo_env.policy import Policy
 from hpo_env.policy_file import load
 from hpo_env.tasks.base import Task
@@ -76,13 +78,18 @@ def train(family: str, *, steps: int | None, seed: int, run_dir: Path) -> tuple[
 def quadratic(policy: Policy, *, share: float = 0.9) -> list[Row]:
     """Compare with the best schedule, from each initial rate."""
     family = QuadraticFamily(split="test")
-    tasks = make_tasks(family, _TASKS_A_ROW, _SEED, initial_rates=_INITIAL_RATES)
-    results = run_method(Controlled(policy=policy), tasks, [_SEED], family="quadratic")
+    tasks = make_tasks(family, _TASKS_A_ROW, _SEED, starts=_INITIAL_RATES)
+    instances = [Instance(task=task, seed=_SEED) for task in tasks]
+    controller = PolicyOpponent(name="controller", policy=policy)
+    outcomes = controller.run(Bench(family="quadratic"), instances, {})
     rows = []
     for rate in _INITIAL_RATES:
-        same = np.flatnonzero(results.initial(0) == rate)
-        mean = quadratic_drop_share(results.take(same))
-        worst = min(quadratic_drop_share(results.take(same[i : i + 1])) for i in range(len(same)))
+        same = [i for i, task in enumerate(tasks) if task.initial[0] == rate]
+        chosen, reached = [instances[i] for i in same], [outcomes[i] for i in same]
+        mean = quadratic_drop_share(chosen, reached)
+        worst = min(
+            quadratic_drop_share([one], [its]) for one, its in zip(chosen, reached, strict=True)
+        )
         rows.append(Row(start=rate, result=mean, worst=worst, limit=share, passed=mean >= share))
     return rows
 
@@ -91,16 +98,22 @@ def local_level(policy: Policy, *, factor: float = 1.05) -> list[Row]:
     """Compare with the Kalman gain on the same series, for each unseen noise ratio."""
     family = LocalLevelFamily(split="test")
     drawn = make_tasks(family, _TASKS_A_ROW, _SEED)
-    unseen: list[Any] = sorted(drawn[: len(drawn) // 4], key=_noise_ratio)
+    unseen = sorted(drawn[: len(drawn) // 4], key=_noise_ratio)
+    bench = Bench(family="local_level")
+    controller = PolicyOpponent(name="controller", policy=policy)
     rows = []
     for ratio in map(_noise_ratio, unseen):
-        tasks = [replace(task, noise_ratio=ratio) for task in drawn]  # type: ignore[call-arg]
-        results = run_method(Controlled(policy=policy), tasks, [_SEED], family="local_level")
-        oracle = run_method(KalmanGain(), tasks, [_SEED], family="local_level")
-        mean = local_level_error_ratio(results, oracle)
-        worst = float(np.exp((results.log_test_loss - oracle.log_test_loss).max()))
+        instances = [Instance(task=_with_noise_ratio(task, ratio), seed=_SEED) for task in drawn]
+        outcomes, oracle = (o.run(bench, instances, {}) for o in (controller, KalmanGain()))
+        ratios = local_level_error_ratios(instances, outcomes, oracle)
+        mean, worst = float(np.exp(np.log(ratios).mean())), float(ratios.max())
         rows.append(Row(start=ratio, result=mean, worst=worst, limit=factor, passed=mean <= factor))
     return rows
+
+
+def _with_noise_ratio(task: Task, ratio: float) -> Task:
+    assert isinstance(task, LocalLevelTask)
+    return replace(task, noise_ratio=ratio)
 
 
 def _noise_ratio(task: Task) -> float:

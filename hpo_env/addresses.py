@@ -47,3 +47,13 @@ def load_address(kind: str, address: str) -> Any:
         raise ConfigurationError(
             f"{kind} {address!r}: module {module!r} has no {attribute!r}"
         ) from None
+
+
+def file_name(name: str) -> str:
+    """Write a name, which may be an address, so that a file or a folder can have it.
+
+    Example:
+        >>> file_name("my_package.games:GameFamily"), file_name("new models")
+        ('my_package.games_GameFamily', 'new_models')
+    """
+    return re.sub(r"[^\w.-]+", "_", name).lstrip(".") or "_"

@@ -7,117 +7,41 @@ or that is asked for more, is started by the same command.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from importlib import import_module
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
-from agents.commands.evaluate import policy_folder
+from agents.commands.policies import load_policy
 from agents.comparing import results
+from agents.comparing.comparison import (
+    Comparison,
+    check_trainer_options,
+    chosen_suites,
+    collect,
+    make_comparison,
+)
 from agents.comparing.display import Display, make_display
 from agents.comparing.jobs import Job, make_jobs
-from agents.comparing.matrix import Extent, Matrix, build_matrix
+from agents.comparing.matrix import Extent
+from agents.comparing.presets import PRESETS, Amounts
 from agents.comparing.ray_workers import RayWorkers
 from agents.comparing.running import Failure, IncompleteComparisonError, run_jobs
 from agents.comparing.store import Store
 from agents.comparing.workers import InProcess, ProcessWorkers, Workers
-from agents.evaluation.comparison import INITIAL_RATES
-from agents.evaluation.methods import check_fits
-from agents.evaluation.pairing import REFERENCE
-from agents.evaluation.suites import SUITES, check_suites
-from agents.opponents.base import Opponent, Setup
-from agents.opponents.registry import OPPONENTS, check_opponents, make_opponent
+from agents.family_options import FAMILY_OPTIONS
+from agents.opponents.base import Setup
+from agents.opponents.registry import OPPONENTS, check_opponents, find_maker
 from agents.reporting.comparisons import terminal_tables
 from agents.run_folder import installed_versions
-from hpo_env.controller import ZOO, Controller
 from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.policy import Policy
-from hpo_env.policy_file import load
-from hpo_env.restriction import restrict
 from hpo_env.tasks.base import Engine
-from hpo_env.tasks.registry import make_family
-
-_QUICK_OPPONENTS = (
-    "default",
-    "cosine",
-    "one_cycle",
-    "plateau",
-    "user_constant",
-    "frozen",
-    "random_moves",
-    "fixed_tuned",
-    "cosine_tuned",
-    "cosine_per_optimizer",
-    "random_search",
-    "optuna_tpe",
-    "pbt",
-)
-_RESULT_SUITES = tuple(name for name in SUITES if name != "validation")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preset:
-    """How much to run; every field is the default of the setting of its name.
-
-    Args:
-        suites: Names in `SUITES`.
-        opponents: Names in the registry; None takes all.
-        tasks: Tasks of each suite.
-        seeds: Runs of each task from each initial rate.
-        runs: Full runs that a search may spend on one instance.
-        population: Runs that a population keeps.
-        initial_rates: Learning rates that every task is started from.
-        tuning_tasks: Meta-training tasks on which opponents are tuned.
-    """
-
-    suites: tuple[str, ...]
-    opponents: tuple[str, ...] | None
-    tasks: int
-    seeds: int
-    runs: int
-    population: int
-    initial_rates: tuple[float, ...]
-    tuning_tasks: int
-
-
-PRESETS: dict[str, Preset] = {
-    "quick": Preset(
-        suites=("interpolation", "architecture"),
-        opponents=_QUICK_OPPONENTS,
-        tasks=6,
-        seeds=3,
-        runs=16,
-        population=8,
-        initial_rates=(1e-4, 1e-1),  # too low and too high by far: what a user may start with
-        tuning_tasks=8,
-    ),
-    "standard": Preset(
-        suites=_RESULT_SUITES,
-        opponents=None,
-        tasks=8,
-        seeds=3,
-        runs=32,
-        population=16,
-        initial_rates=INITIAL_RATES["supervised"],
-        tuning_tasks=24,
-    ),
-    "full": Preset(
-        suites=_RESULT_SUITES,
-        opponents=None,
-        tasks=24,
-        seeds=5,
-        runs=64,
-        population=32,
-        initial_rates=INITIAL_RATES["supervised"],
-        tuning_tasks=64,
-    ),
-}
-"""All leave the suite `validation` out, which is for decisions and not for results."""
+from hpo_env.tasks.registry import family_class
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,18 +52,22 @@ class CompareConfig:
         policy: The name of a policy that we ship, the folder of one, or a run folder.
         hyperparameters: What can be moved, as in a loop that lacks the rest; all that the policy
             moves when not given. Opponents choose the same.
+        family: The task family, or module:Class; the policy's own when not given.
+        family_options: Options of the family's trainers, for instance `updates_per_decision=20`;
+            suites say which tasks are drawn.
         out: Folder of the results, logs/compare-<preset> when not given; what is there already is
             used.
         preset: How much to run: quick (minutes on two cores), standard (all opponents and suites)
             or full (the same on more tasks). Sets the next eight settings; a flag that you give
             wins over it.
         suites: What is held out; see --list.
-        opponents: What the controller is compared with; see --list. The controller always runs.
+        opponents: What the controller is compared with; see --list, or module:function of your own.
+            The controller always runs; who needs what the family lacks is left out.
         tasks: Tasks of each suite.
-        seeds: Runs of each task from each initial rate.
+        seeds: Runs of each task from each start.
         runs: Full runs that a search may spend on one instance.
         population: Runs that a population, such as PBT's, keeps.
-        initial_rates: Learning rates of the user, every task being started from each.
+        starts: Values of the family's leading hyperparameter, every task being started from each.
         tuning_tasks: Meta-training tasks on which opponents are tuned.
         seed: From which tasks, weights and minibatches follow.
         workers: Where jobs run: process, on this machine, or ray, on a cluster.
@@ -150,15 +78,17 @@ class CompareConfig:
             file optuna.db in the output folder, and with Ray, whose machines could not reach that,
             the workers' memory.
         engine: How inner runs are computed.
-        list: Print opponents and suites, and do nothing else.
+        list: Print opponents and the family's suites, and do nothing else.
 
     Raises:
-        UnknownNameError: No such preset, opponent or suite; the nearest are suggested.
+        UnknownNameError: No such preset or opponent; the nearest are suggested.
         ConfigurationError: A number is out of range.
     """
 
     policy: tyro.conf.Positional[str] = "supervised"
     hyperparameters: tuple[str, ...] | None = None
+    family: str | None = None
+    family_options: Annotated[Mapping[str, Any], FAMILY_OPTIONS] = field(default_factory=dict)
     out: Path | None = None
     preset: str = "quick"
     suites: tuple[str, ...] | None = None
@@ -167,7 +97,7 @@ class CompareConfig:
     seeds: int | None = None
     runs: int | None = None
     population: int | None = None
-    initial_rates: tuple[float, ...] | None = None
+    starts: tuple[float, ...] | None = None
     tuning_tasks: int | None = None
     seed: int = 0
     workers: Literal["process", "ray"] = "process"
@@ -189,42 +119,41 @@ class CompareConfig:
             )
         if self.ray_address is not None and self.workers != "ray":
             raise ConfigurationError("ray_address needs workers='ray'")
-        amounts = self.amounts
-        check_suites(amounts.suites)
-        check_opponents(amounts.opponents or ())
-        if not amounts.suites:
-            raise ConfigurationError("suites must name at least one; see --list")
-        _ = self.extent
+        check_opponents(self.opponents or ())
+        preset = PRESETS[self.preset]
+        _ = Extent(
+            num_tasks=preset.tasks if self.tasks is None else self.tasks,
+            num_seeds=preset.seeds if self.seeds is None else self.seeds,
+            num_tuning_tasks=preset.tuning_tasks
+            if self.tuning_tasks is None
+            else self.tuning_tasks,
+            starts=self.starts,
+            seed=self.seed,
+        )
 
     @property
     def folder(self) -> Path:
         """Folder of the results."""
         return Path("logs") / f"compare-{self.preset}" if self.out is None else self.out
 
-    @property
-    def amounts(self) -> Preset:
-        """The preset, with what was given instead of it."""
-        given = {name: getattr(self, name) for name in Preset.__dataclass_fields__}
-        return replace(PRESETS[self.preset], **{n: v for n, v in given.items() if v is not None})
+    def amounts(self, family: str) -> Amounts:
+        """Return what the preset means for a family, with what was given instead of it."""
+        given = {name: getattr(self, name) for name in Amounts.__dataclass_fields__}
+        usual = PRESETS[self.preset].amounts(family_class(family))
+        return replace(usual, **{n: v for n, v in given.items() if v is not None})
 
-    @property
-    def extent(self) -> Extent:
-        """How much is run."""
-        amounts = self.amounts
+    def extent(self, family: str) -> Extent:
+        """Return how much is run of a family."""
+        amounts = self.amounts(family)
         return Extent(
             num_tasks=amounts.tasks,
             num_seeds=amounts.seeds,
             num_tuning_tasks=amounts.tuning_tasks,
-            initial_rates=amounts.initial_rates,
+            starts=amounts.starts,
             seed=self.seed,
             engine=self.engine,
+            options=self.family_options,
         )
-
-    @property
-    def opponent_names(self) -> tuple[str, ...]:
-        """All that is run, the controller first."""
-        chosen = self.amounts.opponents
-        return tuple(dict.fromkeys((REFERENCE, *(OPPONENTS if chosen is None else chosen))))
 
     @property
     def storage_address(self) -> str | None:
@@ -244,41 +173,36 @@ def run(config: CompareConfig) -> None:
 
     Raises:
         PolicyFileError: There is no policy, or it cannot be used.
+        UnknownNameError: The family has no such suite; the nearest are suggested.
         MissingExtraError: An opponent, or Ray, needs a package that is not installed.
-        ConfigurationError: The folder cannot be written, or the policy does not fit a suite.
+        ConfigurationError: The folder cannot be written, or the policy does not fit the family.
         IncompleteComparisonError: Some jobs came to nothing; all others are done.
     """
     if config.list:
-        Console().print(_listing("opponent", _opponent_help()))
-        Console().print(_listing("suite", {s.name: s.help for s in SUITES.values()}))
+        _show_lists(config)
         return
     started = time.perf_counter()
     policy = load_policy(config.policy, config.hyperparameters)
-    opponents = _make_opponents(config, policy)
-    suites = [SUITES[name] for name in dict.fromkeys(config.amounts.suites)]
-    for suite in suites:
-        check_fits(policy, make_family(suite.family).space, suite.family)
-    matrix = build_matrix(opponents, policy.space.names, suites, config.extent)
+    comparison = _make_comparison(config, policy)
+    for line in comparison.remarks:
+        Console().print(line, highlight=False, soft_wrap=True)
     _make_folder(config.folder)
-    store = Store(config.folder)
+    store, matrix = Store(config.folder), comparison.matrix
     missing = [key for key in matrix.cells if store.read_cell(key) is None]
     failures = _run_missing(config, store, make_jobs(matrix, missing, store), len(matrix.cells))
     num_lost = sum(failure.num_cells for failure in failures)
-    content = {
-        "title": _title(config),
-        "config": _resolved(config),
-        "hyperparameters": policy.space.to_json(),
-        "opponents": {o.name: o.identity() for o in opponents},
-        "versions": installed_versions(results.PACKAGES),
-        "machine": results.describe_machine(),
-        "cells_run": len(missing) - num_lost,
-        "cells_reused": len(matrix.cells) - len(missing),
-        "cells_lost": num_lost,
-        "wall_clock_seconds": round(time.perf_counter() - started, 1),
-        "prepared": _prepared_files(matrix, store),
-        "failures": [asdict(failure) for failure in failures],
-    }
-    _finish(config, matrix, store, content)
+    _finish(
+        config,
+        comparison,
+        store,
+        {
+            "cells_run": len(missing) - num_lost,
+            "cells_reused": len(matrix.cells) - len(missing),
+            "cells_lost": num_lost,
+            "wall_clock_seconds": round(time.perf_counter() - started, 1),
+            "failures": [asdict(failure) for failure in failures],
+        },
+    )
     if failures:
         lines = "".join(f"\n  {f.job}: {f.error}" for f in failures)
         raise IncompleteComparisonError(
@@ -288,34 +212,23 @@ def run(config: CompareConfig) -> None:
         )
 
 
-def load_policy(name_or_path: str, hyperparameters: Sequence[str] | None = None) -> Policy:
-    """Load a policy by the name of one that we ship, from its folder or from a run folder.
-
-    Args:
-        name_or_path: Which policy.
-        hyperparameters: What it can move; None leaves all to it.
-
-    Raises:
-        PolicyFileError: There is none.
-        UnknownNameError: It does not move what is named.
-    """
-    shipped = [folder.name for folder in ZOO.iterdir()] if ZOO.is_dir() else []
-    if name_or_path not in shipped and Path(name_or_path).is_dir():
-        policy = load(policy_folder(Path(name_or_path)))
-    else:
-        policy = Controller.from_pretrained(name_or_path).policy
-    return policy if hyperparameters is None else restrict(policy, hyperparameters)
-
-
-def _make_opponents(config: CompareConfig, policy: Policy) -> list[Opponent]:
-    setup = Setup(
-        policy=policy,
-        knobs=policy.space.names,
-        num_runs=config.amounts.runs,
-        num_lanes=config.amounts.population,
-        storage=config.storage_address,
+def _make_comparison(config: CompareConfig, policy: Policy) -> Comparison:
+    family = config.family or policy.family
+    check_trainer_options(family, config.family_options)
+    amounts = config.amounts(family)
+    return make_comparison(
+        family,
+        chosen_suites(family, amounts.suites),
+        OPPONENTS if amounts.opponents is None else amounts.opponents,
+        config.extent(family),
+        Setup(
+            policy=policy,
+            hyperparameters=policy.space.names,
+            num_runs=amounts.runs,
+            num_lanes=amounts.population,
+            storage=config.storage_address,
+        ),
     )
-    return [make_opponent(name, setup) for name in config.opponent_names]
 
 
 def _run_missing(
@@ -355,22 +268,53 @@ def _tell(display: Display, failure: Failure) -> None:
     display.say(f"failed: {failure.job}: {failure.error}")
 
 
-def _finish(config: CompareConfig, matrix: Matrix, store: Store, content: dict[str, Any]) -> None:
-    console, frame = Console(), results.collect(matrix, store)
-    results.write_comparison(config.folder, content)
+def _finish(
+    config: CompareConfig, comparison: Comparison, store: Store, account: dict[str, Any]
+) -> None:
+    """Write and print what is there."""
+    results.write_comparison(config.folder, _describe(config, comparison, store) | account)
+    frame = collect(comparison.matrix, store)
     if not len(frame):
         return
     results.write_table(frame, config.folder)
+    console = Console()
     for table in terminal_tables(frame):
         console.print(table)
     console.print(
-        f"{content['cells_run']} cells run, {content['cells_reused']} reused, "
-        f"{content['wall_clock_seconds']:.0f} s; results: {config.folder}",
+        f"{account['cells_run']} cells run, {account['cells_reused']} reused, "
+        f"{account['wall_clock_seconds']:.0f} s; results: {config.folder}",
         f"for the report: hpo-control report {config.folder}",
         sep="\n",
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _describe(config: CompareConfig, comparison: Comparison, store: Store) -> dict[str, Any]:
+    """Describe what was compared, where and with what."""
+    amounts, names = config.amounts(comparison.family), [o.name for o in comparison.opponents]
+    moved = "" if config.hyperparameters is None else f" ({', '.join(config.hyperparameters)})"
+    # Without the addresses of a database and a cluster, which may hold passwords.
+    named = ("policy", "preset", "seed", "workers", "num_workers", "engine")
+    settings: dict[str, Any] = {name: getattr(config, name) for name in named}
+    settings |= {"family": comparison.family, "family_options": dict(config.family_options)}
+    settings |= {"hyperparameters": config.hyperparameters, **asdict(amounts), "opponents": names}
+    return {
+        "title": (
+            f"{config.policy}{moved}: {len(names)} opponents, {', '.join(amounts.suites)}, "
+            f"{amounts.tasks} tasks, {amounts.seeds} seeds"
+        ),
+        "config": {n: [*v] if isinstance(v, tuple) else v for n, v in settings.items()},
+        "suites": {suite.name: suite.help for suite in comparison.suites},
+        "opponents": {o.name: o.identity() for o in comparison.opponents},
+        "left_out": {name: list(needs) for name, needs in comparison.left_out.items()},
+        "versions": installed_versions(results.PACKAGES),
+        "machine": results.describe_machine(),
+        "prepared": {
+            name: str(store.prepared_path(key).relative_to(store.folder))
+            for name, key in comparison.matrix.lessons.items()
+        },
+    }
 
 
 def _make_folder(out: Path) -> None:
@@ -380,50 +324,20 @@ def _make_folder(out: Path) -> None:
         raise ConfigurationError(f"{out}: the folder cannot be made: {error.strerror}") from error
 
 
-def _prepared_files(matrix: Matrix, store: Store) -> dict[str, str]:
-    """Return where it stands what each opponent has learned."""
-    return {
-        p.opponent.name: str(store.prepared_path(p.key).relative_to(store.folder))
-        for p in matrix.preparations.values()
-    }
-
-
-def _resolved(config: CompareConfig) -> dict[str, Any]:
-    # Without the addresses of a database and a cluster, which may hold passwords.
-    named = ("policy", "preset", "seed", "workers", "num_workers", "engine")
-    settings = {name: getattr(config, name) for name in named}
-    settings["hyperparameters"] = _as_list(config.hyperparameters)
-    amounts = asdict(config.amounts) | {"opponents": config.opponent_names}
-    return settings | {name: _as_list(value) for name, value in amounts.items()}
-
-
-def _as_list(value: Any) -> Any:
-    return [*value] if isinstance(value, tuple) else value
-
-
-def _title(config: CompareConfig) -> str:
-    amounts, moved = config.amounts, config.hyperparameters
-    part = "" if moved is None else f" ({', '.join(moved)})"
-    return (
-        f"{config.policy}{part}: {len(config.opponent_names)} methods, "
-        f"{', '.join(amounts.suites)}, {amounts.tasks} tasks, {amounts.seeds} seeds"
-    )
-
-
-def _listing(kind: str, lines: dict[str, str]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column(kind, no_wrap=True)
-    table.add_column("")
-    for name, text in lines.items():
-        table.add_row(name, text)
-    return table
+def _show_lists(config: CompareConfig) -> None:
+    """Print every opponent, and the suites of the family."""
+    family = config.family or load_policy(config.policy).family
+    suites = {suite.name: suite.help for suite in family_class(family).suites}
+    for kind, lines in (("opponent", _opponent_help()), (f"suite of {family}", suites)):
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        table.add_column(kind, no_wrap=True)
+        table.add_column("")
+        for name, text in lines.items():
+            table.add_row(name, text)
+        Console().print(table)
 
 
 def _opponent_help() -> dict[str, str]:
     """Return the first line of what each opponent's maker says of it."""
-    found = {}
-    for name, address in OPPONENTS.items():
-        module, _, attribute = address.partition(":")
-        text = getattr(import_module(module), attribute).__doc__ or ""
-        found[name] = text.strip().partition("\n")[0]
-    return found
+    docs = {name: find_maker(name).__doc__ or "" for name in OPPONENTS}
+    return {name: text.strip().partition("\n")[0] for name, text in docs.items()}

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from agents.evaluation.comparison import DEFAULT_METHODS, Comparison, Plan, compare
-from agents.reporting.comparisons import draw_schedules, terminal_tables
-from agents.reporting.plans import comparison_frame, comparison_json, record_plan
+from agents.commands.policies import load_policy
+from agents.comparing.comparison import Compared, Comparison, run_here
+from agents.comparing.display import make_display
+from agents.comparing.matrix import Extent
+from agents.comparing.schedules import compare_schedules
+from agents.family_options import FAMILY_OPTIONS
+from agents.reporting.closing import draw_schedules, record_comparison, to_json
+from agents.reporting.comparisons import terminal_tables
 from agents.run_folder import to_json_bytes, write_atomically
-from hpo_env.errors import ConfigurationError, PolicyFileError, unknown_name
-from hpo_env.policy_file import CONTROLLER_FILE, load
-from hpo_env.restriction import restrict
-from hpo_env.tasks.base import Engine, Split
+from hpo_env.errors import ConfigurationError, unknown_name
+from hpo_env.tasks.base import Engine, Split, Suite
 from hpo_env.tasks.registry import family_class
 
 PRESETS: dict[str, dict[str, int]] = {
@@ -30,6 +31,17 @@ PRESETS: dict[str, dict[str, int]] = {
 }
 """How much to run."""
 
+DEFAULT_OPPONENTS = (
+    "default",
+    "frozen",
+    "constant_tuned",
+    "cosine_tuned",
+    "one_cycle_tuned",
+    "cosine_per_optimizer",
+    "random_moves",
+)
+"""What runs when nobody says otherwise."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
@@ -37,23 +49,22 @@ class EvaluateConfig:
 
     Args:
         policy: A policy folder (policy.safetensors and controller.json), or a run folder that holds
-            one.
+            one; or the name of a policy that we ship.
         hyperparameters: What can be moved, as in a loop that lacks the rest; all that the policy
-            moves when not given.
-        family: The task family; the policy's own when not given.
-        split: Which data sets and architectures: test for results, validation for decisions.
+            moves when not given. Opponents choose the family's leading hyperparameter alone.
+        family: The task family, or module:Class; the policy's own when not given.
+        family_options: Options of the family, for instance `dataset=digits model=mlp_64x2_relu`.
+        split: Which side of the tasks: test for results, validation for decisions.
         preset: How much to run: quick, standard or full. Sets `tasks`, `seeds` and `tuning_tasks`;
             a flag that you give wins over it.
         tasks: Tasks to draw.
-        seeds: Runs of each task from each initial rate.
-        tuning_tasks: Meta-training tasks on which the opponents' rates are chosen.
-        methods: What to compare the controller with.
-        initial_rates: Every task is started from each of these; the family's own when not given.
+        seeds: Runs of each task from each start.
+        tuning_tasks: Meta-training tasks on which opponents are tuned.
+        opponents: What to compare the controller with, as in `hpo-control compare`.
+        starts: Values of the leading hyperparameter that every task is started from; the family's
+            own when not given.
         seed: From which tasks, weights and minibatches follow.
-        dataset: Only this data set: a name, or the path of a CSV, Parquet or NPZ file.
-        target: The column that a file's rows are to predict.
-        model: Only this architecture of the inner network.
-        engine: How inner runs are computed: compiled, eager, reference or auto.
+        engine: How inner runs are computed.
         device: Torch device of the inner training.
         json: Write all results here, every single run included.
         figure: Draw the learned schedules here, a PNG.
@@ -65,20 +76,18 @@ class EvaluateConfig:
         ConfigurationError: A number is out of range.
     """
 
-    policy: tyro.conf.Positional[Path]
+    policy: tyro.conf.Positional[str]
     hyperparameters: tuple[str, ...] | None = None
     family: str | None = None
+    family_options: Annotated[Mapping[str, Any], FAMILY_OPTIONS] = field(default_factory=dict)
     split: Split = "test"
     preset: str = "quick"
     tasks: int | None = None
     seeds: int | None = None
     tuning_tasks: int | None = None
-    methods: tuple[str, ...] = DEFAULT_METHODS
-    initial_rates: tuple[float, ...] | None = None
+    opponents: tuple[str, ...] = DEFAULT_OPPONENTS
+    starts: tuple[float, ...] | None = None
     seed: int = 0
-    dataset: str | None = None
-    target: str | None = None
-    model: str | None = None
     engine: Engine = "auto"
     device: str = "cpu"
     json: Path | None = None
@@ -100,10 +109,29 @@ class EvaluateConfig:
         given: int | None = getattr(self, name)
         return PRESETS[self.preset][name] if given is None else given
 
-    def options(self) -> dict[str, Any]:
-        """Return the options of the family that were given."""
-        names = ("dataset", "target", "model")
-        return {n: getattr(self, n) for n in names if getattr(self, n) is not None}
+    def extent(self, family: str) -> Extent:
+        """Return how much is run of a family."""
+        known = family_class(family)
+        asked = {n: v for n, v in self.family_options.items() if n in known.trainer_options}
+        return Extent(
+            num_tasks=self.amount("tasks"),
+            num_seeds=self.amount("seeds"),
+            num_tuning_tasks=self.amount("tuning_tasks"),
+            starts=(known.starts or None) if self.starts is None else self.starts,
+            seed=self.seed,
+            engine=self.engine,
+            device=self.device,
+            options=asked,
+        )
+
+    @property
+    def suite(self) -> Suite:
+        """What is drawn."""
+        return Suite(
+            name=self.split,
+            help=f"{self.split} tasks",
+            options={**self.family_options, "split": self.split},
+        )
 
 
 def main(args: Sequence[str]) -> None:
@@ -112,7 +140,7 @@ def main(args: Sequence[str]) -> None:
 
 
 def run(config: EvaluateConfig) -> None:
-    """Compare, print the tables, and write what was asked for.
+    """Compare, print the table, and write what was asked for.
 
     Raises:
         PolicyFileError: There is no policy, or it cannot be used.
@@ -120,98 +148,42 @@ def run(config: EvaluateConfig) -> None:
     """
     for path in (config.json, config.figure):
         _check_writable(path)  # before minutes of work, and not after
-    policy = load(policy_folder(config.policy))
-    if config.hyperparameters is not None:
-        policy = restrict(policy, config.hyperparameters)
-    plan = Plan(
-        family=config.family or policy.family,
-        split=config.split,
-        num_tasks=config.amount("tasks"),
-        num_seeds=config.amount("seeds"),
-        num_tuning_tasks=config.amount("tuning_tasks"),
-        methods=config.methods,
-        initial_rates=config.initial_rates,
-        seed=config.seed,
-        engine=config.engine,
-        device=config.device,
-        options=config.options(),
+    policy = load_policy(config.policy, config.hyperparameters)
+    family = config.family or policy.family
+    comparison = compare_schedules(
+        policy, family, [config.suite], config.extent(family), names=config.opponents
     )
-    with StageBars() as bars:
-        comparison = compare(policy, plan, on_stage=bars.update)
-    _report(config, comparison)
-    if config.analysis is not None:
-        record_plan(comparison, policy, config.analysis, title=_title(plan))
-        Console().print(f"for TensorBoard: {config.analysis}", highlight=False, soft_wrap=True)
+    console = Console()
+    for line in comparison.remarks:
+        console.print(line, highlight=False, soft_wrap=True)
+    with make_display() as display:
+        compared = run_here(comparison, on_progress=display.update)
+    _report(config, comparison, compared)
 
 
-def policy_folder(path: Path) -> Path:
-    """Find the policy in a policy folder or in a run folder.
-
-    Raises:
-        PolicyFileError: There is none; says whether the run has not come so far.
-    """
-    for folder in (path, path / "policy"):
-        if (folder / CONTROLLER_FILE).is_file():
-            return folder
-    if (path / "config.json").is_file():
-        raise PolicyFileError(
-            f"{path}: this run has exported no policy yet; go on with it by "
-            f"hpo-control train --resume {path}"
-        )
-    raise PolicyFileError(
-        f"{path}: no policy there. Give a folder with {CONTROLLER_FILE}, or a run folder of "
-        "hpo-control train"
-    )
-
-
-class StageBars:
-    """One progress bar a stage on a terminal, nothing elsewhere; a context manager."""
-
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description:<36}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-        )
-        self._stages: dict[str, TaskID] = {}
-
-    def __enter__(self) -> StageBars:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def update(self, stage: str, done: int, total: int) -> None:
-        """Show how far a stage is."""
-        if stage not in self._stages:
-            self._stages[stage] = self._progress.add_task(stage, total=total)
-        self._progress.update(self._stages[stage], completed=done)
-
-
-def _report(config: EvaluateConfig, comparison: Comparison) -> None:
-    plan, console = comparison.plan, Console()
-    family, frame = family_class(plan.family), comparison_frame(comparison)
-    for table in terminal_tables(frame, family.has_trained_on, title=_title(plan)):
+def _report(config: EvaluateConfig, comparison: Comparison, compared: Compared) -> None:
+    console, title = Console(), _title(comparison)
+    is_known = family_class(comparison.family).has_trained_on
+    for table in terminal_tables(compared.frame, is_known, title=title):
         console.print(table)
+    written: dict[str, Path] = {}
     if config.json is not None:
-        write_atomically(config.json, to_json_bytes(comparison_json(comparison)))
-        console.print(f"every run: {config.json}", highlight=False, soft_wrap=True)
+        write_atomically(config.json, to_json_bytes(to_json(comparison, compared)))
+        written["every run"] = config.json
     if config.figure is not None:
-        space = family().space
-        known = space.hyperparameters[space.index(family.leading())]
-        draw_schedules(frame, config.figure, known)
-        console.print(f"learned schedules: {config.figure}", highlight=False, soft_wrap=True)
+        draw_schedules(comparison, compared, config.split, config.figure)
+        written["learned schedules"] = config.figure
+    if config.analysis is not None:
+        record_comparison(comparison, compared, config.split, config.analysis, title=title)
+        written["for TensorBoard"] = config.analysis
+    for what, path in written.items():
+        console.print(f"{what}: {path}", highlight=False, soft_wrap=True)
 
 
-def _title(plan: Plan) -> str:
-    return (
-        f"{plan.family}, {plan.split} tasks: {plan.num_tasks} tasks, {plan.num_seeds} "
-        f"seed{'s' if plan.num_seeds > 1 else ''}"
-    )
+def _title(comparison: Comparison) -> str:
+    extent, (suite,) = comparison.extent, comparison.suites
+    seeds = f"{extent.num_seeds} seed{'s' if extent.num_seeds > 1 else ''}"
+    return f"{comparison.family}, {suite.help}: {extent.num_tasks} tasks, {seeds}"
 
 
 def _check_writable(path: Path | None) -> None:

@@ -59,8 +59,8 @@ def _run_report(run: Path, out: Path) -> dict[Path, str]:
 
 
 def _comparison_report(folder: Path, out: Path) -> dict[Path, str]:
+    from agents.comparing.records import read_records
     from agents.comparing.results import read_comparison
-    from agents.evaluation.records import read_records
     from agents.reporting.comparisons import comparison_markdown, render_comparison
 
     frame = read_records(folder / _RECORDS_FILE)

@@ -13,7 +13,8 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from agents import zoo
-from agents.commands.evaluate import StageBars, policy_folder
+from agents.commands.policies import policy_folder
+from agents.comparing.display import make_display
 from agents.run_folder import to_json_bytes, write_atomically
 from hpo_env.errors import ConfigurationError
 from hpo_env.policy_file import CONTROLLER_FILE, WEIGHTS_FILE, load
@@ -40,7 +41,7 @@ class VerifyFigures:
     """Measure the figures of a policy again; exit code 2 when one does not hold.
 
     Args:
-        name: One of the names that `hpo-control zoo list` shows.
+        name: One of the names that `hpo-control zoo list` shows, or the folder of a policy.
     """
 
     name: tyro.conf.Positional[str]
@@ -51,12 +52,15 @@ class MakePolicy:
     """Make a policy from nothing: meta-train every seed, combine the best, evaluate it.
 
     Args:
-        name: A recipe: the name of a policy.
+        name: A recipe: the name of a policy, or of a family that has no recipes of its own; of a
+            family outside of this package, its address, module:Class.
+        family: The family whose recipe it is; found by the name when not given.
         out: Folder to write the policy and its figures to.
         run_dir: Folder of the meta-training runs; those that are complete there are kept.
     """
 
     name: tyro.conf.Positional[str]
+    family: str | None = None
     out: Path
     run_dir: Path = Path("logs/zoo")
 
@@ -67,7 +71,7 @@ class EvaluatePolicy:
 
     Args:
         folder: A policy folder, or a run folder that holds one.
-        tasks: Tasks of each scene; each is run from five initial rates.
+        tasks: Tasks of each scene; each is run from every one of the family's scene starts.
     """
 
     folder: tyro.conf.Positional[Path]
@@ -109,14 +113,14 @@ def _card(config: ShowCard) -> None:
 
 
 def _verify(config: VerifyFigures) -> None:
-    with StageBars() as bars:
-        checks = zoo.verify(config.name, on_stage=bars.update)
+    with make_display() as display:
+        checks = zoo.verify(config.name, on_progress=display.update)
     table = Table(title=f"{config.name}: mean log test loss, shipped and measured again")
-    for heading in ("scene", "method", "shipped", "measured", "holds"):
+    for heading in ("scene", "opponent", "shipped", "measured", "holds"):
         table.add_column(heading)
     for check in checks:
         values = (f"{check.shipped:.4f}", f"{check.measured:.4f}", "yes" if check.holds else "NO")
-        table.add_row(check.scene, check.method, *values)
+        table.add_row(check.scene, check.opponent, *values)
     Console().print(table)
     failed = sum(not check.holds for check in checks)
     if failed:
@@ -130,8 +134,8 @@ def _evaluate(config: EvaluatePolicy) -> None:
     if config.tasks < 1:
         raise ConfigurationError(f"tasks must be at least 1; got {config.tasks}")
     folder = policy_folder(config.folder)
-    with StageBars() as bars:
-        data = zoo.evaluate(load(folder), num_tasks=config.tasks, on_stage=bars.update)
+    with make_display() as display:
+        data = zoo.evaluate(load(folder), num_tasks=config.tasks, on_progress=display.update)
     write_atomically(folder / zoo.EVALUATION_FILE, to_json_bytes(data))
     Console().print(f"figures: {folder / zoo.EVALUATION_FILE}", highlight=False, soft_wrap=True)
 
@@ -139,8 +143,9 @@ def _evaluate(config: EvaluatePolicy) -> None:
 def _make(config: MakePolicy) -> None:
     from agents.meta_training import meta_train
 
-    members = zoo.train(config.name, config.run_dir, meta_train)
-    zoo.ship(config.name, [folder / "policy" for folder in members], config.out)
+    family, recipe = zoo.find_recipe(config.name, config.family)
+    members = zoo.train(family, recipe, config.run_dir, meta_train)
+    zoo.ship(family, recipe, [folder / "policy" for folder in members], config.out)
     names = ", ".join(folder.name for folder in members)
     Console().print(f"policy: {config.out}, of {names}", highlight=False, soft_wrap=True)
     _evaluate(EvaluatePolicy(folder=config.out))

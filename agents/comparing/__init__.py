@@ -8,8 +8,10 @@ on where it was, and one with another opponent more runs that opponent only.
     keys.py       what their keys are made of
     store.py      the files
     jobs.py       batches of missing cells, and the tuning that some of them need first
-    effort.py     how long they take, more or less
+    pace.py       how long the rest will take, more or less
     workers.py    processes that do jobs; `ray_workers.py`, tasks on a cluster
     running.py    the loop
-    results.py    the table, and what is written beside it
+    records.py    the table
+    comparison.py a whole comparison, from what is asked for to the table
+    results.py    what is written beside it
 """

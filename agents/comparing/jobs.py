@@ -1,7 +1,7 @@
 """What a worker is given at a time: a batch of missing cells, or an opponent's preparation.
 
 One-run opponents take many instances at once, because lanes that train together are cheaper; those
-of one job have the same model, so that no lane waits for a larger one. A search already has many
+of one job are alike, so that no lane waits for a larger model. A search already has many
 lanes on one instance, and is a job for itself.
 """
 
@@ -14,11 +14,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.comparing.effort import run_effort
 from agents.comparing.keys import canonical_json
 from agents.comparing.matrix import Cell, Matrix, Preparation
 from agents.comparing.store import Store, outcome_to_json
 from agents.opponents.base import Opponent
+from agents.opponents.lanes import Bench
 
 _LANES_PER_JOB = 64  # more lanes are hardly cheaper, and a job that is lost is run again as a whole
 _TUNING_RUNS = 10  # a guess: configurations that an opponent tries on each meta-training instance
@@ -30,7 +30,7 @@ class Job(ABC):
 
     Args:
         label: What a person would call it.
-        effort: How much work it is, see `effort.py`.
+        effort: How much work it is, see `TaskFamily.effort`.
     """
 
     label: str
@@ -40,6 +40,11 @@ class Job(ABC):
     @abstractmethod
     def opponent(self) -> Opponent:
         """Whose job it is."""
+
+    @property
+    @abstractmethod
+    def bench(self) -> Bench:
+        """Where it is done."""
 
     @property
     @abstractmethod
@@ -65,6 +70,11 @@ class PrepareJob(Job):
     def opponent(self) -> Opponent:
         """See `Job.opponent`."""
         return self.preparation.opponent
+
+    @property
+    def bench(self) -> Bench:
+        """See `Job.bench`."""
+        return self.preparation.bench
 
     @property
     def num_cells(self) -> int:
@@ -101,6 +111,11 @@ class RunJob(Job):
         return self.cells[0].opponent
 
     @property
+    def bench(self) -> Bench:
+        """See `Job.bench`."""
+        return self.cells[0].bench
+
+    @property
     def num_cells(self) -> int:
         """See `Job.num_cells`."""
         return len(self.cells)
@@ -113,7 +128,7 @@ class RunJob(Job):
     def perform(self) -> list[dict[str, Any]]:
         """See `Job.perform`."""
         instances = [cell.instance for cell in self.cells]
-        outcomes = self.opponent.run(self.cells[0].bench, instances, self.prepared)
+        outcomes = self.opponent.run(self.bench, instances, self.prepared)
         return [outcome_to_json(o) for _, o in zip(self.cells, outcomes, strict=True)]
 
     def save(self, store: Store, results: Sequence[Mapping[str, Any]]) -> None:
@@ -144,7 +159,7 @@ def make_jobs(matrix: Matrix, missing: Iterable[str], store: Store) -> list[Job]
 
 def _group(cell: Cell) -> tuple[Any, ...]:
     task = cell.instance.task
-    return cell.opponent.name, cell.suite, task.num_decisions, getattr(task, "architecture", "")
+    return cell.opponent.name, cell.suite, task.num_decisions, task.alike
 
 
 def _split(cells: Sequence[Cell]) -> list[RunJob]:
@@ -154,7 +169,7 @@ def _split(cells: Sequence[Cell]) -> list[RunJob]:
 
 def _run_job(cells: tuple[Cell, ...]) -> RunJob:
     first = cells[0]
-    effort = sum(run_effort(cell.instance, cell.bench) for cell in cells)
+    effort = sum(cell.bench.task_family.effort(cell.instance.task) for cell in cells)
     instance = first.instance
     what = instance.task.name if len(cells) == 1 else f"{len(cells)} runs"
     return RunJob(
@@ -166,7 +181,7 @@ def _run_job(cells: tuple[Cell, ...]) -> RunJob:
 
 def _prepare_job(preparation: Preparation) -> PrepareJob:
     bench = preparation.bench
-    effort = sum(run_effort(instance, bench) for instance in preparation.instances)
+    effort = sum(bench.task_family.effort(instance.task) for instance in preparation.instances)
     return PrepareJob(
         label=f"{preparation.opponent.name}: tuning on {len(preparation.instances)} tasks",
         effort=effort * _TUNING_RUNS,
@@ -208,17 +223,24 @@ def attempt(job: Job) -> Result:
     return Result(values=values, seconds=time.perf_counter() - before)
 
 
-def use_one_thread() -> None:
-    """Restrict this process to one thread in torch and one in the native kernel.
+def attempt_on_one_core(job: Job) -> Result:
+    """Do a job in a process that shares the cores with others.
 
-    Cores are shared out by job. With more threads a worker than cores, torch's spin while they wait
-    for each other and slow all workers down many times over; the kernel's do not spin, but gain
-    nothing where every core has a job. And sums depend on the number of threads: an outcome must
-    not depend on how many cores the machine has.
+    The family's trainers get one thread: their outcome does not depend on it, and more gain nothing
+    where every core has a job.
+    """
+    use_one_thread()
+    job.bench.task_family.set_num_threads(1)
+    return attempt(job)
+
+
+def use_one_thread() -> None:
+    """Restrict torch to one thread in this process.
+
+    With more threads a worker than cores, torch's spin while they wait for each other and slow all
+    workers down many times over. And its sums depend on the number of threads: an outcome must not
+    depend on how many cores the machine has.
     """
     import torch
 
-    from hpo_env.tasks.supervised.native.kernel import set_num_threads
-
     torch.set_num_threads(1)
-    set_num_threads(1)

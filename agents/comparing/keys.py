@@ -17,7 +17,7 @@ from agents.opponents.lanes import Bench
 from hpo_env.errors import ConfigurationError
 from hpo_env.policy import Policy
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised when the same inputs give other outcomes than before: cells of older numbers are left."""
 
 
@@ -45,7 +45,9 @@ def policy_fingerprint(policy: Policy) -> str:
         "head": policy.head,
         "activation": policy.activation,
         "fields": list(policy.fields),
+        "loss_floor": policy.loss_floor,
         "threshold": None if policy.familiarity is None else policy.familiarity.threshold,
+        "offset": None if policy.familiarity is None else policy.familiarity.offset,
     }
     content = hashlib.sha256(canonical_json(head).encode())
     for name, tensor in sorted(policy.tensors().items()):
@@ -53,7 +55,7 @@ def policy_fingerprint(policy: Policy) -> str:
     return content.hexdigest()
 
 
-def describe_opponent(opponent: Opponent, knobs: Sequence[str]) -> dict[str, Any]:
+def describe_opponent(opponent: Opponent, hyperparameters: Sequence[str]) -> dict[str, Any]:
     """Describe an opponent in plain data: what it is, and the policies that it holds.
 
     Raises:
@@ -69,7 +71,7 @@ def describe_opponent(opponent: Opponent, knobs: Sequence[str]) -> dict[str, Any
             f"opponent {opponent.name!r}: identity() must return plain data, which JSON can hold: "
             f"{error}"
         ) from error
-    return {"identity": identity, "policies": policies, "knobs": list(knobs)}
+    return {"identity": identity, "policies": policies, "hyperparameters": list(hyperparameters)}
 
 
 def describe_bench(bench: Bench) -> dict[str, Any]:

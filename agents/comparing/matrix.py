@@ -1,24 +1,22 @@
 """The matrix: every opponent on every instance of every suite, as the cells that have to be run.
 
-Several rows of the table may share a cell: an opponent that ignores the user's initial rate has one
-outcome for all of them, and suites may share instances.
+Several rows of the table may share a cell: an opponent that ignores where the user starts has one
+outcome for all of the starts, and suites may share instances.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from agents.comparing import keys
-from agents.evaluation.methods import rate_column
-from agents.evaluation.protocol import make_tasks
-from agents.evaluation.suites import Suite, suite_tasks
 from agents.opponents.base import Instance, Opponent
+from agents.opponents.drawing import make_tasks
 from agents.opponents.lanes import Bench
 from hpo_env.errors import ConfigurationError
-from hpo_env.tasks.base import Engine
-from hpo_env.tasks.registry import make_family
+from hpo_env.tasks.base import Engine, Suite
+from hpo_env.tasks.registry import family_class, make_family
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +25,15 @@ class Extent:
 
     Args:
         num_tasks: Tasks of each suite.
-        num_seeds: Runs of each task from each initial rate.
+        num_seeds: Runs of each task from each start.
         num_tuning_tasks: Meta-training tasks on which opponents are tuned.
-        initial_rates: Every task is started from each of them; None keeps the rates drawn.
+        starts: Values of the leading hyperparameter, from each of which every task is started; None
+            keeps those drawn.
         seed: From which tasks, weights and minibatches follow.
         engine: How inner runs are computed.
+        device: A torch device.
+        options: Options of the family that hold for all suites, and for the tasks that opponents
+            are tuned on: what its trainer reads, such as `updates_per_decision`.
 
     Raises:
         ConfigurationError: A number is not positive, or the seed is negative.
@@ -40,9 +42,11 @@ class Extent:
     num_tasks: int
     num_seeds: int
     num_tuning_tasks: int
-    initial_rates: tuple[float, ...] | None
+    starts: tuple[float, ...] | None
     seed: int = 0
     engine: Engine = "auto"
+    device: str = "cpu"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -108,14 +112,14 @@ class Row:
         opponent: Its name.
         suite: The suite's name.
         instance: As the user gave it.
-        initial_rate: The user's own learning rate.
+        start: The user's own value of the leading hyperparameter.
         cell: Key of the cell that it is made from.
     """
 
     opponent: str
     suite: str
     instance: Instance
-    initial_rate: float
+    start: float
     cell: str
 
 
@@ -124,49 +128,49 @@ class Matrix:
     """All rows, and what they are made from.
 
     Args:
+        family: Name of the task family.
         rows: One for each opponent, suite and instance.
         cells: By key; fewer than there are rows.
-        preparations: By key.
+        preparations: By key; opponents of equal lessons share one.
+        lessons: Key of its preparation, by opponent; nothing of those who need none.
     """
 
+    family: str
     rows: tuple[Row, ...]
     cells: Mapping[str, Cell]
     preparations: Mapping[str, Preparation]
+    lessons: Mapping[str, str]
 
 
 def build_matrix(
-    opponents: Sequence[Opponent], knobs: Sequence[str], suites: Sequence[Suite], extent: Extent
+    opponents: Sequence[Opponent],
+    hyperparameters: Sequence[str],
+    family: str,
+    suites: Sequence[Suite],
+    extent: Extent,
 ) -> Matrix:
     """List what there is to run.
 
     Args:
         opponents: Of distinct names.
-        knobs: The hyperparameters that opponents may choose.
+        hyperparameters: Those that opponents may choose.
+        family: The task family.
         suites: Where they are compared.
         extent: How much is run.
 
     Raises:
-        ConfigurationError: An initial rate is outside the range, or an identity is not plain data.
+        ConfigurationError: A start is outside the range, or an identity is not plain data.
     """
-    described = {o.name: keys.describe_opponent(o, knobs) for o in opponents}
+    described = {o.name: keys.describe_opponent(o, hyperparameters) for o in opponents}
+    prepared = _preparations(opponents, described, family, extent)
     rows: list[Row] = []
     cells: dict[str, Cell] = {}
-    preparations: dict[str, Preparation] = {}
-    tuning: dict[str, tuple[Bench, tuple[Instance, ...]]] = {}
     for suite in suites:
-        bench = Bench(
-            family=suite.family, engine=extent.engine, options=dict(suite.trainer_options)
-        )
-        if suite.family not in tuning:
-            tuning[suite.family] = _tuning_instances(suite.family, extent)
-        instances = _instances(suite, extent)
-        column, bench_data = rate_column(bench.space), keys.describe_bench(bench)
+        bench, instances = suite_bench(suite, family, extent), _instances(suite, family, extent)
+        bench_data = keys.describe_bench(bench)
         for opponent in opponents:
-            preparation = None
-            if needs_preparation(opponent):
-                found = _preparation(opponent, described[opponent.name], *tuning[suite.family])
-                preparations[found.key] = found
-                preparation = found.key
+            needed = prepared.get(opponent.name)
+            preparation = None if needed is None else needed.key
             for instance in instances:
                 canonical = opponent.canonical(instance, bench)
                 inputs = keys.describe_cell(
@@ -178,7 +182,7 @@ def build_matrix(
                         opponent=opponent.name,
                         suite=suite.name,
                         instance=instance,
-                        initial_rate=instance.task.initial[column],
+                        start=instance.task.initial[bench.column],
                         cell=key,
                     )
                 )
@@ -192,7 +196,13 @@ def build_matrix(
                         instance=canonical,
                         preparation=preparation,
                     )
-    return Matrix(rows=tuple(rows), cells=cells, preparations=preparations)
+    return Matrix(
+        family=family,
+        rows=tuple(rows),
+        cells=cells,
+        preparations={preparation.key: preparation for preparation in prepared.values()},
+        lessons={name: preparation.key for name, preparation in prepared.items()},
+    )
 
 
 def needs_preparation(opponent: Opponent) -> bool:
@@ -200,22 +210,44 @@ def needs_preparation(opponent: Opponent) -> bool:
     return type(opponent).prepare is not Opponent.prepare
 
 
-def _instances(suite: Suite, extent: Extent) -> list[Instance]:
-    tasks = suite_tasks(suite, extent.num_tasks, extent.seed, extent.initial_rates)
-    return [Instance(task=task, seed=seed) for task in tasks for seed in extent.seeds]
+def suite_bench(suite: Suite, family: str, extent: Extent) -> Bench:
+    """Make the bench of a suite: of its options, the trainer reads those that it asks for."""
+    asked = family_class(family).trainer_options
+    options = {name: suite.options[name] for name in asked if name in suite.options}
+    return _bench(family, extent, options | dict(extent.options))
 
 
-def _tuning_instances(family: str, extent: Extent) -> tuple[Bench, tuple[Instance, ...]]:
-    """Draw the instances that opponents are tuned on: the agent's side, and nothing of a suite."""
-    tasks = make_tasks(make_family(family, split="train"), extent.num_tuning_tasks, extent.seed)
+def _bench(family: str, extent: Extent, options: dict[str, Any]) -> Bench:
+    return Bench(family=family, engine=extent.engine, device=extent.device, options=options)
+
+
+def _instances(suite: Suite, family: str, extent: Extent) -> list[Instance]:
+    source = make_family(family, **{**suite.options, **extent.options})
+    tasks = make_tasks(source, extent.num_tasks, extent.seed, starts=extent.starts)
+    instances = [Instance(task=task, seed=seed) for task in tasks for seed in extent.seeds]
+    return list(dict.fromkeys(instances))  # of few tasks that differ, one may be drawn twice
+
+
+def _preparations(
+    opponents: Sequence[Opponent], described: Mapping[str, Any], family: str, extent: Extent
+) -> dict[str, Preparation]:
+    """Return what opponents learn, by name: on the agent's side, and on nothing of a suite."""
+    learning = [opponent for opponent in opponents if needs_preparation(opponent)]
+    if not learning:
+        return {}
+    options = dict(extent.options)
+    source = make_family(family, **{**options, "split": "train"})
+    tasks = make_tasks(source, extent.num_tuning_tasks, extent.seed)
     instances = tuple(Instance(task=task, seed=extent.seed) for task in tasks)
-    return Bench(family=family, engine=extent.engine), instances
+    bench = _bench(family, extent, options)
+    return {o.name: _preparation(o, described[o.name], bench, instances) for o in learning}
 
 
 def _preparation(
     opponent: Opponent, described: dict[str, Any], bench: Bench, instances: tuple[Instance, ...]
 ) -> Preparation:
-    inputs = keys.describe_preparation(described, keys.describe_bench(bench), instances)
+    lesson = described | {"identity": opponent.lesson()}
+    inputs = keys.describe_preparation(lesson, keys.describe_bench(bench), instances)
     return Preparation(
         key=keys.digest(inputs),
         inputs=inputs,

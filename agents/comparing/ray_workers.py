@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from agents.comparing.jobs import Job, Result, attempt, use_one_thread
+from agents.comparing.jobs import Job, Result, attempt_on_one_core
 from agents.comparing.workers import Workers
 from hpo_env.errors import ConfigurationError
 from hpo_env.sharding.ray_pool import import_ray
@@ -37,7 +37,7 @@ class RayWorkers(Workers):
             self._ray.init(address=address, include_dashboard=False if is_local else None, **cores)
         self._jobs: dict[Any, Job] = {}
         # Not retried by Ray: an opponent that brings its process down would do so again.
-        self._attempt = self._ray.remote(num_cpus=1, max_retries=0)(_attempt)
+        self._attempt = self._ray.remote(num_cpus=1, max_retries=0)(attempt_on_one_core)
         cores_there = int(self._ray.cluster_resources().get("CPU", 0))
         self.capacity = cores_there if num_workers is None else num_workers
         if not 1 <= self.capacity <= cores_there:
@@ -72,8 +72,3 @@ class RayWorkers(Workers):
         self._jobs = {}
         if self._owns_ray:
             self._ray.shutdown()
-
-
-def _attempt(job: Job) -> Result:
-    use_one_thread()
-    return attempt(job)

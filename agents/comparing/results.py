@@ -1,6 +1,6 @@
 """What a comparison leaves behind: the table, and what it was made with.
 
-records.parquet    one row a run, see `agents/evaluation/records.py`
+records.parquet    one row a run, see `records.py`
 records.json       the same without the curves
 comparison.json    configuration, versions, machine, what ran and what failed
 """
@@ -18,9 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agents.comparing.matrix import Matrix
-from agents.comparing.store import Store
-from agents.evaluation.records import COLUMNS, record, to_frame, write_records
+from agents.comparing.records import column_help, write_records
 from agents.run_folder import to_json_bytes, write_atomically
 
 RECORDS_FILE = "records.parquet"
@@ -44,32 +42,13 @@ PACKAGES = (
 """Packages whose versions are noted: what opponents and data sets come from."""
 
 
-def collect(matrix: Matrix, store: Store) -> pd.DataFrame:
-    """Make the table of all rows whose cell is there; see `agents.evaluation.records`."""
-    outcomes = {key: store.read_cell(key) for key in matrix.cells}
-    rows = []
-    for row in matrix.rows:
-        outcome = outcomes[row.cell]
-        if outcome is not None:
-            rows.append(
-                record(
-                    row.opponent,
-                    row.suite,
-                    row.instance,
-                    outcome,
-                    initial_rate=row.initial_rate,
-                )
-            )
-    return to_frame(rows)
-
-
 def write_table(frame: pd.DataFrame, folder: Path) -> None:
     """Write the table as Parquet, and its columns of single values as JSON."""
     partial = folder / f"{RECORDS_FILE}.partial"
     write_records(frame, partial)
     partial.replace(folder / RECORDS_FILE)
     document = {
-        "columns": {name: COLUMNS[name] for name in _scalar_columns(frame)},
+        "columns": {name: column_help(name) for name in _scalar_columns(frame)},
         "rows": scalar_rows(frame),
     }
     write_atomically(folder / RECORDS_JSON_FILE, to_json_bytes(document))
@@ -83,7 +62,7 @@ def scalar_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _scalar_columns(frame: pd.DataFrame) -> list[str]:
     first = frame.iloc[0]
-    return [name for name in COLUMNS if not isinstance(first[name], np.ndarray | Mapping)]
+    return [name for name in frame.columns if not isinstance(first[name], np.ndarray | Mapping)]
 
 
 def _plain(value: Any) -> Any:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
-from agents.comparing.effort import Pace
 from agents.comparing.jobs import Job, PrepareJob, Result, RunJob
+from agents.comparing.pace import Pace
 from agents.comparing.store import Store
 from agents.comparing.workers import Workers
 from hpo_env.errors import HPOControlError

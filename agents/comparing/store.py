@@ -66,6 +66,33 @@ class Store:
         return _read(self.prepared_path(key), key)
 
 
+class MemoryStore(Store):
+    """A store that leaves no files: what is in it goes with the process."""
+
+    def __init__(self) -> None:
+        super().__init__(Path())
+        self._cells: dict[str, Outcome] = {}
+        self._prepared: dict[str, dict[str, Any]] = {}
+
+    def write_cell(self, key: str, inputs: Mapping[str, Any], outcome: Mapping[str, Any]) -> None:
+        """See `Store.write_cell`."""
+        self._cells[key] = outcome_from_json(outcome)
+
+    def read_cell(self, key: str) -> Outcome | None:
+        """See `Store.read_cell`."""
+        return self._cells.get(key)
+
+    def write_prepared(
+        self, key: str, inputs: Mapping[str, Any], prepared: Mapping[str, Any]
+    ) -> None:
+        """See `Store.write_prepared`."""
+        self._prepared[key] = dict(prepared)
+
+    def read_prepared(self, key: str) -> dict[str, Any] | None:
+        """See `Store.read_prepared`."""
+        return self._prepared.get(key)
+
+
 def _write(path: Path, inputs: Mapping[str, Any], content: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     document = {"inputs": inputs, "content": content, "sha256": digest(content)}

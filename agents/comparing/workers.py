@@ -12,7 +12,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from agents.comparing.jobs import Job, Result, attempt, use_one_thread
+from agents.comparing.jobs import Job, Result, attempt, attempt_on_one_core, use_one_thread
 from hpo_env.sharding.one_thread import one_thread
 
 _GRACE_SECONDS = 5.0
@@ -39,7 +39,7 @@ class Workers(ABC):
 class InProcess(Workers):
     """This process, one job after the other: for a debugger, and where processes are not allowed.
 
-    It is left with one thread, see `use_one_thread`.
+    Torch is left with one thread, see `use_one_thread`; the family's trainers keep theirs.
     """
 
     capacity = 1
@@ -166,7 +166,6 @@ def _serve(pipe: Connection) -> None:
     """Run a worker: do one job after the other until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches us too; the parent ends us
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    use_one_thread()
     try:
         while True:
             pipe.send_bytes(pickle.dumps(_answer(pipe.recv_bytes()), pickle.HIGHEST_PROTOCOL))
@@ -179,7 +178,7 @@ def _answer(message: bytes) -> Result:
         job: Job = pickle.loads(message)
     except Exception as error:  # such as a module that cannot be imported here
         return Result(error=f"{type(error).__name__}: {error}")
-    return attempt(job)
+    return attempt_on_one_core(job)
 
 
 def _end_with_parent() -> None:

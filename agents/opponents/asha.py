@@ -165,4 +165,4 @@ class ASHA(Search):
 
 def asha(name: str, setup: Setup) -> Opponent:
     """ASHA with the setup's budget."""
-    return ASHA(name=name, max_runs=setup.num_runs, knobs=setup.knobs)
+    return ASHA(name=name, max_runs=setup.num_runs, hyperparameters=setup.hyperparameters)

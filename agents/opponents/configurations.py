@@ -12,22 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.evaluation.methods import rate_column
-from agents.opponents.base import Instance, Outcome
+from agents.opponents.base import Instance
 from agents.opponents.driving import Choose, run_once
 from agents.opponents.lanes import Bench, Lanes, with_initial
 from agents.opponents.rules import find_rule
 from agents.opponents.sampler import RandomSampler
 from agents.opponents.search_space import SearchSpace
 from hpo_env.hyperparameters import HyperparameterSpace
-from hpo_env.reward import DIVERGENCE_LOG_RATIO, log_loss
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """Initial values of some hyperparameters, and the rule that the learning rate follows.
+    """Initial values of some hyperparameters, and the rule that the leading one follows.
 
     Args:
         schedule: Name of the rule, in `rules.RULES`.
@@ -59,19 +57,19 @@ class Configuration:
 
 
 def draw_values(
-    space: HyperparameterSpace, knobs: Sequence[str], count: int, rng: np.random.Generator
+    space: HyperparameterSpace, hyperparameters: Sequence[str], count: int, rng: np.random.Generator
 ) -> list[dict[str, float]]:
-    """Draw values of all knobs, `count` times, as random search does."""
-    search = SearchSpace(space, knobs)
+    """Draw values of all hyperparameters, `count` times, as random search does."""
+    search = SearchSpace(space, hyperparameters)
     points = RandomSampler(rng, len(search)).ask(count)
     rows = search.decode(points, space.defaults)
-    return [{name: float(row[space.index(name)]) for name in knobs} for row in rows]
+    return [{name: float(row[space.index(name)]) for name in hyperparameters} for row in rows]
 
 
-def at_defaults(instance: Instance, bench: Bench, knobs: Iterable[str]) -> Instance:
-    """Return the instance with the knobs and the learning rate at the family's defaults."""
+def at_defaults(instance: Instance, bench: Bench, hyperparameters: Iterable[str]) -> Instance:
+    """Return the instance with the leading and the given hyperparameters at the defaults."""
     space, defaults = bench.space, bench.defaults(instance.task)
-    columns = [rate_column(space), *(space.index(name) for name in knobs)]
+    columns = [bench.column, *(space.index(name) for name in hyperparameters)]
     values = np.array(instance.task.initial)
     values[columns] = defaults[columns]
     return with_initial(instance, values)
@@ -94,16 +92,8 @@ def log_losses(
         configured = [_configured(instances[i], configurations[c], bench.space) for i, c in pairs]
         outcomes = run_once(bench, configured, lambda lanes: rule(lanes, lanes.initial))  # noqa: B023
         for (i, c), outcome in zip(pairs, outcomes, strict=True):
-            scores[i, c] = bounded_log_loss(outcome)
+            scores[i, c] = outcome.log_last_loss(bench.loss_floor)
     return scores
-
-
-def bounded_log_loss(outcome: Outcome) -> float:
-    """Return the log validation loss at the end, at most what the reward gives a divergence."""
-    worst = float(log_loss(np.array(outcome.first_loss))) + DIVERGENCE_LOG_RATIO + 1.0
-    if outcome.diverged:
-        return worst
-    return min(float(log_loss(np.array(outcome.last_loss))), worst)
 
 
 def _configured(

@@ -6,13 +6,15 @@ Axes: `N` lanes, `H` hyperparameters of the family.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.base import Instance, Outcome
+from agents.opponents.instances import Instance, Outcome
 from agents.opponents.lanes import Bench, Lanes
 from hpo_env.networks.updaters import Updater
+from hpo_env.tasks.base import Task
 from hpo_env.telemetry import Telemetry
 
 Array = NDArray[np.float64]
@@ -21,8 +23,8 @@ Choose = Callable[[Lanes, Telemetry | None], Array]
 
 
 def batches(bench: Bench, instances: Sequence[Instance]) -> list[list[int]]:
-    """Group places in `instances` by horizon and model, in batches of at most `max_lanes`."""
-    order = sorted(range(len(instances)), key=lambda i: _alike(instances[i]))
+    """Group places in `instances` by horizon, in batches of at most `max_lanes`, sorted."""
+    order = sorted(range(len(instances)), key=lambda i: running_order(instances[i].task))
     groups: dict[int, list[int]] = {}
     for i in order:
         groups.setdefault(instances[i].task.num_decisions, []).append(i)
@@ -30,8 +32,9 @@ def batches(bench: Bench, instances: Sequence[Instance]) -> list[list[int]]:
     return [g[start : start + size] for g in groups.values() for start in range(0, len(g), size)]
 
 
-def _alike(instance: Instance) -> tuple[int, str]:
-    return instance.task.num_decisions, getattr(instance.task, "architecture", "")
+def running_order(task: Task) -> Any:
+    """Sort tasks so that those of equal length, and those that train fast together, are near."""
+    return task.num_decisions, task.alike
 
 
 def run_once(

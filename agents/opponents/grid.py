@@ -1,6 +1,6 @@
-"""Grid search: the best of a regular grid over the knobs' ranges.
+"""Grid search: the best of a regular grid over the hyperparameters' ranges.
 
-Axes: `K` trials, `D` knobs.
+Axes: `K` trials, `D` hyperparameters.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from agents.opponents.search import Search
 from agents.opponents.trials import Trials
 
 
-def grid_levels(num_points: int, num_knobs: int) -> list[int]:
-    """Return how many levels each knob gets: as even as can be, the earlier knobs first.
+def grid_levels(num_points: int, num_hyperparameters: int) -> list[int]:
+    """Return how many levels each one gets: as even as can be, the earlier ones first.
 
-    The first knob is the learning rate, which matters most.
+    The first is the learning rate, where there is one, which matters most.
 
     Example:
         >>> grid_levels(32, 2), grid_levels(32, 1), grid_levels(3, 2)
         ([6, 5], [32], [3, 1])
     """
-    levels = [1] * num_knobs
+    levels = [1] * num_hyperparameters
     while True:
-        for knob in sorted(range(num_knobs), key=lambda k: levels[k]):
-            if int(np.prod(levels)) // levels[knob] * (levels[knob] + 1) <= num_points:
-                levels[knob] += 1
+        for d in sorted(range(num_hyperparameters), key=lambda k: levels[k]):
+            if int(np.prod(levels)) // levels[d] * (levels[d] + 1) <= num_points:
+                levels[d] += 1
                 break
         else:
             return levels
 
 
-def grid_points(num_points: int, num_knobs: int) -> NDArray[np.float64]:
+def grid_points(num_points: int, num_hyperparameters: int) -> NDArray[np.float64]:
     """Return the grid's points `[K, D]`, K <= num_points.
 
-    A knob's levels lie in the middles of equal parts of its range: the ends, where runs diverge or
-    stand still, would be wasted.
+    Levels lie in the middles of equal parts of a range: the ends, where runs diverge or stand
+    still, would be wasted.
 
     Example:
         >>> grid_points(2, 1).tolist()
         [[0.25], [0.75]]
     """
-    axes = [(np.arange(n) + 0.5) / n for n in grid_levels(num_points, num_knobs)]
+    axes = [(np.arange(n) + 0.5) / n for n in grid_levels(num_points, num_hyperparameters)]
     return np.array(list(product(*axes)))
 
 
@@ -62,4 +62,4 @@ class GridSearch(Search):
 
 def grid_search(name: str, setup: Setup) -> Opponent:
     """Grid search with the setup's budget."""
-    return GridSearch(name=name, max_runs=setup.num_runs, knobs=setup.knobs)
+    return GridSearch(name=name, max_runs=setup.num_runs, hyperparameters=setup.hyperparameters)

@@ -40,4 +40,4 @@ class Hyperband(SuccessiveHalving):
 
 def hyperband(name: str, setup: Setup) -> Opponent:
     """Hyperband with the setup's budget."""
-    return Hyperband(name=name, max_runs=setup.num_runs, knobs=setup.knobs)
+    return Hyperband(name=name, max_runs=setup.num_runs, hyperparameters=setup.hyperparameters)

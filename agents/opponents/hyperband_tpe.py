@@ -62,5 +62,8 @@ def hyperband_tpe(name: str, setup: Setup) -> Opponent:
     """Hyperband with TPE and the setup's budget."""
     require_optuna()
     return HyperbandTPE(
-        name=name, max_runs=setup.num_runs, knobs=setup.knobs, storage=setup.storage
+        name=name,
+        max_runs=setup.num_runs,
+        hyperparameters=setup.hyperparameters,
+        storage=setup.storage,
     )

@@ -11,23 +11,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.opponents.instances import Instance, Outcome
+from agents.opponents.starts import leading_column
 from hpo_env.errors import ConfigurationError
-from hpo_env.hyperparameters import HyperparameterSpace
+from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.networks.updaters import Updater
 from hpo_env.reward import has_diverged, log_loss
 from hpo_env.seeding import draw_episode_seed
-from hpo_env.tasks.base import Engine, Task, Trainer
+from hpo_env.tasks.base import Engine, Task, TaskFamily, Trainer
 from hpo_env.tasks.registry import make_family
 from hpo_env.telemetry import Telemetry
-
-if TYPE_CHECKING:
-    from agents.opponents.base import Instance, Outcome
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64] | Sequence[int]
@@ -51,19 +51,42 @@ class Bench:
     max_lanes: int = 256
     options: dict[str, Any] = field(default_factory=dict)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # what is cached stays here
+
+    @cached_property
+    def task_family(self) -> TaskFamily:
+        """The family with these options."""
+        return make_family(self.family, **self.options)
+
     @property
     def space(self) -> HyperparameterSpace:
         """All hyperparameters of the family."""
-        return make_family(self.family, **self.options).space
+        return self.task_family.space
+
+    @property
+    def column(self) -> int:
+        """The column of the family's leading hyperparameter."""
+        return leading_column(self.task_family)
+
+    @property
+    def leading(self) -> Hyperparameter:
+        """The hyperparameter that schedules and grids are about."""
+        return self.task_family.hyperparameters[self.column]
+
+    @property
+    def loss_floor(self) -> float:
+        """A validation loss below this is as good as this."""
+        return self.task_family.loss_floor
 
     @property
     def updates_per_decision(self) -> int:
         """Inner updates in one decision interval."""
-        return make_family(self.family, **self.options).updates_per_decision
+        return self.task_family.updates_per_decision
 
     def defaults(self, task: Task) -> Array:
         """Return the family's default values for the task `[H]`."""
-        return make_family(self.family, **self.options).defaults(task)
+        return self.task_family.defaults(task)
 
     def open(self, instances: Sequence[Instance], *, updater: Updater | None = None) -> Lanes:
         """Start one run for each instance; for k trials give it k times.
@@ -182,7 +205,8 @@ class Lanes:
     @property
     def scores(self) -> Array:
         """Log validation losses `[N]`, infinite where diverged: what searches minimise."""
-        return np.where(self.diverged, np.inf, log_loss(np.where(self.diverged, 1.0, self.losses)))
+        finished = log_loss(np.where(self.diverged, 1.0, self.losses), self.bench.loss_floor)
+        return np.where(self.diverged, np.inf, finished)
 
     # ------------------------------------------------------------------------------------ training
 
@@ -298,8 +322,6 @@ class Lanes:
         Raises:
             ConfigurationError: No trial of it has ended.
         """
-        from agents.opponents.base import Outcome
-
         trials = self._trials[instance]
         if not trials:
             raise ConfigurationError(f"no trial of {instance.task.name!r} has ended: call finish()")
@@ -336,8 +358,7 @@ class Lanes:
 
     def _make_trainer(self, num_lanes: int) -> Trainer:
         bench = self.bench
-        family = make_family(bench.family, **bench.options)
-        return family.make_trainer(
+        return bench.task_family.make_trainer(
             num_lanes, engine=bench.engine, device=bench.device, updater=self._updater
         )
 

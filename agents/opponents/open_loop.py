@@ -7,21 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.evaluation.methods import Act, Method
-from agents.opponents.ablations import Controller, InEnvironment
+from agents.opponents.ablations import PolicyOpponent
 from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
+from agents.opponents.in_environment import Act, InEnvironment
 from agents.opponents.lanes import Bench
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.policy import Policy
 from hpo_env.schedules import interval_factors
 from hpo_env.tasks.base import Task
-from hpo_env.vector_env import HPOControlVectorEnv, OnDivergence
+from hpo_env.vector_env import HPOControlVectorEnv
 
 Array = NDArray[np.float64]
 
@@ -60,7 +59,7 @@ class OpenLoop(Opponent):
                 f"{self.name!r} replays what the policy does on meta-training instances: "
                 "give at least one"
             )
-        policy = Controller(name=self.name, policy=self.policy)
+        policy = PolicyOpponent(name=self.name, policy=self.policy)
         outcomes = policy.run(bench, instances, {})
         courses = np.array(
             [
@@ -93,7 +92,7 @@ class OpenLoop(Opponent):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Replay(InEnvironment):
-    """A course of corrections in the environment.
+    """Makes the moves that lead along a course of corrections, whatever happens.
 
     Args:
         course: At equal shares of the run, by the policy's hyperparameters `[G, H]`.
@@ -101,39 +100,16 @@ class _Replay(InEnvironment):
 
     course: Array
 
-    def method(self, seed: int) -> Method:
-        """Return the replay; no seed matters to it."""
-        return _Replayed(self.name, self.policy, self.course)
-
-
-class _Replayed(Method):
-    """Makes the moves that lead along a course, whatever happens.
-
-    Args:
-        name: As it appears in tables.
-        policy: Whose base schedule and hyperparameters are moved.
-        course: Of the corrections `[G, H]`.
-    """
-
-    on_divergence: ClassVar[OnDivergence] = "roll_back"
-
-    def __init__(self, name: str, policy: Policy, course: Array) -> None:
-        self.name = name
-        self.base_schedule = policy.base_schedule
-        self.hyperparameters = policy.space.names
-        self._course = course
-
-    def start(self, env: HPOControlVectorEnv, seed: int) -> Act:
+    def start(self, env: HPOControlVectorEnv, instances: Sequence[Instance]) -> Act:
         """Stretch the course to each task's horizon."""
-        assert env.tasks_given is not None
-        lanes = [iter(self._moves(env.controlled, task)) for task in env.tasks_given]
+        lanes = [iter(self._moves(env.controlled, instance.task)) for instance in instances]
         still = np.zeros(len(env.controlled))  # what a lane that has ended does
         return lambda observations: np.array([next(moves, still) for moves in lanes])
 
     def _moves(self, space: HyperparameterSpace, task: Task) -> list[Array]:
         """Return a move `[H]` for each interval; what one cannot reach is left to the next."""
         moves, reached = [], np.zeros(len(space))
-        for target in _resampled(self._course, task.num_decisions):
+        for target in _resampled(self.course, task.num_decisions):
             moves.append(np.clip((target - reached) / space.steps, -1.0, 1.0))
             reached = reached + moves[-1] * space.steps
         return moves

@@ -76,5 +76,8 @@ def pruned_tpe(name: str, setup: Setup) -> Opponent:
     """TPE with the median pruner and the setup's budget."""
     require_optuna()
     return MedianPrunedTPE(
-        name=name, max_runs=setup.num_runs, knobs=setup.knobs, storage=setup.storage
+        name=name,
+        max_runs=setup.num_runs,
+        hyperparameters=setup.hyperparameters,
+        storage=setup.storage,
     )

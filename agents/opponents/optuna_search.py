@@ -46,8 +46,8 @@ class OptunaSearch(Sequential):
     def make_sampler(self, trials: Trials, seed: int) -> optuna.samplers.BaseSampler:
         """Make Optuna's sampler."""
 
-    def companions(self, num_knobs: int) -> tuple[str, ...]:
-        """Name coordinates that the sampler needs beside the knobs; none by default."""
+    def companions(self, num_hyperparameters: int) -> tuple[str, ...]:
+        """Name coordinates that the sampler needs beside the hyperparameters; none by default."""
         return ()
 
     @contextmanager
@@ -85,13 +85,13 @@ class GPSearch(OptunaSearch):
 class CmaEsSearch(OptunaSearch):
     """CMA-ES (Hansen, 2016), started as Optuna does: in the middle, with a sixth of the range.
 
-    It is defined from two dimensions on. A single knob is given a companion that nothing depends
-    on; Optuna would otherwise draw at random without a word.
+    It is defined from two dimensions on. A single hyperparameter is given a companion that nothing
+    depends on; Optuna would otherwise draw at random without a word.
     """
 
-    def companions(self, num_knobs: int) -> tuple[str, ...]:
+    def companions(self, num_hyperparameters: int) -> tuple[str, ...]:
         """See `OptunaSearch.companions`."""
-        return ("companion",) if num_knobs == 1 else ()
+        return ("companion",) if num_hyperparameters == 1 else ()
 
     def make_sampler(self, trials: Trials, seed: int) -> optuna.samplers.BaseSampler:
         """See `OptunaSearch.make_sampler`."""
@@ -103,18 +103,33 @@ class CmaEsSearch(OptunaSearch):
 def tpe(name: str, setup: Setup) -> Opponent:
     """TPE with the setup's budget."""
     require_optuna()
-    return TPESearch(name=name, max_runs=setup.num_runs, knobs=setup.knobs, storage=setup.storage)
+    return TPESearch(
+        name=name,
+        max_runs=setup.num_runs,
+        hyperparameters=setup.hyperparameters,
+        storage=setup.storage,
+    )
 
 
 def gaussian_process(name: str, setup: Setup) -> Opponent:
     """Optuna's Gaussian process with the setup's budget."""
     require_optuna()
     require("scipy", extra="search")
-    return GPSearch(name=name, max_runs=setup.num_runs, knobs=setup.knobs, storage=setup.storage)
+    return GPSearch(
+        name=name,
+        max_runs=setup.num_runs,
+        hyperparameters=setup.hyperparameters,
+        storage=setup.storage,
+    )
 
 
 def cma_es(name: str, setup: Setup) -> Opponent:
     """CMA-ES with the setup's budget."""
     require_optuna()
     require("cmaes", extra="search")
-    return CmaEsSearch(name=name, max_runs=setup.num_runs, knobs=setup.knobs, storage=setup.storage)
+    return CmaEsSearch(
+        name=name,
+        max_runs=setup.num_runs,
+        hyperparameters=setup.hyperparameters,
+        storage=setup.storage,
+    )

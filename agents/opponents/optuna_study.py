@@ -8,7 +8,7 @@ A study's name is a hash of the opponent, the instance and the bench: studies of
 a database without meeting. One of that name that is there already is deleted: the search began
 anew, since only a search from its beginning is a function of its seed.
 
-Axes: `K` trials, `D` knobs.
+Axes: `K` trials, `D` hyperparameters.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ class OptunaSampler(Sampler):
         self._space = trials.space
         self._initial = np.array(trials.instance.task.initial)
         self._asked: list[optuna.Trial] = []
-        names = (*trials.space.knobs, *companions)
+        names = (*trials.space.hyperparameters, *companions)
         self._distributions: dict[str, Any] = {n: FloatDistribution(0.0, 1.0) for n in names}
-        own = dict(zip(trials.space.knobs, trials.default.tolist(), strict=True))
+        own = dict(zip(trials.space.hyperparameters, trials.default.tolist(), strict=True))
         study.enqueue_trial(own | dict.fromkeys(companions, 0.5))
 
     def ask(self, count: int) -> Array:
@@ -67,7 +67,7 @@ class OptunaSampler(Sampler):
         with quiet():
             asked = [self._study.ask(self._distributions) for _ in range(count)]
         self._asked += asked
-        return np.array([[trial.params[n] for n in self._space.knobs] for trial in asked])
+        return np.array([[trial.params[n] for n in self._space.hyperparameters] for trial in asked])
 
     def report(self, trial: Trial) -> bool:
         """Report a trial's score so far, and return whether the study's pruner would stop it."""

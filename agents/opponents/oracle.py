@@ -1,4 +1,4 @@
-"""One-step look-ahead: try every move of the learning rate, and go on with the best.
+"""One-step look-ahead: try every move of the leading hyperparameter, and go on with the best.
 
 Axes: `I` instances in a batch, `L` levels of a move, `H` hyperparameters of the family.
 """
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.evaluation.methods import rate_column
 from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
 from agents.opponents.driving import batches
 from agents.opponents.lanes import Bench, Lanes
@@ -29,9 +28,9 @@ _PREFERENCE = np.abs(LEVELS).argsort(kind="stable")
 class GreedyOracle(Opponent):
     """Forks the run at each interval into one for each level, and keeps the lowest validation loss.
 
-    A level moves the learning rate's correction on the base schedule, as a controller's action
-    does. It costs five runs, and sees one interval ahead: what pays later is not seen. A run whose
-    forks all diverge has diverged.
+    A level moves the leading hyperparameter's correction on the base schedule, as a controller's
+    action does. It costs five runs, and sees one interval ahead: what pays later is not seen. A run
+    whose forks all diverge has diverged.
 
     Args:
         base_schedule: What moves are corrections of.
@@ -62,7 +61,7 @@ class GreedyOracle(Opponent):
         """Advance all forks `[I * L]` by one interval, and leave the best one in each place."""
         space, initial = lanes.space, lanes.initial
         moves = np.zeros_like(corrections)
-        moves[:, rate_column(space)] = np.tile(LEVELS, len(lanes) // len(LEVELS))
+        moves[:, lanes.bench.column] = np.tile(LEVELS, len(lanes) // len(LEVELS))
         corrections = space.move(corrections, moves, initial)
         total = np.full(len(lanes), lanes.num_intervals)
         factors = interval_factors(self.base_schedule, lanes.interval, total)

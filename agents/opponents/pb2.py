@@ -3,7 +3,7 @@
 A time-varying Gaussian process learns how far the log validation loss falls in a period at which
 values; copies go on where the upper confidence bound of the next fall is highest.
 
-Axes: `N` lanes, `D` knobs.
+Axes: `N` lanes, `D` hyperparameters.
 """
 
 from __future__ import annotations
@@ -110,4 +110,4 @@ def pb2(name: str, setup: Setup) -> Opponent:
     """PB2 with the setup's population."""
     for package in ("scipy", "threadpoolctl"):
         require(package, extra="search")
-    return PB2(name=name, max_runs=setup.num_lanes, knobs=setup.knobs)
+    return PB2(name=name, max_runs=setup.num_lanes, hyperparameters=setup.hyperparameters)

@@ -3,7 +3,7 @@
 A copy has its source's weights, optimiser and history, so the run that is returned has the values
 of its whole lineage, and replaying them reproduces it.
 
-Axes: `N` lanes, `D` knobs.
+Axes: `N` lanes, `D` hyperparameters.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Explorer(ABC):
 
 
 class Perturbation(Explorer):
-    """Moves each knob of the source up or down by a fixed factor.
+    """Moves each hyperparameter of the source up or down by a fixed factor.
 
     Args:
         space: The search space.
@@ -154,9 +154,14 @@ def points(trials: Trials) -> Array:
 
 def pbt(name: str, setup: Setup) -> Opponent:
     """PBT with the setup's population."""
-    return PBT(name=name, max_runs=setup.num_lanes, knobs=setup.knobs)
+    return PBT(name=name, max_runs=setup.num_lanes, hyperparameters=setup.hyperparameters)
 
 
 def pbt_constant(name: str, setup: Setup) -> Opponent:
     """PBT without a base schedule, as Jaderberg's: the population alone moves the values."""
-    return PBT(name=name, max_runs=setup.num_lanes, knobs=setup.knobs, schedule="constant")
+    return PBT(
+        name=name,
+        max_runs=setup.num_lanes,
+        hyperparameters=setup.hyperparameters,
+        schedule="constant",
+    )

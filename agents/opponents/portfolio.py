@@ -36,18 +36,18 @@ class Portfolio(Opponent):
     """Trains under one configuration of the list after the other, and keeps the best run.
 
     Args:
-        knobs: The hyperparameters that a configuration sets.
+        hyperparameters: The hyperparameters that a configuration sets.
     """
 
-    knobs: tuple[str, ...]
+    hyperparameters: tuple[str, ...]
 
     def identity(self) -> dict[str, Any]:
         """See `Opponent.identity`."""
-        return super().identity() | {"knobs": list(self.knobs)}
+        return super().identity() | {"hyperparameters": list(self.hyperparameters)}
 
     def canonical(self, instance: Instance, bench: Bench) -> Instance:
-        """Start the knobs at the family's defaults."""
-        return at_defaults(instance, bench, self.knobs)
+        """Start the hyperparameters at the family's defaults."""
+        return at_defaults(instance, bench, self.hyperparameters)
 
     def prepare(self, bench: Bench, instances: Sequence[Instance]) -> Prepared:
         """Learn the list.
@@ -67,7 +67,7 @@ class Portfolio(Opponent):
         """List what is compared: the family's defaults on each schedule, and what was drawn."""
         num_schedules = len(SCHEDULES)
         rng = stream(_SEED, "portfolio")
-        drawn = draw_values(bench.space, self.knobs, NUM_CANDIDATES - num_schedules, rng)
+        drawn = draw_values(bench.space, self.hyperparameters, NUM_CANDIDATES - num_schedules, rng)
         return [
             Configuration(schedule=SCHEDULES[c % num_schedules], values=values)
             for c, values in enumerate([{}] * num_schedules + drawn)
@@ -124,4 +124,4 @@ def greedy_order(scores: Array) -> list[int]:
 
 def portfolio(name: str, setup: Setup) -> Opponent:
     """As many configurations as the setup's budget has runs."""
-    return Portfolio(name=name, max_runs=setup.num_runs, knobs=setup.knobs)
+    return Portfolio(name=name, max_runs=setup.num_runs, hyperparameters=setup.hyperparameters)

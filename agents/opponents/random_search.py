@@ -12,7 +12,7 @@ from agents.opponents.trials import Trials
 
 @dataclass(frozen=True, kw_only=True)
 class RandomSearch(Search):
-    """Draws every knob evenly on its own scale."""
+    """Draws every hyperparameter evenly on its own scale."""
 
     def search(self, trials: Trials) -> None:
         """See `Search.search`."""
@@ -24,4 +24,4 @@ class RandomSearch(Search):
 
 def random_search(name: str, setup: Setup) -> Opponent:
     """Random search with the setup's budget."""
-    return RandomSearch(name=name, max_runs=setup.num_runs, knobs=setup.knobs)
+    return RandomSearch(name=name, max_runs=setup.num_runs, hyperparameters=setup.hyperparameters)

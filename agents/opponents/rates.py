@@ -1,4 +1,4 @@
-"""Rules: how the learning rate goes on from its initial value, by the clock or by what it measures.
+"""Rules: how the leading hyperparameter goes on, by the clock or by what was measured.
 
 A rule is started on lanes with their initial values and from then on chooses the values of each
 interval. `rules.py` lists them by name; untuned and tuned opponents follow the same ones.
@@ -14,7 +14,6 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.evaluation.methods import rate_column
 from agents.opponents.driving import Choose
 from agents.opponents.lanes import Lanes
 from hpo_env.hyperparameters import Hyperparameter
@@ -63,8 +62,7 @@ def adapt(make: Callable[[Array, int, Hyperparameter], AdaptiveRates]) -> Rule:
     """Make the rule of adaptive rates; the other hyperparameters keep their initial values."""
 
     def start(lanes: Lanes, initial: Array) -> Choose:
-        column = rate_column(lanes.space)
-        known = lanes.space.hyperparameters[column]
+        column, known = lanes.bench.column, lanes.bench.leading
         adaptive = make(initial[:, column], lanes.num_intervals, known)
 
         def choose(lanes: Lanes, telemetry: Telemetry | None) -> Array:

@@ -1,14 +1,15 @@
 """Every opponent by name; its module is imported when it is asked for.
 
-Adding one costs a line here: the name, and the function of a `Setup` that makes it.
+Adding one costs a line here: the name, and the function of a name and a `Setup` that makes it. One
+from outside of this package is asked for by its address, `module:function`, and has that name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from importlib import import_module
 
 from agents.opponents.base import Opponent, Setup
+from hpo_env.addresses import is_address, load_address
 from hpo_env.errors import unknown_name
 
 OPPONENTS: dict[str, str] = {
@@ -68,24 +69,33 @@ OPPONENTS: dict[str, str] = {
 
 
 def make_opponent(name: str, setup: Setup) -> Opponent:
-    """Make an opponent of the registry.
+    """Make an opponent of the registry, or of an address.
 
     Raises:
         UnknownNameError: There is none of that name; the nearest are suggested.
         MissingExtraError: The package that it needs is not installed.
     """
+    return find_maker(name)(name, setup)
+
+
+def find_maker(name: str) -> Callable[[str, Setup], Opponent]:
+    """Import what makes an opponent.
+
+    Raises:
+        UnknownNameError: The name is neither registered nor an address; the nearest are suggested.
+        ConfigurationError: The address leads nowhere.
+    """
     check_opponents([name])
-    module, _, attribute = OPPONENTS[name].partition(":")
-    maker: Callable[[str, Setup], Opponent] = getattr(import_module(module), attribute)
-    return maker(name, setup)
+    maker: Callable[[str, Setup], Opponent] = load_address("opponent", OPPONENTS.get(name, name))
+    return maker
 
 
 def check_opponents(names: Iterable[str]) -> None:
     """Check names before anything expensive begins.
 
     Raises:
-        UnknownNameError: One is not in the registry; the nearest are suggested.
+        UnknownNameError: One is neither in the registry nor an address; the nearest are suggested.
     """
     for name in names:
-        if name not in OPPONENTS:
+        if name not in OPPONENTS and not is_address(name):
             raise unknown_name("opponent", name, OPPONENTS)

@@ -1,4 +1,4 @@
-"""Every rule of the learning rate by name.
+"""Every rule of the leading hyperparameter by name.
 
 Adding one costs a line here; opponents that follow it cost one each in `registry.py`.
 """
@@ -33,3 +33,15 @@ def find_rule(name: str) -> Rule:
     if name not in RULES:
         raise unknown_name("rule of the learning rate", name, RULES)
     return RULES[name]
+
+
+def rule_needs(name: str) -> frozenset[str]:
+    """Return what a rule needs of a family, as in `Opponent.needs`.
+
+    Keeping a value needs nothing. All else multiplies it, as only a rate stands.
+    """
+    if name == "constant":
+        return frozenset()
+    if name == "interval_hypergradient":
+        return frozenset({"rate", "gradients"})
+    return frozenset({"rate"})

@@ -1,6 +1,6 @@
 """What proposes a search's configurations, and learns from what came of them.
 
-Axes: `K` trials, `D` knobs.
+Axes: `K` trials, `D` hyperparameters.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ class RandomSampler(Sampler):
 
     Args:
         rng: What to draw from.
-        num_knobs: `D`.
+        num_hyperparameters: `D`.
     """
 
-    def __init__(self, rng: np.random.Generator, num_knobs: int) -> None:
-        self._rng, self._num_knobs = rng, num_knobs
+    def __init__(self, rng: np.random.Generator, num_hyperparameters: int) -> None:
+        self._rng, self._num_hyperparameters = rng, num_hyperparameters
 
     def ask(self, count: int) -> Array:
         """Draw points; see `Sampler.ask`."""
-        return self._rng.random((count, self._num_knobs))
+        return self._rng.random((count, self._num_hyperparameters))
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Learn nothing."""

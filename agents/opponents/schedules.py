@@ -1,4 +1,4 @@
-"""One run under a rule of the learning rate that nobody tuned for the task."""
+"""One run under a rule that nobody tuned for the task."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
 from agents.opponents.configurations import at_defaults
 from agents.opponents.driving import run_once
 from agents.opponents.lanes import Bench
-from agents.opponents.rules import find_rule
+from agents.opponents.rules import find_rule, rule_needs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +19,9 @@ class Scheduled(Opponent):
 
     Args:
         schedule: Name of the rule, in `rules.RULES`.
-        is_default: Whether the learning rate and the knobs start at the family's defaults rather
-            than at the user's own values.
-        knobs: The hyperparameters that opponents may choose. The others belong to the task, as the
+        is_default: Whether the leading and the given hyperparameters start at the family's
+            defaults rather than at the user's own values.
+        hyperparameters: Those that opponents may choose. The others belong to the task, as the
             size of its minibatches does, and stay as they are.
 
     Raises:
@@ -30,22 +30,30 @@ class Scheduled(Opponent):
 
     schedule: str
     is_default: bool
-    knobs: tuple[str, ...] = ()
+    hyperparameters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the name."""
         find_rule(self.schedule)
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the rule needs; see `Opponent.needs`."""
+        return rule_needs(self.schedule)
+
     def identity(self) -> dict[str, Any]:
         """See `Opponent.identity`."""
-        own = {"schedule": self.schedule, "is_default": self.is_default, "knobs": list(self.knobs)}
-        return super().identity() | own
+        return super().identity() | {
+            "schedule": self.schedule,
+            "is_default": self.is_default,
+            "hyperparameters": list(self.hyperparameters),
+        }
 
     def canonical(self, instance: Instance, bench: Bench) -> Instance:
         """Set the defaults."""
         if not self.is_default:
             return instance
-        return at_defaults(instance, bench, self.knobs)
+        return at_defaults(instance, bench, self.hyperparameters)
 
     def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
         """See `Opponent.run`."""
@@ -55,12 +63,16 @@ class Scheduled(Opponent):
 
 def default(name: str, setup: Setup) -> Opponent:
     """The family's default values, kept."""
-    return Scheduled(name=name, schedule="constant", is_default=True, knobs=setup.knobs)
+    return Scheduled(
+        name=name, schedule="constant", is_default=True, hyperparameters=setup.hyperparameters
+    )
 
 
 def from_defaults(name: str, setup: Setup) -> Opponent:
     """The rule that it is named after, from the default rate: nobody tuned it."""
-    return Scheduled(name=name, schedule=name, is_default=True, knobs=setup.knobs)
+    return Scheduled(
+        name=name, schedule=name, is_default=True, hyperparameters=setup.hyperparameters
+    )
 
 
 def user_constant(name: str, setup: Setup) -> Opponent:

@@ -21,26 +21,29 @@ from agents.opponents.trials import Trials
 class Search(Opponent):
     """Trains many times, and returns the complete run with the lowest validation loss.
 
-    The knobs' values are chosen anew whatever the user started from, so canonical instances start
-    them at the family's defaults; what is not a knob stays at the user's values.
+    Values are chosen anew whatever the user started from, so canonical instances start what is
+    chosen at the family's defaults; the rest stays at the user's values.
 
     Args:
-        knobs: The hyperparameters that are chosen.
+        hyperparameters: Those that are chosen.
         schedule: What every trial follows. By default the cosine: the strongest of the schedules
             that have nothing to tune but the initial rate.
     """
 
-    knobs: tuple[str, ...]
+    hyperparameters: tuple[str, ...]
     schedule: str = "cosine"
 
     def identity(self) -> dict[str, Any]:
         """See `Opponent.identity`."""
-        return super().identity() | {"knobs": list(self.knobs), "schedule": self.schedule}
+        return super().identity() | {
+            "hyperparameters": list(self.hyperparameters),
+            "schedule": self.schedule,
+        }
 
     def canonical(self, instance: Instance, bench: Bench) -> Instance:
-        """Start the knobs at the family's defaults."""
+        """Start what is chosen at the family's defaults."""
         values, defaults = np.array(instance.task.initial), bench.defaults(instance.task)
-        columns = [bench.space.index(name) for name in self.knobs]
+        columns = [bench.space.index(name) for name in self.hyperparameters]
         values[columns] = defaults[columns]
         return with_initial(instance, values)
 
@@ -50,7 +53,11 @@ class Search(Opponent):
 
     def _run(self, bench: Bench, instance: Instance) -> Outcome:
         trials = Trials(
-            bench, instance, knobs=self.knobs, schedule=self.schedule, max_runs=self.max_runs
+            bench,
+            instance,
+            hyperparameters=self.hyperparameters,
+            schedule=self.schedule,
+            max_runs=self.max_runs,
         )
         self.search(trials)
         return trials.lanes.outcome(instance)

@@ -1,9 +1,9 @@
-"""Where searches look: the knobs' ranges, each on its hyperparameter's own scale, as a unit cube.
+"""Where searches look: ranges of hyperparameters, each on its own scale, as a unit cube.
 
-Every search sees the same cube `[0, 1]^D`, one coordinate a knob, so none depends on how a library
-spells a logarithmic range, and all of them cover the same values.
+Every search sees the same cube `[0, 1]^D`, one coordinate a hyperparameter, so none depends on how
+a library spells a logarithmic range, and all of them cover the same values.
 
-Axes: `K` trials, `D` knobs, `H` hyperparameters of the family.
+Axes: `K` trials, `D` hyperparameters that are searched, `H` hyperparameters of the family.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.evaluation.tuning import SMALLEST_RATE
+from agents.opponents.starts import lowest_start
 from hpo_env.hyperparameters import HyperparameterSpace
 
 Array = NDArray[np.float64]
 
 
 class SearchSpace:
-    """The knobs' ranges as a unit cube.
+    """The hyperparameters' ranges as a unit cube.
 
     Args:
         space: All hyperparameters of the family.
-        knobs: Names of those that are searched.
+        hyperparameters: Names of those that are searched.
 
     Raises:
-        UnknownNameError: A knob is not in the family.
+        UnknownNameError: A hyperparameter is not in the family.
 
     Example:
         >>> from hpo_env.tasks.registry import make_family
@@ -38,24 +38,23 @@ class SearchSpace:
         [0.001, 0.25]
     """
 
-    def __init__(self, space: HyperparameterSpace, knobs: Sequence[str]) -> None:
-        self.knobs = tuple(knobs)
-        self._columns = np.array([space.index(name) for name in knobs])
-        subset = space.subset(knobs)
+    def __init__(self, space: HyperparameterSpace, hyperparameters: Sequence[str]) -> None:
+        self.hyperparameters = tuple(hyperparameters)
+        self._columns = np.array([space.index(name) for name in hyperparameters])
+        subset = space.subset(hyperparameters)
         self._space = HyperparameterSpace(
-            replace(h, low=max(h.low, SMALLEST_RATE)) if h.scheduled else h
-            for h in subset.hyperparameters
+            replace(h, low=lowest_start(h)) for h in subset.hyperparameters
         )
         self._low = self._space.to_axis(self._space.low)
         self.width = self._space.to_axis(self._space.high) - self._low
-        """Length of each knob's range on its own axis `[D]`: 1 of the cube."""
+        """Length of each hyperparameter's range on its own axis `[D]`: 1 of the cube."""
 
     def __len__(self) -> int:
-        return len(self.knobs)
+        return len(self.hyperparameters)
 
     @property
     def is_linear(self) -> NDArray[np.bool_]:
-        """Which knobs have a linear scale; the others' are logarithmic `[D]`."""
+        """Which hyperparameters have a linear scale; the others' are logarithmic `[D]`."""
         return np.array([h.scale == "linear" for h in self._space.hyperparameters])
 
     def decode(self, points: Array, initial: Array) -> Array:

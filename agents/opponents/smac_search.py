@@ -41,9 +41,9 @@ class SmacSampler(Sampler):
         from smac import HyperparameterOptimizationFacade as Facade
         from smac import Scenario
 
-        self._knobs = trials.space.knobs
+        self._hyperparameters = trials.space.hyperparameters
         space = ConfigurationSpace()
-        for name, own in zip(self._knobs, trials.default.tolist(), strict=True):
+        for name, own in zip(self._hyperparameters, trials.default.tolist(), strict=True):
             space.add(Float(name, (0.0, 1.0), default=own))
         scenario = Scenario(
             space,
@@ -71,7 +71,7 @@ class SmacSampler(Sampler):
         with _quiet():
             asked = [self._smac.ask() for _ in range(count)]
         self._asked += asked
-        return np.array([[info.config[name] for name in self._knobs] for info in asked])
+        return np.array([[info.config[name] for name in self._hyperparameters] for info in asked])
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """Tell the losses of complete trials and of divergences."""
@@ -147,4 +147,4 @@ class SmacSearch(Sequential):
 def smac3(name: str, setup: Setup) -> Opponent:
     """SMAC3 with the setup's budget."""
     require("smac", extra="smac")
-    return SmacSearch(name=name, max_runs=setup.num_runs, knobs=setup.knobs)
+    return SmacSearch(name=name, max_runs=setup.num_runs, hyperparameters=setup.hyperparameters)

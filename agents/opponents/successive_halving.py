@@ -3,7 +3,7 @@
 A promoted run goes on from where it was put aside; it is not trained again. All runs follow their
 schedule over the full horizon, so the complete ones are runs like anybody's.
 
-Axes: `D` knobs.
+Axes: `D` hyperparameters.
 """
 
 from __future__ import annotations
@@ -143,4 +143,6 @@ def best(trials: Sequence[Trial], count: int) -> list[Trial]:
 
 def successive_halving(name: str, setup: Setup) -> Opponent:
     """Successive Halving with the setup's budget."""
-    return SuccessiveHalving(name=name, max_runs=setup.num_runs, knobs=setup.knobs)
+    return SuccessiveHalving(
+        name=name, max_runs=setup.num_runs, hyperparameters=setup.hyperparameters
+    )

@@ -5,7 +5,7 @@ does that for whole batches (`train`, `end`), and lets a search that decides aft
 work the slots itself (`load`, `step`, `put`, `drop`). It keeps the account of the budget, in
 decision intervals.
 
-Axes: `K` trials, `D` knobs, `H` hyperparameters of the family, `T` decision intervals.
+Axes: `K` trials, `D` hyperparameters, `H` hyperparameters of the family, `T` decision intervals.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from agents.opponents.base import Instance
 from agents.opponents.lanes import Bench, Frozen
 from agents.opponents.search_space import SearchSpace
-from hpo_env.reward import DIVERGENCE_LOG_RATIO, log_loss
+from hpo_env.reward import log_diverged, log_loss
 from hpo_env.schedules import interval_factors
 
 Array = NDArray[np.float64]
@@ -62,7 +62,7 @@ class Trials:
     Args:
         bench: Where to train.
         instance: The instance, a canonical one.
-        knobs: The hyperparameters that are searched.
+        hyperparameters: The hyperparameters that are searched.
         schedule: Name of the schedule that every trial follows.
         max_runs: Budget in full runs.
     """
@@ -72,13 +72,13 @@ class Trials:
         bench: Bench,
         instance: Instance,
         *,
-        knobs: Sequence[str],
+        hyperparameters: Sequence[str],
         schedule: str,
         max_runs: int,
     ) -> None:
         self.bench = bench
         self.instance = instance
-        self.space = SearchSpace(bench.space, knobs)
+        self.space = SearchSpace(bench.space, hyperparameters)
         self.lanes = bench.open([instance])
         self.num_intervals = self.lanes.num_intervals
         self.budget = max_runs * self.num_intervals
@@ -87,7 +87,9 @@ class Trials:
         """The trial in each lane."""
         self._schedule = schedule
         self._initial = self.lanes.initial[0]
-        self._first_score = float(log_loss(self.lanes.losses)[0])
+        floor = bench.loss_floor
+        self._first_score = float(log_loss(self.lanes.losses, floor)[0])
+        self._worst_score = float(log_diverged(self.lanes.losses, floor)[0])
         self._num_made = 0
 
     @property
@@ -197,7 +199,7 @@ class Trials:
 
     def _note(self, slot: int) -> None:
         """Write into a slot's trial how far it has come."""
-        trial, worst = self.slots[slot], self._first_score + DIVERGENCE_LOG_RATIO + 1.0
+        trial = self.slots[slot]
         trial.interval = int(self.lanes.interval[slot])
         trial.diverged = bool(self.lanes.diverged[slot])
-        trial.score = min(float(self.lanes.scores[slot]), worst)
+        trial.score = min(float(self.lanes.scores[slot]), self._worst_score)

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.evaluation.methods import rate_column
-from agents.evaluation.tuning import rate_grid
-from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
+from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup, label_need
 from agents.opponents.configurations import Configuration, at_defaults, draw_values, log_losses
 from agents.opponents.driving import Choose, run_once
 from agents.opponents.lanes import Bench, Lanes
-from agents.opponents.rules import find_rule
+from agents.opponents.rules import find_rule, rule_needs
+from agents.opponents.starts import start_grid
 from hpo_env.errors import ConfigurationError
 from hpo_env.seeding import stream
 
@@ -34,28 +33,36 @@ _SEED = 0
 class Tuned(Opponent):
     """The candidate with the lowest mean log validation loss over the meta-training instances.
 
-    What is not tuned starts at the family's defaults where it is a knob, and at the user's own
-    value where it is not.
+    What is not tuned starts at the family's defaults where opponents may choose it, and at the
+    user's own value where not.
 
     Args:
-        schedule: Name of the rule that the learning rate follows.
-        knobs: The hyperparameters that opponents may choose.
+        schedule: Name of the rule that the leading hyperparameter follows.
+        hyperparameters: Those that opponents may choose.
     """
 
     schedule: str
-    knobs: tuple[str, ...]
+    hyperparameters: tuple[str, ...]
 
     def __post_init__(self) -> None:
         """Check the name of the rule."""
         find_rule(self.schedule)
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the rule needs; see `Opponent.needs`."""
+        return rule_needs(self.schedule)
+
     def identity(self) -> dict[str, Any]:
         """See `Opponent.identity`."""
-        return super().identity() | {"schedule": self.schedule, "knobs": list(self.knobs)}
+        return super().identity() | {
+            "schedule": self.schedule,
+            "hyperparameters": list(self.hyperparameters),
+        }
 
     def canonical(self, instance: Instance, bench: Bench) -> Instance:
-        """Start the knobs at the family's defaults."""
-        return at_defaults(instance, bench, self.knobs)
+        """Start what may be chosen at the family's defaults."""
+        return at_defaults(instance, bench, self.hyperparameters)
 
     @abstractmethod
     def candidates(self, bench: Bench) -> list[dict[str, float]]:
@@ -108,7 +115,7 @@ class Tuned(Opponent):
 def distinct_canonical(
     opponent: Opponent, bench: Bench, instances: Sequence[Instance]
 ) -> list[Instance]:
-    """Return canonical instances, each once: the user's initial rates no longer tell them apart.
+    """Return canonical instances, each once: the user's starts no longer tell them apart.
 
     Raises:
         ConfigurationError: There are no instances.
@@ -121,65 +128,90 @@ def distinct_canonical(
 
 
 @dataclass(frozen=True, kw_only=True)
-class TunedKnobs(Tuned):
-    """One configuration of all knobs, by random search from the family's defaults."""
+class TunedConfiguration(Tuned):
+    """One configuration of all hyperparameters, by random search from the family's defaults."""
 
     def candidates(self, bench: Bench) -> list[dict[str, float]]:
         """List the defaults, then what was drawn; see `Tuned.candidates`."""
-        drawn = draw_values(bench.space, self.knobs, NUM_DRAWN, stream(_SEED, "tuned knobs"))
+        drawn = draw_values(
+            bench.space, self.hyperparameters, NUM_DRAWN, stream(_SEED, "tuned knobs")
+        )
         return [{}, *drawn]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TunedRate(Tuned):
-    """One initial learning rate, from a grid of two a decade."""
+class TunedStart(Tuned):
+    """One initial value of the leading hyperparameter, from a grid; see `start_grid`."""
 
     def candidates(self, bench: Bench) -> list[dict[str, float]]:
         """List the grid; see `Tuned.candidates`."""
-        space = bench.space
-        name = space.names[rate_column(space)]
-        return [{name: rate} for rate in rate_grid(space)]
+        return [{bench.leading.name: start} for start in start_grid(bench.leading)]
 
-
-@dataclass(frozen=True, kw_only=True)
-class TunedRatePerOptimizer(TunedRate):
-    """One initial learning rate for each optimiser.
-
-    An optimiser that the meta-training instances lack gets the overall rate.
-    """
+    def lesson(self) -> dict[str, Any]:
+        """See `Opponent.lesson`: whoever follows the rule learns the same, by label or not."""
+        return {
+            "class": TunedStart.__qualname__,
+            "schedule": self.schedule,
+            "hyperparameters": list(self.hyperparameters),
+        }
 
     def choose(
         self, instances: Sequence[Instance], candidates: list[dict[str, float]], scores: Array
     ) -> dict[str, Any]:
-        """Choose for each optimiser's instances, too; see `Tuned.choose`."""
-        optimizers = np.array([_optimizer(instance) for instance in instances])
-        best = {
-            str(name): candidates[int(scores[optimizers == name].mean(axis=0).argmin())]
-            for name in np.unique(optimizers)
-        }
-        return super().choose(instances, candidates, scores) | {"per_optimizer": best}
+        """Choose for each value of each label, too, as `per_label`; see `Tuned.choose`."""
+        per_label: dict[str, dict[str, dict[str, float]]] = {}
+        for label in instances[0].task.labels:
+            values = np.array([instance.task.labels[label] for instance in instances])
+            per_label[label] = {
+                str(value): candidates[int(scores[values == value].mean(axis=0).argmin())]
+                for value in np.unique(values)
+            }
+        return super().choose(instances, candidates, scores) | {"per_label": per_label}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedPerLabel(TunedStart):
+    """One initial value of the leading hyperparameter for each value of a label.
+
+    One that the meta-training instances lack gets the overall start.
+
+    Args:
+        label: A label of the family's tasks.
+    """
+
+    label: str
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The rule's needs, and the label."""
+        return super().needs | {label_need(self.label)}
+
+    def identity(self) -> dict[str, Any]:
+        """See `Opponent.identity`."""
+        return super().identity() | {"label": self.label}
 
     def values(self, instance: Instance, prepared: Prepared) -> Mapping[str, float]:
-        """Return those of the instance's optimiser; see `Tuned.values`."""
-        found: Mapping[str, float] | None = prepared["per_optimizer"].get(_optimizer(instance))
+        """Return those of the instance's label; see `Tuned.values`."""
+        value = instance.task.labels[self.label]
+        found: Mapping[str, float] | None = prepared["per_label"][self.label].get(value)
         return super().values(instance, prepared) if found is None else found
 
 
-def _optimizer(instance: Instance) -> str:
-    return str(getattr(instance.task, "optimizer", ""))
-
-
 def fixed_tuned(name: str, setup: Setup) -> Opponent:
-    """One configuration of all knobs, kept."""
-    return TunedKnobs(name=name, schedule="constant", knobs=setup.knobs)
+    """One configuration of all hyperparameters, kept."""
+    return TunedConfiguration(name=name, schedule="constant", hyperparameters=setup.hyperparameters)
 
 
 def tuned(name: str, setup: Setup) -> Opponent:
-    """The rule before `_tuned`, from the rate that was best on the meta-training tasks."""
-    return TunedRate(name=name, schedule=name.removesuffix("_tuned"), knobs=setup.knobs)
+    """The rule before `_tuned`, from the start that was best on the meta-training tasks."""
+    return TunedStart(
+        name=name, schedule=name.removesuffix("_tuned"), hyperparameters=setup.hyperparameters
+    )
 
 
 def per_optimizer(name: str, setup: Setup) -> Opponent:
-    """The same with a rate for each optimiser."""
+    """The same with a start for each optimiser."""
     schedule = name.removesuffix("_per_optimizer")
-    return TunedRatePerOptimizer(name=name, schedule=schedule, knobs=setup.knobs)
+    return TunedPerLabel(
+        name=name, schedule=schedule, label="optimizer", hyperparameters=setup.hyperparameters
+    )

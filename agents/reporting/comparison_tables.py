@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from agents.evaluation.aggregate import OpponentSummary
-from agents.evaluation.costs import Cost
-from agents.evaluation.pairing import REFERENCE, PairedRuns
-from agents.evaluation.resampling import Resamples
-from agents.evaluation.statistics import TIE, Interval
-from agents.evaluation.trials_equivalent import TrialsEquivalent
-from agents.reporting.frames import LABEL, label_names
+from agents.comparing.records import LABEL, label_names
 from agents.reporting.tables import Table
+from agents.statistics.aggregate import OpponentSummary
+from agents.statistics.costs import Cost
+from agents.statistics.intervals import TIE, Interval
+from agents.statistics.pairing import REFERENCE, PairedRuns
+from agents.statistics.resampling import Resamples
+from agents.statistics.trials_equivalent import TrialsEquivalent
 
 IsKnown = Callable[[str, str], bool | None]
 """Says whether meta-training has tasks whose label of a name has a value; None: not known."""

@@ -15,10 +15,15 @@ import numpy as np
 import pandas as pd
 from rich.table import Table as TerminalTable
 
-from agents.evaluation.aggregate import OpponentSummary, summarise_suite
-from agents.evaluation.costs import mean_costs
-from agents.evaluation.pairing import REFERENCE, PairedRuns
-from agents.evaluation.profiles import (
+from agents.reporting import comparison_tables as contents
+from agents.reporting import figures, page
+from agents.reporting.schedules import by_start
+from agents.reporting.style import styled
+from agents.reporting.tables import facts_table
+from agents.statistics.aggregate import OpponentSummary, summarise_suite
+from agents.statistics.costs import mean_costs
+from agents.statistics.pairing import REFERENCE, PairedRuns, pair_runs
+from agents.statistics.profiles import (
     ANCHOR,
     TAU_MAX,
     cost_ratios,
@@ -26,13 +31,7 @@ from agents.evaluation.profiles import (
     integrated_score,
     targets,
 )
-from agents.evaluation.trials_equivalent import trials_equivalent
-from agents.reporting import comparison_tables as contents
-from agents.reporting import figures, page
-from agents.reporting.frames import paired
-from agents.reporting.schedules import by_start
-from agents.reporting.style import styled
-from agents.reporting.tables import facts_table
+from agents.statistics.trials_equivalent import trials_equivalent
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace, Scale
 
 _REGRET_CAPTION = (
@@ -89,7 +88,7 @@ def render_comparison(frame: pd.DataFrame, meta: Mapping[str, Any]) -> str:
         ConfigurationError: A run is there twice, or there are none.
         MissingExtraError: matplotlib is not installed.
     """
-    suites = paired(frame)
+    suites = pair_runs(frame)
     summaries = {runs.suite: summarise_suite(runs) for runs in suites}
     title = str(meta.get("title", "Comparison"))
     parts = [page.heading(title, 1), _facts(suites)]
@@ -193,7 +192,7 @@ def comparison_markdown(frame: pd.DataFrame) -> str:
         ConfigurationError: A run is there twice, or there are none.
     """
     parts, found = [_MARKDOWN_NOTE], []
-    for runs in paired(frame):
+    for runs in pair_runs(frame):
         title = f"**{runs.suite}**: {contents.size_of(runs)}"
         if runs.left_out:
             title += f"; incomplete and left out: {', '.join(runs.left_out)}"
@@ -244,7 +243,7 @@ def draw_schedules(frame: pd.DataFrame, path: Path, known: Hyperparameter) -> Pa
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    (runs,) = paired(frame)
+    (runs,) = pair_runs(frame)
     drawn = figures.drawn_opponents(summarise_suite(runs))
     groups = by_start(runs.keys("start").astype(np.float64))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -289,7 +288,7 @@ def _summary_json(summary: OpponentSummary) -> dict[str, Any]:
 def _comparable(frame: pd.DataFrame) -> list[PairedRuns]:
     has_reference = frame.loc[frame["opponent"] == REFERENCE, "suite"].unique()
     comparable = frame[frame["suite"].isin(has_reference)]
-    return paired(comparable) if len(comparable) else []
+    return pair_runs(comparable) if len(comparable) else []
 
 
 def plain(value: Any) -> Any:

@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.evaluation.aggregate import OpponentSummary
-from agents.evaluation.anytime import anytime_losses, budget_grid
-from agents.evaluation.pairing import REFERENCE, PairedRuns, mean_by
-from agents.evaluation.profiles import (
+from agents.reporting.importance import Dependence
+from agents.reporting.schedules import Group, log_changes, over_progress, schedules
+from agents.reporting.style import BAND, GREY, LINES, MARKERS, PALETTE, new_figure, set_axis
+from agents.statistics.aggregate import OpponentSummary
+from agents.statistics.anytime import anytime_losses, budget_grid
+from agents.statistics.pairing import REFERENCE, PairedRuns, mean_by
+from agents.statistics.profiles import (
     TAU_MAX,
     cost_profile,
     cost_ratios,
@@ -25,10 +28,7 @@ from agents.evaluation.profiles import (
     score_profile,
     targets,
 )
-from agents.evaluation.regret import best_known, log_regret
-from agents.reporting.importance import Dependence
-from agents.reporting.schedules import Group, log_changes, over_progress, schedules
-from agents.reporting.style import BAND, GREY, LINES, MARKERS, PALETTE, new_figure, set_axis
+from agents.statistics.regret import best_known, log_regret
 from hpo_env.hyperparameters import Scale
 
 Array = NDArray[np.float64]

@@ -1,61 +1,21 @@
-"""Runs as the table of a comparison that everything here reads.
+"""Rows of opponents that train once, made of arrays over their runs: what a recording is.
 
-Columns are those of `agents.evaluation.records`, under these names: `task` is a task's name,
-`label.<name>` one of its labels, and `start` the user's own value of the family's leading
-hyperparameter; `loss_floor` is what the family takes lower losses for.
+Axes: `E` runs, `T` decision intervals of the longest run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from agents.evaluation.pairing import PairedRuns, pair_runs
-from agents.evaluation.records import record
+from agents.comparing.records import record
 from agents.opponents.base import Instance, Outcome
-from hpo_env.reward import LOSS_FLOOR
 from hpo_env.tasks.base import Task, TaskFamily
 
 Array = NDArray[np.float64]
-
-LABEL = "label."
-"""What a column of labels begins with."""
-
-_NAMES = {
-    "dataset": "task",
-    "initial_rate": "start",
-    "architecture": f"{LABEL}architecture",
-    "optimizer": f"{LABEL}optimizer",
-}
-"""Names of columns in `records`, and ours."""
-
-
-def label_names(frame: pd.DataFrame) -> tuple[str, ...]:
-    """List the labels of the tasks, in the order of the columns."""
-    return tuple(c.removeprefix(LABEL) for c in frame.columns if c.startswith(LABEL))
-
-
-def named(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with its columns under both names, theirs and ours."""
-    added: dict[str, Any] = {}
-    for theirs, ours in _NAMES.items():
-        if theirs not in frame.columns:
-            added[theirs] = frame.get(ours, "")
-        elif ours not in frame.columns and not (frame[theirs] == "").all():
-            added[ours] = frame[theirs]
-    if "loss_floor" not in frame.columns:
-        added["loss_floor"] = LOSS_FLOOR
-    return frame.assign(**added)
-
-
-def paired(frame: pd.DataFrame) -> list[PairedRuns]:
-    """Line up the runs of every suite; see `pair_runs`."""
-    return pair_runs(named(frame))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -101,9 +61,8 @@ def rows_of(
     for e, task in enumerate(reached.tasks):
         instance = Instance(task=task, seed=int(reached.seeds[e]))
         outcome = _outcome(reached, e, family.updates_per_decision)
-        row = record(opponent, suite, instance, outcome, initial_rate=task.initial[column])
-        labels = {f"{LABEL}{name}": value for name, value in task.labels.items()}
-        rows.append(row | labels | {"loss_floor": family.loss_floor})
+        start, floor = task.initial[column], family.loss_floor
+        rows.append(record(opponent, suite, instance, outcome, start=start, loss_floor=floor))
     return rows
 
 
@@ -130,8 +89,3 @@ def _outcome(reached: Reached, e: int, updates_per_decision: int) -> Outcome:
         train_seconds=0.0,
         overhead_seconds=0.0,
     )
-
-
-def frame_of(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Make a table of rows."""
-    return named(pd.DataFrame(list(rows)))

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from agents import tags
-from agents.evaluation.statistics import TIE
 from agents.reporting.recording import Recording
 from agents.reporting.schedules import by_start, words_of
+from agents.statistics.intervals import TIE
 from hpo_env.reward import bounded_log_loss
 
 Array = NDArray[np.float64]

@@ -26,12 +26,10 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from agents import tags
-from agents.evaluation.aggregate import summarise_suite
-from agents.evaluation.pairing import REFERENCE, PairedRuns, mean_by
-from agents.evaluation.regret import log_regret
+from agents.comparing.records import to_frame
 from agents.reporting import figures
 from agents.reporting.comparisons import plain, summary_json
-from agents.reporting.frames import frame_of, paired, rows_of
+from agents.reporting.frames import rows_of
 from agents.reporting.hparams import SWITCHED_OFF, write_end, write_start
 from agents.reporting.importance import partial_dependence, permutation_importance, strongest
 from agents.reporting.layout import make_layout
@@ -48,6 +46,9 @@ from agents.reporting.schedules import (
 from agents.reporting.style import BAND, save_figure
 from agents.reporting.tensorboard import write_facts, write_picture
 from agents.run_folder import to_json_bytes, write_atomically
+from agents.statistics.aggregate import summarise_suite
+from agents.statistics.pairing import REFERENCE, PairedRuns, mean_by, pair_runs
+from agents.statistics.regret import log_regret
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.policy import Policy
@@ -94,7 +95,7 @@ class Study:
     @cached_property
     def runs(self) -> PairedRuns:
         """The table, lined up."""
-        suites = paired(self.frame)
+        suites = pair_runs(self.frame)
         if len(suites) != 1:
             names = [runs.suite for runs in suites]
             raise ConfigurationError(f"a closing analysis must be of one suite; got {names}")
@@ -135,7 +136,7 @@ def study_policy(policy: Policy, lanes: Lanes, *, title: str, split: str, seed: 
         split=split,
         policy=policy,
         space=lanes.space,
-        frame=frame_of(rows),
+        frame=to_frame(rows),
         controller=controller,
         base=base,
     )

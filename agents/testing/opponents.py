@@ -251,7 +251,7 @@ class OpponentContract(FamilyUnderTest):
         cls = self.family_class
         names = self.hyperparameters or cls.default_controlled
         policy = linear_policy(self.family, names)
-        return Setup(policy=policy, knobs=names, num_runs=NUM_RUNS, num_lanes=NUM_RUNS)
+        return Setup(policy=policy, hyperparameters=names, num_runs=NUM_RUNS, num_lanes=NUM_RUNS)
 
     def ran_once(self, name: str) -> Ran | str:
         """Run an opponent the first time that it is asked for; a reason where it does not fit."""

@@ -167,6 +167,12 @@ class TaskFamily(ABC):
     scenes: ClassVar[tuple[Suite, ...] | None] = None
     """What the figures of a shipped policy are measured on; None: all suites."""
 
+    scene_starts: ClassVar[tuple[float, ...] | None] = None
+    """What scenes are started from, in the place of `starts`; None: the same."""
+
+    demo_scenes: ClassVar[tuple[Suite, ...] | None] = None
+    """What a demonstration shows; None: the quick suites."""
+
     recipes: ClassVar[tuple[Recipe, ...]] = ()
     """How policies of this family are made; see `all_recipes`."""
 
@@ -227,6 +233,24 @@ class TaskFamily(ABC):
         """Return all that opponents can rely on."""
         has_rate = any(h.scheduled for h in cls.hyperparameters)
         return cls.capabilities | (frozenset({"rate"}) if has_rate else frozenset())
+
+    @classmethod
+    def all_recipes(cls) -> tuple[Recipe, ...]:
+        """Return the recipes; of a family without, one of its own name and the usual settings."""
+        usual = Recipe(name=cls.name, help="what an agent has usually", runs=cls.name)
+        return cls.recipes or (usual,)
+
+    @classmethod
+    def suites_for_results(cls) -> tuple[Suite, ...]:
+        """Return the suites whose figures are results."""
+        return tuple(suite for suite in cls.suites if suite.is_for_results)
+
+    @classmethod
+    def suites_in_short(cls) -> tuple[Suite, ...]:
+        """Return the suites of a quick comparison."""
+        if cls.quick_suites is None:
+            return cls.suites_for_results()
+        return tuple(suite for suite in cls.suites if suite.name in cls.quick_suites)
 
     @classmethod
     def set_num_threads(cls, num_threads: int) -> None:
@@ -327,7 +351,8 @@ def check_declarations(family: type[TaskFamily]) -> None:
         if name not in names:
             raise unknown_name(f"quick suite of {where}", name, names)
     known = space.hyperparameters[space.index(family.leading())]
-    outside = [start for start in family.starts if not known.low <= start <= known.high]
+    starts = (*family.starts, *(family.scene_starts or ()))
+    outside = [start for start in starts if not known.low <= start <= known.high]
     if outside:
         raise ConfigurationError(
             f"{where}: starts are values of {known.name!r} and must lie in "

@@ -21,5 +21,5 @@ def test_the_demo_trains_evaluates_and_says_where_everything_is(
         assert (folder / f"schedules-{name}.png").stat().st_size > 10_000
         evaluation = json.loads((folder / f"evaluation-{name}.json").read_text())
         opponents = {row["opponent"] for row in evaluation["summary"]}
-        assert {"controller", "constant", "cosine_tuned"} <= opponents
+        assert {"controller", "default", "cosine_tuned"} <= opponents
     assert (folder / "policy" / "policy.safetensors").exists()

@@ -15,8 +15,18 @@ from hpo_env.errors import PolicyFileError, UnknownNameError
 from hpo_env.policy import Policy
 from hpo_env.policy_file import load, save
 from hpo_env.restriction import restrict
+from hpo_env.tasks.base import Recipe, Suite
+from hpo_env.tasks.quadratic import QuadraticFamily
+from hpo_env.tasks.registry import FAMILIES
+from hpo_env.tasks.supervised.family import SupervisedFamily
+from tests.agents.opponents.policies import steady_policy
 
 MOST_BYTES = 300_000
+
+
+def moved_by(name: str) -> Any:
+    family, recipe = zoo.find_recipe(name)
+    return recipe.keeps or zoo.recipe_config(family, recipe).hyperparameters
 
 
 def loaded_bytes(folder: Path) -> int:
@@ -30,16 +40,17 @@ def test_a_shipped_policy_is_small_and_has_a_card_and_a_recipe(name: str) -> Non
     size = loaded_bytes(folder)
     assert size < MOST_BYTES
     assert "Loses" in zoo.read_card(name)
-    assert policy.space.names == zoo.recipe(name).hyperparameters
+    assert policy.space.names == moved_by(name)
 
 
 @pytest.mark.parametrize("name", zoo.names())
 def test_the_figures_of_a_shipped_policy_cover_every_scene(name: str) -> None:
     data = zoo.read_evaluation(zoo.folder_of(name))
-    assert set(data["scenes"]) == set(zoo.plans(load(zoo.folder_of(name)), num_tasks=1))
+    known = zoo.scenes(load(zoo.folder_of(name)).family)
+    assert set(data["scenes"]) == {scene.name for scene in known}
     for scene in data["scenes"].values():
         losses = scene["controller_log_test_losses"]
-        mine = next(row for row in scene["summary"] if row["method"] == "controller")
+        mine = next(row for row in scene["summary"] if row["opponent"] == "controller")
         assert len(losses) == mine["num_runs"] == 5 * data["num_tasks"]
         assert sum(losses) / len(losses) == pytest.approx(mine["mean_log_test_loss"], abs=1e-5)
 
@@ -48,7 +59,7 @@ def test_an_unknown_policy_is_refused_with_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match="supervised"):
         zoo.folder_of("supervisd")
     with pytest.raises(UnknownNameError, match="supervised-lr"):
-        zoo.recipe("supervised-rl")
+        zoo.find_recipe("supervised-rl")
 
 
 def test_a_policy_without_figures_cannot_be_verified(tmp_path: Path) -> None:
@@ -75,8 +86,8 @@ def test_a_figure_that_moved_does_not_hold(
 
 
 def test_figures_are_the_same_when_measured_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zoo, "_METHODS", ("constant",))
-    monkeypatch.setattr(zoo, "_SCENES", {"new": {"options": {"dataset": "leaves"}}})
+    scene = Suite(name="new", help="", options={"split": "test", "dataset": "leaves"})
+    monkeypatch.setattr(SupervisedFamily, "scenes", (scene,))
     policy = load(zoo.folder_of("supervised"))
     first, second = (zoo.evaluate(policy, num_tasks=2) for _ in range(2))
     assert first == second
@@ -86,9 +97,9 @@ def test_figures_are_the_same_when_measured_twice(monkeypatch: pytest.MonkeyPatc
 def test_making_a_policy_trains_every_seed_once_and_keeps_the_best_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = TrainConfig(family="quadratic")
-    recipe = zoo.Recipe(help="", config=config, runs="small", seeds=(0, 1, 2), members=2)
-    monkeypatch.setitem(zoo.RECIPES, "small", recipe)
+    small = Recipe(name="small", help="", runs="small", seeds=(0, 1, 2), members=2)
+    smaller = replace(small, name="smaller", keeps=("learning_rate",))
+    monkeypatch.setattr(QuadraticFamily, "recipes", (small, smaller))
     trained = []
 
     def meta_train(config: TrainConfig) -> Path:
@@ -99,9 +110,8 @@ def test_making_a_policy_trains_every_seed_once_and_keeps_the_best_ones(
         (folder / "result.json").write_text(json.dumps(result))
         return folder
 
-    monkeypatch.setitem(zoo.RECIPES, "smaller", replace(recipe, keeps=("learning_rate",)))
     for name in ("small", "small", "smaller"):  # the last keeps less of the same seeds
-        best, second = zoo.train(name, tmp_path, meta_train)
+        best, second = zoo.train(*zoo.find_recipe(name), tmp_path, meta_train)
         assert "seed1" in best.name
         assert "seed2" in second.name
     assert trained == [0, 1, 2]
@@ -111,7 +121,7 @@ def test_a_shipped_policy_is_its_members_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unchanged(policy: Policy, **kwargs: Any) -> Policy:
-        assert kwargs["availability"] == zoo.RECIPES["supervised"].config.availability
+        assert kwargs["availability"] == 0.0
         return policy
 
     monkeypatch.setattr(zoo, "fit_familiarity", unchanged)
@@ -132,7 +142,7 @@ def test_a_shipped_policy_is_its_members_together(
         )
         for seed in (3, 1)
     ]
-    shipped = load(zoo.ship("supervised", folders, tmp_path / "out"))
+    shipped = load(zoo.ship(*zoo.find_recipe("supervised"), folders, tmp_path / "out"))
     assert shipped.metadata == {
         "agent": "PPO",
         "config": {"steps": 9},
@@ -142,7 +152,7 @@ def test_a_shipped_policy_is_its_members_together(
         ],
     }
     assert shipped.layer_sizes[1] == 2 * member.layer_sizes[1]
-    part = load(zoo.ship("supervised-lr", folders, tmp_path / "part"))
+    part = load(zoo.ship(*zoo.find_recipe("supervised-lr"), folders, tmp_path / "part"))
     assert part.space.names == ("learning_rate",)
     assert part.metadata == shipped.metadata
 
@@ -150,7 +160,7 @@ def test_a_shipped_policy_is_its_members_together(
 def test_a_recipe_that_keeps_less_is_the_same_policy_restricted() -> None:
     whole, part = (load(zoo.folder_of(name)) for name in ("supervised", "supervised-lr"))
     expected = restrict(whole, ["learning_rate"])
-    assert zoo.recipe("supervised-lr").hyperparameters == part.space.names == expected.space.names
+    assert moved_by("supervised-lr") == part.space.names == expected.space.names
     for name, tensor in part.tensors().items():
         np.testing.assert_array_equal(tensor, expected.tensors()[name])
 
@@ -166,3 +176,39 @@ def test_list_and_card_print_what_is_there(capsys: pytest.CaptureFixture[str]) -
             main(["zoo", *args])
         assert exit_.value.code == 0
         assert expected in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_has_a_recipe_that_is_found_by_its_name_and_by_the_familys_address(
+    family: str,
+) -> None:
+    found, recipe = zoo.find_recipe(family)
+    assert found == family
+    assert recipe.name == family
+    assert zoo.recipe_config(found, recipe).family == family
+    address, same = zoo.find_recipe(FAMILIES[family])
+    assert (address, same.name) == (FAMILIES[family], family)
+
+
+def test_a_policy_folder_outside_of_the_package_is_evaluated_and_verified(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = save(steady_policy("quadratic", ("learning_rate",)), tmp_path / "mine")
+    for args in (["evaluate", str(folder), "--tasks", "1"], ["verify", str(folder)]):
+        with pytest.raises(SystemExit) as exit_:
+            main(["zoo", *args])
+        assert exit_.value.code == 0
+    data = zoo.read_evaluation(folder)
+    assert set(data["scenes"]) == {"validation", "test"}
+    opponents = {row["opponent"] for row in data["scenes"]["test"]["summary"]}
+    assert {"controller", "frozen", "one_cycle_tuned"} <= opponents
+    assert "cosine_per_optimizer" not in opponents  # quadratics have no optimisers
+    assert "NO" not in capsys.readouterr().out
+
+
+def test_figures_of_other_scenes_cannot_be_verified(tmp_path: Path) -> None:
+    folder = save(steady_policy("quadratic", ("learning_rate",)), tmp_path / "mine")
+    data = {"num_tasks": 1, "scenes": {"elsewhere": {"summary": []}}}
+    (folder / zoo.EVALUATION_FILE).write_text(json.dumps(data))
+    with pytest.raises(PolicyFileError, match="are not those of today"):
+        zoo.verify(str(folder))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.evaluation import claims
+from agents.statistics import claims
 from benchmarks import claims as benchmark
 from hpo_env.policy_file import load, save
 

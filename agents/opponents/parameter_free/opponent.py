@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
 from agents.opponents.driving import Choose, run_once
 from agents.opponents.lanes import Bench, Lanes, with_initial
 from agents.opponents.parameter_free.table import updater
-from hpo_env.tasks.base import Capability
 from hpo_env.tasks.registry import make_family
 
 
@@ -33,11 +32,15 @@ class ParameterFree(Opponent):
     """
 
     optimizer: str
-    needs: ClassVar[frozenset[Capability]] = frozenset({"optimizer", "gradients"})
 
     def __post_init__(self) -> None:
         """Check the name."""
         updater(self.optimizer)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Gradients, and a trainer that takes another update rule."""
+        return frozenset({"gradients", "optimizer"})
 
     def identity(self) -> dict[str, Any]:
         """See `Opponent.identity`."""

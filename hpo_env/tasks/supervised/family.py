@@ -33,6 +33,7 @@ from hpo_env.seeding import draw_episode_seed
 from hpo_env.tasks.base import (
     Capability,
     Engine,
+    Recipe,
     Split,
     Suite,
     Task,
@@ -46,8 +47,9 @@ from hpo_env.tasks.supervised.data import (
     check_fingerprint,
     load_task_dataset,
 )
+from hpo_env.tasks.supervised.recipes import RECIPES
 from hpo_env.tasks.supervised.space import HYPERPARAMETERS
-from hpo_env.tasks.supervised.suites import SCENES, SUITES
+from hpo_env.tasks.supervised.suites import DEMO_SCENES, SCENES, SUITES
 
 MAX_TABLE_FEATURES = 32
 """Features that a task of the distribution uses at most; a data set asked for by name keeps all."""
@@ -133,6 +135,9 @@ class SupervisedFamily(TaskFamily):
     suites: ClassVar[tuple[Suite, ...]] = SUITES
     quick_suites: ClassVar[tuple[str, ...] | None] = ("interpolation", "architecture")
     scenes: ClassVar[tuple[Suite, ...] | None] = SCENES
+    scene_starts: ClassVar[tuple[float, ...] | None] = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+    demo_scenes: ClassVar[tuple[Suite, ...] | None] = DEMO_SCENES
+    recipes: ClassVar[tuple[Recipe, ...]] = RECIPES
     trainer_options: ClassVar[tuple[str, ...]] = ("updates_per_decision",)
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"gradients", "optimizer"})
     optimizer_hyperparameters: ClassVar[tuple[str, ...]] = (

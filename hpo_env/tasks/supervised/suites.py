@@ -79,6 +79,20 @@ SUITES: tuple[Suite, ...] = (
     ),
 )
 
+DEMO_SCENES: tuple[Suite, ...] = (
+    Suite(
+        name="data",
+        help="new data sets, models of the training side",
+        options={"split": "test", **_TRAINED_MODELS},
+    ),
+    Suite(
+        name="model",
+        help="new data sets and a new model, a deep residual net",
+        options={"split": "test", "model": "resmlp_96x4_norm"},
+    ),
+)
+"""What the demonstration shows."""
+
 SCENES: tuple[Suite, ...] = (
     _VALIDATION,
     _INTERPOLATION,

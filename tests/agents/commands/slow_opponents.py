@@ -7,18 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agents.evaluation.suites import SUITES, Suite
 from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
 from agents.opponents.driving import run_once
 from agents.opponents.lanes import Bench
 from agents.opponents.registry import OPPONENTS
+from hpo_env.tasks.base import Suite
+from hpo_env.tasks.quadratic import QuadraticFamily
 
-TINY = Suite(
-    name="tiny",
-    help="short quadratics",
-    family="quadratic",
-    family_options={"split": "test", "num_decisions": 4},
-)
+TINY = Suite(name="tiny", help="short quadratics", options={"split": "test", "num_decisions": 4})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +50,6 @@ def fused(name: str, setup: Setup) -> Opponent:
 
 def register() -> None:
     """Add the suite and the opponents to the registries of this process."""
-    SUITES["tiny"] = TINY
+    QuadraticFamily.suites = (*QuadraticFamily.suites, TINY)
     OPPONENTS["slow"] = f"{__name__}:slow"
     OPPONENTS["fused"] = f"{__name__}:fused"

@@ -14,13 +14,20 @@ from typing import Any
 import pytest
 
 from agents.cli import exit_with
-from agents.commands import load_command
-from agents.commands.compare import PRESETS, CompareConfig
-from agents.evaluation.records import COLUMNS, read_records
-from agents.evaluation.suites import SUITES
+from agents.commands import compare, load_command
+from agents.commands.compare import CompareConfig
+from agents.comparing.presets import PRESETS
+from agents.comparing.records import COLUMNS, read_records
 from agents.opponents.registry import OPPONENTS
-from hpo_env.errors import ConfigurationError, PolicyFileError, UnknownNameError
+from hpo_env.errors import (
+    ConfigurationError,
+    HPOControlError,
+    PolicyFileError,
+    UnknownNameError,
+)
 from hpo_env.policy_file import save
+from hpo_env.tasks.quadratic import QuadraticFamily
+from hpo_env.tasks.registry import family_class
 from tests.agents.commands import slow_opponents
 from tests.agents.opponents.policies import linear_policy, steady_policy
 
@@ -30,7 +37,8 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(SUITES, "tiny", slow_opponents.TINY)
+    suites = (*QuadraticFamily.suites, slow_opponents.TINY)
+    monkeypatch.setattr(QuadraticFamily, "suites", suites)
     for name in ("slow", "fused"):
         monkeypatch.setitem(OPPONENTS, name, f"{slow_opponents.__name__}:{name}")
     monkeypatch.chdir(tmp_path)
@@ -42,14 +50,14 @@ def policy(tmp_path: Path) -> Path:
 
 
 def words(
-    policy: Path, *opponents: str, num_workers: int = 0, initial_rates: tuple[str, ...] = ("0.01",)
+    policy: Path, *opponents: str, num_workers: int = 0, starts: tuple[str, ...] = ("0.01",)
 ) -> list[str]:
     """Two tasks, two seeds."""
     return [
         str(policy),
         *("--out", "out", "--suites", "tiny", "--tasks", "2", "--seeds", "2"),
         *("--tuning-tasks", "2", "--runs", "4", "--population", "4"),
-        *("--num-workers", str(num_workers), "--initial-rates", *initial_rates),
+        *("--num-workers", str(num_workers), "--starts", *starts),
         *("--opponents", *opponents),
     ]
 
@@ -67,7 +75,7 @@ def account(folder: Path) -> tuple[int, int, int]:
 def test_results_are_written_and_each_opponent_stands_beside_the_controller(
     policy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main(words(policy, "default", "fused", initial_rates=("0.001", "0.1")))
+    main(words(policy, "default", "fused", starts=("0.001", "0.1")))
     printed = capsys.readouterr()
     for name in ("controller", "default", "fused", "tiny: 8 runs an opponent"):
         assert name in printed.out
@@ -83,7 +91,7 @@ def test_results_are_written_and_each_opponent_stands_beside_the_controller(
     assert set(scalars["columns"]) < set(COLUMNS)
     content = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert content["config"]["opponents"] == ["controller", "default", "fused"]
-    assert content["config"]["initial_rates"] == [0.001, 0.1]
+    assert content["config"]["starts"] == [0.001, 0.1]
     assert content["machine"]["cores"] >= 1
     assert content["versions"]["torch"]
     # `default` ignores the user's rate, so its four cells serve eight rows.
@@ -93,12 +101,12 @@ def test_results_are_written_and_each_opponent_stands_beside_the_controller(
 def test_an_outcome_is_the_instances_alone_whatever_ran_beside_it(
     policy: Path, tmp_path: Path
 ) -> None:
-    main(words(policy, "fused", initial_rates=("0.01",)))
+    main(words(policy, "fused", starts=("0.01",)))
     (tmp_path / "out").rename(tmp_path / "alone")
-    main(words(policy, "fused", "default", initial_rates=("0.1", "0.01")))
+    main(words(policy, "fused", "default", starts=("0.1", "0.01")))
     one, other = (read_records(tmp_path / n / "records.parquet") for n in ("alone", "out"))
     for name in ("controller", "fused"):
-        rows = [f[(f["opponent"] == name) & (f["initial_rate"] == 0.01)] for f in (one, other)]
+        rows = [f[(f["opponent"] == name) & (f["start"] == 0.01)] for f in (one, other)]
         assert [*rows[0]["test_loss"]] == [*rows[1]["test_loss"]]
         assert len(rows[0]) == 4
 
@@ -199,7 +207,7 @@ def group_is_empty(group: int) -> bool:
 def test_killed_half_way_no_finished_cell_is_run_again(
     policy: Path, tmp_path: Path, sent: signal.Signals, code: int
 ) -> None:
-    arguments = words(policy, "default", "slow", num_workers=1, initial_rates=("0.001", "0.1"))
+    arguments = words(policy, "default", "slow", num_workers=1, starts=("0.001", "0.1"))
     child = start_child(arguments, tmp_path)
     try:
         wait_for_cells(child, tmp_path, 3)
@@ -218,7 +226,7 @@ def test_killed_half_way_no_finished_cell_is_run_again(
         child.wait()
     before = cell_times(tmp_path / "out")
     assert 3 <= len(before) < 20
-    main(words(policy, "default", "slow", num_workers=0, initial_rates=("0.001", "0.1")))
+    main(words(policy, "default", "slow", num_workers=0, starts=("0.001", "0.1")))
     after = cell_times(tmp_path / "out")
     assert len(after) == 20
     assert {name: after[name] for name in before} == before
@@ -228,7 +236,7 @@ def test_killed_half_way_no_finished_cell_is_run_again(
 def test_the_report_of_a_comparison_is_written(
     policy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main(words(policy, "default", initial_rates=("0.001", "0.1")))
+    main(words(policy, "default", starts=("0.001", "0.1")))
     capsys.readouterr()
     # The report describes the suites that it knows: under the name of one of them.
     path = tmp_path / "out" / "records.parquet"
@@ -247,18 +255,17 @@ def test_a_damaged_table_is_refused_by_the_report(tmp_path: Path) -> None:
 
 
 def test_the_list_names_every_opponent_and_suite(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["--list"])
-    shown = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.split()}
-    assert set(OPPONENTS) | set(SUITES) <= shown
+    for family in ("supervised", "quadratic"):
+        main(["--list", *([] if family == "supervised" else ["--family", family])])
+        shown = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.split()}
+        assert set(OPPONENTS) | {suite.name for suite in family_class(family).suites} <= shown
 
 
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
         ({"preset": "quik"}, UnknownNameError, "did you mean 'quick'"),
-        ({"suites": ("interpolatoin",)}, UnknownNameError, "did you mean 'interpolation'"),
         ({"opponents": ("defualt",)}, UnknownNameError, "did you mean 'default'"),
-        ({"suites": ()}, ConfigurationError, "suites must name at least one"),
         ({"tasks": 0}, ConfigurationError, "num_tasks must be at least 1; got 0"),
         ({"seed": -1}, ConfigurationError, "seed must not be negative"),
         ({"num_workers": -1}, ConfigurationError, "num_workers must be at least 0"),
@@ -292,7 +299,7 @@ def test_of_a_loop_that_lacks_some_all_opponents_choose_what_is_there(tmp_path: 
         "controller",
         "random_search",
     }
-    assert all(cell["opponent"]["knobs"] == ["momentum"] for cell in cells)
+    assert all(cell["opponent"]["hyperparameters"] == ["momentum"] for cell in cells)
     comparison = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert "(momentum)" in comparison["title"]
     assert comparison["config"]["hyperparameters"] == ["momentum"]
@@ -303,16 +310,88 @@ def test_of_a_loop_that_lacks_some_all_opponents_choose_what_is_there(tmp_path: 
         main([*arguments, "--hyperparameters", "dropout"])
 
 
+@pytest.mark.parametrize(
+    ("words_", "message"),
+    [
+        (["--suites", "tinny"], "did you mean 'tiny'"),
+        (["--suites"], "suites must name at least one"),
+        (["--family-options", "augmented=0.5"], "option of the trainers of family 'quadratic'"),
+        (["--family", "local_level"], "the policy moves 'learning_rate'"),
+        (["--opponents", "no_such_module_of_mine:make"], "no module 'no_such_module_of_mine'"),
+        (["--starts", "1e9"], "must lie in"),
+    ],
+)
+def test_what_the_family_has_not_is_refused_before_anything_is_written(
+    policy: Path, tmp_path: Path, words_: list[str], message: str
+) -> None:
+    with pytest.raises(HPOControlError, match=message):
+        main([str(policy), "--out", "out", "--opponents", "default", *words_])
+    assert not (tmp_path / "out").exists()
+
+
+def test_who_needs_what_the_family_lacks_is_left_out_with_a_line(
+    policy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(words(policy, "default", "dog", "cosine_per_optimizer"))
+    lines = capsys.readouterr().out.splitlines()
+    assert "left out: dog needs optimizer, which family 'quadratic' does not offer" in lines
+    assert sum("cosine_per_optimizer needs label optimizer" in line for line in lines) == 1
+    content = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert content["left_out"] == {
+        "dog": ["optimizer"],
+        "cosine_per_optimizer": ["label optimizer"],
+    }
+    assert content["config"]["opponents"] == ["controller", "default"]
+    records = read_records(tmp_path / "out" / "records.parquet")
+    assert set(records["opponent"]) == {"controller", "default"}
+
+
+def test_an_opponent_from_outside_is_named_by_its_address(policy: Path, tmp_path: Path) -> None:
+    address = f"{slow_opponents.__name__}:fused"
+    main(words(policy, address))
+    records = read_records(tmp_path / "out" / "records.parquet")
+    assert set(records["opponent"]) == {"controller", address}
+
+
+def test_options_of_the_trainer_hold_for_every_suite_and_for_the_tuning(tmp_path: Path) -> None:
+    steady = steady_policy("supervised", ("learning_rate",))
+    config = CompareConfig(
+        policy=str(save(steady, tmp_path / "supervised")),
+        family_options={"updates_per_decision": 3},
+        suites=("interpolation", "longer"),
+        opponents=("cosine_tuned",),
+        tasks=1,
+        tuning_tasks=1,
+    )
+    matrix = compare._make_comparison(config, steady).matrix
+    benches = [cell.bench for cell in matrix.cells.values()]
+    benches += [preparation.bench for preparation in matrix.preparations.values()]
+    assert {bench.updates_per_decision for bench in benches} == {3}
+
+
 def test_flags_win_over_the_preset_and_the_folder_is_named_after_it() -> None:
-    config = CompareConfig(preset="standard", seeds=7, initial_rates=(0.5,))
-    assert (config.amounts.seeds, config.amounts.tasks) == (7, PRESETS["standard"].tasks)
-    assert config.extent.initial_rates == (0.5,)
+    config = CompareConfig(preset="standard", seeds=7, starts=(0.5,))
+    amounts = config.amounts("supervised")
+    assert (amounts.seeds, amounts.tasks) == (7, PRESETS["standard"].tasks)
+    assert config.extent("supervised").starts == (0.5,)
     assert config.folder == Path("logs/compare-standard")
-    assert set(config.opponent_names) == set(OPPONENTS)
+    assert amounts.opponents is None  # all that fit
+
+
+def test_presets_take_suites_and_starts_from_the_family() -> None:
+    quick, full = (PRESETS[name].amounts(family_class("supervised")) for name in ("quick", "full"))
+    assert quick.suites == ("interpolation", "architecture")
+    assert quick.starts == (1e-4, 1e-1)
+    assert full.starts == (1e-4, 1e-3, 1e-2, 1e-1)
+    assert "validation" not in full.suites
+    assert len(full.suites) == 9
+    usual = PRESETS["quick"].amounts(family_class("local_level"))
+    assert (usual.suites, usual.starts) == (("test",), None)
 
 
 def test_the_quick_preset_is_no_smaller_than_promised() -> None:
-    quick = CompareConfig(preset="quick")
-    assert len(quick.opponent_names) > 12  # with the controller
-    assert len(quick.amounts.suites) * quick.amounts.tasks >= 6
-    assert quick.amounts.seeds >= 3
+    quick = CompareConfig(preset="quick").amounts("supervised")
+    assert quick.opponents is not None
+    assert len(quick.opponents) > 11  # and the controller
+    assert len(quick.suites) * quick.tasks >= 6
+    assert quick.seeds >= 3

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from agents.commands import load_command
-from agents.commands.evaluate import EvaluateConfig, policy_folder
+from agents.commands.evaluate import EvaluateConfig
+from agents.commands.policies import policy_folder
 from hpo_env.errors import ConfigurationError, HPOControlError, PolicyFileError, UnknownNameError
 from hpo_env.observation import field_names
 from hpo_env.policy import Policy
@@ -36,7 +37,7 @@ def policy(tmp_path: Path) -> Path:
     return save(still, tmp_path / "run" / "policy")
 
 
-SMALL = ["--tasks", "2", "--tuning-tasks", "2", "--methods", "cosine_tuned", "random"]
+SMALL = ["--tasks", "2", "--tuning-tasks", "2", "--opponents", "cosine_tuned", "random_moves"]
 
 
 def test_tables_are_printed_and_files_written(
@@ -45,11 +46,21 @@ def test_tables_are_printed_and_files_written(
     out, figure = tmp_path / "new" / "out.json", tmp_path / "new" / "out.png"
     main([str(policy), *SMALL, "--json", str(out), "--figure", str(figure)])
     text = capsys.readouterr().out
-    for words in ("quadratic, test tasks: 2 tasks, 1 seed", "controller", "cosine_tuned", "random"):
+    for words in (
+        "quadratic, test tasks: 2 tasks, 1 seed",
+        "controller",
+        "cosine_tuned",
+        "random_moves",
+    ):
         assert words in text
     assert str(out) in text.replace("\n", "")
     data = json.loads(out.read_text())
-    assert data["summary"][0]["opponent"] == "controller"
+    named = {"controller", "cosine_tuned", "random_moves"}
+    assert {row["opponent"] for row in data["summary"]} == named
+    assert set(data["prepared"]) == {"cosine_tuned"}
+    for summary in data["summary"]:
+        losses = [r["log_test_loss"] for r in data["runs"] if r["opponent"] == summary["opponent"]]
+        assert summary["mean_log_test_loss"] == pytest.approx(np.mean(losses))
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
@@ -57,11 +68,13 @@ def test_the_part_that_a_loop_has_is_evaluated_as_a_policy_of_its_own(tmp_path: 
     whole = linear_policy("supervised", ("learning_rate", "momentum"))
     part = save(restrict(whole, ["momentum"]), tmp_path / "part")
     whole_folder = save(whole, tmp_path / "whole")
-    few = ["--tasks", "1", "--tuning-tasks", "1", "--methods", "constant", "--dataset", "diabetes"]
+    few = ["--tasks", "1", "--tuning-tasks", "1", "--opponents", "default"]
+    few += ["--family-options", "dataset=diabetes"]
     for folder, more in ((part, []), (whole_folder, ["--hyperparameters", "momentum"])):
         main([str(folder), *few, *more, "--json", str(folder / "out.json")])
     ours, theirs = (json.loads((f / "out.json").read_text()) for f in (whole_folder, part))
     assert ours["summary"] == theirs["summary"]
+    assert {run["task"] for run in ours["runs"]} == {"diabetes"}
 
 
 def test_a_run_folder_stands_for_the_policy_in_it(policy: Path) -> None:
@@ -75,12 +88,13 @@ def test_a_run_that_has_not_come_so_far_is_told_how_to_go_on(tmp_path: Path) -> 
 
 
 def test_a_folder_without_policy_is_named(tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
     with pytest.raises(PolicyFileError, match="no policy there"):
         main([str(tmp_path / "nothing")])
 
 
 def test_amounts_come_from_the_preset_and_flags_win() -> None:
-    config = EvaluateConfig(policy=Path("p"), preset="standard", seeds=5)
+    config = EvaluateConfig(policy="p", preset="standard", seeds=5)
     assert [config.amount(n) for n in ("tasks", "seeds", "tuning_tasks")] == [24, 5, 24]
 
 
@@ -97,20 +111,20 @@ def test_impossible_settings_are_refused(
     settings: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        EvaluateConfig(policy=Path("p"), **settings)
+        EvaluateConfig(policy="p", **settings)
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--methods", "cosine"], "unknown method 'cosine'"),
+        (["--opponents", "cosin"], "unknown opponent 'cosin'"),
         (["--family", "quadratics"], "did you mean 'quadratic'"),
-        (["--dataset", "wine"], "'quadratic'.*dataset"),
+        (["--family-options", "dataset=wine"], "'quadratic'.*dataset"),
         (
             ["--family", "local_level"],
             "the policy moves 'learning_rate'.*'local_level' has 'smoothing'",
         ),
-        (["--initial-rates", "1e9"], "must lie in"),
+        (["--starts", "1e9"], "must lie in"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused(policy: Path, words: list[str], message: str) -> None:

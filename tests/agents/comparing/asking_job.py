@@ -12,6 +12,7 @@ from quadratic_opponents import Steady
 from agents.comparing.jobs import Job
 from agents.comparing.store import Store
 from agents.opponents.base import Opponent
+from agents.opponents.lanes import Bench
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -21,6 +22,10 @@ class AskJob(Job):
     @property
     def opponent(self) -> Opponent:
         return Steady(name="nobody")
+
+    @property
+    def bench(self) -> Bench:
+        return Bench(family="supervised")
 
     @property
     def num_cells(self) -> int:

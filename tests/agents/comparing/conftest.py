@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from agents.comparing.matrix import Extent, Matrix, build_matrix
-from agents.evaluation.suites import Suite
 from agents.opponents.base import Opponent
+from hpo_env.tasks.base import Suite
 
 # Worker processes import opponents by name, and `tests` is a name that other packages take.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -22,15 +22,19 @@ def make_matrix() -> MakeMatrix:
     """Make matrices of a few short quadratics."""
     from quadratic_opponents import NEAR
 
-    def make(opponents: Sequence[Opponent], suites: Sequence[Suite] = (), **changes: Any) -> Matrix:
+    def make(
+        opponents: Sequence[Opponent],
+        suites: Sequence[Suite] = (),
+        family: str = "quadratic",
+        **changes: Any,
+    ) -> Matrix:
         usual: dict[str, Any] = {
             "num_tasks": 2,
             "num_seeds": 2,
             "num_tuning_tasks": 3,
-            "initial_rates": (0.01, 0.1),
+            "starts": (0.01, 0.1),
         }
-        return build_matrix(
-            opponents, ("learning_rate",), suites or (NEAR,), Extent(**(usual | changes))
-        )
+        extent = Extent(**(usual | changes))
+        return build_matrix(opponents, ("learning_rate",), family, suites or (NEAR,), extent)
 
     return make

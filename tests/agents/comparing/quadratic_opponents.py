@@ -9,23 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.evaluation.suites import Suite
 from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
 from agents.opponents.driving import run_once
 from agents.opponents.lanes import Bench, with_initial
 from hpo_env.policy import Policy
+from hpo_env.tasks.base import Suite
 
 NEAR = Suite(
     name="near",
     help="short quadratics",
-    family="quadratic",
-    family_options={"split": "test", "num_decisions": 3},
+    options={"split": "test", "num_decisions": 3},
 )
 FAR = Suite(
     name="far",
     help="quadratics that are twice as long",
-    family="quadratic",
-    family_options={"split": "test", "num_decisions": 6},
+    options={"split": "test", "num_decisions": 6},
 )
 
 

@@ -16,14 +16,19 @@ from quadratic_opponents import (
     Unteachable,
 )
 
-from agents.comparing.effort import run_effort
 from agents.comparing.jobs import Job, PrepareJob, RunJob, attempt, make_jobs
-from agents.comparing.matrix import Matrix
+from agents.comparing.matrix import Cell, Matrix
 from agents.comparing.store import Store, outcome_to_json
-from agents.evaluation.suites import SUITES
 from agents.opponents.lanes import Bench
 from hpo_env.tasks.quadratic import UPDATES_PER_DECISION
+from hpo_env.tasks.registry import family_class
 from tests.agents.comparing.conftest import MakeMatrix
+
+SUITES = {suite.name: suite for suite in family_class("supervised").suites}
+
+
+def effort_of(cell: Cell) -> float:
+    return cell.bench.task_family.effort(cell.instance.task)
 
 
 def jobs_of(matrix: Matrix, folder: Path, missing: Any = None) -> list[Job]:
@@ -51,7 +56,7 @@ def test_one_run_opponents_take_many_instances_and_searches_one(
 
 
 def test_the_lanes_of_a_job_have_the_same_model(make_matrix: MakeMatrix, tmp_path: Path) -> None:
-    matrix = make_matrix([Steady(name="a")], (SUITES["interpolation"],), num_tasks=6)
+    matrix = make_matrix([Steady(name="a")], (SUITES["interpolation"],), "supervised", num_tasks=6)
     jobs = jobs_of(matrix, tmp_path)
     models = [{c.inputs["task"]["architecture"] for c in j.cells} for j in jobs]  # type: ignore[attr-defined]
     assert all(len(found) == 1 for found in models)
@@ -114,8 +119,10 @@ def test_effort_grows_with_length_model_and_batch(make_matrix: MakeMatrix) -> No
     efforts = {}
     for name in ("interpolation", "longer", "batch", "wider"):
         suite = SUITES[name]
-        (cell, *_) = make_matrix([Steady(name="a")], (suite,), num_tasks=1).cells.values()
-        efforts[name] = run_effort(cell.instance, cell.bench)
+        (cell, *_) = make_matrix(
+            [Steady(name="a")], (suite,), "supervised", num_tasks=1
+        ).cells.values()
+        efforts[name] = effort_of(cell)
     assert efforts["longer"] == pytest.approx(4 * efforts["interpolation"])
     assert efforts["batch"] > efforts["interpolation"]
     assert efforts["wider"] > efforts["interpolation"]
@@ -123,6 +130,6 @@ def test_effort_grows_with_length_model_and_batch(make_matrix: MakeMatrix) -> No
 
 def test_efforts_of_families_without_models_count_updates(make_matrix: MakeMatrix) -> None:
     matrix = make_matrix([Steady(name="a")], (NEAR, FAR))
-    found = {c.suite: run_effort(c.instance, c.bench) for c in matrix.cells.values()}
+    found = {c.suite: effort_of(c) for c in matrix.cells.values()}
     assert found["far"] == 2 * found["near"]
     assert Bench(family="quadratic").updates_per_decision == UPDATES_PER_DECISION

@@ -11,16 +11,17 @@ import pytest
 from quadratic_opponents import NEAR, Guided, Mystery, Steady
 
 from agents.comparing import keys
-from agents.evaluation.suites import suite_tasks
 from agents.opponents.base import Instance, Setup
+from agents.opponents.drawing import make_tasks
 from agents.opponents.lanes import Bench
 from agents.opponents.registry import OPPONENTS, make_opponent
 from hpo_env.errors import ConfigurationError, MissingExtraError
+from hpo_env.familiarity import Familiarity
 from hpo_env.observation import field_names
 from hpo_env.policy import Policy
-from hpo_env.tasks.registry import family_class
+from hpo_env.tasks.registry import family_class, make_family
 
-INSTANCE = Instance(task=suite_tasks(NEAR, 1, 0, None)[0], seed=0)
+INSTANCE = Instance(task=make_tasks(make_family("quadratic", **NEAR.options), 1, 0)[0], seed=0)
 
 
 def make_policy(**changes: Any) -> Policy:
@@ -37,16 +38,26 @@ def make_policy(**changes: Any) -> Policy:
     return Policy(**(values | changes))
 
 
+def familiarity(offset: float) -> Familiarity:
+    num_fields = len(field_names(family_class("quadratic")().space.names))
+    return Familiarity(
+        mean=np.zeros(num_fields, dtype=np.float32),
+        whitening=np.eye(num_fields, dtype=np.float32),
+        threshold=1.0,
+        offset=offset,
+    )
+
+
 def key(**changes: Any) -> str:
     values: dict[str, Any] = {
         "opponent": Steady(name="steady"),
-        "knobs": ("learning_rate",),
+        "hyperparameters": ("learning_rate",),
         "bench": Bench(family="quadratic"),
         "instance": INSTANCE,
         "preparation": None,
     }
     values |= changes
-    opponent = keys.describe_opponent(values["opponent"], values["knobs"])
+    opponent = keys.describe_opponent(values["opponent"], values["hyperparameters"])
     bench = keys.describe_bench(values["bench"])
     return keys.digest(
         keys.describe_cell(opponent, bench, values["instance"], values["preparation"])
@@ -63,7 +74,7 @@ def test_equal_inputs_have_equal_keys() -> None:
         {"opponent": Steady(name="other")},
         {"opponent": Steady(name="steady", max_runs=2)},
         {"opponent": Guided(name="steady", policy=make_policy())},
-        {"knobs": ("learning_rate", "weight_decay")},
+        {"hyperparameters": ("learning_rate", "weight_decay")},
         {"bench": Bench(family="quadratic", engine="reference")},
         {"bench": Bench(family="quadratic", options={"num_decisions": 3})},
         {"instance": replace(INSTANCE, seed=1)},
@@ -85,8 +96,11 @@ def test_a_policy_counts_by_what_it_does() -> None:
     policy = make_policy()
     moved = make_policy(biases=(np.full(1, 0.5, dtype=np.float32),))
     cosine = make_policy(base_schedule="cosine")
-    found = [key(opponent=Guided(name="g", policy=p)) for p in (policy, moved, cosine)]
-    assert len(set(found)) == 3
+    floored = make_policy(loss_floor=1e-3)
+    familiar = [make_policy(familiarity=familiarity(offset)) for offset in (0.0, 1.0)]
+    policies = (policy, moved, cosine, floored, *familiar)
+    found = [key(opponent=Guided(name="g", policy=p)) for p in policies]
+    assert len(set(found)) == len(policies)
     noted = make_policy(metadata={"note": "the same weights"})
     assert keys.policy_fingerprint(noted) == keys.policy_fingerprint(policy)
 
@@ -102,14 +116,14 @@ _FREE = {"policy", "storage"}  # the one is described by its fingerprint, the ot
 @pytest.mark.parametrize("name", OPPONENTS)
 def test_registered_opponents_can_be_sent_to_workers_and_tell_all_their_settings(name: str) -> None:
     policy = make_policy()
-    setup = Setup(policy=policy, knobs=policy.space.names, storage="sqlite:///x.db")
+    setup = Setup(policy=policy, hyperparameters=policy.space.names, storage="sqlite:///x.db")
     try:
         opponent = make_opponent(name, setup)
     except MissingExtraError as error:
         pytest.skip(str(error))
-    described = keys.describe_opponent(opponent, setup.knobs)
+    described = keys.describe_opponent(opponent, setup.hyperparameters)
     sent = pickle.loads(pickle.dumps(opponent))
-    assert keys.describe_opponent(sent, setup.knobs) == described
+    assert keys.describe_opponent(sent, setup.hyperparameters) == described
     assert {f.name for f in fields(opponent)} - _FREE <= set(described["identity"])
 
 

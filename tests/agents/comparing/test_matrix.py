@@ -8,20 +8,23 @@ import pytest
 from quadratic_opponents import FAR, NEAR, Indifferent, Learned, Steady
 
 from agents.comparing.matrix import Extent
+from agents.opponents.base import Setup
+from agents.opponents.registry import make_opponent
 from hpo_env.errors import ConfigurationError
 from hpo_env.tasks.bands import band_owner
 from hpo_env.tasks.quadratic import QuadraticTask
+from hpo_env.tasks.registry import family_class
 from tests.agents.comparing.conftest import MakeMatrix
+from tests.agents.opponents.policies import steady_policy
 
 
 def test_there_is_a_row_for_each_opponent_task_rate_and_seed(make_matrix: MakeMatrix) -> None:
     matrix = make_matrix([Steady(name="a"), Steady(name="b")], (NEAR, FAR))
     rows = {
-        (r.opponent, r.suite, r.instance.lane_seed, r.initial_rate, r.instance.seed)
-        for r in matrix.rows
+        (r.opponent, r.suite, r.instance.lane_seed, r.start, r.instance.seed) for r in matrix.rows
     }
     assert len(rows) == len(matrix.rows) == len(matrix.cells) == 2 * 2 * 2 * 2 * 2
-    assert Counter(r.initial_rate for r in matrix.rows) == {0.01: 16, 0.1: 16}
+    assert Counter(r.start for r in matrix.rows) == {0.01: 16, 0.1: 16}
 
 
 def test_who_ignores_the_users_rate_is_run_once_for_all_rates(make_matrix: MakeMatrix) -> None:
@@ -53,6 +56,18 @@ def test_opponents_are_tuned_once_on_the_agents_side(make_matrix: MakeMatrix) ->
     assert needed == {("a", None), ("tuned", preparation.key)}
 
 
+def test_opponents_of_equal_lessons_learn_once(make_matrix: MakeMatrix) -> None:
+    policy = steady_policy("supervised", ("learning_rate",))
+    setup = Setup(policy=policy, hyperparameters=("learning_rate",))
+    names = ("cosine_tuned", "cosine_per_optimizer", "one_cycle_tuned")
+    opponents = [make_opponent(name, setup) for name in names]
+    suite = family_class("supervised").suites[0]
+    matrix = make_matrix(opponents, (suite,), "supervised", num_tasks=1, num_seeds=1)
+    assert len(matrix.preparations) == 2
+    assert matrix.lessons["cosine_tuned"] == matrix.lessons["cosine_per_optimizer"]
+    assert len(matrix.cells) == 3  # each is a cell of its own all the same
+
+
 def test_another_tuning_concerns_those_who_are_tuned_only(make_matrix: MakeMatrix) -> None:
     opponents = [Steady(name="a"), Learned(name="tuned")]
     one, other = (make_matrix(opponents, num_tuning_tasks=n) for n in (3, 4))
@@ -64,9 +79,9 @@ def test_another_tuning_concerns_those_who_are_tuned_only(make_matrix: MakeMatri
 def test_impossible_extents_are_refused(name: str) -> None:
     usual = {"num_tasks": 1, "num_seeds": 1, "num_tuning_tasks": 1}
     with pytest.raises(ConfigurationError, match=f"{name} must be at least 1; got 0"):
-        Extent(**(usual | {name: 0}), initial_rates=None)
+        Extent(**(usual | {name: 0}), starts=None)
 
 
 def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="seed must not be negative"):
-        Extent(num_tasks=1, num_seeds=1, num_tuning_tasks=1, initial_rates=None, seed=-1)
+        Extent(num_tasks=1, num_seeds=1, num_tuning_tasks=1, starts=None, seed=-1)

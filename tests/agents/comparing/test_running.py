@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from quadratic_opponents import FAR, NEAR, Broken, Learned, Steady, Unteachable
 
-from agents.comparing.effort import Pace
 from agents.comparing.jobs import PrepareJob, RunJob, make_jobs
 from agents.comparing.matrix import Matrix
+from agents.comparing.pace import Pace
 from agents.comparing.running import Failure, Standing, run_jobs
 from agents.comparing.store import Store
 from tests.agents.comparing.conftest import MakeMatrix

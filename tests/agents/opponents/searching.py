@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.evaluation.protocol import make_tasks
 from agents.opponents.base import Instance, Outcome, Setup
+from agents.opponents.drawing import make_tasks
 from agents.opponents.lanes import Bench
 from agents.opponents.search import Search
 from agents.opponents.trials import Trials
@@ -37,8 +37,8 @@ def search_one(search: Search, bench: Bench, instance: Instance) -> Outcome:
 
 
 def open_trials(bench: Bench, instance: Instance, *, max_runs: int = 100, **changes: Any) -> Trials:
-    knobs = bench.space.names[:1] if bench.family == "local_level" else RATE
-    usual: dict[str, Any] = {"knobs": knobs, "schedule": "cosine"}
+    hyperparameters = bench.space.names[:1] if bench.family == "local_level" else RATE
+    usual: dict[str, Any] = {"hyperparameters": hyperparameters, "schedule": "cosine"}
     return Trials(bench, instance, max_runs=max_runs, **{**usual, **changes})
 
 
@@ -56,5 +56,9 @@ def setup_of(family: str, runs: int, *, storage: str | None = None) -> Setup:
         biases=(np.zeros(len(space), dtype=np.float32),),
     )
     return Setup(
-        policy=policy, knobs=space.names, num_runs=runs, num_lanes=max(runs, 2), storage=storage
+        policy=policy,
+        hyperparameters=space.names,
+        num_runs=runs,
+        num_lanes=max(runs, 2),
+        storage=storage,
     )

@@ -3,20 +3,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents.evaluation.methods import Controlled
-from agents.evaluation.protocol import Results, make_tasks, run_method
-from agents.opponents.base import Instance, Outcome, Setup
+from agents.opponents.base import Instance, Setup
+from agents.opponents.drawing import make_tasks
 from agents.opponents.lanes import Bench
 from agents.opponents.registry import make_opponent
 from hpo_env.hyperparameters import LEVELS
 from hpo_env.tasks.base import Task
 from hpo_env.tasks.registry import make_family
+from tests.agents.opponents.by_hand import assert_same, run_by_hand
 from tests.agents.opponents.policies import linear_policy, steady_policy
 
 OPTIONS = {"updates_per_decision": 3}
 SUPERVISED = Bench(options=OPTIONS, max_lanes=2)
 KNOBS = ("learning_rate", "weight_decay")
-SETUP = Setup(policy=linear_policy("supervised", KNOBS), knobs=KNOBS)
+SETUP = Setup(policy=linear_policy("supervised", KNOBS), hyperparameters=KNOBS)
 
 
 def tasks() -> list[Task]:
@@ -31,30 +31,31 @@ def tasks() -> list[Task]:
             num_decisions=num_decisions,
             **OPTIONS,
         )
-        drawn += make_tasks(family, 1, num_decisions, initial_rates=(1e-3, 1.0))
+        drawn += make_tasks(family, 1, num_decisions, starts=(1e-3, 1.0))
     return drawn
 
 
-def assert_same(outcome: Outcome, results: Results, e: int) -> None:
-    length = results.tasks[e].num_decisions
-    np.testing.assert_array_equal(outcome.validation_loss, results.validation_loss[e, :length])
-    for name, values in results.hyperparameters.items():
-        np.testing.assert_array_equal(outcome.hyperparameters[name], values[e, :length])
-    for name in ("first_loss", "last_loss", "test_loss", "test_metric", "diverged"):
-        np.testing.assert_array_equal(getattr(outcome, name), getattr(results, name)[e])
-
-
-def test_the_controllers_runs_are_those_of_the_protocol_bit_for_bit() -> None:
-    given, seeds = tasks(), [2, 7]
-    results = run_method(Controlled(policy=SETUP.policy), given, seeds, **OPTIONS)
-    instances = [Instance(task=task, seed=seed) for task in given for seed in seeds]
+def test_the_controllers_runs_are_those_of_the_environment_bit_for_bit() -> None:
+    policy = SETUP.policy
+    instances = [Instance(task=task, seed=seed) for task in tasks() for seed in (2, 7)]
     outcomes = make_opponent("controller", SETUP).run(SUPERVISED, instances, {})
-    for e, outcome in enumerate(outcomes):
-        assert_same(outcome, results, e)
+    for instance, outcome in zip(instances, outcomes, strict=True):
+        found = run_by_hand(
+            instance,
+            policy.act,
+            family="supervised",
+            hyperparameters=policy.space.names,
+            base_schedule=policy.base_schedule,
+            action_mode="continuous",
+            **OPTIONS,
+        )
+        assert_same(outcome, found)
 
 
 def test_an_interval_that_is_taken_back_is_charged_all_the_same() -> None:
-    still = Setup(policy=steady_policy("supervised", KNOBS, base_schedule="constant"), knobs=KNOBS)
+    still = Setup(
+        policy=steady_policy("supervised", KNOBS, base_schedule="constant"), hyperparameters=KNOBS
+    )
     instances = [Instance(task=task, seed=2) for task in tasks()]
     outcomes = make_opponent("controller", still).run(SUPERVISED, instances, {})
     was_cut = [o.hyperparameters["learning_rate"][-1] < 0.5 for o in outcomes[1::2]]
@@ -64,7 +65,7 @@ def test_an_interval_that_is_taken_back_is_charged_all_the_same() -> None:
 
 
 def test_without_a_guard_a_controller_that_never_moves_is_the_frozen_one() -> None:
-    still = Setup(policy=steady_policy("supervised", KNOBS), knobs=KNOBS)
+    still = Setup(policy=steady_policy("supervised", KNOBS), hyperparameters=KNOBS)
     instances = [Instance(task=task, seed=2) for task in tasks()[::2]]  # the rates that go well
     frozen, moving, replayed = (
         make_opponent(name, still).run(SUPERVISED, instances, prepared)
@@ -85,8 +86,10 @@ def test_random_moves_are_levels_of_every_knob(seed: int) -> None:
     bench = Bench(family="quadratic")
     policy = steady_policy("quadratic", ("learning_rate",), base_schedule="constant")
     family = make_family("quadratic", num_decisions=40)
-    task = make_tasks(family, 1, 0, initial_rates=(1e-2,))[0]
-    opponent = make_opponent("random_moves", Setup(policy=policy, knobs=policy.space.names))
+    task = make_tasks(family, 1, 0, starts=(1e-2,))[0]
+    opponent = make_opponent(
+        "random_moves", Setup(policy=policy, hyperparameters=policy.space.names)
+    )
     outcome = opponent.run(bench, [Instance(task=task, seed=seed)], {})[0]
     corrections = np.log(outcome.hyperparameters["learning_rate"] / 1e-2)
     moves = np.diff(corrections, prepend=0.0) / np.log(100.0)  # the largest move of the quadratic

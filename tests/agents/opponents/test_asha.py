@@ -20,7 +20,7 @@ KNOBS = LOCAL_LEVEL.space.names[:1]
 
 
 def test_about_one_in_three_goes_on_from_each_rung() -> None:
-    search = ASHA(name="asha", knobs=KNOBS, max_runs=20)
+    search = ASHA(name="asha", hyperparameters=KNOBS, max_runs=20)
     outcome = search_one(search, LOCAL_LEVEL, instances(LOCAL_LEVEL)[0])
     count = Counter(outcome.trial_intervals.tolist())
     assert set(count) == {1, 3, 9}
@@ -39,19 +39,21 @@ def test_workers_never_wait_until_the_budget_is_spent(monkeypatch: pytest.Monkey
         return advance(self, values)
 
     monkeypatch.setattr(Lanes, "advance", counted)
-    search = ASHA(name="asha", knobs=KNOBS, max_runs=20)
+    search = ASHA(name="asha", hyperparameters=KNOBS, max_runs=20)
     outcome = search_one(search, LOCAL_LEVEL, instances(LOCAL_LEVEL)[0])
-    assert sum(widths) == outcome.num_updates
+    assert sum(widths) * LOCAL_LEVEL.updates_per_decision == outcome.num_updates
     assert widths[0] == NUM_WORKERS
     assert set(widths[:-9]) == {NUM_WORKERS}  # but for the last run, when nothing more is begun
 
 
 def test_a_run_is_promoted_once_and_ends_once() -> None:
     trials = open_trials(QUADRATIC, instances(QUADRATIC)[0], max_runs=10)
-    ASHA(name="asha", knobs=("learning_rate",), max_runs=10).search(trials)
+    ASHA(name="asha", hyperparameters=("learning_rate",), max_runs=10).search(trials)
     outcome = trials.lanes.outcome(trials.instance)
     # Every interval that was paid for belongs to exactly one trial that has ended.
-    assert outcome.trial_intervals.sum() == outcome.num_updates == 10 * 9 - trials.budget
+    spent = 10 * 9 - trials.budget
+    assert outcome.trial_intervals.sum() == spent
+    assert outcome.num_updates == spent * QUADRATIC.updates_per_decision
 
 
 def test_a_rung_promotes_the_best_third_of_those_that_have_come() -> None:

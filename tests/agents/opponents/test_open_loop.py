@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.evaluation.protocol import make_tasks
 from agents.opponents.base import Instance, Opponent, Setup
+from agents.opponents.drawing import make_tasks
 from agents.opponents.lanes import Bench
 from agents.opponents.open_loop import NUM_POINTS
 from agents.opponents.registry import make_opponent
@@ -17,12 +17,12 @@ STEP = 0.5 * np.log(100.0)  # half of the quadratic's largest move
 
 def make(name: str, level: float = 0.5) -> Opponent:
     policy = steady_policy("quadratic", ("learning_rate",), level=level)
-    return make_opponent(name, Setup(policy=policy, knobs=("learning_rate",)))
+    return make_opponent(name, Setup(policy=policy, hyperparameters=("learning_rate",)))
 
 
 def instances(count: int, num_decisions: int, seed: int, rate: float = 1e-5) -> list[Instance]:
     family = make_family("quadratic", num_decisions=num_decisions)
-    tasks = make_tasks(family, count, seed, initial_rates=(rate,))
+    tasks = make_tasks(family, count, seed, starts=(rate,))
     return [Instance(task=task, seed=seed) for task in tasks]
 
 
@@ -67,9 +67,9 @@ def test_means_are_taken_over_tasks_at_equal_shares_of_the_run() -> None:
 
 
 def test_the_replay_has_the_controllers_guard() -> None:
-    knobs = ("learning_rate", "weight_decay")
-    policy = steady_policy("supervised", knobs, base_schedule="constant")
-    setup = Setup(policy=policy, knobs=knobs)
+    hyperparameters = ("learning_rate", "weight_decay")
+    policy = steady_policy("supervised", hyperparameters, base_schedule="constant")
+    setup = Setup(policy=policy, hyperparameters=hyperparameters)
     options = {"updates_per_decision": 3}
     family = make_family(
         "supervised",
@@ -79,10 +79,10 @@ def test_the_replay_has_the_controllers_guard() -> None:
         num_decisions=5,
         **options,
     )
-    tasks = make_tasks(family, 1, 5, initial_rates=(1e-3, 1.0))  # the second fails at once
+    tasks = make_tasks(family, 1, 5, starts=(1e-3, 1.0))  # the second fails at once
     given = [Instance(task=task, seed=2) for task in tasks]
     bench = Bench(options=options)
-    still = {"corrections": {name: [0.0] * NUM_POINTS for name in knobs}}
+    still = {"corrections": {name: [0.0] * NUM_POINTS for name in hyperparameters}}
     steered = make_opponent("controller", setup).run(bench, given, {})
     replayed = make_opponent("open_loop", setup).run(bench, given, still)
     assert replayed[1].hyperparameters["learning_rate"][-1] < 0.5  # it was cut

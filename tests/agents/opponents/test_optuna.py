@@ -31,11 +31,11 @@ POSTGRES = "HPO_CONTROL_TEST_POSTGRES"
 """Environment variable with the address of a database that tests may write to, such as
 postgresql+psycopg://user@localhost/test."""
 
-TPE = TPESearch(name="tpe", knobs=RATE, max_runs=6)
+TPE = TPESearch(name="tpe", hyperparameters=RATE, max_runs=6)
 STUDIES: list[Search] = [
     TPE,
-    MedianPrunedTPE(name="pruned", knobs=RATE, max_runs=6),
-    HyperbandTPE(name="hyperband", knobs=RATE, max_runs=4),
+    MedianPrunedTPE(name="pruned", hyperparameters=RATE, max_runs=6),
+    HyperbandTPE(name="hyperband", hyperparameters=RATE, max_runs=4),
 ]
 
 
@@ -141,7 +141,9 @@ def test_studies_of_other_instances_and_benches_have_other_names() -> None:
 
 
 def test_pruned_trials_free_budget_for_further_ones() -> None:
-    search = MedianPrunedTPE(name="pruned", knobs=LOCAL_LEVEL.space.names[:1], max_runs=20)
+    search = MedianPrunedTPE(
+        name="pruned", hyperparameters=LOCAL_LEVEL.space.names[:1], max_runs=20
+    )
     (instance,) = instances(LOCAL_LEVEL, num_decisions=12)
     outcome = search_one(search, LOCAL_LEVEL, instance)
     pruned = outcome.trial_intervals < 12
@@ -153,7 +155,7 @@ def test_pruned_trials_free_budget_for_further_ones() -> None:
 
 
 def test_a_trial_is_pruned_when_it_is_worse_than_the_median_at_its_interval() -> None:
-    search = MedianPrunedTPE(name="pruned", knobs=RATE, max_runs=12)
+    search = MedianPrunedTPE(name="pruned", hyperparameters=RATE, max_runs=12)
     (instance,) = instances(QUADRATIC, num_decisions=12)
     outcome = search_one(search, QUADRATIC, instance)
     finished = ~np.isnan(outcome.trial_validation_loss)
@@ -165,9 +167,9 @@ def test_a_trial_is_pruned_when_it_is_worse_than_the_median_at_its_interval() ->
 
 
 def test_cma_es_does_not_turn_into_random_search_with_a_single_knob() -> None:
-    assert CmaEsSearch(name="cma", knobs=RATE).companions(1) == ("companion",)
-    assert CmaEsSearch(name="cma", knobs=RATE).companions(2) == ()
-    search = CmaEsSearch(name="cma", knobs=RATE, max_runs=60)
+    assert CmaEsSearch(name="cma", hyperparameters=RATE).companions(1) == ("companion",)
+    assert CmaEsSearch(name="cma", hyperparameters=RATE).companions(2) == ()
+    search = CmaEsSearch(name="cma", hyperparameters=RATE, max_runs=60)
     trials = open_trials(QUADRATIC, instances(QUADRATIC)[0], max_runs=60)
     search.search(trials)
     outcome = trials.lanes.outcome(trials.instance)

@@ -2,22 +2,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.evaluation.protocol import make_tasks
 from agents.opponents.base import Instance, Setup
+from agents.opponents.drawing import make_tasks
 from agents.opponents.lanes import Bench
 from agents.opponents.registry import make_opponent
 from hpo_env.env import HPOControlEnv
 from hpo_env.hyperparameters import LEVELS
-from hpo_env.tasks.quadratic import QuadraticTask
+from hpo_env.tasks.quadratic import UPDATES_PER_DECISION, QuadraticTask
 from hpo_env.tasks.registry import make_family
 from tests.agents.opponents.policies import steady_policy
 
 BENCH = Bench(family="quadratic", max_lanes=12)  # two instances at a time
 NUM_DECISIONS = 8
 POLICY = steady_policy("quadratic", ("learning_rate",))
-ORACLE = make_opponent("oracle_greedy", Setup(policy=POLICY, knobs=("learning_rate",)))
+ORACLE = make_opponent("oracle_greedy", Setup(policy=POLICY, hyperparameters=("learning_rate",)))
 TASKS = make_tasks(
-    make_family("quadratic", num_decisions=NUM_DECISIONS), 1, 0, initial_rates=(1e-4, 1e-2, 1.0)
+    make_family("quadratic", num_decisions=NUM_DECISIONS), 1, 0, starts=(1e-4, 1e-2, 1.0)
 )
 INSTANCES = [Instance(task=task, seed=3) for task in TASKS]
 
@@ -56,7 +56,7 @@ def test_the_best_fork_of_every_interval_is_kept() -> None:
 
 def test_all_five_forks_are_paid() -> None:
     for outcome in ORACLE.run(BENCH, INSTANCES, {}):
-        assert outcome.num_updates == 5 * NUM_DECISIONS  # one update an interval is counted here
+        assert outcome.num_updates == 5 * NUM_DECISIONS * UPDATES_PER_DECISION
         assert outcome.trial_intervals.tolist() == [NUM_DECISIONS]
 
 
@@ -68,6 +68,6 @@ def test_a_run_whose_forks_all_diverge_is_over_and_costs_no_more() -> None:
     lost, saved = ORACLE.run(BENCH, [doomed, gentle], {})
     assert lost.diverged
     assert np.isnan([lost.last_loss, lost.test_loss, *lost.validation_loss]).all()
-    assert lost.num_updates == 5
+    assert lost.num_updates == 5 * UPDATES_PER_DECISION
     assert not saved.diverged
-    assert saved.num_updates == 5 * 6
+    assert saved.num_updates == 5 * 6 * UPDATES_PER_DECISION

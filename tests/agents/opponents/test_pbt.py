@@ -28,7 +28,7 @@ from tests.agents.opponents.searching import (
     search_one,
 )
 
-SUPERVISED_KNOBS = ("learning_rate", "weight_decay")
+SUPERVISED_HYPERPARAMETERS = ("learning_rate", "weight_decay")
 
 
 class Marking(Explorer):
@@ -43,12 +43,14 @@ class Marking(Explorer):
 
 @pytest.mark.parametrize("cls", [PBT, PB2])
 @pytest.mark.parametrize(
-    ("bench", "knobs"), [(QUADRATIC, RATE), (SUPERVISED, SUPERVISED_KNOBS)], ids=["quad", "net"]
+    ("bench", "hyperparameters"),
+    [(QUADRATIC, RATE), (SUPERVISED, SUPERVISED_HYPERPARAMETERS)],
+    ids=["quad", "net"],
 )
 def test_the_schedule_of_the_winner_gives_its_loss_again(
-    cls: type[PBT], bench: Bench, knobs: tuple[str, ...]
+    cls: type[PBT], bench: Bench, hyperparameters: tuple[str, ...]
 ) -> None:
-    search = cls(name="population", knobs=knobs, max_runs=6)
+    search = cls(name="population", hyperparameters=hyperparameters, max_runs=6)
     instance = search.canonical(instances(bench, num_decisions=10)[0], bench)
     outcome = search.run(bench, [instance], {})[0]
     schedule = np.stack([outcome.hyperparameters[name] for name in bench.space.names], axis=1)
@@ -63,7 +65,7 @@ def test_the_schedule_of_the_winner_gives_its_loss_again(
 
 
 def test_the_winner_has_changed_its_values_on_the_way() -> None:
-    search = PBT(name="pbt", knobs=RATE, max_runs=12, schedule="constant")
+    search = PBT(name="pbt", hyperparameters=RATE, max_runs=12, schedule="constant")
     outcomes = [
         search_one(search, QUADRATIC, instance)
         for instance in instances(QUADRATIC, 3, num_decisions=20)

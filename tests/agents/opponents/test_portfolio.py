@@ -9,7 +9,7 @@ from tests.agents.opponents.policies import steady_policy
 from tests.agents.opponents.test_tuned import QUADRATIC, quadratics
 
 POLICY = steady_policy("quadratic", ("learning_rate",))
-SETUP = Setup(policy=POLICY, knobs=("learning_rate",), num_runs=3)
+SETUP = Setup(policy=POLICY, hyperparameters=("learning_rate",), num_runs=3)
 
 
 def test_the_order_is_that_of_a_hand_worked_case() -> None:
@@ -58,7 +58,8 @@ def test_every_listed_configuration_is_one_trial_and_the_best_is_kept() -> None:
         np.testing.assert_allclose(np.log(outcome.trial_validation_loss[1:]), row[1:3])
         assert np.log(outcome.last_loss) == row[:3].min()
         assert outcome.trial_intervals.tolist() == [1, 12, 12]
-        assert outcome.spent_updates.tolist() == [1, 13, 25], "one trial after the other"
+        spent = outcome.spent_updates // QUADRATIC.updates_per_decision
+        assert spent.tolist() == [1, 13, 25], "one trial after the other"
 
 
 def test_configurations_come_back_from_plain_data() -> None:

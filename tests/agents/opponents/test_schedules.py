@@ -3,24 +3,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents.evaluation.methods import Scheduled as ScheduledMethod
-from agents.evaluation.protocol import make_tasks, run_method
 from agents.opponents.base import Instance, Outcome, Setup
-from agents.opponents.lanes import Bench
+from agents.opponents.drawing import make_tasks
+from agents.opponents.lanes import Bench, with_initial
 from agents.opponents.registry import make_opponent
 from agents.opponents.rules import RULES, find_rule
 from agents.opponents.schedules import Scheduled
 from hpo_env.errors import UnknownNameError
 from hpo_env.schedules import SCHEDULES
 from hpo_env.tasks.registry import make_family
+from tests.agents.opponents.by_hand import assert_same, run_by_hand
 from tests.agents.opponents.policies import steady_policy
 
 BENCH = Bench(family="quadratic")
 POLICY = steady_policy("quadratic", ("learning_rate",), base_schedule="one_cycle")
-SETUP = Setup(policy=POLICY, knobs=("learning_rate",))
-TASKS = make_tasks(
-    make_family("quadratic", num_decisions=12), 2, 0, initial_rates=(1e-3, 1e-1, 10.0)
-)
+SETUP = Setup(policy=POLICY, hyperparameters=("learning_rate",))
+TASKS = make_tasks(make_family("quadratic", num_decisions=12), 2, 0, starts=(1e-3, 1e-1, 10.0))
 INSTANCES = [Instance(task=task, seed=4) for task in TASKS]
 
 
@@ -42,20 +40,15 @@ def courses(name: str) -> np.ndarray:
         ("frozen", "one_cycle", None),
     ],
 )
-def test_runs_are_those_of_the_protocol_bit_for_bit(
+def test_runs_are_those_of_the_environment_bit_for_bit(
     name: str, schedule: str, rate: float | None
 ) -> None:
-    method = ScheduledMethod(name=name, base_schedule=schedule, rate=rate)
-    results = run_method(method, TASKS, [4], family="quadratic")
-    found = outcomes(name)
-    assert [o.diverged for o in found] == results.diverged.tolist()
-    np.testing.assert_array_equal([o.first_loss for o in found], results.first_loss)
-    np.testing.assert_array_equal([o.last_loss for o in found], results.last_loss)
-    np.testing.assert_array_equal(courses(name), results.hyperparameters["learning_rate"])
-    finished = ~results.diverged
-    np.testing.assert_array_equal(
-        np.array([o.test_loss for o in found])[finished], results.test_loss[finished]
-    )
+    for instance, outcome in zip(INSTANCES, outcomes(name), strict=True):
+        started = instance if rate is None else with_initial(instance, np.array([rate]))
+        found = run_by_hand(
+            started, family="quadratic", base_schedule=schedule, on_divergence="end"
+        )
+        assert_same(outcome, found)
 
 
 def test_the_users_rate_matters_to_those_who_keep_it_and_to_nobody_else() -> None:
@@ -65,14 +58,19 @@ def test_the_users_rate_matters_to_those_who_keep_it_and_to_nobody_else() -> Non
 
 
 @pytest.mark.parametrize("name", ["default", "cosine", "plateau"])
-def test_defaults_are_those_of_the_knobs_and_the_rest_belongs_to_the_task(name: str) -> None:
+def test_defaults_are_those_of_the_hyperparameters_and_the_rest_belongs_to_the_task(
+    name: str,
+) -> None:
     bench = Bench()
     family = make_family(
         "supervised", dataset="diabetes", initial={"batch_size": 256.0, "weight_decay": 1e-2}
     )
-    instance = Instance(task=make_tasks(family, 1, 0, initial_rates=(1e-1,))[0], seed=0)
-    knobs = ("learning_rate", "weight_decay")
-    opponent = make_opponent(name, Setup(policy=steady_policy("supervised", knobs), knobs=knobs))
+    instance = Instance(task=make_tasks(family, 1, 0, starts=(1e-1,))[0], seed=0)
+    hyperparameters = ("learning_rate", "weight_decay")
+    opponent = make_opponent(
+        name,
+        Setup(policy=steady_policy("supervised", hyperparameters), hyperparameters=hyperparameters),
+    )
     initial = opponent.canonical(instance, bench).task.initial
     start = dict(zip(bench.space.names, initial, strict=True))
     assert start["learning_rate"] == 1e-3

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.opponents.search_space import SMALLEST_RATE, SearchSpace
+from agents.opponents.search_space import SearchSpace
 from hpo_env.errors import UnknownNameError
 from hpo_env.tasks.registry import make_family
 
@@ -24,7 +24,7 @@ def test_the_cube_covers_the_ranges_but_for_rates_that_nobody_would_try() -> Non
     search = SearchSpace(SPACE, SPACE.names)
     ends = search.decode(np.array([[0.0] * len(SPACE), [1.0] * len(SPACE)]), SPACE.defaults)
     np.testing.assert_allclose(ends[1], SPACE.high)
-    np.testing.assert_allclose(ends[0], [SMALLEST_RATE, *SPACE.low[1:]])
+    np.testing.assert_allclose(ends[0], [1e-5, *SPACE.low[1:]])
 
 
 def test_the_middle_of_the_cube_is_the_middle_of_each_scale() -> None:
@@ -38,7 +38,7 @@ def test_the_middle_of_the_cube_is_the_middle_of_each_scale() -> None:
     assert by_name["batch_size"] == round((batch_size.low * batch_size.high) ** 0.5)
 
 
-def test_what_is_no_knob_keeps_the_users_value() -> None:
+def test_what_is_not_searched_keeps_the_users_value() -> None:
     own = SPACE.defaults * 0.5
     values = SearchSpace(SPACE, ("weight_decay",)).decode(np.array([[0.3], [0.9]]), own)
     others = [name != "weight_decay" for name in SPACE.names]
@@ -46,6 +46,6 @@ def test_what_is_no_knob_keeps_the_users_value() -> None:
     assert values[0, 1] < values[1, 1]
 
 
-def test_a_knob_that_the_family_has_not_is_refused() -> None:
+def test_what_the_family_has_not_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="'learning_rate'"):
         SearchSpace(SPACE, ("learning_rat",))

@@ -117,7 +117,7 @@ def test_the_users_own_rate_makes_no_difference(name: str) -> None:
     assert [i.task.initial for i in canonical] == [(0.1,)]
 
 
-def test_what_is_no_knob_stays_as_the_user_has_it() -> None:
+def test_what_is_not_chosen_stays_as_the_user_has_it() -> None:
     (instance,) = instances(SUPERVISED)
     own = np.array(instance.task.initial) * 0.9
     search = make_opponent("random_search", setup_of("supervised", 2))

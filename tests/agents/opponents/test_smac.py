@@ -19,7 +19,7 @@ from agents.opponents.smac_search import SmacSearch
 from hpo_env.tasks.registry import make_family
 task = make_family("quadratic", num_decisions=9).sample(np.random.default_rng(0))
 bench, instance = Bench(family="quadratic"), Instance(task=task, seed=3)
-search = SmacSearch(name="smac3", knobs=("learning_rate",), max_runs=16)
+search = SmacSearch(name="smac3", hyperparameters=("learning_rate",), max_runs=16)
 outcome = search.run(bench, [search.canonical(instance, bench)], {})[0]
 losses = outcome.trial_validation_loss.tolist()
 """
@@ -43,5 +43,9 @@ def test_no_files_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    search_one(SmacSearch(name="smac3", knobs=RATE, max_runs=4), QUADRATIC, instances(QUADRATIC)[0])
+    search_one(
+        SmacSearch(name="smac3", hyperparameters=RATE, max_runs=4),
+        QUADRATIC,
+        instances(QUADRATIC)[0],
+    )
     assert list(tmp_path.iterdir()) == []

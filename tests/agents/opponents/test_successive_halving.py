@@ -57,7 +57,7 @@ def test_the_best_of_each_rung_go_on_and_the_others_end() -> None:
     ended = outcome.trial_intervals[~diverged].tolist()
     assert sorted(ended)[-3:] == [3, 3, 9]
     assert len(outcome.trial_intervals) == 9
-    assert outcome.num_updates == 100 * 9 - trials.budget
+    assert outcome.num_updates == (100 * 9 - trials.budget) * QUADRATIC.updates_per_decision
     # The first rung on its own: who is among the best three of it is who went on.
     again = open_trials(QUADRATIC, trials.instance)
     first = again.make(np.random.default_rng(0).random((9, 1)))
@@ -77,7 +77,7 @@ def test_diverged_runs_are_never_promoted() -> None:
 
 
 def test_hyperband_goes_through_its_brackets_within_the_budget() -> None:
-    search = Hyperband(name="hyperband", knobs=LOCAL_LEVEL.space.names[:1], max_runs=7)
+    search = Hyperband(name="hyperband", hyperparameters=LOCAL_LEVEL.space.names[:1], max_runs=7)
     outcome = search_one(search, LOCAL_LEVEL, instances(LOCAL_LEVEL)[0])
     # 63 intervals. By hand: 9 runs (21 intervals), 5 runs (5·3 + 6 = 21), 2 complete ones (18); of
     # the 3 that are left nothing can be made.

@@ -6,12 +6,12 @@ from typing import cast
 import numpy as np
 import pytest
 
-from agents.evaluation.protocol import make_tasks
-from agents.evaluation.tuning import rate_grid, tune_rates
 from agents.opponents.base import Instance, Opponent, Setup
-from agents.opponents.configurations import bounded_log_loss, draw_values
+from agents.opponents.configurations import Configuration, draw_values, log_losses
+from agents.opponents.drawing import make_tasks
 from agents.opponents.lanes import Bench, with_initial
 from agents.opponents.registry import make_opponent
+from agents.opponents.starts import start_grid
 from agents.opponents.tuned import NUM_DRAWN, Tuned
 from hpo_env.errors import ConfigurationError
 from hpo_env.seeding import stream
@@ -22,12 +22,14 @@ from tests.agents.opponents.policies import steady_policy
 
 QUADRATIC = Bench(family="quadratic")
 SUPERVISED = Bench(options={"updates_per_decision": 2})
-KNOBS = ("learning_rate", "weight_decay")
+HYPERPARAMETERS = ("learning_rate", "weight_decay")
 
 
 def make(name: str, family: str = "quadratic") -> Opponent:
-    knobs = KNOBS if family == "supervised" else KNOBS[:1]
-    return make_opponent(name, Setup(policy=steady_policy(family, knobs), knobs=knobs))
+    hyperparameters = HYPERPARAMETERS if family == "supervised" else HYPERPARAMETERS[:1]
+    return make_opponent(
+        name, Setup(policy=steady_policy(family, hyperparameters), hyperparameters=hyperparameters)
+    )
 
 
 def quadratics(count: int) -> list[Instance]:
@@ -50,17 +52,32 @@ def supervised(optimizers: tuple[str, ...]) -> list[Instance]:
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle"])
-def test_the_rate_is_that_of_the_evaluation_protocol(schedule: str) -> None:
+def test_the_start_is_the_one_that_does_best_alone(schedule: str) -> None:
     instances = quadratics(4)
     prepared = make(f"{schedule}_tuned").prepare(QUADRATIC, instances)
-    expected = tune_rates(schedule, [i.task for i in instances], [1], family="quadratic")
-    assert prepared["overall"] == {"learning_rate": expected.overall}
-    np.testing.assert_allclose(prepared["scores"], list(expected.scores.values()), rtol=1e-12)
+    alone = {}
+    for start in start_grid(QUADRATIC.leading):
+        configuration = Configuration(schedule=schedule, values={"learning_rate": start})
+        alone[start] = float(log_losses(QUADRATIC, instances, [configuration]).mean())
+    assert prepared["overall"] == {"learning_rate": min(alone, key=lambda start: alone[start])}
+    np.testing.assert_allclose(prepared["scores"], list(alone.values()), rtol=1e-12)
+
+
+def test_where_opponents_choose_the_start_alone_the_rest_stays_the_tasks_own() -> None:
+    policy = steady_policy("supervised", HYPERPARAMETERS)
+    leading = Setup(policy=policy, hyperparameters=HYPERPARAMETERS[:1])
+    opponent = make_opponent("cosine_tuned", leading)
+    given = supervised(("adamw",))[0]
+    values = np.array(given.task.initial)
+    values[SUPERVISED.space.index("weight_decay")] = 3e-3
+    own = opponent.canonical(with_initial(given, values), SUPERVISED).task.initial
+    assert own[SUPERVISED.space.index("weight_decay")] == 3e-3
+    assert own[SUPERVISED.column] == 1e-3
 
 
 def test_rates_that_diverge_are_punished_and_not_chosen() -> None:
     prepared = make("constant_tuned").prepare(QUADRATIC, quadratics(3))
-    grid = rate_grid(QUADRATIC.space)
+    grid = start_grid(QUADRATIC.leading)
     assert [c["learning_rate"] for c in prepared["candidates"]] == list(grid)
     assert prepared["scores"][-1] > prepared["scores"][0]
     assert 1e-2 < prepared["overall"]["learning_rate"] < 10.0
@@ -73,21 +90,21 @@ def test_the_users_initial_rates_are_each_one_task_and_not_counted_twice() -> No
     assert opponent.prepare(QUADRATIC, repeated) == opponent.prepare(QUADRATIC, instances)
 
 
-def test_a_fixed_configuration_sets_all_knobs_and_may_be_the_defaults() -> None:
+def test_a_fixed_configuration_sets_all_hyperparameters_and_may_be_the_defaults() -> None:
     opponent = cast(Tuned, make("fixed_tuned", "supervised"))
     candidates = opponent.candidates(SUPERVISED)
     assert candidates[0] == {}
     assert len(candidates) == NUM_DRAWN + 1 == 24
-    assert all(set(values) == set(KNOBS) for values in candidates[1:])
+    assert all(set(values) == set(HYPERPARAMETERS) for values in candidates[1:])
     given = supervised(("adamw",))
     prepared = opponent.prepare(SUPERVISED, given)
     outcome = opponent.run(SUPERVISED, [opponent.canonical(given[0], SUPERVISED)], prepared)[0]
-    assert bounded_log_loss(outcome) == min(prepared["scores"]), "the best on its only task"
+    assert outcome.log_last_loss() == min(prepared["scores"]), "the best on its only task"
     for name, value in prepared["overall"].items():
         np.testing.assert_array_equal(outcome.hyperparameters[name], value)
 
 
-def test_what_is_no_knob_stays_the_users_own() -> None:
+def test_what_is_not_chosen_stays_the_users_own() -> None:
     opponent = make("cosine_tuned", "supervised")
     given = supervised(("adamw",))[0]
     space = SUPERVISED.space
@@ -109,7 +126,7 @@ def test_each_optimizer_gets_its_own_rate_and_an_unseen_one_the_overall_rate() -
         name: make("cosine_tuned", "supervised").prepare(SUPERVISED, [instance])["overall"]
         for name, instance in zip(("sgd", "rmsprop"), instances, strict=True)
     }
-    assert prepared["per_optimizer"] == alone
+    assert prepared["per_label"]["optimizer"] == alone
     assert alone["sgd"] != alone["rmsprop"], "equal rates would show nothing"
     unseen = replace(
         instances[0], task=replace(cast(SupervisedTask, instances[0].task), optimizer="adam")
@@ -126,7 +143,7 @@ def test_nothing_to_learn_from_is_refused(name: str) -> None:
 
 def test_drawn_values_cover_the_ranges_evenly_on_their_scales() -> None:
     space = SUPERVISED.space
-    drawn = draw_values(space, KNOBS, 2000, stream(0))
+    drawn = draw_values(space, HYPERPARAMETERS, 2000, stream(0))
     rates = np.log10([values["learning_rate"] for values in drawn])
     decays = np.log10([values["weight_decay"] for values in drawn])
     np.testing.assert_allclose(np.quantile(rates, [0.0, 0.5, 1.0]), [-5.0, -2.5, 0.0], atol=0.15)

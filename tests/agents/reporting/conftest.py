@@ -15,15 +15,18 @@ import pandas as pd
 import pytest
 import torch
 
+from agents.comparing.comparison import run_here
+from agents.comparing.matrix import Extent
+from agents.comparing.schedules import compare_schedules
 from agents.config import TrainConfig
-from agents.evaluation.comparison import Plan, compare
 from agents.meta_training import meta_train
+from agents.reporting.closing import record_comparison
 from agents.reporting.comparisons import render_comparison
-from agents.reporting.plans import record_plan
 from hpo_env.controller import Controller
 from hpo_env.integrations.tensorboard import TensorBoardLogger
 from hpo_env.policy_file import load
-from tests.agents.evaluation.tables import realistic_table
+from hpo_env.tasks.base import Suite
+from tests.agents.statistics.tables import realistic_table
 
 ROOT = Path(__file__).parents[3]
 
@@ -34,15 +37,18 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("logs")
     run = _train(folder, "ppo", steps=20_000)
     policy = load(run / "policy")
-    plan = Plan(
-        family="quadratic",
-        num_tasks=6,
-        num_tuning_tasks=3,
-        methods=("initial", "cosine_tuned"),
-        engine="eager",
+    comparison = compare_schedules(
+        policy,
+        "quadratic",
+        [Suite(name="test", help="test tasks", options={"split": "test"})],
+        Extent(num_tasks=6, num_seeds=1, num_tuning_tasks=3, starts=None, engine="eager"),
+        names=("frozen", "cosine_tuned"),
     )
     folder_of_evaluation = run / "evaluations" / "test"
-    record_plan(compare(policy, plan), policy, folder_of_evaluation, title="quadratic, test tasks")
+    compared = run_here(comparison)
+    record_comparison(
+        comparison, compared, "test", folder_of_evaluation, title="quadratic, test tasks"
+    )
     _train(folder, "a2c", steps=600)
     _control(Controller(policy), folder / "mine")
     return folder

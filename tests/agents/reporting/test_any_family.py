@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agents import tags
+from agents.comparing.records import label_names, to_frame
 from agents.reporting.comparisons import comparison_markdown, render_comparison, terminal_tables
-from agents.reporting.frames import frame_of, label_names, rows_of
+from agents.reporting.frames import rows_of
 from agents.reporting.projector import colours
 from agents.reporting.runs import render_report
 from agents.reporting.study import Study, read_numbers, record_comparison, study_policy, write_study
@@ -182,7 +183,7 @@ def test_points_are_coloured_by_the_labels_that_tasks_have(study: Study) -> None
 def table_of(study: Study) -> pd.DataFrame:
     reached = {"controller": study.controller, "other": study.base}
     family = study.controller.family
-    return frame_of([r for n, x in reached.items() for r in rows_of(n, "test", x, family)])
+    return to_frame([r for n, x in reached.items() for r in rows_of(n, "test", x, family)])
 
 
 def test_a_comparison_has_a_page_markdown_and_terminal_tables(study: Study) -> None:

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agents.evaluation.aggregate import summarise_suite
-from agents.evaluation.pairing import pair_runs
-from agents.evaluation.records import read_records, write_records
+from agents.comparing.records import read_records, write_records
 from agents.reporting.comparisons import render_comparison
+from agents.statistics.aggregate import summarise_suite
+from agents.statistics.pairing import pair_runs
 from hpo_env.errors import UnknownNameError
-from tests.agents.evaluation.tables import frame_of, row
 from tests.agents.reporting.pages import Page, parse
+from tests.agents.statistics.tables import frame_of, row
 
 
 @pytest.fixture(scope="module")

@@ -6,22 +6,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agents.evaluation.aggregate import OpponentSummary, summarise_suite
-from agents.evaluation.pairing import PairedRuns
 from agents.reporting.figures import (
     MAX_LINES,
     drawn_opponents,
     regret_figure,
     schedules_figure,
 )
-from agents.reporting.frames import paired
 from agents.reporting.schedules import by_start, log_changes, schedules
-from tests.agents.evaluation.tables import frame_of, row
+from agents.statistics.aggregate import OpponentSummary, summarise_suite
+from agents.statistics.pairing import PairedRuns, pair_runs
+from tests.agents.statistics.tables import frame_of, row
 
 
 @pytest.fixture
 def runs(table: pd.DataFrame) -> PairedRuns:
-    return paired(table)[0]
+    return pair_runs(table)[0]
 
 
 @pytest.fixture
@@ -79,7 +78,7 @@ def test_schedules_leave_out_diverged_runs_and_methods_that_set_no_such_value() 
         row("controller", [(nan, nan)], seed=1, hyperparameters=rates),
         *(row("free", [(1.0, 1.0)], seed=s, hyperparameters={"d": np.ones(4)}) for s in (0, 1)),
     ]
-    (runs,) = paired(frame_of(*rows))
+    (runs,) = pair_runs(frame_of(*rows))
     assert schedules(runs, "controller", "learning_rate").tolist() == [[0.5] * 4]
     assert schedules(runs, "free", "learning_rate").shape == (0, 0)
 
@@ -89,7 +88,7 @@ def test_where_every_task_drew_its_own_rate_they_are_grouped_by_size() -> None:
         row("controller", [(1.0, 1.0)], seed=s, initial_rate=10.0**-s, unit=str(s))
         for s in range(9)
     ]
-    (runs,) = paired(frame_of(*rows))
+    (runs,) = pair_runs(frame_of(*rows))
     titles = [group.label for group in by_start(runs.keys("start"))]
     assert titles == ["from low values", "from middling values", "from high values"]
 
@@ -107,7 +106,7 @@ def test_the_axis_is_that_of_the_hyperparameter(
     scale: Any, low: float, high: float, expected: str
 ) -> None:
     values = {"x": np.linspace(low, high, 4)}
-    (runs,) = paired(frame_of(row("controller", [(1.0, 1.0)], hyperparameters=values)))
+    (runs,) = pair_runs(frame_of(row("controller", [(1.0, 1.0)], hyperparameters=values)))
     figure = schedules_figure(runs, ("controller",), by_start(runs.keys("start")), "x", scale)
     axes = figure.axes[1]
     assert axes.get_yscale() == expected
@@ -118,6 +117,6 @@ def test_the_axis_is_that_of_the_hyperparameter(
 def test_a_loss_that_reaches_0_is_drawn_down_to_the_floor() -> None:
     solved = np.array([1.0, 0.1, 0.0, 0.0])
     rows = [row("controller", [(0.0, 0.0)], validation_loss=solved)]
-    (runs,) = paired(frame_of(*rows).assign(loss_floor=1e-3))
+    (runs,) = pair_runs(frame_of(*rows).assign(loss_floor=1e-3))
     (changes,) = log_changes(runs, "controller")
     np.testing.assert_allclose(changes, np.log([0.25, 0.025, 0.25e-3, 0.25e-3]))

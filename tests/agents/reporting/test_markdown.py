@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 
 from agents.reporting.comparisons import comparison_markdown
-from tests.agents.evaluation.tables import frame_of, row
+from tests.agents.statistics.tables import frame_of, row
 
 
 def tables_in(text: str) -> list[list[list[str]]]:

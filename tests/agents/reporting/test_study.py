@@ -12,12 +12,12 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 from agents import tags
 from agents.commands.dashboard import gather
-from agents.reporting.frames import paired
 from agents.reporting.importance import partial_dependence, permutation_importance, strongest
 from agents.reporting.projector import embed, gains
 from agents.reporting.recording import Recording, record, still
 from agents.reporting.schedules import by_task, words_of
 from agents.reporting.study import read_numbers
+from agents.statistics.pairing import pair_runs
 from hpo_env.control.decider import Decision
 from hpo_env.hyperparameters import LEVELS
 from hpo_env.integrations.tensorboard import decision_scalars
@@ -25,7 +25,7 @@ from hpo_env.observation import field_names
 from hpo_env.policy import Policy
 from hpo_env.tasks.registry import family_class
 from hpo_env.vector_env import HPOControlVectorEnv
-from tests.agents.evaluation.tables import frame_of, row
+from tests.agents.statistics.tables import frame_of, row
 
 
 @pytest.fixture
@@ -71,10 +71,10 @@ def test_partial_dependence_of_a_proportional_policy_is_its_slope(
 
 def test_runs_are_grouped_by_task_and_where_there_is_one_by_their_start() -> None:
     several = [row("controller", [(1.0, 1.0)], dataset=name, unit=name) for name in ("b", "a")]
-    (runs,) = paired(frame_of(*several))
+    (runs,) = pair_runs(frame_of(*several))
     assert words_of(by_task(runs)).tolist() == ["a", "b"]
     alone = [row("controller", [(1.0, 1.0)], initial_rate=r) for r in (1e-3, 1e-1)]
-    (runs,) = paired(frame_of(*alone))
+    (runs,) = pair_runs(frame_of(*alone))
     assert words_of(by_task(runs)).tolist() == ["from 0.001", "from 0.1"]
 
 

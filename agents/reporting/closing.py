@@ -1,0 +1,61 @@
+"""What a comparison of a policy ends with: tables, a picture, numbers, a closing analysis."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from agents.comparing.comparison import Compared, Comparison
+from agents.comparing.results import scalar_rows
+from agents.reporting import comparisons, study
+from hpo_env.tasks.registry import family_class
+
+
+def suite_rows(compared: Compared, suite: str) -> pd.DataFrame:
+    """Return the rows of one suite."""
+    return compared.frame[compared.frame["suite"] == suite]
+
+
+def draw_schedules(comparison: Comparison, compared: Compared, suite: str, path: Path) -> Path:
+    """Draw what the controller sets from each start, and the losses that follow."""
+    family = family_class(comparison.family)
+    known = {h.name: h for h in family.hyperparameters}[family.leading()]
+    return comparisons.draw_schedules(suite_rows(compared, suite), path, known)
+
+
+def record_comparison(
+    comparison: Comparison, compared: Compared, suite: str, folder: Path, *, title: str = ""
+) -> Path:
+    """Write the closing analysis of a suite into a folder; returns the folder."""
+    extent, family = comparison.extent, family_class(comparison.family)
+    (chosen,) = (known for known in comparison.suites if known.name == suite)
+    options = {**extent.options, **chosen.options}
+    return study.record_comparison(
+        suite_rows(compared, suite),
+        comparison.policy,
+        folder,
+        tasks=[instance.task for instance in comparison.instances(suite)],
+        title=title,
+        family=comparison.family,
+        split=options.get("split", "train"),
+        seed=extent.seed,
+        engine=extent.engine,
+        device=extent.device,
+        **{name: options[name] for name in family.trainer_options if name in options},
+    )
+
+
+def to_json(comparison: Comparison, compared: Compared) -> dict[str, Any]:
+    """Describe a comparison in plain data, every run included, so that all can be recomputed."""
+    return {
+        "family": comparison.family,
+        "suites": [asdict(suite) for suite in comparison.suites],
+        "extent": asdict(comparison.extent),
+        "left_out": {name: list(needs) for name, needs in comparison.left_out.items()},
+        "summary": comparisons.summary_json(compared.frame),
+        "prepared": compared.prepared,
+        "runs": scalar_rows(compared.frame),
+    }

@@ -1,0 +1,41 @@
+"""How the shipped policies of supervised learning are made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hpo_env.tasks.base import Recipe
+
+_OPTIMIZER = ("learning_rate", "weight_decay", "momentum")
+_COMMON = {
+    "preset": "quick",
+    "segment_steps": 150_000,
+    "num_envs": 384,
+    "batch_size": 1536,
+    "gae_lambda": 0.96,
+    "ent_coef": 0.006,
+    "validation_lanes": 256,
+}
+
+_ALL = Recipe(
+    name="supervised",
+    help="all hyperparameters that leave the cost of an update alone, or those that there are",
+    runs="supervised",
+    settings={
+        **_COMMON,
+        "steps": 1_200_000,
+        "availability": 0.0,
+        "hyperparameters": (*_OPTIMIZER, "dropout", "label_smoothing", "gradient_clip"),
+    },
+)
+
+RECIPES: tuple[Recipe, ...] = (
+    _ALL,
+    Recipe(
+        name="supervised-optimizer",
+        help="what an optimiser has: learning rate, weight decay and momentum",
+        runs="supervised-optimizer",
+        settings={**_COMMON, "steps": 750_000, "hyperparameters": _OPTIMIZER},
+    ),
+    replace(_ALL, name="supervised-lr", help="the learning rate alone", keeps=("learning_rate",)),
+)
