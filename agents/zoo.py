@@ -21,6 +21,7 @@ from agents.comparing.schedules import compare_schedules
 from agents.config import TrainConfig
 from agents.ensemble import combine
 from agents.familiarity_fit import fit_familiarity
+from agents.run_folder import run_prefix
 from agents.statistics.aggregate import OpponentSummary, summarise_suite
 from agents.statistics.pairing import PairedRuns, pair_runs
 from hpo_env.addresses import file_name, is_address
@@ -259,7 +260,7 @@ def find_recipe(name: str, family: str | None = None) -> tuple[str, Recipe]:
 
 def recipe_config(family: str, recipe: Recipe) -> TrainConfig:
     """Return the meta-training of a recipe."""
-    return TrainConfig(family=family, **recipe.settings)
+    return TrainConfig.of(family=family, **recipe.settings)
 
 
 def train(
@@ -315,8 +316,7 @@ def _metadata(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _finished(config: TrainConfig) -> Path | None:
-    start = f"{file_name(config.family)}-{config.agent}-seed{config.seed}"
-    for path in sorted(config.run_dir.glob(f"{start}-*/result.json")):
+    for path in sorted(config.run_dir.glob(f"{run_prefix(config)}-*/result.json")):
         if _result(path.parent)["complete"]:
             return path.parent
     return None

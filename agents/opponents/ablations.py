@@ -19,7 +19,7 @@ class PolicyOpponent(InEnvironment):
 
     def start(self, env: HPOControlVectorEnv, instances: Sequence[Instance]) -> Act:
         """Let the policy act."""
-        return self.policy.act
+        return self.policy.actor(env.num_envs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,8 @@ from hpo_env.testing.under_test import NUM_DECISIONS, FamilyUnderTest
 
 def _reversed_test_problem(*, test: Rows, **rest: Any) -> Problem:
     """Turn the test targets round, so that the better a model is, the worse its test loss."""
-    turned = -10.0 * test.y if rest["is_regression"] else rest["num_outputs"] - 1 - test.y
+    is_regression = rest["objective"].name == "regression"
+    turned = -10.0 * test.y if is_regression else rest["num_outputs"] - 1 - test.y
     return Problem(test=Rows(x=test.x, y=turned), **rest)
 
 
