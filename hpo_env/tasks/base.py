@@ -13,7 +13,6 @@ Axes: `N` lanes, `H` hyperparameters.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -25,7 +24,6 @@ from numpy.typing import NDArray
 from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.reward import LOSS_FLOOR
-from hpo_env.schedules import schedule
 from hpo_env.telemetry import Telemetry
 
 if TYPE_CHECKING:  # torch is not needed to read what a family says of itself
@@ -327,43 +325,6 @@ class TaskFamily(ABC):
             ConfigurationError: The engine or the device cannot be had, or an update rule is given
                 and the family does not offer "optimizer".
         """
-
-
-def check_declarations(family: type[TaskFamily]) -> None:
-    """Check what a family declares, before anything of it runs.
-
-    Raises:
-        ConfigurationError: Something is missing or contradicts the rest; names the rule and the
-            value.
-    """
-    where = f"task family {family.__module__}:{family.__qualname__}"
-    for needed in ("name", "hyperparameters", "default_controlled"):
-        if not getattr(family, needed, None):
-            raise ConfigurationError(f"{where}: {needed} must be declared, and not be empty")
-    space = HyperparameterSpace(family.hyperparameters)
-    for name in (*family.default_controlled, *family.optimizer_hyperparameters):
-        space.index(name)
-    schedule(family.base_schedule)
-    names = [suite.name for suite in family.suites]
-    if not names or len(set(names)) != len(names):
-        raise ConfigurationError(f"{where}: suites must have distinct names; got {names}")
-    for name in family.quick_suites or ():
-        if name not in names:
-            raise unknown_name(f"quick suite of {where}", name, names)
-    known = space.hyperparameters[space.index(family.leading())]
-    starts = (*family.starts, *(family.scene_starts or ()))
-    outside = [start for start in starts if not known.low <= start <= known.high]
-    if outside:
-        raise ConfigurationError(
-            f"{where}: starts are values of {known.name!r} and must lie in "
-            f"[{known.low:g}, {known.high:g}]; got {outside}"
-        )
-    for capability in family.capabilities:
-        check_choice(f"capability of {where}", capability, Capability)
-    if not 0.0 < family.loss_floor < math.inf:
-        raise ConfigurationError(
-            f"{where}: loss_floor must be a positive number; got {family.loss_floor}"
-        )
 
 
 class Trainer(ABC):

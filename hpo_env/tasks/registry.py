@@ -9,7 +9,8 @@ from typing import Any
 
 from hpo_env.addresses import is_address, load_address
 from hpo_env.errors import ConfigurationError, unknown_name
-from hpo_env.tasks.base import TaskFamily, check_declarations
+from hpo_env.tasks.base import TaskFamily
+from hpo_env.tasks.declarations import check_declarations
 
 FAMILIES: dict[str, str] = {
     "supervised": "hpo_env.tasks.supervised.family:SupervisedFamily",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from hpo_env.datasets import (
     load,
 )
 from hpo_env.errors import ConfigurationError
-from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
+from hpo_env.hyperparameters import Hyperparameter
 from hpo_env.networks.base import ModelSplit
 from hpo_env.networks.optimizers import optimizer_info, trained_optimizers
 from hpo_env.networks.registry import ARCHITECTURES, architecture
@@ -41,11 +41,16 @@ from hpo_env.tasks.base import (
     Trainer,
     check_choice,
 )
-from hpo_env.tasks.supervised.data import (
-    MAX_TRAIN_ROWS,
-    SupervisedTask,
-    check_fingerprint,
-    load_task_dataset,
+from hpo_env.tasks.supervised.data import SupervisedTask, check_fingerprint, load_task_dataset
+from hpo_env.tasks.supervised.draws import (
+    SHARE_UNCHANGED,
+    Initial,
+    checked_initial,
+    choose,
+    draw_noise,
+    draw_num_rows,
+    draw_value,
+    log_uniform,
 )
 from hpo_env.tasks.supervised.recipes import RECIPES
 from hpo_env.tasks.supervised.space import HYPERPARAMETERS
@@ -54,32 +59,23 @@ from hpo_env.tasks.supervised.suites import DEMO_SCENES, SCENES, SUITES
 MAX_TABLE_FEATURES = 32
 """Features that a task of the distribution uses at most; a data set asked for by name keeps all."""
 
-Initial = float | tuple[float, float]
-
 _EVALUATION_DECISIONS = 30
 _TRAIN_DECISIONS = (15, 60)
 _LEARNING_RATES = {"sgd": (1e-5, 1.0)}
 _OTHER_LEARNING_RATES = (1e-5, 1e-1)
-_INITIAL_MOMENTUM = {"rmsprop": 0.0, "adagrad": 0.0}
+_USUAL = {"rmsprop": {"momentum": 0.0}, "adagrad": {"momentum": 0.0}}
 """torch's own defaults: RMSprop's first steps are ten times its rate, and momentum would make them
 a hundred times, which blows most networks up at rates that are usual."""
 _AUGMENTED_INITIAL: dict[str, tuple[float, float]] = {
     "weight_decay": (1e-6, 1e-2),
     "batch_size": (16.0, 64.0),
 }
-_MIN_TRAIN_ROWS = 200
-_MAX_TRAIN_ROWS = 2 * MAX_TRAIN_ROWS  # enough to fill the training rows
 _MAX_LABEL_NOISE = 0.2
 _MAX_TARGET_NOISE = 0.5
 _INPUT_SCALES = (0.3, 3.0)
-_SHARE_UNCHANGED = 0.5
-"""Share of varied tasks whose labels are left as they are, and whose features are."""
-
 _TYPICAL_INPUTS = 20
 _FIXED_EFFORT = 1e5
 """Of an update, whatever the model: the optimiser, and calls; in multiplications."""
-
-_T = TypeVar("_T")
 
 
 class SupervisedFamily(TaskFamily):
@@ -198,7 +194,7 @@ class SupervisedFamily(TaskFamily):
         optimizer_info(self.optimizers[0])
         self.architectures: ModelSplit = split if architectures is None else architectures
         check_choice("side of architectures", self.architectures, ModelSplit)
-        self.initial = _checked_initial(self.space, initial or {})
+        self.initial = checked_initial(self.space, initial or {})
         self.augmented = augmented if split == "train" and dataset is None else 0.0
         self._check_model()
         self.fingerprint = fingerprint
@@ -270,9 +266,9 @@ class SupervisedFamily(TaskFamily):
 
     def sample(self, rng: np.random.Generator) -> SupervisedTask:
         """Draw a task."""
-        dataset_name = _choose(self._choose_datasets(), rng)
+        dataset_name = choose(self._choose_datasets(), rng)
         dataset = self._load(dataset_name)
-        optimizer = _choose(self.optimizers, rng)
+        optimizer = choose(self.optimizers, rng)
         # No number is drawn where the answer is known, so that tasks of other splits stay the same.
         is_augmented = self.augmented == 1.0 or (
             self.augmented > 0.0 and bool(rng.random() < self.augmented)
@@ -289,11 +285,11 @@ class SupervisedFamily(TaskFamily):
             architecture=self._draw_architecture(dataset, rng),
             optimizer=optimizer,
             augmentation_seed=draw_episode_seed(rng),
-            num_rows=_draw_num_rows(len(dataset.x), rng) if is_augmented else len(dataset.x),
+            num_rows=draw_num_rows(len(dataset.x), rng) if is_augmented else len(dataset.x),
             num_features=self._draw_num_features(dataset, rng, is_augmented=is_augmented),
-            label_noise=_draw_noise(_MAX_LABEL_NOISE, rng) if is_augmented else 0.0,
-            target_noise=_draw_noise(_MAX_TARGET_NOISE, rng) if is_augmented else 0.0,
-            input_scale=_log_uniform(*_INPUT_SCALES, rng) if is_augmented else 1.0,
+            label_noise=draw_noise(_MAX_LABEL_NOISE, rng) if is_augmented else 0.0,
+            target_noise=draw_noise(_MAX_TARGET_NOISE, rng) if is_augmented else 0.0,
+            input_scale=log_uniform(*_INPUT_SCALES, rng) if is_augmented else 1.0,
         )
 
     def _draw_num_decisions(self, rng: np.random.Generator) -> int:
@@ -301,7 +297,7 @@ class SupervisedFamily(TaskFamily):
             return self.num_decisions
         if self.split != "train":
             return _EVALUATION_DECISIONS
-        return round(_log_uniform(*_TRAIN_DECISIONS, rng))
+        return round(log_uniform(*_TRAIN_DECISIONS, rng))
 
     def _draw_architecture(self, dataset: Dataset, rng: np.random.Generator) -> str:
         if self.model is not None:
@@ -311,7 +307,7 @@ class SupervisedFamily(TaskFamily):
             for name, candidate in ARCHITECTURES.items()
             if candidate.split == self.architectures and candidate.fits(dataset.image_shape)
         ]
-        return _choose(fitting, rng)
+        return choose(fitting, rng)
 
     def _draw_num_features(
         self, dataset: Dataset, rng: np.random.Generator, *, is_augmented: bool
@@ -320,7 +316,7 @@ class SupervisedFamily(TaskFamily):
         if dataset.image_shape is not None:
             return present
         most = min(present, MAX_TABLE_FEATURES) if self.dataset is None else present
-        if not is_augmented or rng.random() < _SHARE_UNCHANGED:
+        if not is_augmented or rng.random() < SHARE_UNCHANGED:
             return most
         return int(rng.integers(-(-most // 2), most + 1))
 
@@ -329,14 +325,12 @@ class SupervisedFamily(TaskFamily):
     ) -> tuple[float, ...]:
         ranges: dict[str, Initial] = {
             "learning_rate": _LEARNING_RATES.get(optimizer, _OTHER_LEARNING_RATES),
-            **(
-                {"momentum": _INITIAL_MOMENTUM[optimizer]} if optimizer in _INITIAL_MOMENTUM else {}
-            ),
+            **_USUAL.get(optimizer, {}),
             **(_AUGMENTED_INITIAL if is_augmented else {}),
             **self.initial,
         }
         return tuple(
-            _draw_value(h, ranges.get(h.name, h.default), rng) for h in self.hyperparameters
+            draw_value(h, ranges.get(h.name, h.default), rng) for h in self.hyperparameters
         )
 
     def defaults(self, task: Task) -> NDArray[np.float64]:
@@ -347,9 +341,8 @@ class SupervisedFamily(TaskFamily):
         """
         values = super().defaults(task)
         assert isinstance(task, SupervisedTask)
-        momentum = _INITIAL_MOMENTUM.get(task.optimizer)
-        if momentum is not None:
-            values[self.space.index("momentum")] = momentum
+        for name, value in _USUAL.get(task.optimizer, {}).items():
+            values[self.space.index(name)] = value
         return values
 
     @classmethod
@@ -406,43 +399,3 @@ class SupervisedFamily(TaskFamily):
             device=device,
             updater=updater,
         )
-
-
-def _checked_initial(
-    space: HyperparameterSpace, initial: Mapping[str, Initial]
-) -> dict[str, Initial]:
-    for name, value in initial.items():
-        known = space.hyperparameters[space.index(name)]
-        low, high = value if isinstance(value, tuple | list) else (value, value)
-        if not known.low <= low <= high <= known.high:
-            raise ConfigurationError(
-                f"initial {name}: {known.low} <= low <= high <= {known.high} must hold; got {value}"
-            )
-    return dict(initial)
-
-
-def _draw_value(hyperparameter: Hyperparameter, value: Initial, rng: np.random.Generator) -> float:
-    """Draw from a range evenly on the hyperparameter's own axis."""
-    if not isinstance(value, tuple | list):
-        return float(value)
-    space = HyperparameterSpace([hyperparameter])
-    low, high = np.array([[value[0]]]), np.array([[value[1]]])
-    distance = rng.random() * (space.to_axis(high) - space.to_axis(low))
-    return float(np.clip(space.values(low, distance), low, high).item())
-
-
-def _choose(names: list[_T] | tuple[_T, ...], rng: np.random.Generator) -> _T:
-    return names[int(rng.integers(len(names)))]
-
-
-def _log_uniform(low: float, high: float, rng: np.random.Generator) -> float:
-    return float(low * (high / low) ** rng.random())
-
-
-def _draw_num_rows(num_present: int, rng: np.random.Generator) -> int:
-    high = min(num_present, _MAX_TRAIN_ROWS)
-    return round(_log_uniform(min(high, _MIN_TRAIN_ROWS), high, rng))
-
-
-def _draw_noise(largest: float, rng: np.random.Generator) -> float:
-    return 0.0 if rng.random() < _SHARE_UNCHANGED else float(rng.uniform(0.0, largest))

@@ -1,0 +1,72 @@
+"""Draws of what varies between tasks of supervised learning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import numpy as np
+
+from hpo_env.errors import ConfigurationError
+from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
+from hpo_env.tasks.supervised.data import MAX_TRAIN_ROWS
+
+Initial = float | tuple[float, float]
+"""A value, or a range that is drawn from evenly on the hyperparameter's own axis."""
+
+_MIN_TRAIN_ROWS = 200
+_MAX_TRAIN_ROWS = 2 * MAX_TRAIN_ROWS  # enough to fill the training rows
+SHARE_UNCHANGED = 0.5
+"""Share of varied tasks whose labels are left as they are, and whose features are."""
+
+_T = TypeVar("_T")
+
+
+def checked_initial(
+    space: HyperparameterSpace, initial: Mapping[str, Initial]
+) -> dict[str, Initial]:
+    """Check initial values that replace the family's own.
+
+    Raises:
+        UnknownNameError: There is no such hyperparameter.
+        ConfigurationError: A value is outside its range, or a range is the wrong way round.
+    """
+    for name, value in initial.items():
+        known = space.hyperparameters[space.index(name)]
+        low, high = value if isinstance(value, tuple | list) else (value, value)
+        if not known.low <= low <= high <= known.high:
+            raise ConfigurationError(
+                f"initial {name}: {known.low} <= low <= high <= {known.high} must hold; got {value}"
+            )
+    return dict(initial)
+
+
+def draw_value(hyperparameter: Hyperparameter, value: Initial, rng: np.random.Generator) -> float:
+    """Draw from a range evenly on the hyperparameter's own axis."""
+    if not isinstance(value, tuple | list):
+        return float(value)
+    space = HyperparameterSpace([hyperparameter])
+    low, high = np.array([[value[0]]]), np.array([[value[1]]])
+    distance = rng.random() * (space.to_axis(high) - space.to_axis(low))
+    return float(np.clip(space.values(low, distance), low, high).item())
+
+
+def choose(names: list[_T] | tuple[_T, ...], rng: np.random.Generator) -> _T:
+    """Draw one of some names, each as likely."""
+    return names[int(rng.integers(len(names)))]
+
+
+def log_uniform(low: float, high: float, rng: np.random.Generator) -> float:
+    """Draw a number whose logarithm is uniform."""
+    return float(low * (high / low) ** rng.random())
+
+
+def draw_num_rows(num_present: int, rng: np.random.Generator) -> int:
+    """Draw how many of the present rows a varied task uses."""
+    high = min(num_present, _MAX_TRAIN_ROWS)
+    return round(log_uniform(min(high, _MIN_TRAIN_ROWS), high, rng))
+
+
+def draw_noise(largest: float, rng: np.random.Generator) -> float:
+    """Draw the amount of noise in a varied task: often none, and at most `largest`."""
+    return 0.0 if rng.random() < SHARE_UNCHANGED else float(rng.uniform(0.0, largest))
