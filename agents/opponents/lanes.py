@@ -358,9 +358,10 @@ class Lanes:
 
     def _make_trainer(self, num_lanes: int) -> Trainer:
         bench = self.bench
-        return bench.task_family.make_trainer(
-            num_lanes, engine=bench.engine, device=bench.device, updater=self._updater
-        )
+        family, engine, device = bench.task_family, bench.engine, bench.device
+        if self._updater is None:
+            return family.make_trainer(num_lanes, engine=engine, device=device)
+        return family.make_updated_trainer(self._updater, num_lanes, engine=engine, device=device)
 
     def _charge(self, instances: Sequence[Instance], seconds: float) -> None:
         for instance in instances:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.errors import ConfigurationError, unknown_name
+from hpo_env.errors import ConfigurationError, ContractError, unknown_name
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.reward import LOSS_FLOOR
 from hpo_env.telemetry import Telemetry
@@ -37,7 +37,7 @@ Capability = Literal["rate", "gradients", "optimizer"]
 
 - rate: a hyperparameter that the base schedule multiplies.
 - gradients: `gradient_norm_first` and its like are measured.
-- optimizer: a trainer that can be given another update rule, `TaskFamily.make_trainer(updater=)`.
+- optimizer: a trainer that can be given another update rule, `TaskFamily.make_updated_trainer`.
 
 Runs can be snapshot and forked in every family: the contract of `Trainer` demands it.
 """
@@ -294,22 +294,20 @@ class TaskFamily(ABC):
         """Return the values that somebody who chooses nothing would start the task with `[H]`."""
         return self.space.defaults.copy()
 
-    def check_updater(self, updater: Updater | None) -> None:
-        """Check, in `make_trainer`, whether an update rule can be given at all.
+    def check_updater(self, updater: Updater) -> None:
+        """Check whether an update rule can be given at all.
 
         Raises:
-            ConfigurationError: One is given, and the family does not offer "optimizer".
+            ConfigurationError: The family does not offer "optimizer".
         """
-        if updater is not None and "optimizer" not in self.offers():
+        if "optimizer" not in self.offers():
             raise ConfigurationError(
                 f"task family {self.name!r} has no optimiser that {type(updater).__name__} could "
                 "replace: leave out what needs one"
             )
 
     @abstractmethod
-    def make_trainer(
-        self, num_lanes: int, *, engine: Engine, device: str, updater: Updater | None = None
-    ) -> Trainer:
+    def make_trainer(self, num_lanes: int, *, engine: Engine, device: str) -> Trainer:
         """Build the trainer that runs tasks of this family.
 
         Args:
@@ -317,14 +315,28 @@ class TaskFamily(ABC):
             engine: "native", "compiled", "eager", "reference", or "auto" to choose by the model and
                 the size of the job.
             device: A torch device; families without tensors accept only "cpu".
-            updater: An update rule that takes the place of the tasks' own optimiser. What is read
-                back of `optimizer_hyperparameters` is then the rule's own rate and, for the others,
-                NaN.
 
         Raises:
-            ConfigurationError: The engine or the device cannot be had, or an update rule is given
-                and the family does not offer "optimizer".
+            ConfigurationError: The engine or the device cannot be had.
         """
+
+    def make_updated_trainer(
+        self, updater: Updater, num_lanes: int, *, engine: Engine, device: str
+    ) -> Trainer:
+        """Build a trainer in which an update rule takes the place of the tasks' own optimiser.
+
+        For families that offer "optimizer". What is read back of `optimizer_hyperparameters` is
+        the rule's own rate and, for the others, NaN.
+
+        Raises:
+            ConfigurationError: As for `make_trainer`; or the family does not offer "optimizer".
+            ContractError: It does, and has no such trainer.
+        """
+        self.check_updater(updater)
+        raise ContractError(
+            f"task family {self.name!r}: make_updated_trainer must be overridden, as the family "
+            "declares the capability 'optimizer'"
+        )
 
 
 class Trainer(ABC):

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +28,6 @@ from hpo_env.tasks.array import ArrayTrainer, check_array_engine
 from hpo_env.tasks.bands import draw_banded
 from hpo_env.tasks.base import Engine, Task, TaskFamily, Trainer
 from hpo_env.telemetry import Telemetry
-
-if TYPE_CHECKING:
-    from hpo_env.networks.updaters import Updater
 
 STEPS_PER_DECISION = 25
 TRAIN, VALIDATION, _TEST = slice(0, 32), slice(32, 96), slice(96, 224)
@@ -105,11 +102,8 @@ class LocalLevelFamily(TaskFamily):
             noise_ratio=draw_banded(rng, *_NOISE_RATIO, self.split),
         )
 
-    def make_trainer(
-        self, num_lanes: int, *, engine: Engine, device: str, updater: Updater | None = None
-    ) -> Trainer:
+    def make_trainer(self, num_lanes: int, *, engine: Engine, device: str) -> Trainer:
         """Build the trainer; engine "auto" or "eager", device "cpu"."""
-        self.check_updater(updater)
         check_array_engine(self.name, engine, device)
         return LocalLevelTrainer(num_lanes)
 

@@ -13,7 +13,7 @@ between 1e-5 and 1e1, so an agent has to find `1/h` first and then let the rate 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,6 @@ from hpo_env.tasks.array import ArrayTrainer, check_array_engine
 from hpo_env.tasks.bands import draw_banded
 from hpo_env.tasks.base import Engine, Task, TaskFamily, Trainer
 from hpo_env.telemetry import Telemetry
-
-if TYPE_CHECKING:
-    from hpo_env.networks.updaters import Updater
 
 NUM_PARAMETERS = 64
 UPDATES_PER_DECISION = 4
@@ -107,11 +104,8 @@ class QuadraticFamily(TaskFamily):
             noise=float(np.exp(rng.uniform(*np.log(_NOISE)))),
         )
 
-    def make_trainer(
-        self, num_lanes: int, *, engine: Engine, device: str, updater: Updater | None = None
-    ) -> Trainer:
+    def make_trainer(self, num_lanes: int, *, engine: Engine, device: str) -> Trainer:
         """Build the trainer; engine "auto" or "eager", device "cpu"."""
-        self.check_updater(updater)
         check_array_engine(self.name, engine, device)
         return QuadraticTrainer(num_lanes)
 

@@ -14,6 +14,15 @@ from hpo_env.tasks.supervised.data import MAX_TRAIN_ROWS
 Initial = float | tuple[float, float]
 """A value, or a range that is drawn from evenly on the hyperparameter's own axis."""
 
+_LEARNING_RATES = {"sgd": (1e-5, 1.0)}
+_OTHER_LEARNING_RATES = (1e-5, 1e-1)
+USUAL_INITIAL = {"rmsprop": {"momentum": 0.0}, "adagrad": {"momentum": 0.0}}
+"""torch's own defaults: RMSprop's first steps are ten times its rate, and momentum would make them
+a hundred times, which blows most networks up at rates that are usual."""
+_AUGMENTED_INITIAL: dict[str, tuple[float, float]] = {
+    "weight_decay": (1e-6, 1e-2),
+    "batch_size": (16.0, 64.0),
+}
 _MIN_TRAIN_ROWS = 200
 _MAX_TRAIN_ROWS = 2 * MAX_TRAIN_ROWS  # enough to fill the training rows
 SHARE_UNCHANGED = 0.5
@@ -39,6 +48,23 @@ def checked_initial(
                 f"initial {name}: {known.low} <= low <= high <= {known.high} must hold; got {value}"
             )
     return dict(initial)
+
+
+def initial_ranges(optimizer: str, *, is_augmented: bool) -> dict[str, Initial]:
+    """Return where tasks under an optimiser draw initial values from, by hyperparameter.
+
+    Args:
+        optimizer: Name of the task's optimiser.
+        is_augmented: Whether the task is varied.
+
+    Returns:
+        Of what is not at its default.
+    """
+    return {
+        "learning_rate": _LEARNING_RATES.get(optimizer, _OTHER_LEARNING_RATES),
+        **USUAL_INITIAL.get(optimizer, {}),
+        **(_AUGMENTED_INITIAL if is_augmented else {}),
+    }
 
 
 def draw_value(hyperparameter: Hyperparameter, value: Initial, rng: np.random.Generator) -> float:

@@ -44,12 +44,14 @@ from hpo_env.tasks.base import (
 from hpo_env.tasks.supervised.data import SupervisedTask, check_fingerprint, load_task_dataset
 from hpo_env.tasks.supervised.draws import (
     SHARE_UNCHANGED,
+    USUAL_INITIAL,
     Initial,
     checked_initial,
     choose,
     draw_noise,
     draw_num_rows,
     draw_value,
+    initial_ranges,
     log_uniform,
 )
 from hpo_env.tasks.supervised.recipes import RECIPES
@@ -61,15 +63,6 @@ MAX_TABLE_FEATURES = 32
 
 _EVALUATION_DECISIONS = 30
 _TRAIN_DECISIONS = (15, 60)
-_LEARNING_RATES = {"sgd": (1e-5, 1.0)}
-_OTHER_LEARNING_RATES = (1e-5, 1e-1)
-_USUAL = {"rmsprop": {"momentum": 0.0}, "adagrad": {"momentum": 0.0}}
-"""torch's own defaults: RMSprop's first steps are ten times its rate, and momentum would make them
-a hundred times, which blows most networks up at rates that are usual."""
-_AUGMENTED_INITIAL: dict[str, tuple[float, float]] = {
-    "weight_decay": (1e-6, 1e-2),
-    "batch_size": (16.0, 64.0),
-}
 _MAX_LABEL_NOISE = 0.2
 _MAX_TARGET_NOISE = 0.5
 _INPUT_SCALES = (0.3, 3.0)
@@ -323,12 +316,7 @@ class SupervisedFamily(TaskFamily):
     def _draw_initial(
         self, optimizer: str, rng: np.random.Generator, *, is_augmented: bool
     ) -> tuple[float, ...]:
-        ranges: dict[str, Initial] = {
-            "learning_rate": _LEARNING_RATES.get(optimizer, _OTHER_LEARNING_RATES),
-            **_USUAL.get(optimizer, {}),
-            **(_AUGMENTED_INITIAL if is_augmented else {}),
-            **self.initial,
-        }
+        ranges = {**initial_ranges(optimizer, is_augmented=is_augmented), **self.initial}
         return tuple(
             draw_value(h, ranges.get(h.name, h.default), rng) for h in self.hyperparameters
         )
@@ -341,7 +329,7 @@ class SupervisedFamily(TaskFamily):
         """
         values = super().defaults(task)
         assert isinstance(task, SupervisedTask)
-        for name, value in _USUAL.get(task.optimizer, {}).items():
+        for name, value in USUAL_INITIAL.get(task.optimizer, {}).items():
             values[self.space.index(name)] = value
         return values
 
@@ -369,27 +357,32 @@ class SupervisedFamily(TaskFamily):
         per_update = _FIXED_EFFORT + batch_size * model.rows_per_input * weights
         return float(task.num_decisions * self.updates_per_decision * per_update)
 
-    def make_trainer(
-        self,
-        num_lanes: int,
-        *,
-        engine: Engine,
-        device: str = "cpu",
-        updater: Updater | None = None,
-    ) -> Trainer:
+    def make_trainer(self, num_lanes: int, *, engine: Engine, device: str = "cpu") -> Trainer:
         """Build the batched trainer, or the reference trainer for `engine="reference"`."""
         check_choice("engine", engine, Engine)
         if engine == "reference":
             from hpo_env.tasks.supervised.reference import ReferenceTrainer
 
-            if updater is not None:
-                raise ConfigurationError(
-                    "engine 'reference' has the optimisers of torch alone; for another update rule "
-                    "use engine='auto' or 'eager'"
-                )
             return ReferenceTrainer(
                 num_lanes, updates_per_decision=self.updates_per_decision, device=device
             )
+        return self._batched(num_lanes, engine, device, None)
+
+    def make_updated_trainer(
+        self, updater: Updater, num_lanes: int, *, engine: Engine, device: str = "cpu"
+    ) -> Trainer:
+        """Build the batched trainer around an update rule."""
+        check_choice("engine", engine, Engine)
+        if engine == "reference":
+            raise ConfigurationError(
+                "engine 'reference' has the optimisers of torch alone; for another update rule "
+                "use engine='auto' or 'eager'"
+            )
+        return self._batched(num_lanes, engine, device, updater)
+
+    def _batched(
+        self, num_lanes: int, engine: Engine, device: str, updater: Updater | None
+    ) -> Trainer:
         from hpo_env.tasks.supervised.batched import BatchedTrainer
 
         return BatchedTrainer(

@@ -60,7 +60,9 @@ def tasks() -> list[SupervisedTask]:
 
 def trainer(engine: Engine, updater: Updater | None) -> Trainer:
     family = SupervisedFamily(updates_per_decision=4)
-    return family.make_trainer(len(LANES), engine=engine, updater=updater)
+    if updater is None:
+        return family.make_trainer(len(LANES), engine=engine)
+    return family.make_updated_trainer(updater, len(LANES), engine=engine)
 
 
 def started(engine: Engine, updater: Updater | None) -> tuple[Trainer, Telemetry]:
