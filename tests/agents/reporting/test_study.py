@@ -70,10 +70,10 @@ def test_partial_dependence_of_a_proportional_policy_is_its_slope(
 
 
 def test_runs_are_grouped_by_task_and_where_there_is_one_by_their_start() -> None:
-    several = [row("controller", [(1.0, 1.0)], dataset=name, unit=name) for name in ("b", "a")]
+    several = [row("controller", [(1.0, 1.0)], task=name, unit=name) for name in ("b", "a")]
     (runs,) = pair_runs(frame_of(*several))
     assert words_of(by_task(runs)).tolist() == ["a", "b"]
-    alone = [row("controller", [(1.0, 1.0)], initial_rate=r) for r in (1e-3, 1e-1)]
+    alone = [row("controller", [(1.0, 1.0)], start=r) for r in (1e-3, 1e-1)]
     (runs,) = pair_runs(frame_of(*alone))
     assert words_of(by_task(runs)).tolist() == ["from 0.001", "from 0.1"]
 

@@ -39,9 +39,9 @@ def draw(family: Any) -> SupervisedTask:
 
 
 def test_kind_reaches_the_task(path: Path) -> None:
-    assert not prepare(draw(SupervisedFamily(dataset=path, target="y"))).is_regression
+    assert prepare(draw(SupervisedFamily(dataset=path, target="y"))).objective.name == "classification"
     family = SupervisedFamily(dataset=path, target="y", kind="regression")
-    assert prepare(draw(family)).is_regression
+    assert prepare(draw(family)).objective.name == "regression"
 
 
 def test_how_text_is_read_reaches_the_task(tmp_path: Path) -> None:
