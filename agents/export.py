@@ -89,6 +89,8 @@ def extract_policy(
         activation=activation,
         weights=tuple(weights),
         biases=tuple(biases),
+        loss_floor=env.family.loss_floor,
+        features=tuple(env.family.features),
         metadata=_provenance(model) | _plain(dict(metadata or {})),
     )
 

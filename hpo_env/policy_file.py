@@ -112,7 +112,9 @@ def load(folder: str | Path) -> Policy:
     path, document = folder / CONTROLLER_FILE, _read_document(folder)
     space = _read_space(path, document)
     sizes = _read_sizes(path, document)
-    fields = _read_fields(path, document, space)
+    features = _read_features(path, document)
+    known = (*field_names(space.names), *features)
+    fields = _read_fields(path, document, known)
     if sizes[0] != len(fields):
         _refuse(path, f"layer_sizes must start with {len(fields)}, the number of fields", sizes)
     scale = _read_scale_of_familiarity(path, document)
@@ -122,8 +124,8 @@ def load(folder: str | Path) -> Policy:
     tensors = _read_weights(folder, _entry(path, document, "weights_sha256", str), shapes)
     layers = range(len(sizes) - 1)
     weights = [tensors[f"layers.{layer}.weight"] for layer in layers]
-    num_fields = len(field_names(space.names))
-    columns = [field_names(space.names).index(name) for name in fields]
+    num_fields = len(known)
+    columns = [known.index(name) for name in fields]
     first = np.zeros((sizes[1], num_fields), dtype=np.float32)
     first[:, columns] = weights[0]  # fields that the policy does not know keep the weight 0
     try:
@@ -137,6 +139,7 @@ def load(folder: str | Path) -> Policy:
             biases=tuple(tensors[f"layers.{layer}.bias"] for layer in layers),
             metadata=_entry(path, document, "metadata", dict),
             loss_floor=_read_floor(path, document),
+            features=features,
             familiarity=_familiarity(tensors, scale, columns, num_fields),
         )
     except PolicyFileError:
@@ -181,6 +184,7 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
         "activation": policy.activation,
         "layer_sizes": list(policy.layer_sizes),
         "observation_fields": list(policy.fields),
+        **({"features": list(policy.features)} if policy.features else {}),
         "hyperparameters": policy.space.to_json(),
         "weights_sha256": weights_sha256,
         **familiarity,
@@ -299,11 +303,21 @@ def _read_sizes(path: Path, document: Mapping[str, Any]) -> list[int]:
     return sizes
 
 
-def _read_fields(path: Path, document: Mapping[str, Any], space: HyperparameterSpace) -> list[str]:
+def _read_features(path: Path, document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Read the names of the family's own fields; most families have none, and no such entry."""
+    if "features" not in document:
+        return ()
+    features: list[str] = _entry(path, document, "features", list)
+    if not all(type(name) is str for name in features):
+        _refuse(path, "'features' must be names", features)
+    return tuple(features)
+
+
+def _read_fields(path: Path, document: Mapping[str, Any], known: Sequence[str]) -> list[str]:
     fields: list[str] = _entry(path, document, "observation_fields", list)
     if not all(type(name) is str for name in fields) or len(set(fields)) != len(fields):
         _refuse(path, "'observation_fields' must be distinct names", fields)
-    unknown = [name for name in fields if name not in field_names(space.names)]
+    unknown = [name for name in fields if name not in known]
     if unknown:
         _refuse(
             path,

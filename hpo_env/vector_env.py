@@ -9,6 +9,7 @@ Axes: `N` lanes, `H` controlled hyperparameters, `D` observation fields.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import gymnasium as gym
@@ -187,8 +188,8 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         self.controlled = space.subset(names)
         self._columns = np.array([space.index(name) for name in names])
         self._observer = Observer(self.controlled, num_envs, loss_floor=self.family.loss_floor)
-        self.observation_docs = self._observer.docs
-        self.single_observation_space = Box(-1.0, 1.0, (len(self._observer.names),), np.float32)
+        self.observation_docs = self._observer.docs | dict(self.family.features)
+        self.single_observation_space = Box(-1.0, 1.0, (len(self.observation_docs),), np.float32)
         self.single_action_space = (
             Box(-1.0, 1.0, (len(names),), np.float32)
             if action_mode == "continuous"
@@ -238,7 +239,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         mask = reset_mask(options, self.num_envs, is_first=not self._rngs)
         self._seed(seed, mask)
         self._start(np.flatnonzero(mask))
-        return self._observer.observe(), self._info(mask)
+        return self._observe(), self._info(mask)
 
     def step(
         self, actions: NDArray[Any]
@@ -270,13 +271,13 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         self._start(np.flatnonzero(restarting))
         reward = self._advance(moves, ~restarting)
         terminated = self._over.copy()
-        observations = self._observer.observe()
+        observations = self._observe()
         ends = np.flatnonzero(terminated)
         info = self._info(np.ones(self.num_envs, dtype=bool), ends)
         if self.autoreset_mode is AutoresetMode.SAME_STEP and len(ends):
             final_observations, final_info = observations, info
             self._start(ends)
-            observations = self._observer.observe()
+            observations = self._observe()
             info = self._info(np.ones(self.num_envs, dtype=bool))
             info |= final_info_of(final_observations, final_info, terminated)
         return observations, reward, terminated, np.zeros(self.num_envs, dtype=bool), info
@@ -317,7 +318,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
             self._rngs[lane].bit_generator.state = state
         for name, values in snapshot["arrays"].items():
             getattr(self, name)[index] = values
-        return self._observer.observe()
+        return self._observe()
 
     def fork(
         self,
@@ -328,6 +329,21 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         return self.restore(self.snapshot(source_lanes), target_lanes)
 
     # --------------------------------------------------------------------------------- the insides
+
+    def _observe(self) -> NDArray[np.float32]:
+        """Return observations `[N, D]`: the common fields, then those of the family."""
+        common = self._observer.observe()
+        if not self.family.features:
+            return common
+        own = np.clip(self.trainer.features(), -1.0, 1.0).astype(np.float32)
+        return np.concatenate([common, own], axis=1)
+
+    def _visible(self, telemetry: Telemetry) -> Telemetry:
+        """Return what a user's run could know of telemetry."""
+        if not self.family.is_loss_hidden:
+            return telemetry
+        nan = np.full(len(telemetry), np.nan)
+        return replace(telemetry, validation_loss=nan, validation_metric=nan)
 
     def _moves(self, actions: NDArray[Any]) -> Array:
         if self.action_mode == "continuous":
@@ -352,7 +368,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         following = np.minimum(self._interval, self._num_intervals - 1)
         next_factors = interval_factors(self.base_schedule, following, self._num_intervals)
         self._observer.update(
-            telemetry,
+            self._visible(telemetry),
             actions=moves,
             corrections=corrections,
             values=np.where(self._available, self._values[:, self._columns], np.nan),
@@ -380,7 +396,9 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         """Take failed intervals back, and return what is left of their telemetry `[N]`."""
         if self.on_divergence == "end":
             return telemetry
-        self._rolled_back = has_failed(telemetry, self._first_loss)
+        visible = self._visible(telemetry)
+        first = np.full(self.num_envs, np.nan) if self.family.is_loss_hidden else self._first_loss
+        self._rolled_back = has_failed(visible, first)
         if not self._rolled_back.any():
             return telemetry
         self.trainer.roll_back(np.flatnonzero(self._rolled_back))
@@ -414,7 +432,7 @@ class HPOControlVectorEnv(VectorEnv[Any, Any, Any]):
         available = self._available[lanes]
         self._observer.begin(
             lanes,
-            telemetry,
+            self._visible(telemetry),
             num_intervals=self._num_intervals[lanes],
             values=np.where(available, base[:, self._columns], np.nan),
             available=np.where(available, 1.0, -1.0),

@@ -1,0 +1,288 @@
+"""Runs N walks at once, on the kernel or on its NumPy twin.
+
+Axes: `N` lanes, `n` of them, `S` columns of the state, `H` hyperparameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo_env.tasks.base import Task, Trainer
+from hpo_env.tasks.forecasting import walk
+from hpo_env.tasks.forecasting.layout import (
+    FACTS,
+    HYPERPARAMETERS,
+    SERIES_LENGTH,
+    SLICES,
+    STATE_SIZE,
+)
+from hpo_env.tasks.forecasting.native.kernel import Kernel
+from hpo_env.tasks.forecasting.preparation import Prepared, classical_indices, prepare
+from hpo_env.tasks.forecasting.series import load_source
+from hpo_env.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from hpo_env.tasks.forecasting.family import ForecastingTask
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_NEWEST = 0.25  # weight of the latest origin in q: one origin's error alone says little
+_AGE, _LOG_Q = SLICES["age"].start, SLICES["log_q"].start
+_INTERVAL_ERROR, _INTERVAL_COUNT = (
+    SLICES["interval_error"].start,
+    SLICES["interval_count"].start,
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Walk:
+    """A prepared series and what comes after its origin.
+
+    Args:
+        prepared: The observations before the origin.
+        future: Those after it, on the same scale and without the classical season; empty where
+            nobody knows them.
+    """
+
+    prepared: Prepared
+    future: Array
+
+
+def walk_of(values: Array, period: int, future: Array) -> Walk:
+    """Prepare observations for a walk; only those before the origin count in the preparation.
+
+    Args:
+        values: Before the origin `[T]`.
+        period: Observations in a season, 1 for none.
+        future: After the origin, as they were measured; may be empty.
+    """
+    prepared = prepare(values, period)
+    season = prepared.seasonal(len(prepared.values), len(future))
+    scaled = future / prepared.scale
+    free = scaled / season if prepared.is_multiplicative else scaled - season
+    return Walk(prepared=prepared, future=free)
+
+
+@lru_cache(maxsize=65_536)
+def _walk_of_task(
+    source: str, name: str, start: int, origin: int, horizon: int, period: int, is_adjusted: bool
+) -> Walk:
+    series = load_source(source)[name]
+    values = series.values
+    if is_adjusted:
+        indices = classical_indices(values[:origin], series.period, is_multiplicative=True)
+        values = values / indices[np.arange(len(values)) % series.period]
+    return walk_of(values[start:origin], period, values[origin : origin + horizon])
+
+
+class Walks:
+    """The arrays of N walks, and what is done to them: for the trainer and for deployment.
+
+    Args:
+        num_lanes: `N`.
+        kernel: None runs the NumPy twin.
+    """
+
+    def __init__(self, num_lanes: int, kernel: Kernel | None) -> None:
+        self.kernel = kernel
+        self.state = np.zeros((num_lanes, STATE_SIZE))
+        self.facts = np.zeros((num_lanes, len(FACTS)), dtype=np.int64)
+        self.facts[:, FACTS.index("period")] = 1
+        self.facts[:, FACTS.index("length")] = 1  # a logarithm is taken
+        self.values = np.zeros((num_lanes, len(HYPERPARAMETERS)))
+        self.values[:, HYPERPARAMETERS.index("lags")] = 1.0
+        self.values[:, HYPERPARAMETERS.index("ridge")] = 1.0
+        self.series = np.zeros((num_lanes, SERIES_LENGTH))
+        self.indices = np.zeros((num_lanes, SERIES_LENGTH))
+        self.naive_error = np.ones(num_lanes)
+        self.horizon = np.ones(num_lanes, dtype=np.int64)
+
+    def start(self, lanes: Ints, walks: list[Walk], horizons: list[int], values: Array) -> None:
+        """Put walks into lanes and take in their warm start under values `[n, H]`."""
+        for lane, one, horizon in zip(lanes, walks, horizons, strict=True):
+            ready, length = one.prepared, len(one.prepared.values)
+            whole = length + len(one.future)
+            self.series[lane, :length] = ready.values
+            self.series[lane, length:whole] = one.future
+            self.indices[lane, :whole] = ready.seasonal(0, whole)
+            self.naive_error[lane] = ready.naive_error
+            self.horizon[lane] = horizon
+            facts = {
+                "length": length,
+                "num_future": len(one.future),
+                "period": ready.period,
+                "is_seasonal": ready.is_seasonal,
+                "is_multiplicative": ready.is_multiplicative,
+                "stride": ready.stride,
+                "warm": ready.warm_start,
+            }
+            self.facts[lane] = [facts[name] for name in FACTS]
+        self.state[lanes] = 0.0
+        neutral = self.fact("is_multiplicative")[lanes, None].astype(np.float64)
+        self.state[lanes, SLICES["seasonal"]] = neutral
+        self.values[lanes] = values
+        self.take_in(lanes, self.fact("warm")[lanes])
+
+    def fact(self, name: str) -> Ints:
+        """Return a column of the facts `[N]`."""
+        return self.facts[:, FACTS.index(name)]
+
+    @property
+    def age(self) -> Ints:
+        """Observations seen `[N]`."""
+        return self.state[:, _AGE].astype(np.int64)
+
+    def take_in(self, lanes: Ints, counts: Ints) -> None:
+        """Take in `counts [n]` observations under the values in force."""
+        counts = np.ascontiguousarray(counts)
+        if self.kernel is not None:
+            self.kernel.advance(lanes, self.state, self.facts, self.values, self.series, counts)
+            return
+        self.state[lanes] = walk.advance(
+            self.state[lanes], self.facts[lanes], self.values[lanes], self.series[lanes], counts
+        )
+
+    def log_ratio(self, lanes: Ints) -> Array:
+        """Measure the forecasts against what comes, relative to the fixed smoothers `[n]`."""
+        parts = (self.state, self.facts, self.values, self.series, self.indices)
+        rest = (self.naive_error, self.horizon)
+        if self.kernel is not None:
+            return self.kernel.log_ratio(lanes, *parts, *rest)
+        return walk.log_ratio(*(part[lanes] for part in (*parts, *rest)))
+
+    def features(self) -> Array:
+        """Return the family's entries of the observation `[N, F]`."""
+        if self.kernel is not None:
+            return self.kernel.features(np.arange(len(self.state)), self.state, self.facts)
+        return walk.features(self.state, self.facts)
+
+    def forecast(self, lanes: Ints, num: int) -> tuple[Array, Array]:
+        """Forecast on the scaled series without the classical season.
+
+        Returns:
+            The walks' own `[n, num]`, and the mean of the fixed smoothers'.
+        """
+        if self.kernel is not None:
+            return self.kernel.forecast(lanes, self.state, self.facts, self.values, num)
+        return walk.forecast(self.state[lanes], self.facts[lanes], self.values[lanes], num)
+
+    def realised(self, lanes: Ints) -> Array:
+        """Return the mean size of the last interval's one-step errors, over the naive's `[n]`.
+
+        NaN where there was no observation.
+        """
+        error, count = self.state[lanes, _INTERVAL_ERROR], self.state[lanes, _INTERVAL_COUNT]
+        mean = np.where(count > 0.0, error / np.maximum(count, 1.0), np.nan)
+        return np.asarray(mean / self.naive_error[lanes])
+
+
+class ForecastingTrainer(Trainer):
+    """N walks; see `Trainer` for the methods.
+
+    Args:
+        num_lanes: `N`.
+        kernel: None runs the NumPy twin.
+    """
+
+    def __init__(self, num_lanes: int, *, kernel: Kernel | None) -> None:
+        self.walks = Walks(num_lanes, kernel)
+        self._every = np.arange(num_lanes)
+        self._before = (self.walks.state.copy(), self.walks.values.copy())
+
+    def reset(self, lanes: NDArray[np.int64], tasks: list[Task], seeds: list[int]) -> Telemetry:
+        """Start new walks: the warm start under the initial values."""
+        chosen: list[ForecastingTask] = tasks  # type: ignore[assignment]
+        lanes = np.ascontiguousarray(lanes, dtype=np.int64)
+        walks = [
+            _walk_of_task(
+                t.source, t.series, t.start, t.origin, t.horizon, t.period, t.is_adjusted
+            )
+            for t in chosen
+        ]
+        initial = np.array([task.initial for task in tasks])
+        self.walks.start(lanes, walks, [task.horizon for task in chosen], initial)
+        self.walks.state[lanes, _LOG_Q] = self.walks.log_ratio(lanes)
+        self._before = (self.walks.state.copy(), self.walks.values.copy())
+        return self._measure(lanes)
+
+    def advance(self, values: NDArray[np.float64]) -> tuple[Telemetry, NDArray[np.float64]]:
+        """Walk on by a decision interval; see `Trainer.advance`."""
+        walks = self.walks
+        self._before = (walks.state.copy(), walks.values.copy())
+        walks.values = np.ascontiguousarray(values, dtype=np.float64)
+        goes_on = walks.age < walks.fact("length")
+        walks.take_in(self._every, np.where(goes_on, walks.fact("stride"), 0))
+        newest = walks.log_ratio(self._every)
+        log_q = walks.state[:, _LOG_Q]
+        walks.state[:, _LOG_Q] = (1.0 - _NEWEST) * log_q + _NEWEST * newest
+        return self._measure(self._every), values.copy()
+
+    def features(self) -> NDArray[np.float64]:
+        """Return what has been seen of the series `[N, F]`; see `layout.FEATURES`."""
+        return self.walks.features()
+
+    def test(self, lanes: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Measure the forecasts of the points after the origin.
+
+        Returns:
+            MASE `[n]`, and the symmetric absolute percentage error in percent `[n]`.
+        """
+        out = np.array([self._test_one(int(lane)) for lane in lanes]).reshape(-1, 2)
+        return out[:, 0].copy(), out[:, 1].copy()
+
+    def roll_back(self, lanes: NDArray[np.int64]) -> None:
+        """Put back the state and the values before the last interval."""
+        state, values = self._before
+        self.walks.state[lanes], self.walks.values[lanes] = state[lanes], values[lanes]
+
+    def snapshot(self, lanes: NDArray[np.int64]) -> Any:
+        """Copy the rows of some lanes."""
+        return {name: getattr(self.walks, name)[lanes].copy() for name in _ARRAYS}
+
+    def restore(self, lanes: NDArray[np.int64], snapshot: Any) -> None:
+        """Put a snapshot of n lanes into n lanes."""
+        for name, rows in snapshot.items():
+            getattr(self.walks, name)[lanes] = rows
+
+    def _measure(self, lanes: Ints) -> Telemetry:
+        telemetry = Telemetry.missing(len(lanes))
+        log_q = self.walks.state[lanes, _LOG_Q]
+        telemetry.validation_loss[:] = np.exp(log_q)
+        telemetry.train_loss[:] = self.walks.realised(lanes)
+        telemetry.diverged[:] = ~np.isfinite(log_q)
+        return telemetry
+
+    def _test_one(self, lane: int) -> tuple[float, float]:
+        walks, index = self.walks, np.array([lane])
+        length, num_future = (int(walks.fact(name)[lane]) for name in ("length", "num_future"))
+        if num_future == 0:
+            return np.nan, np.nan
+        ahead = length - int(walks.age[lane])
+        own, _ = walks.forecast(index, ahead + num_future)
+        places = slice(length, length + num_future)
+        season, actual = walks.indices[lane, places], walks.series[lane, places]
+        expected = own[0, ahead:]
+        if walks.fact("is_multiplicative")[lane]:
+            actual, expected = actual * season, expected * season
+        else:
+            actual, expected = actual + season, expected + season
+        error = np.abs(actual - expected)
+        size = np.abs(actual) + np.abs(expected) + 1e-12
+        return float(error.mean() / walks.naive_error[lane]), float(200.0 * (error / size).mean())
+
+
+_ARRAYS = (
+    "state",
+    "facts",
+    "values",
+    "series",
+    "indices",
+    "naive_error",
+    "horizon",
+)
