@@ -167,7 +167,11 @@ class ForecastingFamily(TaskFamily):
             options={"split": "validation"},
             is_for_results=False,
         ),
-        Suite(name="m3", help="all of M3, at the origins of the competition", options={"split": "test"}),
+        Suite(
+            name="m3",
+            help="all of M3, at the origins of the competition",
+            options={"split": "test"},
+        ),
     )
     trainer_options = ()
     features: ClassVar[Mapping[str, str]] = FEATURES

@@ -200,9 +200,7 @@ class ForecastingTrainer(Trainer):
         chosen: list[ForecastingTask] = tasks  # type: ignore[assignment]
         lanes = np.ascontiguousarray(lanes, dtype=np.int64)
         walks = [
-            _walk_of_task(
-                t.source, t.series, t.start, t.origin, t.horizon, t.period, t.is_adjusted
-            )
+            _walk_of_task(t.source, t.series, t.start, t.origin, t.horizon, t.period, t.is_adjusted)
             for t in chosen
         ]
         initial = np.array([task.initial for task in tasks])

@@ -263,7 +263,11 @@ def _absorb(s: Rows, fact: Mapping[str, Ints], values: Array, series: Array) -> 
 
 
 def _smooth(
-    s: Rows, fact: Mapping[str, Ints], value: Mapping[str, Array], z: Array, is_first: NDArray[np.bool_]
+    s: Rows,
+    fact: Mapping[str, Ints],
+    value: Mapping[str, Array],
+    z: Array,
+    is_first: NDArray[np.bool_],
 ) -> tuple[Array, Array]:
     """Update level, slope and season; return the target of the level `[n]` and the error `[n]`."""
     every = np.arange(len(z))

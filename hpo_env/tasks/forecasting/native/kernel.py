@@ -68,9 +68,7 @@ class Kernel:
     def features(self, lanes: Ints, state: Array, facts: Ints) -> Array:
         """Return the family's entries of the observation `[n, len(FEATURES)]`."""
         out = np.empty((len(lanes), len(FEATURES)))
-        self._library.walk_features(
-            _int(len(lanes)), *map(_address, (lanes, state, facts, out))
-        )
+        self._library.walk_features(_int(len(lanes)), *map(_address, (lanes, state, facts, out)))
         return out
 
     def forecast(
