@@ -307,8 +307,10 @@ class Trainer(ABC):
         """
 
     def features(self) -> NDArray[np.float64]:
-        """Return the entries of the observation that only this family has, for all lanes as they
-        are now: `[N, F]` in `[-1, 1]`, in the order of `TaskFamily.features`.
+        """Return the entries of the observation that only this family has.
+
+        Returns:
+            Of all lanes as they are now, `[N, F]` in `[-1, 1]`, in `TaskFamily.features`' order.
         """
         raise NotImplementedError  # asked of families that declare features
 

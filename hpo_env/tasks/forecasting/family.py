@@ -247,7 +247,7 @@ class ForecastingFamily(TaskFamily):
         counts = np.array([self._num_cuts(series) for series in self.series], dtype=np.float64)
         if not len(counts):
             raise DatasetError("there is no series on this side")
-        return np.cumsum(counts) / counts.sum()
+        return np.asarray(np.cumsum(counts) / counts.sum())
 
     def _num_cuts(self, series: Series) -> int:
         return _CUTS.get(self.split, {}).get(series.source, 1)

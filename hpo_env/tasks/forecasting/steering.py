@@ -121,7 +121,7 @@ def with_season(forecasts: Array, walks: Sequence[Walk]) -> Array:
     season = np.array([w.prepared.seasonal(len(w.prepared.values), num) for w in walks])
     is_factor = np.array([w.prepared.is_multiplicative for w in walks])[:, None]
     season = season.reshape(forecasts.shape)
-    return np.where(is_factor, forecasts * season, forecasts + season)
+    return np.asarray(np.where(is_factor, forecasts * season, forecasts + season))
 
 
 def _moves(policies: Sequence[Policy], observer: Observer, run: Walks) -> Array:

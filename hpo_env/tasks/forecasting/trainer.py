@@ -150,11 +150,11 @@ class Walks:
 
     def log_ratio(self, lanes: Ints) -> Array:
         """Measure the forecasts against what comes, relative to the fixed smoothers `[n]`."""
-        parts = (self.state, self.facts, self.values, self.series, self.indices)
-        rest = (self.naive_error, self.horizon)
+        names = ("state", "facts", "values", "series", "indices", "naive_error", "horizon")
+        parts: dict[str, Any] = {name: getattr(self, name) for name in names}
         if self.kernel is not None:
-            return self.kernel.log_ratio(lanes, *parts, *rest)
-        return walk.log_ratio(*(part[lanes] for part in (*parts, *rest)))
+            return self.kernel.log_ratio(lanes, **parts)
+        return walk.log_ratio(**{name: part[lanes] for name, part in parts.items()})
 
     def features(self) -> Array:
         """Return the family's entries of the observation `[N, F]`."""

@@ -15,6 +15,7 @@ Axes: `n` rows, `S` columns of the state, `L` observations, `H` steps ahead, `K`
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -188,7 +189,7 @@ def features(state: Array, facts: Ints) -> Array:
     return np.stack(columns, axis=1)
 
 
-def _by_name(names: tuple[str, ...], columns: NDArray[np.generic]) -> Mapping[str, NDArray]:  # type: ignore[type-arg]
+def _by_name(names: tuple[str, ...], columns: NDArray[Any]) -> dict[str, NDArray[Any]]:
     return {name: columns[:, k] for k, name in enumerate(names)}
 
 
@@ -208,11 +209,11 @@ def _line_slope(s: Rows) -> Array:
     determinant = s["trend_0"] * s["trend_2"] - s["trend_1"] ** 2
     is_known = (s["trend_0"] >= 5.0) & (determinant > 1e-6)
     slope = s["trend_0"] * s["trend_xz"] - s["trend_1"] * s["trend_z"]
-    return np.where(is_known, slope / np.where(is_known, determinant, 1.0) / 20.0, 0.0)
+    return np.asarray(np.where(is_known, slope / np.where(is_known, determinant, 1.0) / 20.0, 0.0))
 
 
 def _change_variance(s: Rows) -> Array:
-    return s["change_square"] / np.maximum(s["age"] - 1.0, 1.0) + 1e-9
+    return np.asarray(s["change_square"] / np.maximum(s["age"] - 1.0, 1.0) + 1e-9)
 
 
 def _solve(s: Rows, values: Array) -> None:
@@ -225,7 +226,7 @@ def _solve(s: Rows, values: Array) -> None:
     penalty = value["ridge"][:, None] * np.where(places == MAX_LAGS, 1.0, variance[:, None])
     gram = gram + np.eye(NUM_REGRESSORS) * np.where(used, penalty, 1.0)[:, None, :]
     moment = np.where(used, s["moment"], 0.0)
-    s["weights"] = np.linalg.solve(gram, moment[:, :, None])[:, :, 0]
+    s["weights"] = np.asarray(np.linalg.solve(gram, moment[:, :, None])[:, :, 0], np.float64)
 
 
 def _regress(s: Rows, num: int) -> Array:

@@ -1,0 +1,20 @@
+"""Forecasters that set their own smoothing and lags while they read a series once.
+
+    from hpo_env.forecasting import ControlledForecaster, forecast_frame
+
+    ControlledForecaster(season_length=12).forecast(y, h=18, level=[80, 95])
+    forecast_frame(frame, horizon=18, level=[80, 95])  # unique_id, ds, y: thousands at once
+"""
+
+from hpo_env.forecasting.forecaster import ControlledForecaster, Explanation
+from hpo_env.forecasting.frames import Outcome, forecast_frame
+from hpo_env.forecasting.pretrained import Pretrained, pretrained
+
+__all__ = [
+    "ControlledForecaster",
+    "Explanation",
+    "Outcome",
+    "Pretrained",
+    "forecast_frame",
+    "pretrained",
+]
