@@ -66,6 +66,7 @@ def forecast_frame(
         DatasetError: A column is missing, or not one series can be used.
         ConfigurationError: An argument is out of range.
     """
+    check_horizon(horizon)
     return forecast_table(
         split_table(frame, freq),
         horizon,

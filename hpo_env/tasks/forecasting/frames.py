@@ -7,6 +7,7 @@ first place, and does not stop the others.
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,14 +102,14 @@ def split_table(frame: pd.DataFrame, freq: str | None = None) -> Table:
         raise DatasetError("the table has no row")
     times = _times(frame["ds"])
     keys = frame["unique_id"].to_numpy()
-    order = np.lexsort((times.to_numpy(), _codes(keys)))
+    order = np.lexsort((times.astype("int64").to_numpy(), _codes(keys)))
     was_sorted = bool((np.diff(order) > 0).all())
     codes = _codes(keys)[order]
     times, ordered_keys = times.iloc[order].reset_index(drop=True), keys[order]
     y = frame["y"].to_numpy()[order]
     edges = np.flatnonzero(np.diff(codes)) + 1
     parts = list(zip([0, *edges], [*edges, len(codes)], strict=True))
-    is_number = np.issubdtype(times.dtype, np.integer)  # type: ignore[arg-type]
+    is_number = times.dtype.kind == "i"
     freq = None if is_number else (freq or _infer(times, parts))
     series: dict[Any, Own] = {}
     problems: dict[Any, str] = {}
@@ -179,9 +180,11 @@ def _infer(times: pd.Series[Any], parts: list[tuple[int, int]]) -> str:
     longest = sorted(parts, key=lambda part: part[0] - part[1])[:50]
     for start, end in longest:
         if end - start >= _NEEDED_TO_INFER:
-            found = pandas.infer_freq(times.iloc[start:end])
+            with warnings.catch_warnings():  # pandas 3 announces that 4 returns an offset
+                warnings.simplefilter("ignore")
+                found = pandas.infer_freq(times.iloc[start:end])
             if found is not None:
-                return str(found)
+                return str(getattr(found, "freqstr", found))
     raise DatasetError(
         "no frequency can be found in ds: is there a gap in every series, or are there fewer than "
         "three rows of each? Give freq, for instance 'MS', 'QE' or 'D'"
