@@ -1,9 +1,9 @@
 """Forecasters that set their own smoothing and lags while they read a series once.
 
-    from hpo_env.forecasting import ControlledForecaster, forecast_frame
+from hpo_env.forecasting import ControlledForecaster, forecast_frame
 
-    ControlledForecaster(season_length=12).forecast(y, h=18, level=[80, 95])
-    forecast_frame(frame, horizon=18, level=[80, 95])  # unique_id, ds, y: thousands at once
+ControlledForecaster(season_length=12).forecast(y, h=18, level=[80, 95])
+forecast_frame(frame, horizon=18, level=[80, 95])  # unique_id, ds, y: thousands at once
 """
 
 from hpo_env.forecasting.forecaster import ControlledForecaster, Explanation

@@ -182,9 +182,7 @@ def _forecast_chunk(
     return [
         Forecast(
             mean=steered.forecasts[k],
-            bounds=_bounds(
-                steered.forecasts[k], scales[k], one.prepared.period, levels, fitted
-            ),
+            bounds=_bounds(steered.forecasts[k], scales[k], one.prepared.period, levels, fitted),
             course=steered.course[k, : one.prepared.num_decisions],
             notes=notes[k],
         )

@@ -245,7 +245,5 @@ def _numbers(values: NDArray[Any]) -> Array:
     except (TypeError, ValueError):
         for place, value in enumerate(values):
             if not isinstance(value, int | float | np.number) and value is not None:
-                raise DatasetError(
-                    f"y must be numbers; observation {place} is {value!r}"
-                ) from None
+                raise DatasetError(f"y must be numbers; observation {place} is {value!r}") from None
         return np.array([np.nan if v is None else v for v in values], dtype=np.float64)

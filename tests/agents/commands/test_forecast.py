@@ -83,9 +83,7 @@ def test_a_file_that_is_not_there_is_named(folder, capsys):
 def test_a_file_without_identities_is_one_series(folder):
     write_table(folder / "data.csv")
     frame = pd.read_csv(folder / "data.csv")
-    frame[frame.unique_id == "a"].drop(columns="unique_id").to_csv(
-        folder / "one.csv", index=False
-    )
+    frame[frame.unique_id == "a"].drop(columns="unique_id").to_csv(folder / "one.csv", index=False)
     out = folder / "forecasts.csv"
     options = ("--horizon", 3, "--out", out, "--policy", folder / "policy")
     assert run(folder / "one.csv", *options) == 0
