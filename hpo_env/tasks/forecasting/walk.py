@@ -252,7 +252,7 @@ def _absorb(s: Rows, fact: Mapping[str, Ints], values: Array, series: Array) -> 
     is_first, is_live = age == 0, age >= fact["warm"]
     target, error = _smooth(s, fact, value, z, is_first)
     _judge(s, target, z, is_live, age % FAR)
-    _smooth_shadows(s, target, is_first, is_live)
+    _smooth_shadows(s, z, is_first, is_live)
     _measure_errors(s, error, z - s["last"], is_first, is_live)
     s["last"] = z
     x = s["age"] / 20.0
@@ -305,15 +305,19 @@ def _judge(s: Rows, target: Array, z: Array, is_live: NDArray[np.bool_], slot: I
         ("regression_far", np.abs(z - s["ring_regression"][every, slot])),
     ):
         s[name] = s[name] + np.where(due, size, 0.0)
-    size = np.abs(target[:, None] - shadows)
+    size = np.abs(z[:, None] - shadows)
     s["shadow_far"] = s["shadow_far"] + np.where(due[:, None], size, 0.0)
 
 
 def _smooth_shadows(
-    s: Rows, target: Array, is_first: NDArray[np.bool_], is_live: NDArray[np.bool_]
+    s: Rows, observed: Array, is_first: NDArray[np.bool_], is_live: NDArray[np.bool_]
 ) -> None:
-    """Update the fixed smoothers, which start as means."""
-    z = target[:, None]
+    """Update the fixed smoothers, which start as means.
+
+    They see the observation itself and not what the smoothing makes of it: nothing that an agent
+    does may change what it is measured against.
+    """
+    z = observed[:, None]
     rate = np.maximum(_ALPHA, 1.0 / (s["age"] + 1.0)[:, None])
     base = s["shadow_level"] + _PHI * s["shadow_slope"]
     judged = (is_live & ~is_first)[:, None]

@@ -110,20 +110,21 @@ void judge(State& s, double target, double z, int slot) {
   s.far_count += 1.0;
   s.own_far += std::fabs(target - s.ring_own[slot]);
   s.regression_far += std::fabs(z - s.ring_regression[slot]);
-  for (int k = 0; k < kSmoothers; k++) s.shadow_far[k] += std::fabs(target - s.ring_shadow[slot][k]);
+  for (int k = 0; k < kSmoothers; k++) s.shadow_far[k] += std::fabs(z - s.ring_shadow[slot][k]);
 }
 
-void smooth_shadows(State& s, double target, bool is_first, bool is_live) {
+// They see the observation itself: nothing that an agent does may change what it is measured against.
+void smooth_shadows(State& s, double z, bool is_first, bool is_live) {
   for (int k = 0; k < kSmoothers; k++) {
     if (is_first) {
-      s.shadow_level[k] = target;
+      s.shadow_level[k] = z;
       s.shadow_slope[k] = 0.0;
       continue;
     }
     const double rate = std::max(kFactors[k][0], 1.0 / (s.age + 1.0));
     const double base = s.shadow_level[k] + kFactors[k][2] * s.shadow_slope[k];
-    if (is_live) s.shadow_sum[k] += std::fabs(target - base);
-    const double level = rate * target + (1.0 - rate) * base;
+    if (is_live) s.shadow_sum[k] += std::fabs(z - base);
+    const double level = rate * z + (1.0 - rate) * base;
     s.shadow_slope[k] = kFactors[k][1] * (level - s.shadow_level[k]) +
                         (1.0 - kFactors[k][1]) * kFactors[k][2] * s.shadow_slope[k];
     s.shadow_level[k] = level;
@@ -173,7 +174,7 @@ void absorb(State& s, const Facts& f, const Values& v, const double* series) {
     }
   }
   if (is_live) judge(s, target, z, slot);
-  smooth_shadows(s, target, is_first, is_live);
+  smooth_shadows(s, z, is_first, is_live);
   if (!is_first) {
     const double size = std::fabs(error), change = z - s.last;
     average(s.error_fast, error, .3);

@@ -228,6 +228,14 @@ def test_the_measure_is_relative_to_the_mean_of_the_fixed_smoothers():
     assert walking.log_ratio(lanes)[0] == pytest.approx(expected)
 
 
+def test_nothing_that_is_set_changes_the_reference():
+    walks = random_walks(12)
+    one, other = (run(walks, Kernel(), random_moves(12, 40, seed)) for seed in (1, 2))
+    lanes = np.arange(12)
+    assert not np.array_equal(one.forecast(lanes, 9)[0], other.forecast(lanes, 9)[0])
+    assert np.array_equal(one.forecast(lanes, 9)[1], other.forecast(lanes, 9)[1])
+
+
 def test_the_reference_is_the_mean_of_ten_smoothers_that_start_as_means():
     series = 50.0 + np.cumsum(np.random.default_rng(7).normal(size=25))
     one, walking = known_walk(series, 1, values_of())
