@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,12 +32,13 @@ from hpo_env.tasks.forecasting import opponents
 from hpo_env.tasks.forecasting.family import ForecastingFamily, ForecastingTask, start_of
 from hpo_env.tasks.forecasting.series import load_source
 from hpo_env.tasks.forecasting.steering import Steered, kernel_or_twin, steer
-from hpo_env.tasks.forecasting.trainer import Walk, walk_of
+from hpo_env.tasks.forecasting.trainer import Walk, walk_of_task
 
 Array = NDArray[np.float64]
 On = Literal["validation", "m3"]
 
 _NUM_RESAMPLES = 2000
+_NUM_DRAWN = 1000
 _FREQUENCIES = ("yearly", "quarterly", "monthly", "other")
 _COVERED = 95.0
 
@@ -82,16 +83,31 @@ class Panel:
 
 
 def panel(on: On) -> Panel:
-    """Load the series: all of the competition at its own origins, or the validation fold."""
-    family = ForecastingFamily(split="validation" if on == "validation" else "test")
-    tasks = family.tasks()
+    """Load the series.
+
+    Args:
+        on: All of the competition at its own origins, or the validation fold: every series at its
+            last origin and at drawn ones, because few series decide badly.
+    """
+    if on == "m3":
+        tasks = ForecastingFamily(split="test").tasks()
+    else:
+        family, rng = ForecastingFamily(split="validation"), stream(0, "panel")
+        tasks = [*family.tasks(), *(family.sample(rng) for _ in range(_NUM_DRAWN))]
     actual = np.full((len(tasks), max(task.horizon for task in tasks)), np.nan)
     walks, naive_error = [], []
     for row, task in enumerate(tasks):
-        values = load_source(task.source)[task.series].values
-        seen = values[: task.origin]
-        actual[row, : task.horizon] = values[task.origin :]
-        walks.append(walk_of(seen, task.period, np.zeros(0)))
+        walk = walk_of_task(task)
+        ready, num = walk.prepared, len(walk.future)
+        length = len(ready.values)
+        whole = np.concatenate([ready.values, walk.future])
+        season = ready.seasonal(0, length + num)
+        whole = whole * season if ready.is_multiplicative else whole + season
+        actual[row, :num] = whole[length:] * ready.scale
+        walks.append(replace(walk, future=np.zeros(0)))
+        seen = whole[:length] * ready.scale
+        if on == "m3":  # all observations count there, also those before the walk
+            seen = load_source(task.source)[task.series].values[: task.origin]
         lag = task.period if len(seen) > task.period else 1
         naive_error.append(max(float(np.abs(seen[lag:] - seen[:-lag]).mean()), 1e-9))
     return Panel(tasks=tasks, walks=walks, actual=actual, naive_error=np.array(naive_error))
@@ -185,7 +201,7 @@ def last_settings(found: Steered) -> Array:
 def random_starts(num: int, seed: int = 0) -> Array:
     """Draw settings anywhere in their ranges `[num, H]`."""
     family, rng = ForecastingFamily(), stream(seed, "starts")
-    return np.array([family._random_start(rng) for _ in range(num)])
+    return np.array([family.random_start(rng) for _ in range(num)])
 
 
 def coverage(found: Steered, data: Panel, quantiles: Quantiles, level: float) -> Array:

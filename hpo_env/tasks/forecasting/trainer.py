@@ -69,6 +69,12 @@ def walk_of(values: Array, period: int, future: Array) -> Walk:
     return Walk(prepared=prepared, future=free)
 
 
+def walk_of_task(task: ForecastingTask) -> Walk:
+    """Prepare the walk of a task; what was prepared once is kept."""
+    t = task
+    return _walk_of_task(t.source, t.series, t.start, t.origin, t.horizon, t.period, t.is_adjusted)
+
+
 @lru_cache(maxsize=65_536)
 def _walk_of_task(
     source: str, name: str, start: int, origin: int, horizon: int, period: int, is_adjusted: bool
@@ -199,10 +205,7 @@ class ForecastingTrainer(Trainer):
         """Start new walks: the warm start under the initial values."""
         chosen: list[ForecastingTask] = tasks  # type: ignore[assignment]
         lanes = np.ascontiguousarray(lanes, dtype=np.int64)
-        walks = [
-            _walk_of_task(t.source, t.series, t.start, t.origin, t.horizon, t.period, t.is_adjusted)
-            for t in chosen
-        ]
+        walks = [walk_of_task(task) for task in chosen]
         initial = np.array([task.initial for task in tasks])
         self.walks.start(lanes, walks, [task.horizon for task in chosen], initial)
         self.walks.state[lanes, _LOG_Q] = self.walks.log_ratio(lanes)

@@ -10,7 +10,7 @@ from hpo_env.tasks.forecasting.family import ForecastingFamily
 from hpo_env.tasks.forecasting.layout import FEATURES
 from hpo_env.tasks.forecasting.native.kernel import Kernel
 from hpo_env.tasks.forecasting.steering import steer
-from hpo_env.tasks.forecasting.trainer import _walk_of_task, walk_of
+from hpo_env.tasks.forecasting.trainer import walk_of, walk_of_task
 from hpo_env.vector_env import HPOControlVectorEnv
 
 
@@ -44,11 +44,9 @@ def test_the_course_is_that_of_the_environment(kernel):
             if len(course) < tasks[lane].num_decisions:
                 values = (last if ended[lane] else info)["hyperparameters"]
                 course.append([values[name][lane] for name in env.space.names])
-    walks = [
-        _walk_of_task(t.source, t.series, t.start, t.origin, t.horizon, t.period, t.is_adjusted)
-        for t in tasks
-    ]
-    steered = steer(walks, family.space, [policy], num_ahead=6, kernel=kernel())
+    walks = [walk_of_task(task) for task in tasks]
+    initial = np.array([task.initial for task in tasks])
+    steered = steer(walks, family.space, [policy], num_ahead=6, initial=initial, kernel=kernel())
     for lane, course in enumerate(courses):
         found = steered.course[lane][: len(course)]
         np.testing.assert_allclose(found, np.array(course), rtol=1e-9)
