@@ -79,7 +79,7 @@ class Panel:
     @property
     def num_ahead(self) -> int:
         """Longest horizon, `A`."""
-        return self.actual.shape[1]
+        return int(self.actual.shape[1])
 
 
 def panel(on: On) -> Panel:
@@ -195,7 +195,7 @@ def steered(data: Panel, policies: Sequence[Policy], initial: Array | None = Non
 def last_settings(found: Steered) -> Array:
     """Return the settings that made the forecasts `[N, H]`."""
     count = np.isfinite(found.course[:, :, 0]).sum(axis=1)
-    return found.course[np.arange(len(count)), count - 1]
+    return np.asarray(found.course[np.arange(len(count)), count - 1])
 
 
 def random_starts(num: int, seed: int = 0) -> Array:
@@ -213,7 +213,7 @@ def coverage(found: Steered, data: Panel, quantiles: Quantiles, level: float) ->
         for walk, row in zip(data.walks, scale, strict=True)
     ]
     inside = np.where(np.isfinite(size), size <= np.array(width), np.nan)
-    return 100.0 * np.nanmean(inside, axis=0)
+    return np.asarray(100.0 * np.nanmean(inside, axis=0))
 
 
 def methods(
@@ -240,7 +240,7 @@ def methods(
     if len(chosen) > 1:
         found["mean of moves"] = steered(data, chosen).forecasts
         found["mean of forecasts"] = np.mean([found[name] for name in policies], axis=0)
-    first = found[next(reversed(policies))] if len(chosen) == 1 else found["mean of moves"]
+    first = found["mean of moves" if len(chosen) > 1 else next(iter(policies))]
     found["with Theta"] = 0.5 * (first + found["Theta"])
     settings = last_settings(steered(data, chosen))
     found["last settings from the start"] = steered(data, [], settings).forecasts

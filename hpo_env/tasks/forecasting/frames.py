@@ -166,7 +166,7 @@ def _times(column: pd.Series[Any]) -> pd.Series[Any]:
     if pandas.api.types.is_float_dtype(column):
         raise DatasetError("ds must be timestamps or whole numbers; got fractions")
     try:
-        found = pandas.to_datetime(column)
+        found: pd.Series[Any] = pandas.to_datetime(column)
     except (TypeError, ValueError) as error:
         raise DatasetError(f"ds must be timestamps or whole numbers: {error}") from error
     if not pandas.api.types.is_datetime64_any_dtype(found):

@@ -198,10 +198,10 @@ def _squashed_log(ratio: Array) -> Array:
 
 
 def _loss(actual: Array, expected: Array, naive_error: Array) -> Array:
-    error = np.abs(actual - expected)
+    error: Array = np.abs(actual - expected)
     symmetric = 2.0 * error / (np.abs(actual) + np.abs(expected) + 1e-6)
     scaled = error.mean(axis=1) / naive_error + 0.1
-    return np.minimum(1e4, scaled * np.sqrt(symmetric.mean(axis=1) + 0.01))
+    return np.asarray(np.minimum(1e4, scaled * np.sqrt(symmetric.mean(axis=1) + 0.01)))
 
 
 def _line_slope(s: Rows) -> Array:
