@@ -29,8 +29,9 @@ from hpo_env.policy import Policy
 from hpo_env.policy_file import load
 from hpo_env.seeding import stream
 from hpo_env.tasks.forecasting import opponents
-from hpo_env.tasks.forecasting.family import ForecastingFamily, ForecastingTask, start_of
+from hpo_env.tasks.forecasting.family import ForecastingFamily, ForecastingTask
 from hpo_env.tasks.forecasting.series import load_source
+from hpo_env.tasks.forecasting.starts import start_of
 from hpo_env.tasks.forecasting.steering import Steered, kernel_or_twin, steer
 from hpo_env.tasks.forecasting.trainer import Walk, walk_of_task
 

@@ -20,7 +20,8 @@ from hpo_env.forecasting.pretrained import INTERVALS_FILE
 from hpo_env.policy_file import load
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Split
-from hpo_env.tasks.forecasting.family import ForecastingFamily, start_of
+from hpo_env.tasks.forecasting.family import ForecastingFamily
+from hpo_env.tasks.forecasting.starts import start_of
 from hpo_env.tasks.forecasting.steering import kernel_or_twin, steer, with_season
 from hpo_env.tasks.forecasting.trainer import walk_of_task
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from hpo_env.errors import ConfigurationError, DatasetError
 from hpo_env.forecasting.intervals import error_scale
 from hpo_env.forecasting.pretrained import Pretrained
-from hpo_env.tasks.forecasting.family import start_of
 from hpo_env.tasks.forecasting.preparation import MAX_PERIOD
+from hpo_env.tasks.forecasting.starts import start_of
 from hpo_env.tasks.forecasting.steering import kernel_or_twin, steer
 from hpo_env.tasks.forecasting.trainer import Walk, walk_of
 

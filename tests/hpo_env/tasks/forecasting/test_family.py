@@ -104,6 +104,14 @@ def test_rewards_add_up_to_the_fall_of_the_hidden_loss():
     assert rewards.sum() == pytest.approx(np.log(first / last))
 
 
+def test_doing_nothing_from_the_constants_is_what_the_loss_is_relative_to():
+    tasks = ForecastingFamily(split="validation").tasks()[:3]
+    env = HPOControlVectorEnv(3, family="forecasting", tasks=tasks)
+    losses = [env.reset(seed=0)[1]["validation_loss"]]
+    losses += [env.step(np.zeros((3, len(HYPERPARAMETERS))))[4]["validation_loss"] for _ in "abc"]
+    assert np.array_equal(losses, np.ones((4, 3)))
+
+
 def test_the_hidden_loss_is_masked_in_the_observation():
     env = HPOControlVectorEnv(4, family="forecasting")
     column = list(env.observation_docs).index("has_validation")
