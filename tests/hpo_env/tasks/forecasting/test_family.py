@@ -182,7 +182,8 @@ def test_tasks_are_plain_data_that_make_the_same_walk():
 def test_test_tasks_are_the_competition_at_its_own_origins():
     tasks = ForecastingFamily(split="test").tasks()
     assert len(tasks) == 3003
-    assert {(t.start, t.source, t.is_adjusted) for t in tasks} == {(0, "M3", False)}
+    assert {(t.source, t.is_adjusted) for t in tasks} == {("M3", False)}
+    assert sum(t.start > 0 for t in tasks) < 300  # 126 months are walked from the seventh on
     counts = {h: sum(t.horizon == h for t in tasks) for h in (6, 8, 18)}
     assert counts == {6: 645, 8: 930, 18: 1428}
 
@@ -199,7 +200,7 @@ def test_test_errors_are_those_of_the_forecasts():
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"num_decisions": 5}, ConfigurationError),
+        ({"num_decisions": 0}, ConfigurationError),
         ({"held_out": "M5"}, UnknownNameError),
         ({"horizon": 0}, ConfigurationError),
         ({"data": "a.csv"}, ConfigurationError),
@@ -208,6 +209,15 @@ def test_test_errors_are_those_of_the_forecasts():
 def test_options_that_cannot_be_are_refused(options, error):
     with pytest.raises(error):
         make_family("forecasting", **options)
+
+
+@pytest.mark.parametrize("num_decisions", [1, 4, 200])
+def test_walks_of_a_given_number_of_decisions(num_decisions):
+    family = ForecastingFamily(num_decisions=num_decisions)
+    task = family.sample(np.random.default_rng(0))
+    assert task.num_decisions == num_decisions
+    observations, _, _ = walk_through(task, random_actions(num_decisions))
+    assert len(observations) == num_decisions + 1
 
 
 def test_engines_it_does_not_have_are_refused():
