@@ -194,16 +194,21 @@ def _infer(times: pd.Series[Any], parts: list[tuple[int, int]]) -> str:
 def _letter(freq: str) -> str:
     """Return the letter of a frequency: "M" of "MS", "ME"; "Q" of "QS-OCT"."""
     base = freq.partition("-")[0].lstrip("0123456789")
-    return base[0] if base[:1] in "YQMW" and base != "min" and not base.startswith("m") else base
+    if len(base) > 1 and base[0] == "B":  # the last working day of a month is a day of the month
+        base = base[1:]
+    return base[0] if base[:1] in ("Y", "Q", "M", "W") else base
 
 
 def _step(freq: str | None) -> int:
     """Return how far apart neighbours' ordinals are."""
     digits = "" if freq is None else freq[: len(freq) - len(freq.lstrip("0123456789"))]
     if freq is not None and _letter(freq) not in _CALENDAR:
-        pandas = _pandas()
-        unit = freq if digits else f"1{freq}"
-        return int(pandas.Timedelta(unit).value)
+        try:
+            return int(_pandas().Timedelta(freq if digits else f"1{freq}").value)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"freq {freq!r} is none that is known here: {error}"
+            ) from error
     return int(digits or 1)
 
 

@@ -50,6 +50,9 @@ def test_the_outcome_does_not_depend_on_threads(folder, num_threads):
         ("h", "2015-01-03 12:00"),
         ("W-SUN", "2016-02-28"),
         ("YS", "2075-01-01"),
+        ("BME", "2020-01-31"),
+        ("B", "2015-03-26"),
+        ("15min", "2015-01-01 15:00"),
     ],
 )
 def test_times_go_on_at_the_frequency_of_the_table(folder, freq, following):
@@ -136,6 +139,11 @@ def test_a_table_without_a_usable_series_is_refused(folder):
 def test_tables_that_cannot_be_used_are_refused(folder, frame, match):
     with pytest.raises(DatasetError, match=match):
         forecast_frame(frame, 3, policy=folder)
+
+
+def test_a_frequency_that_is_not_known_is_refused(folder):
+    with pytest.raises(ConfigurationError, match="fortnight"):
+        forecast_frame(long_frame(), 3, freq="fortnight", policy=folder)
 
 
 def test_a_horizon_of_0_is_refused(folder):
