@@ -206,9 +206,7 @@ def _step(freq: str | None) -> int:
         try:
             return int(_pandas().Timedelta(freq if digits else f"1{freq}").value)
         except ValueError as error:
-            raise ConfigurationError(
-                f"freq {freq!r} is none that is known here: {error}"
-            ) from error
+            raise ConfigurationError(f"freq {freq!r} is not known: {error}") from error
     return int(digits or 1)
 
 
@@ -218,11 +216,14 @@ def _ordinals(times: pd.Series[Any], freq: str | None) -> NDArray[np.int64]:
         return times.to_numpy().astype(np.int64)
     if _letter(freq) in _CALENDAR:
         local = times.dt.tz_localize(None)
+        if _letter(freq) == "B":
+            days = local.to_numpy().astype("datetime64[D]")
+            return np.asarray(np.busday_count(np.datetime64(0, "D"), days), dtype=np.int64)
         name = freq if _letter(freq) == "W" else _letter(freq)
         try:
             return np.asarray(local.dt.to_period(name).array.asi8, dtype=np.int64)
         except ValueError as error:
-            raise ConfigurationError(f"freq {freq!r} is none that pandas knows: {error}") from error
+            raise ConfigurationError(f"freq {freq!r} is not known: {error}") from error
     universal = times if times.dt.tz is None else times.dt.tz_convert("UTC").dt.tz_localize(None)
     return universal.to_numpy().astype("datetime64[ns]").astype(np.int64)
 
