@@ -30,16 +30,16 @@ from hpo_env.policy_file import load
 from hpo_env.seeding import stream
 from hpo_env.tasks.forecasting import opponents
 from hpo_env.tasks.forecasting.family import ForecastingFamily, ForecastingTask
-from hpo_env.tasks.forecasting.series import load_source
-from hpo_env.tasks.forecasting.starts import start_of
+from hpo_env.tasks.forecasting.series import Competition, load_source
 from hpo_env.tasks.forecasting.steering import Steered, kernel_or_twin, steer
 from hpo_env.tasks.forecasting.trainer import Walk, walk_of_task
 
 Array = NDArray[np.float64]
-On = Literal["validation", "m3"]
+On = Literal["validation", "m3", "m1", "tourism"]
 
 _NUM_RESAMPLES = 2000
 _NUM_DRAWN = 1000
+_COMPETITIONS: dict[str, Competition] = {"m3": "M3", "m1": "M1", "tourism": "Tourism"}
 _FREQUENCIES = ("yearly", "quarterly", "monthly", "other")
 _COVERED = 95.0
 
@@ -49,7 +49,7 @@ class Config:
     """Measure forecasters.
 
     Args:
-        on: validation (for decisions) or m3 (for results).
+        on: validation (for decisions, when M3 is held out), or the held-out competition.
         policies: Folders of policies; the shipped one when none is given.
         out: Where the tables go.
         skip_slow: Leave out the grid for every series.
@@ -87,11 +87,11 @@ def panel(on: On) -> Panel:
     """Load the series.
 
     Args:
-        on: All of the competition at its own origins, or the validation fold: every series at its
+        on: All of a competition at its own origins, or the validation fold: every series at its
             last origin and at drawn ones, because few series decide badly.
     """
-    if on == "m3":
-        tasks = ForecastingFamily(split="test").tasks()
+    if on in _COMPETITIONS:
+        tasks = ForecastingFamily(split="test", held_out=_COMPETITIONS[on]).tasks()
     else:
         family, rng = ForecastingFamily(split="validation"), stream(0, "panel")
         tasks = [*family.tasks(), *(family.sample(rng) for _ in range(_NUM_DRAWN))]
@@ -107,7 +107,7 @@ def panel(on: On) -> Panel:
         actual[row, :num] = whole[length:] * ready.scale
         walks.append(replace(walk, future=np.zeros(0)))
         seen = whole[:length] * ready.scale
-        if on == "m3":  # all observations count there, also those before the walk
+        if on in _COMPETITIONS:  # all observations count there, also those before the walk
             seen = load_source(task.source)[task.series].values[: task.origin]
         lag = task.period if len(seen) > task.period else 1
         naive_error.append(max(float(np.abs(seen[lag:] - seen[:-lag]).mean()), 1e-9))
@@ -160,8 +160,10 @@ def summary(
         if which.any():
             row[f"smape_{part}"] = found.smape[which].mean()
             row[f"mase_{part}"] = found.mase[which].mean()
+            row[f"mape_{part}"] = found.mape[which].mean()
     row["smape"] = float(found.smape @ horizon / horizon.sum())
     row["smape_by_series"] = found.smape.mean()
+    row["mape"] = float(found.mape @ horizon / horizon.sum())
     row["mase"] = found.mase.mean()
     row["owa"] = 0.5 * (
         found.smape.mean() / scaled.smape.mean() + found.mase.mean() / scaled.mase.mean()
@@ -182,7 +184,7 @@ def blend(found: Errors) -> float:
 
 def steered(data: Panel, policies: Sequence[Policy], initial: Array | None = None) -> Steered:
     """Walk through all series, from the constants of their season when nothing else is given."""
-    starts = np.array([start_of(walk.prepared.period) for walk in data.walks])
+    starts = np.array([task.constants for task in data.tasks])
     return steer(
         data.walks,
         ForecastingFamily().space,
@@ -226,7 +228,7 @@ def methods(
         "seasonal naive": lambda: opponents.seasonal_naive(data.walks, ahead),
         "Naive2": lambda: opponents.naive2(data.walks, ahead),
         "Theta": lambda: opponents.theta(data.walks, ahead),
-        "constants of the season": lambda: opponents.constants(data.walks, ahead, kernel),
+        "constants of the season": lambda: steered(data, []).forecasts,
     }
     if not skip_slow:
         every["grid by series"] = lambda: opponents.grid_by_series(data.walks, ahead, kernel)

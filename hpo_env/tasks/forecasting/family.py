@@ -65,6 +65,7 @@ class ForecastingTask(Task):
         period: Observations in a season that the walk knows of, 1 for none.
         is_adjusted: Whether the series is freed of its season first; the period is 1 then.
         frequency: What a person calls it.
+        constants: What is good on average for the season: the loss is relative to these `[H]`.
     """
 
     source: str
@@ -75,6 +76,7 @@ class ForecastingTask(Task):
     period: int
     is_adjusted: bool
     frequency: str
+    constants: tuple[float, ...]
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -226,7 +228,7 @@ class ForecastingFamily(TaskFamily):
     def defaults(self, task: Task) -> NDArray[np.float64]:
         """Return the constants that are good on average for the task's season `[H]`."""
         assert isinstance(task, ForecastingTask)
-        return np.array(start_of(task.period))
+        return np.array(task.constants)
 
     def tasks(self) -> list[ForecastingTask]:
         """List a task for every series of this side, at its last origin and the usual start."""
@@ -291,6 +293,7 @@ class ForecastingFamily(TaskFamily):
         period = 1 if chosen.is_adjusted else series.period
         length = min(chosen.origin - chosen.start, window(period))
         count = num_decisions(length, period)
+        constants = start_of(period, self.held_out)
         if self.num_decisions is not None:
             while length > _FEWEST and num_decisions(length, period) > self.num_decisions:
                 length -= 1
@@ -298,7 +301,8 @@ class ForecastingFamily(TaskFamily):
         return ForecastingTask(
             name=f"{_short(series.source)} {series.frequency}",
             num_decisions=count,
-            initial=start_of(period),
+            initial=constants,
+            constants=constants,
             source=series.source,
             series=series.name,
             start=chosen.origin - length,

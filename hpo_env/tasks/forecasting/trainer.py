@@ -24,7 +24,6 @@ from hpo_env.tasks.forecasting.layout import (
 from hpo_env.tasks.forecasting.native.kernel import Kernel
 from hpo_env.tasks.forecasting.preparation import Prepared, classical_indices, prepare
 from hpo_env.tasks.forecasting.series import load_source
-from hpo_env.tasks.forecasting.starts import start_of
 from hpo_env.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -214,7 +213,7 @@ class ForecastingTrainer(Trainer):
         walks = [walk_of_task(task) for task in chosen]
         initial = np.array([task.initial for task in tasks])
         horizons = [task.horizon for task in chosen]
-        constants = np.array([start_of(walk.prepared.period) for walk in walks])
+        constants = np.array([task.constants for task in chosen])
         self.walks.start(lanes, walks, horizons, initial)
         self.reference.start(lanes, walks, horizons, constants)
         self.walks.state[lanes, _LOG_Q] = self._log_ratio(lanes)

@@ -174,7 +174,8 @@ def test_tasks_are_plain_data_that_make_the_same_walk():
     for seed in range(20):
         task = family.sample(np.random.default_rng(seed))
         again = ForecastingTask(**json.loads(json.dumps(task.to_json())))
-        assert replace(again, initial=tuple(again.initial)) == task
+        lists = {name: tuple(getattr(again, name)) for name in ("initial", "constants")}
+        assert replace(again, **lists) == task
         assert task.origin > task.start >= 0
         assert set(task.labels) == {"frequency"}
 
