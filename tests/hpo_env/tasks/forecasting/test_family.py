@@ -11,7 +11,8 @@ from hpo_env.tasks.base import check_declarations
 from hpo_env.tasks.forecasting import trainer as trainer_module
 from hpo_env.tasks.forecasting.family import ForecastingFamily, ForecastingTask
 from hpo_env.tasks.forecasting.layout import FEATURES, HYPERPARAMETERS
-from hpo_env.tasks.forecasting.series import Series
+from hpo_env.tasks.forecasting.series import COMPETITIONS, Series
+from hpo_env.tasks.forecasting.starts import start_of
 from hpo_env.tasks.registry import make_family
 from hpo_env.vector_env import HPOControlVectorEnv
 
@@ -187,6 +188,15 @@ def test_test_tasks_are_the_competition_at_its_own_origins():
     assert sum(t.start > 0 for t in tasks) < 300  # 126 months are walked from the seventh on
     counts = {h: sum(t.horizon == h for t in tasks) for h in (6, 8, 18)}
     assert counts == {6: 645, 8: 930, 18: 1428}
+
+
+@pytest.mark.parametrize("held_out", COMPETITIONS)
+def test_every_competition_can_be_held_out(held_out):
+    family = ForecastingFamily(held_out=held_out)
+    for seed in range(5):
+        task = family.sample(np.random.default_rng(seed))
+        assert task.source != held_out
+        assert task.constants == start_of(task.period, held_out)
 
 
 def test_test_errors_are_those_of_the_forecasts():
