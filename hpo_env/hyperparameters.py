@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from hpo_env.errors import ActionError, HyperparameterError, unknown_name
 
-Scale = Literal["linear", "log", "one_minus_log", "log_integer"]
+Scale = Literal["linear", "log", "one_minus_log", "log_integer", "logit"]
 
 LEVELS = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
 """What the choices of the discrete action mode stand for; the middle one does nothing."""
@@ -36,11 +36,11 @@ class Hyperparameter:
         high: Largest value, included.
         default: What is in force when neither the task nor the user says otherwise.
         max_step: How far an action of 1 moves the correction, on the scale's axis: a factor for
-            "log", "log_integer" (on the value) and "one_minus_log" (on `1 - value`), a difference
-            for "linear".
+            "log", "log_integer" (on the value), "one_minus_log" (on `1 - value`) and "logit" (on
+            the odds `value / (1 - value)`), a difference for "linear".
         scale: The axis of the corrections. "log" suits learning rates; "one_minus_log" suits
             momentum, where 0.99 to 0.999 matters as much as 0.9 to 0.99; "log_integer" suits batch
-            sizes.
+            sizes; "logit" suits shares, for which both ends matter.
         scheduled: Whether the base schedule multiplies the initial value.
         retreat: The guard's move after an interval that failed, in `[-1, 1]`: -1 for a learning
             rate, one whole step down. 0 where moving it would not help. Where no hyperparameter
@@ -79,13 +79,13 @@ class Hyperparameter:
             raise HyperparameterError(
                 f"{self.name}: default must lie in [{self.low}, {self.high}]; got {self.default}"
             )
-        if self.scale in ("log", "log_integer") and self.low <= 0.0:
+        if self.scale in ("log", "log_integer", "logit") and self.low <= 0.0:
             raise HyperparameterError(
                 f"{self.name}: low > 0 must hold on scale {self.scale!r}; got low={self.low}"
             )
-        if self.scale == "one_minus_log" and self.high >= 1.0:
+        if self.scale in ("one_minus_log", "logit") and self.high >= 1.0:
             raise HyperparameterError(
-                f"{self.name}: high < 1 must hold on scale 'one_minus_log'; got high={self.high}"
+                f"{self.name}: high < 1 must hold on scale {self.scale!r}; got high={self.high}"
             )
         if not -1.0 <= self.retreat <= 1.0:
             raise HyperparameterError(
@@ -128,6 +128,14 @@ _AXES: dict[str, _Axis] = {
         to_axis=lambda v: -np.log1p(-np.minimum(v, 1.0 - 1e-12)),  # the minus keeps it increasing
         # base - (1 - base) * (exp(-d) - 1) is 1 - (1 - base) * exp(-d), exact at d = 0
         correct=lambda base, d: base - (1.0 - base) * np.expm1(-d),
+        step=math.log,
+    ),
+    "logit": _Axis(
+        to_axis=lambda v: _log(v) - _log(1.0 - np.minimum(v, 1.0 - 1e-12)),
+        # odds times exp(d), written as a difference from the base: exact at d = 0
+        correct=lambda base, d: (
+            base + base * (1.0 - base) * np.expm1(d) / (1.0 + base * np.expm1(d))
+        ),
         step=math.log,
     ),
 }

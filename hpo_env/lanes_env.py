@@ -82,7 +82,7 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
         self.space = self.family.space
         names = _controlled_names(hyperparameters, self.family.default_controlled, self.space.names)
         self.controlled = self.space.subset(names)
-        self.observation_docs = field_docs(names)
+        self.observation_docs = field_docs(names) | dict(self.family.features)
         self.single_observation_space = Box(-1.0, 1.0, (len(self.observation_docs),), np.float32)
         self.single_action_space = (
             Box(-1.0, 1.0, (len(names),), np.float32)

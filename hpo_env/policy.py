@@ -59,8 +59,8 @@ def num_outputs(head: Head, num_hyperparameters: int) -> int:
 class Policy:
     """A multilayer perceptron that turns observations into moves of hyperparameters.
 
-    It reads the fields of today's observation, `field_names(space.names)`, in their order; `load`
-    rearranges what an older version saved.
+    It reads the fields of today's observation, `field_names(space.names)`, in their order, and then
+    those of its family; `load` rearranges what an older version saved.
 
     Args:
         family: The task family that it was trained on.
@@ -80,6 +80,7 @@ class Policy:
         biases: One float32 vector `[out]` a layer.
         metadata: Plain data about how it came to be; nothing depends on it.
         loss_floor: The family's own: a validation loss below it is observed as this.
+        features: Names of the entries of the observation that only this family has, in order.
         familiarity: What its observations looked like in meta-training. An observation that is far
             from that shrinks the corrections towards the base schedule; see `act`. None trusts the
             network everywhere.
@@ -114,6 +115,7 @@ class Policy:
     biases: tuple[Array, ...]
     metadata: Mapping[str, Any] = field(default_factory=dict)
     loss_floor: float = LOSS_FLOOR
+    features: tuple[str, ...] = ()
     familiarity: Familiarity | None = None
     memory: Lstm | None = None
 
@@ -152,7 +154,7 @@ class Policy:
     @property
     def fields(self) -> tuple[str, ...]:
         """Names of the observation's fields that `act` reads, `D` of them, in order."""
-        return field_names(self.space.names)
+        return (*field_names(self.space.names), *self.features)
 
     @property
     def action_mode(self) -> Literal["continuous", "discrete"]:

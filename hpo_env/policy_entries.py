@@ -6,13 +6,12 @@ the entries together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from hpo_env.errors import HPOControlError, PolicyFileError
 from hpo_env.hyperparameters import HyperparameterSpace
-from hpo_env.observation import field_names
 from hpo_env.reward import LOSS_FLOOR
 
 _MAX_LAYERS, _MAX_WIDTH = 16, 16_384  # far beyond any controller: stops absurd files early
@@ -70,12 +69,22 @@ def read_sizes(path: Path, document: Mapping[str, Any]) -> list[int]:
     return sizes
 
 
-def read_fields(path: Path, document: Mapping[str, Any], space: HyperparameterSpace) -> list[str]:
+def read_features(path: Path, document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Read the names of the family's own fields; most families have none, and no such entry."""
+    if "features" not in document:
+        return ()
+    features: list[str] = entry(path, document, "features", list)
+    if not all(type(name) is str for name in features) or len(set(features)) != len(features):
+        refuse(path, "'features' must be distinct names", features)
+    return tuple(features)
+
+
+def read_fields(path: Path, document: Mapping[str, Any], known: Sequence[str]) -> list[str]:
     """Read the names of the observation's fields, all known to us."""
     fields: list[str] = entry(path, document, "observation_fields", list)
     if not all(type(name) is str for name in fields) or len(set(fields)) != len(fields):
         refuse(path, "'observation_fields' must be distinct names", fields)
-    unknown = [name for name in fields if name not in field_names(space.names)]
+    unknown = [name for name in fields if name not in known]
     if unknown:
         refuse(
             path,

@@ -36,6 +36,7 @@ from hpo_env.policy import Array, Policy, tensor_shapes
 from hpo_env.policy_entries import (
     FIX,
     entry,
+    read_features,
     read_fields,
     read_floor,
     read_memory_width,
@@ -119,7 +120,9 @@ def load(folder: str | Path) -> Policy:
     path, document = folder / CONTROLLER_FILE, _read_document(folder)
     space = read_space(path, document)
     sizes = read_sizes(path, document)
-    fields = read_fields(path, document, space)
+    features = read_features(path, document)
+    names = (*field_names(space.names), *features)
+    fields = read_fields(path, document, names)
     if sizes[0] != len(fields):
         refuse(path, f"layer_sizes must start with {len(fields)}, the number of fields", sizes)
     scale = read_scale_of_familiarity(path, document)
@@ -129,8 +132,8 @@ def load(folder: str | Path) -> Policy:
         shapes |= familiarity_shapes(len(fields))
     tensors = _read_weights(folder, entry(path, document, "weights_sha256", str), shapes)
     layers = range(len(sizes) - 1)
-    num_fields = len(field_names(space.names))
-    columns = [field_names(space.names).index(name) for name in fields]
+    num_fields = len(names)
+    columns = [names.index(name) for name in fields]
     reads = "layers.0.weight" if memory_width is None else "memory.input_weight"
     known = np.zeros((len(tensors[reads]), num_fields), dtype=np.float32)
     known[:, columns] = tensors[reads]  # fields that the policy does not know keep the weight 0
@@ -146,6 +149,7 @@ def load(folder: str | Path) -> Policy:
             biases=tuple(tensors[f"layers.{layer}.bias"] for layer in layers),
             metadata=entry(path, document, "metadata", dict),
             loss_floor=read_floor(path, document),
+            features=features,
             familiarity=_familiarity(tensors, scale, columns, num_fields),
             memory=None if memory_width is None else _memory(tensors),
         )
@@ -187,6 +191,7 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
         "layer_sizes": list(policy.layer_sizes),
         **memory,
         "observation_fields": list(policy.fields),
+        **({"features": list(policy.features)} if policy.features else {}),
         "hyperparameters": policy.space.to_json(),
         "weights_sha256": weights_sha256,
         **familiarity,

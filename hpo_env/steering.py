@@ -15,7 +15,7 @@ observation fields.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,8 +51,10 @@ class Steering:
         num_lanes: `N`.
         controlled: Those that are moved, `H` of them; None: all.
         loss_floor: The family's own.
+        features: Names of the entries of the observation that only the family has, in order.
 
     Attributes:
+        names: Of the observation's entries, `D` of them.
         moves: The last moves, as they were carried out `[N, H]`.
         corrections: Distances from the base values `[N, H]`.
         first_loss: The loss that is followed before the first update `[N]`; NaN while unknown.
@@ -93,10 +95,12 @@ class Steering:
         *,
         controlled: HyperparameterSpace | None = None,
         loss_floor: float = LOSS_FLOOR,
+        features: Sequence[str] = (),
     ) -> None:
         self.space = space
         self.controlled = space if controlled is None else controlled
         self.observer = Observer(self.controlled, num_lanes, loss_floor=loss_floor)
+        self.names = (*self.observer.names, *features)
         self.initial = np.tile(self.controlled.defaults, (num_lanes, 1))  # [N, H]
         self.corrections = np.zeros((num_lanes, len(self.controlled)))
         self.moves = np.zeros_like(self.corrections)
@@ -147,9 +151,16 @@ class Steering:
             available=np.where(available, 1.0, -1.0),
         )
 
-    def observe(self) -> NDArray[np.float32]:
-        """Return the observation of every lane `[N, D]`."""
-        return self.observer.observe()
+    def observe(self, features: Array | None = None) -> NDArray[np.float32]:
+        """Return the observation of every lane `[N, D]`.
+
+        Args:
+            features: The entries that only the family has, as they are now; None where it has none.
+        """
+        observed = self.observer.observe()
+        if features is None:
+            return observed
+        return np.concatenate([observed, np.clip(features, -1.0, 1.0).astype(np.float32)], axis=1)
 
     def move(self, moves: Array) -> NDArray[np.bool_]:
         """Carry out the moves `[N, H]` of a policy, or those of the guard where it is due.

@@ -17,6 +17,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from hpo_env.guard import as_hosts_measure
+from hpo_env.hidden_loss import TrueCourse, as_users_know
 from hpo_env.lane_info import closing_info, running_info
 from hpo_env.lanes_env import ActionMode, Array, Lanes, LanesEnv, OnDivergence
 from hpo_env.rendering import RunHistory, draw_run
@@ -25,7 +26,8 @@ from hpo_env.schedules import interval_factors, log_change
 from hpo_env.seeding import draw_episode_seed
 from hpo_env.steering import Steering, draw_available
 from hpo_env.tasks.base import Engine, Split, Task, check_choice
-from hpo_env.tasks.checks import check_tasks, check_telemetry, check_used
+from hpo_env.tasks.checks import check_features, check_tasks, check_telemetry, check_used
+from hpo_env.telemetry import Telemetry
 from hpo_env.vector_conventions import (
     check_can_step,
     final_info_of,
@@ -154,8 +156,13 @@ class HPOControlVectorEnv(LanesEnv):
         )
         self.trainer = self.family.make_trainer(num_envs, engine=engine, device=device)
         self.steering = Steering(
-            self.space, num_envs, controlled=self.controlled, loss_floor=self.family.loss_floor
+            self.space,
+            num_envs,
+            controlled=self.controlled,
+            loss_floor=self.family.loss_floor,
+            features=tuple(self.family.features),
         )
+        self._truth = TrueCourse(num_envs) if self.family.is_loss_hidden else None
         self._lanes = np.arange(num_envs)
         self._rngs: list[np.random.Generator] = []
         self._interval = np.zeros(num_envs, dtype=np.int64)
@@ -195,7 +202,7 @@ class HPOControlVectorEnv(LanesEnv):
         self._seed(seed, mask)
         self._given = given
         self._start(np.flatnonzero(mask))
-        return self.steering.observe(), self._info(mask)
+        return self._observe(), self._info(mask)
 
     def step(
         self, actions: NDArray[Any]
@@ -221,13 +228,13 @@ class HPOControlVectorEnv(LanesEnv):
         self._start(np.flatnonzero(restarting))
         reward = self._advance(moves, ~restarting)
         terminated = self._over.copy()
-        observations = self.steering.observe()
+        observations = self._observe()
         ends = np.flatnonzero(terminated)
         info = self._info(np.ones(self.num_envs, dtype=bool), ends)
         if self.autoreset_mode is AutoresetMode.SAME_STEP and len(ends):
             final_observations, final_info = observations, info
             self._start(ends)
-            observations = self.steering.observe()
+            observations = self._observe()
             info = self._info(np.ones(self.num_envs, dtype=bool))
             info |= final_info_of(final_observations, final_info, terminated)
         return observations, reward, terminated, np.zeros(self.num_envs, dtype=bool), info
@@ -250,6 +257,7 @@ class HPOControlVectorEnv(LanesEnv):
             "tasks": [self.tasks[lane] for lane in index],
             "rngs": [self._rngs[lane].bit_generator.state for lane in index],
             "arrays": {name: getattr(self, name)[index] for name in _LANE_STATE},
+            "truth": None if self._truth is None else self._truth.snapshot(index),
         }
 
     def restore(
@@ -261,14 +269,29 @@ class HPOControlVectorEnv(LanesEnv):
             self._seed(0, np.ones(self.num_envs, dtype=bool))
         self.trainer.restore(index, snapshot["trainer"])
         self.steering.restore(index, snapshot["steering"])
+        if self._truth is not None:
+            self._truth.restore(index, snapshot["truth"])
         for lane, task, state in zip(index, snapshot["tasks"], snapshot["rngs"], strict=True):
             self.tasks[lane] = task
             self._rngs[lane].bit_generator.state = state
         for name, values in snapshot["arrays"].items():
             getattr(self, name)[index] = values
-        return self.steering.observe()
+        return self._observe()
 
     # --------------------------------------------------------------------------------- the insides
+
+    @property
+    def _telemetry(self) -> Telemetry:
+        """What was really measured in the last interval `[N]`."""
+        return self.steering.telemetry if self._truth is None else self._truth.telemetry
+
+    def _observe(self) -> NDArray[np.float32]:
+        """Return observations `[N, D]`: the fields of every family, then those of this one."""
+        if not self.family.features:
+            return self.steering.observe()
+        features = self.trainer.features(self._lanes)
+        check_features(self.family, features, self.num_envs)
+        return self.steering.observe(features)
 
     def _advance(self, moves: Array, running: NDArray[np.bool_]) -> Array:
         """Run one interval and return rewards `[N]`; lanes that do not run keep their state."""
@@ -283,12 +306,15 @@ class HPOControlVectorEnv(LanesEnv):
         self._interval += 1
         following = np.minimum(self._interval, self._num_intervals - 1)
         next_factors = interval_factors(self.base_schedule, following, self._num_intervals)
+        measured = as_hosts_measure(telemetry) if self.on_divergence == "cut" else telemetry
         self.steering.close_interval(
-            as_hosts_measure(telemetry) if self.on_divergence == "cut" else telemetry,
+            measured if self._truth is None else as_users_know(measured),
             values=self._values,
             base_change=log_change(factors, next_factors),
             roll_back=None if self.on_divergence == "end" else self._roll_back,
         )
+        if self._truth is not None:
+            self._truth.close_interval(measured, was_rolled_back=self.steering.was_rolled_back)
         reward = self._reward()
         self._over = self._interval >= self._num_intervals
         if self.on_divergence == "end":
@@ -309,8 +335,9 @@ class HPOControlVectorEnv(LanesEnv):
 
     def _reward(self) -> Array:
         """Return what the interval brought `[N]`, and keep the losses that the next starts from."""
-        telemetry, floor = self.steering.telemetry, self.family.loss_floor
-        first, lost = self.steering.first_loss, telemetry.diverged
+        telemetry, floor = self._telemetry, self.family.loss_floor
+        first = (self.steering if self._truth is None else self._truth).first_loss
+        lost = telemetry.diverged
         reward = rewards(
             loss=telemetry.validation_loss,
             previous_loss=self._loss,
@@ -344,9 +371,11 @@ class HPOControlVectorEnv(LanesEnv):
             self.base_schedule, self._interval[lanes], self._num_intervals[lanes]
         )
         self._values[lanes] = base = self.space.base(self._initial[lanes], factors)
+        if self._truth is not None:
+            self._truth.begin(lanes, telemetry)
         self.steering.begin(
             lanes,
-            telemetry,
+            telemetry if self._truth is None else as_users_know(telemetry),
             initial=self._initial[lanes],
             base=base,
             num_intervals=self._num_intervals[lanes],
@@ -365,11 +394,11 @@ class HPOControlVectorEnv(LanesEnv):
         """Build info in Gymnasium's convention: arrays `[N]`, and a mask under `_key` for each."""
         steering = self.steering
         info = running_info(
-            self.space.names, self._values, steering.telemetry, steering.was_rolled_back, mask
+            self.space.names, self._values, self._telemetry, steering.was_rolled_back, mask
         )
         if ends is not None and len(ends):
             test = self.trainer.test(ends)
-            info |= closing_info(self.tasks, steering.telemetry, ends, *test)
+            info |= closing_info(self.tasks, self._telemetry, ends, *test)
         return info
 
     def _seed(self, seed: int | Sequence[int | None] | None, mask: NDArray[np.bool_]) -> None:
@@ -390,7 +419,7 @@ class HPOControlVectorEnv(LanesEnv):
         columns = [(name, self.space.index(name)) for name in self.controlled.names]
         for lane in lanes:
             self._histories[lane].append(
-                train_loss=self.steering.telemetry.train_loss[lane],
-                validation_loss=self.steering.telemetry.validation_loss[lane],
+                train_loss=self._telemetry.train_loss[lane],
+                validation_loss=self._telemetry.validation_loss[lane],
                 hyperparameters={name: self._values[lane, h] for name, h in columns},
             )

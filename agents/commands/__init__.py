@@ -36,6 +36,7 @@ COMMANDS: dict[str, Command] = {
     "compare": Command(
         "agents.commands.compare", "compare a policy with all opponents, run by run"
     ),
+    "forecast": Command("agents.commands.forecast", "forecast the series of a file of your own"),
     "dashboard": Command("agents.commands.dashboard", "look at runs in TensorBoard"),
     "report": Command(
         "agents.commands.report", "write the analysis of a run as one HTML file to share"

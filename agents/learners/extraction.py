@@ -67,6 +67,7 @@ def extract_policy(
             type(model).__name__, int(model.num_timesteps), PACKAGES, dict(metadata or {})
         ),
         loss_floor=env.family.loss_floor,
+        features=tuple(env.family.features),
         memory=_memory(model),
     )
 

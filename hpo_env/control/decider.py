@@ -9,7 +9,7 @@ Axes: `H` hyperparameters that are written; the single lane is the first axis of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -79,12 +79,19 @@ class Decider:
         policies: Of which one decides, by what can be written: see `policy_for`.
         initial: The value of every hyperparameter that can be written, before any schedule. What
             is missing here is not moved, and the policy is told so: see `restrict`.
+        features: Entries of the observation that only this kind of training has, by name.
 
     Raises:
-        ConfigurationError: No hyperparameter of the policies can be written.
+        ConfigurationError: No hyperparameter of the policies can be written, or the policy reads
+            features that there are not.
     """
 
-    def __init__(self, policies: Sequence[Policy], initial: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        policies: Sequence[Policy],
+        initial: Mapping[str, float],
+        features: Collection[str] = (),
+    ) -> None:
         known = policies[0].space
         movable = [h.name for h in known.hyperparameters if can_be_moved(h, initial)]
         if not movable:
@@ -94,7 +101,15 @@ class Decider:
             )
         self.policy = policy_for(policies, movable)
         self.space = self.policy.space
-        self.steering = Steering(self.space, 1, loss_floor=self.policy.loss_floor)
+        missing = [name for name in self.policy.features if name not in features]
+        if missing:
+            raise ConfigurationError(
+                f"a policy of {self.policy.family!r} reads {missing}, which nothing measures here: "
+                "steer a host whose features() returns them"
+            )
+        self.steering = Steering(
+            self.space, 1, loss_floor=self.policy.loss_floor, features=self.policy.features
+        )
         self.steering.initial = np.array([[float(initial[name]) for name in self.space.names]])
         self.policy_state = self.policy.start(1)
         self.is_frozen = False
@@ -117,15 +132,18 @@ class Decider:
             num_intervals=np.array([num_intervals]),
         )
 
-    def decide(self, agreed: Agreed = list) -> Verdict:
+    def decide(self, agreed: Agreed = list, features: Mapping[str, float] | None = None) -> Verdict:
         """Move the corrections for the interval that comes next.
 
         Args:
             agreed: Takes the moves of this process and returns those that all replicas of the run
                 make.
+            features: Entries of the observation that only this kind of training has, as they are
+                now, by name.
         """
         steering = self.steering
-        observation = steering.observe()
+        own = [float((features or {})[name]) for name in self.policy.features]
+        observation = steering.observe(np.array([own]) if own else None)
         reason: Reason = "policy"
         trust = 1.0
         if self.is_frozen:
@@ -136,7 +154,7 @@ class Decider:
             moves, guarded = steering.guarded(moves)
             reason = "guard" if guarded[0] else "policy"
         steering.take(np.array([agreed(moves[0].tolist())]))
-        seen = dict(zip(steering.observer.names, observation[0].tolist(), strict=True))
+        seen = dict(zip(steering.names, observation[0].tolist(), strict=True))
         return Verdict(reason=reason, trust=trust, observation=seen)
 
     def values(self, base: Array) -> Array:

@@ -95,7 +95,8 @@ def explain(
         earlier: All decisions of the run before those, from which a policy with a memory remembers
             something.
     """
-    docs = field_docs(policy.space.names)
+    own = f"Of {policy.family!r} alone"
+    docs = field_docs(policy.space.names) | dict.fromkeys(policy.features, own)
     state = policy.start(1)
     for decision in earlier:
         state = _after(policy, decision, state)

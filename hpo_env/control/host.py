@@ -95,6 +95,14 @@ class Host(Protocol):
         """Return the factors (or rates) of that schedule in this interval and the next."""
         return None
 
+    def features(self) -> Mapping[str, float]:
+        """Return the entries of the observation that only this kind of training has, as they are.
+
+        By the names that its family gives them (`TaskFamily.features`), each in `[-1, 1]`. Asked
+        for before `begin`, too, where the names alone count.
+        """
+        return {}
+
     def agreed(self, moves: list[float]) -> list[float]:
         """Return the moves that all replicas of the run make."""
         return moves

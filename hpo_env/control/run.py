@@ -88,7 +88,9 @@ class Run(Generic[HostT]):
         self.schedule: list[ScheduleRow] = []
         self._known = policies[0].space.names
         there = host.initial
-        self._decider = Decider(policies, {n: there[n] for n in self._known if n in there})
+        self._decider = Decider(
+            policies, {n: there[n] for n in self._known if n in there}, host.features()
+        )
         self.policy = self._decider.policy
         self._loggers = list(loggers)
         self._effective = self._decider.steering.initial.copy()  # [1, H]
@@ -318,7 +320,7 @@ class Run(Generic[HostT]):
         return log_change(self._factor(self.interval), self._factor(self.interval + 1))
 
     def _open_interval(self) -> None:
-        verdict = self._decider.decide(self.host.agreed)
+        verdict = self._decider.decide(self.host.agreed, self.host.features())
         self._end = self.plan.end(self.interval)
         self.host.begin_interval(self._end - self.num_steps)
         self.write()

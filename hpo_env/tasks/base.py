@@ -204,6 +204,16 @@ class TaskFamily(ABC):
     """A validation loss below this is as good as this: the reward ends here. Above 0; for a loss
     that reaches 0, such as a regret, the smallest difference that anybody cares about."""
 
+    is_loss_hidden: ClassVar[bool] = False
+    """Whether a user's run cannot know the validation loss, because it is a regret against the best
+    known result or an error over points to come. It makes the reward and the figures then, and
+    neither the observation nor the guard sees it: they follow the training loss. `diverged` must
+    then follow from what such a run sees."""
+
+    features: ClassVar[Mapping[str, str]] = {}
+    """Entries of the observation that only this family has: their names and what they measure.
+    `Trainer.features` measures them; they stand at the observation's end."""
+
     updates_per_decision: int = 1
     """Inner updates in one decision interval."""
 
@@ -375,6 +385,14 @@ class Trainer(ABC):
         Returns:
             Telemetry `[N]`, and the values read back from where they were used `[N, H]`.
         """
+
+    def features(self, lanes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Measure the entries of the observation that only this family has.
+
+        Returns:
+            As the lanes are now, `[n, F]` in `[-1, 1]`, in `TaskFamily.features`' order.
+        """
+        return np.zeros((len(lanes), 0))
 
     @abstractmethod
     def test(self, lanes: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -83,6 +83,27 @@ def check_telemetry(family: TaskFamily, telemetry: Telemetry, lanes: NDArray[np.
             )
 
 
+def check_features(family: TaskFamily, features: Any, num_lanes: int) -> None:
+    """Check the entries of the observation that only this family has.
+
+    Raises:
+        ContractError: They have not the shape `[N, F]`, or are NaN.
+    """
+    shape = (num_lanes, len(family.features))
+    if getattr(features, "shape", None) != shape:
+        raise ContractError(
+            f"{_name(family)}: features() must return one entry a lane for each of "
+            f"{list(family.features)}, shape {shape}; got "
+            f"{getattr(features, 'shape', type(features).__name__)}"
+        )
+    if np.isnan(features).any():
+        lane, place = np.argwhere(np.isnan(features))[0]
+        raise ContractError(
+            f"{_name(family)}: features must be numbers, 0 where there is nothing to measure; got "
+            f"NaN for {list(family.features)[place]!r} in lane {lane}"
+        )
+
+
 def check_used(family: TaskFamily, used: Any, given: NDArray[np.float64]) -> None:
     """Check the values that a trainer says it has used.
 

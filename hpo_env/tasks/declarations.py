@@ -6,6 +6,7 @@ import math
 
 from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.hyperparameters import HyperparameterSpace
+from hpo_env.observation import field_names
 from hpo_env.schedules import schedule
 from hpo_env.tasks.base import Capability, TaskFamily, check_choice
 
@@ -41,6 +42,11 @@ def check_declarations(family: type[TaskFamily]) -> None:
         )
     for capability in family.capabilities:
         check_choice(f"capability of {where}", capability, Capability)
+    taken = sorted(set(family.features) & set(field_names(space.names)))
+    if taken:
+        raise ConfigurationError(
+            f"{where}: features must have names that no field of the observation has; got {taken}"
+        )
     if not 0.0 < family.loss_floor < math.inf:
         raise ConfigurationError(
             f"{where}: loss_floor must be a positive number; got {family.loss_floor}"

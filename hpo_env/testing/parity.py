@@ -101,7 +101,12 @@ class ParityContract:
 
     def _policy(self, head: Head, *, scale: float, bias: Any) -> Policy:
         family, space = make_family(self.family, **self.options), self._space()
-        sizes = (len(field_names(space.names)), _HIDDEN, num_outputs(head, len(space)))
+        features = tuple(family.features)
+        sizes = (
+            len(field_names(space.names)) + len(features),
+            _HIDDEN,
+            num_outputs(head, len(space)),
+        )
         rng = stream(4, "policy")
         shapes = [(sizes[1], sizes[0]), (sizes[2], sizes[1])]
         last = np.zeros(sizes[2]) if bias is None else bias
@@ -114,6 +119,7 @@ class ParityContract:
             weights=tuple(rng.normal(0.0, scale, s).astype(np.float32) for s in shapes),
             biases=(np.zeros(_HIDDEN, np.float32), last.astype(np.float32)),
             loss_floor=family.loss_floor,
+            features=features,
         )
 
     def _environment(self, policy: Policy, task: Task, num_decisions: int) -> HPOControlVectorEnv:

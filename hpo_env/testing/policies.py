@@ -37,12 +37,14 @@ def _policy(
 ) -> Policy:
     known = family_class(family)
     space = known().space.subset(names)
-    shape = (len(space) * len(LEVELS), len(field_names(space.names)))
+    num_fields = len(field_names(space.names)) + len(known.features)
+    shape = (len(space) * len(LEVELS), num_fields)
     weights = weight * stream(0, "weights").normal(size=shape)
     firmness = 100.0 if weight == 0.0 else 1.0  # the mean move is the level where it is certain
     return Policy(
         family=family,
         loss_floor=known.loss_floor,
+        features=tuple(known.features),
         space=space,
         base_schedule=base_schedule,
         head="choices",

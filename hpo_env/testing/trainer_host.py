@@ -49,7 +49,9 @@ class TrainerHost(Host):
         self._telemetry, _ = self._trainer.advance(self._values)
 
     def validate(self) -> Any:
-        """Return what the trainer measured last."""
+        """Return what the trainer measured last, unless a user's run cannot know it."""
+        if self._family.is_loss_hidden:
+            return None
         return self._telemetry.validation_loss[0]
 
     def measure(self, validation_loss: float) -> Telemetry:
@@ -57,6 +59,11 @@ class TrainerHost(Host):
         telemetry = self._telemetry.copy()
         telemetry.validation_loss[:] = validation_loss
         return telemetry
+
+    def features(self) -> Mapping[str, float]:
+        """Hand over the family's own entries of the observation."""
+        measured = self._trainer.features(_LANE)[0].tolist()
+        return dict(zip(self._family.features, measured, strict=True))
 
     def write(self, values: Mapping[str, float]) -> Mapping[str, float]:
         """Set the values of the interval that comes."""

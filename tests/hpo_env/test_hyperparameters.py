@@ -57,6 +57,22 @@ def test_corrections_are_the_inverse_of_values(base: np.ndarray, action: np.ndar
     np.testing.assert_allclose(again, values, rtol=1e-9, atol=1e-12)
 
 
+SHARE = Hyperparameter(name="share", low=0.01, high=0.99, default=0.5, max_step=2.0, scale="logit")
+
+
+@given(st.floats(0.01, 0.99), st.floats(-1.0, 1.0))
+def test_a_share_moves_on_the_axis_of_its_odds(base: float, action: float) -> None:
+    space = HyperparameterSpace([SHARE])
+    start = np.array([[base]])
+    assert np.array_equal(space.values(start, np.zeros((1, 1))), start)
+    moved = space.values(start, np.array([[action * np.log(2.0)]]))
+    odds = base / (1.0 - base) * 2.0**action
+    expected = np.clip(odds / (1.0 + odds), 0.01, 0.99)
+    np.testing.assert_allclose(moved, [[expected]], rtol=1e-9)
+    back = space.values(start, space.corrections(start, moved))
+    np.testing.assert_allclose(back, moved, rtol=1e-9)
+
+
 def test_an_action_of_one_multiplies_the_learning_rate_by_its_largest_step() -> None:
     base = np.array([[1e-3, 0.9, 0.1, 32.0]])
     corrections = SPACE.move(np.zeros((1, 4)), np.ones((1, 4)), base)
@@ -137,6 +153,7 @@ def test_bad_choices_are_named(choices: np.ndarray, message: str) -> None:
         ({"default": 2.0}, "default must lie"),
         ({"low": 0.0}, "low > 0"),
         ({"scale": "one_minus_log", "high": 1.0}, "high < 1"),
+        ({"scale": "logit", "high": 1.0}, "high < 1"),
         ({"max_step": 1.0}, "max_step > 1"),
         ({"scale": "linear", "max_step": 0.0}, "max_step > 0"),
     ],

@@ -1,0 +1,211 @@
+"""Many series in, forecasts out: cleaning, walks in chunks over all cores, intervals.
+
+Axes: `N` series, `A` steps ahead, `T` decisions, `H` hyperparameters.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo_env.errors import ConfigurationError, DatasetError
+from hpo_env.forecasting.intervals import error_scale
+from hpo_env.forecasting.pretrained import Pretrained
+from hpo_env.tasks.forecasting.preparation import MAX_PERIOD
+from hpo_env.tasks.forecasting.starts import start_of
+from hpo_env.tasks.forecasting.steering import kernel_or_twin, steer
+from hpo_env.tasks.forecasting.trainer import Walk, walk_of
+
+Array = NDArray[np.float64]
+
+_CHUNK = 1024  # walks side by side: enough that NumPy's own cost is nothing, few megabytes
+_SHORTEST = 5
+_NOTED_MISSING = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Forecast:
+    """The forecast of one series.
+
+    Args:
+        mean: `[A]`.
+        bounds: Lower and upper end of the interval of each level, `[A]` each.
+        course: Values of the hyperparameters after every decision `[T, H]`; empty where the series
+            was too short or constant.
+        notes: What a person should know about how it came to be.
+    """
+
+    mean: Array
+    bounds: dict[float, tuple[Array, Array]] = field(default_factory=dict)
+    course: Array
+    notes: tuple[str, ...] = ()
+
+
+def forecast_all(
+    series: Sequence[Array],
+    periods: Sequence[int],
+    horizon: int,
+    fitted: Pretrained,
+    *,
+    levels: Sequence[float] = (),
+    num_threads: int | None = None,
+) -> list[Forecast]:
+    """Forecast many series, each as if it were alone.
+
+    Args:
+        series: Observations in order, each what `cleaned` returned `[T]`.
+        periods: Observations in a season of each, 1 for none.
+        horizon: `A`, at least 1.
+        fitted: The policy and the quantiles.
+        levels: Of intervals, in percent.
+        num_threads: One a core when None.
+    """
+    check_horizon(horizon)
+    found: list[Forecast | None] = [None] * len(series)
+    walking = []
+    for place, (values, period) in enumerate(zip(series, periods, strict=True)):
+        found[place] = _without_a_walk(values, horizon, levels, fitted)
+        if found[place] is None:
+            walking.append((place, values, period))
+    walking.sort(key=lambda entry: len(entry[1]))  # alike in length, so that few wait for others
+    chunks = [walking[k : k + _CHUNK] for k in range(0, len(walking), _CHUNK)]
+    threads = num_threads or os.cpu_count() or 1
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        done = pool.map(lambda chunk: _forecast_chunk(chunk, horizon, levels, fitted), chunks)
+        for chunk, forecasts in zip(chunks, done, strict=True):
+            for (place, _, _), forecast in zip(chunk, forecasts, strict=True):
+                found[place] = forecast
+    return [forecast for forecast in found if forecast is not None]
+
+
+def check_horizon(horizon: int) -> None:
+    """Check how many steps are to be forecast.
+
+    Raises:
+        ConfigurationError: It is not a positive whole number.
+    """
+    if isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1:
+        raise ConfigurationError(f"the horizon must be a whole number from 1 on; got {horizon!r}")
+
+
+def cleaned(values: Any, period: int) -> tuple[Array, tuple[str, ...]]:
+    """Check the observations of a series, and fill those that are missing.
+
+    A missing one takes the value a season before it (or after it, at the start); without a season
+    it lies on the line between its neighbours. Missing ones at the start are left out.
+
+    Args:
+        values: Observations in order, NaN where one is missing.
+        period: Observations in a season, 1 for none.
+
+    Returns:
+        Finite observations `[T]`, and notes.
+
+    Raises:
+        DatasetError: There is no observation, one is infinite, or they are no numbers.
+    """
+    try:
+        found = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DatasetError(f"the observations must be numbers: {error}") from error
+    if found.ndim != 1:
+        raise DatasetError(f"the observations must be one row; got shape {found.shape}")
+    if np.isinf(found).any():
+        raise DatasetError(f"observation {int(np.flatnonzero(np.isinf(found))[0])} is infinite")
+    known = np.flatnonzero(np.isfinite(found))
+    if not len(known):
+        raise DatasetError("there is no observation")
+    found = found[known[0] :].copy()
+    missing = np.flatnonzero(np.isnan(found))
+    if not len(missing):
+        return found, ()
+    share = len(missing) / len(found)
+    for place in missing:
+        if place >= period > 1:
+            found[place] = found[place - period]
+    left = np.isnan(found)
+    places = np.arange(len(found))
+    found[left] = np.interp(places[left], places[~left], found[~left])
+    notes = (f"{share:.0%} of the observations were missing",) if share > _NOTED_MISSING else ()
+    return found, notes
+
+
+def _without_a_walk(
+    values: Array, horizon: int, levels: Sequence[float], fitted: Pretrained
+) -> Forecast | None:
+    """Forecast what is too short or does not move by its last value; None for all else."""
+    is_constant = bool(np.ptp(values) == 0.0)
+    if len(values) >= _SHORTEST and not is_constant:
+        return None
+    notes: tuple[str, ...] = ()
+    size = 0.0
+    if not is_constant:
+        size = float(np.abs(np.diff(values)).mean())
+    if len(values) < _SHORTEST:
+        notes = (f"{len(values)} observations are too few: the last value is repeated",)
+    mean = np.full(horizon, values[-1])
+    scale = size * np.sqrt(np.arange(1.0, horizon + 1.0))
+    return Forecast(
+        mean=mean,
+        bounds=_bounds(mean, scale, 1, levels, fitted),
+        course=np.zeros((0, len(fitted.policy.space))),
+        notes=notes,
+    )
+
+
+def _forecast_chunk(
+    chunk: Sequence[tuple[int, Array, int]],
+    horizon: int,
+    levels: Sequence[float],
+    fitted: Pretrained,
+) -> list[Forecast]:
+    walks, notes = [], []
+    for _, values, period in chunk:
+        one, note = _walk(values, period)
+        walks.append(one)
+        notes.append(note)
+    steered = steer(
+        walks,
+        fitted.policy.space,
+        [fitted.policy],
+        num_ahead=horizon,
+        initial=np.array([start_of(one.prepared.period) for one in walks]),
+        kernel=kernel_or_twin(),
+    )
+    scales = error_scale(steered.errors, steered.num_errors)
+    return [
+        Forecast(
+            mean=steered.forecasts[k],
+            bounds=_bounds(steered.forecasts[k], scales[k], one.prepared.period, levels, fitted),
+            course=steered.course[k, : one.prepared.num_decisions],
+            notes=notes[k],
+        )
+        for k, one in enumerate(walks)
+    ]
+
+
+def _walk(values: Array, period: int) -> tuple[Walk, tuple[str, ...]]:
+    notes: Iterator[str] = iter(())
+    if period > MAX_PERIOD:
+        notes = iter((f"a season of {period} is longer than {MAX_PERIOD}: taken as none",))
+        period = 1
+    elif period > 1 and len(values) < 2 * period + 1:
+        notes = iter((f"{len(values)} observations are too few for a season of {period}",))
+        period = 1
+    return walk_of(values, period, np.zeros(0)), tuple(notes)
+
+
+def _bounds(
+    mean: Array, scale: Array, period: int, levels: Sequence[float], fitted: Pretrained
+) -> dict[float, tuple[Array, Array]]:
+    found = {}
+    for level in levels:
+        width = fitted.quantiles.of(period, level, len(mean)) * scale
+        found[level] = (mean - width, mean + width)
+    return found

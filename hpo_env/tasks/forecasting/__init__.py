@@ -1,0 +1,1 @@
+"""Forecasting: exponential smoothing and autoregression whose factors are turned in one pass."""

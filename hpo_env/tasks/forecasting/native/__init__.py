@@ -1,0 +1,1 @@
+"""The walk as a C++ kernel that the machine's own compiler builds."""

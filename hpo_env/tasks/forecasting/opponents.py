@@ -1,0 +1,122 @@
+"""What a controlled forecaster is compared with: known methods, and settings chosen otherwise.
+
+All take walks and return forecasts on the scale of the series `[N, A]`. The seasonal treatment is
+the walks' own, which is that of Theta and Naive2 in M3 and M4 (`preparation`).
+
+Axes: `N` walks, `A` steps ahead, `H` hyperparameters.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo_env.tasks.forecasting.family import ForecastingFamily
+from hpo_env.tasks.forecasting.layout import HYPERPARAMETERS
+from hpo_env.tasks.forecasting.native.kernel import Kernel
+from hpo_env.tasks.forecasting.starts import start_of
+from hpo_env.tasks.forecasting.steering import steer, with_season
+from hpo_env.tasks.forecasting.trainer import Walk
+
+Array = NDArray[np.float64]
+
+_ALPHAS = np.linspace(0.02, 0.999, 60)
+
+GRID: dict[str, tuple[float, ...]] = {
+    "level": (0.1, 0.3, 0.6, 0.9),
+    "trend": (0.01, 0.1),
+    "damping": (0.8, 0.95, 0.99),
+    "drift": (0.05, 0.5, 0.95),
+    "regression_share": (0.05, 0.5, 0.9),
+}
+"""Settings of `grid_by_series`; the others keep the constants of the season."""
+
+
+def seasonal_naive(walks: Sequence[Walk], num_ahead: int) -> Array:
+    """Repeat the last season, or the last value where there is no season to be known."""
+    rows = []
+    for walk in walks:
+        ready = walk.prepared
+        length, period = len(ready.values), ready.period
+        season = ready.seasonal(0, length)
+        seen = ready.values * season if ready.is_multiplicative else ready.values + season
+        last = seen[-period:] if length >= period else seen[-1:]
+        rows.append(ready.scale * last[np.arange(num_ahead) % len(last)])
+    return np.array(rows)
+
+
+def naive2(walks: Sequence[Walk], num_ahead: int) -> Array:
+    """Repeat the last value free of the season, and put the season back."""
+    last = np.array([walk.prepared.values[-1] for walk in walks])
+    return _on_scale(np.repeat(last[:, None], num_ahead, axis=1), walks)
+
+
+def theta(walks: Sequence[Walk], num_ahead: int) -> Array:
+    """Forecast by the Theta method of M3.
+
+    Simple smoothing, its factor fitted by least squares, with half of the slope of the straight
+    line through the series (Hyndman and Billah, Unmasking the Theta method, 2003, equation 4).
+    """
+    rows = []
+    steps = np.arange(num_ahead)
+    for walk in walks:
+        z = walk.prepared.values
+        time = np.arange(len(z)) - (len(z) - 1) / 2.0
+        slope = float(time @ z / (time @ time))
+        levels = np.full(len(_ALPHAS), z[0])
+        squares = np.zeros(len(_ALPHAS))
+        for value in z[1:]:
+            error = value - levels
+            squares += error**2
+            levels = levels + _ALPHAS * error
+        best = int(squares.argmin())
+        alpha = _ALPHAS[best]
+        drift = steps + (1.0 - (1.0 - alpha) ** len(z)) / alpha
+        rows.append(levels[best] + 0.5 * slope * drift)
+    return _on_scale(np.array(rows), walks)
+
+
+def constants(walks: Sequence[Walk], num_ahead: int, kernel: Kernel | None = None) -> Array:
+    """Keep the constants that are best on the training sets for the season: no policy at all."""
+    return _steered(walks, num_ahead, _starts(walks), kernel)[0]
+
+
+def grid_by_series(walks: Sequence[Walk], num_ahead: int, kernel: Kernel | None = None) -> Array:
+    """Try every setting of `GRID` on each series, and keep the one whose errors were smallest.
+
+    The errors are those of all forecasts 1 to A steps ahead made on the way: what a person without
+    a policy would choose by.
+    """
+    best = np.full(len(walks), np.inf)
+    chosen = np.zeros((len(walks), num_ahead))
+    for setting in itertools.product(*GRID.values()):
+        initial = _starts(walks)
+        for name, value in zip(GRID, setting, strict=True):
+            initial[:, HYPERPARAMETERS.index(name)] = value
+        forecasts, error = _steered(walks, num_ahead, initial, kernel)
+        is_better = error < best
+        best = np.where(is_better, error, best)
+        chosen[is_better] = forecasts[is_better]
+    return chosen
+
+
+def _starts(walks: Sequence[Walk]) -> Array:
+    return np.array([start_of(walk.prepared.period) for walk in walks])
+
+
+def _steered(
+    walks: Sequence[Walk], num_ahead: int, initial: Array, kernel: Kernel | None
+) -> tuple[Array, Array]:
+    """Walk under constant values; return forecasts and the mean realised error `[N]`."""
+    space = ForecastingFamily().space
+    found = steer(walks, space, [], num_ahead=num_ahead, initial=initial, kernel=kernel)
+    total = np.nansum(found.errors * found.num_errors, axis=1)
+    return found.forecasts, total / np.maximum(found.num_errors.sum(axis=1), 1.0)
+
+
+def _on_scale(forecasts: Array, walks: Sequence[Walk]) -> Array:
+    scale = np.array([walk.prepared.scale for walk in walks])
+    return np.asarray(with_season(forecasts, walks) * scale[:, None])

@@ -1,0 +1,144 @@
+"""A forecaster of one series, in statsforecast's protocol."""
+
+import numpy as np
+import pytest
+
+from hpo_env.errors import ConfigurationError, DatasetError, PolicyFileError
+from hpo_env.forecasting import ControlledForecaster
+
+ERRORS = (ConfigurationError, DatasetError)
+
+
+def monthly(num=72, seed=0):
+    rng = np.random.default_rng(seed)
+    season = 1.0 + 0.2 * np.sin(np.arange(num) * np.pi / 6.0)
+    return 100.0 * season * np.exp(np.cumsum(0.02 * rng.normal(size=num)))
+
+
+@pytest.fixture
+def make(folder):
+    return lambda season_length=12: ControlledForecaster(season_length, policy=folder)
+
+
+def test_fit_and_predict_are_forecast(make):
+    y = monthly()
+    in_two = make().fit(y).predict(18, level=[80, 95])
+    in_one = make().forecast(y, 18, level=[80, 95])
+    other = make().fit(monthly(seed=1)).forward(y, 18, level=[80, 95])
+    assert list(in_two) == ["mean", "lo-80", "hi-80", "lo-95", "hi-95"]
+    for name, values in in_two.items():
+        assert values.shape == (18,)
+        assert np.array_equal(values, in_one[name])
+        assert np.array_equal(values, other[name])
+
+
+def test_intervals_hold_the_mean_and_those_of_higher_levels_hold_the_others(make):
+    found = make().forecast(monthly(), 18, level=[80, 95])
+    assert (found["lo-95"] <= found["lo-80"]).all()
+    assert (found["lo-80"] < found["mean"]).all()
+    assert (found["hi-80"] <= found["hi-95"]).all()
+    widths = found["hi-95"] - found["lo-95"]
+    assert (np.diff(widths) >= -1e-9).all()
+
+
+def test_a_forecast_scales_with_the_series(make):
+    y = monthly()
+    one, thousand = make().forecast(y, 6)["mean"], make().forecast(1000.0 * y, 6)["mean"]
+    np.testing.assert_allclose(thousand, 1000.0 * one, rtol=1e-6)
+
+
+def test_new_has_seen_nothing(make):
+    fresh = make().fit(monthly()).new()
+    assert fresh.season_length == 12
+    with pytest.raises(ConfigurationError, match="fit"):
+        fresh.predict(3)
+
+
+def test_explain_tells_the_course(make):
+    explanation = make().fit(monthly()).explain()
+    assert explanation.course.shape[1] == len(explanation.names)
+    assert "regression_share" in str(explanation)
+
+
+@pytest.mark.parametrize(
+    ("y", "match"),
+    [
+        ([], "no observation"),
+        ([np.nan, np.nan], "no observation"),
+        ([1.0, np.inf, 2.0], "infinite"),
+        (["a", "b"], "numbers"),
+        ([[1.0, 2.0]], "one row"),
+    ],
+)
+def test_series_that_cannot_be_used_are_refused(make, y, match):
+    with pytest.raises(DatasetError, match=match):
+        make(1).fit(y)
+
+
+@pytest.mark.parametrize("h", [0, -1, 1.5, True])
+def test_a_horizon_that_cannot_be_is_refused(make, h):
+    with pytest.raises(ConfigurationError, match="horizon"):
+        make().fit(monthly()).predict(h)
+
+
+@pytest.mark.parametrize("level", [[0], [100], [0.95]])
+def test_a_level_that_cannot_be_is_refused(make, level):
+    with pytest.raises(ConfigurationError, match="levels"):
+        make().fit(monthly()).predict(3, level=level)
+
+
+def test_regressors_are_refused(make):
+    with pytest.raises(ConfigurationError, match="exogenous"):
+        make().fit(monthly(), np.ones((72, 1)))
+    with pytest.raises(ConfigurationError, match="exogenous"):
+        make().forecast(monthly(), 3, X_future=np.ones((3, 1)))
+
+
+@pytest.mark.parametrize("season_length", [0, 1.5, [12, 4], True])
+def test_a_season_that_cannot_be_is_refused(folder, season_length):
+    with pytest.raises(ConfigurationError, match="season_length"):
+        ControlledForecaster(season_length, policy=folder)
+
+
+def test_a_policy_that_is_not_there_is_named():
+    with pytest.raises(PolicyFileError, match="nowhere"):
+        ControlledForecaster(policy="nowhere")
+
+
+def test_a_short_series_repeats_its_last_value_and_warns(make):
+    with pytest.warns(UserWarning, match="too few"):
+        found = make(1).forecast([1.0, 3.0, 2.0], 4, level=[95])
+    assert found["mean"].tolist() == [2.0] * 4
+    assert (found["hi-95"] > 2.0).all()
+
+
+def test_a_series_too_short_for_its_season_has_none_and_warns(make):
+    with pytest.warns(UserWarning, match="season of 12"):
+        found = make(12).forecast(monthly(20), 4)
+    assert np.isfinite(found["mean"]).all()
+
+
+def test_a_constant_series_has_a_constant_forecast_of_no_width(make):
+    found = make(12).forecast(np.full(40, 7.0), 4, level=[95])
+    for name in ("mean", "lo-95", "hi-95"):
+        assert found[name].tolist() == [7.0] * 4
+
+
+def test_a_few_missing_observations_are_filled_and_many_are_told(make):
+    y = monthly()
+    y[[5, 30]] = np.nan
+    assert np.isfinite(make().forecast(y, 4)["mean"]).all()
+    y[20:40] = np.nan
+    with pytest.warns(UserWarning, match="missing"):
+        make().forecast(y, 4)
+
+
+def test_missing_ones_at_the_start_are_left_out(make):
+    y = monthly()
+    padded = np.concatenate([np.full(12, np.nan), y])
+    assert np.array_equal(make().forecast(padded, 4)["mean"], make().forecast(y, 4)["mean"])
+
+
+def test_values_that_are_not_positive_can_be_forecast(make):
+    found = make().forecast(monthly() - 100.0, 12, level=[95])
+    assert all(np.isfinite(values).all() for values in found.values())

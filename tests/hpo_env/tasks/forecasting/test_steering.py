@@ -1,0 +1,84 @@
+"""Deployment walks as the environment does."""
+
+import numpy as np
+import pytest
+
+from hpo_env.observation import field_names
+from hpo_env.policy import Policy
+from hpo_env.policy_file import load, save
+from hpo_env.tasks.forecasting.family import ForecastingFamily
+from hpo_env.tasks.forecasting.layout import FEATURES
+from hpo_env.tasks.forecasting.native.kernel import Kernel
+from hpo_env.tasks.forecasting.steering import steer
+from hpo_env.tasks.forecasting.trainer import walk_of, walk_of_task
+from hpo_env.vector_env import HPOControlVectorEnv
+
+
+def random_policy(seed=0):
+    space = ForecastingFamily().space
+    size = len(field_names(space.names)) + len(FEATURES)
+    rng = np.random.default_rng(seed)
+    return Policy(
+        family="forecasting",
+        space=space,
+        base_schedule="constant",
+        head="clipped",
+        activation="tanh",
+        weights=(rng.normal(size=(len(space), size)).astype(np.float32) * 0.2,),
+        biases=(np.zeros(len(space), dtype=np.float32),),
+        features=tuple(FEATURES),
+    )
+
+
+@pytest.mark.parametrize("kernel", [Kernel, lambda: None], ids=["kernel", "twin"])
+def test_the_course_is_that_of_the_environment(kernel):
+    family, policy = ForecastingFamily(split="validation"), random_policy()
+    tasks = [family.sample(np.random.default_rng(k)) for k in range(8)]
+    env = HPOControlVectorEnv(8, family="forecasting", tasks=tasks)
+    observations = env.reset(seed=0)[0]
+    courses = [[] for _ in tasks]
+    for _ in range(max(task.num_decisions for task in tasks)):
+        observations, _, ended, _, info = env.step(policy.act(observations))
+        last = info["final_info"] if ended.any() else info
+        for lane, course in enumerate(courses):
+            if len(course) < tasks[lane].num_decisions:
+                values = (last if ended[lane] else info)["hyperparameters"]
+                course.append([values[name][lane] for name in env.space.names])
+    walks = [walk_of_task(task) for task in tasks]
+    initial = np.array([task.initial for task in tasks])
+    steered = steer(walks, family.space, [policy], num_ahead=6, initial=initial, kernel=kernel())
+    for lane, course in enumerate(courses):
+        found = steered.course[lane][: len(course)]
+        np.testing.assert_allclose(found, np.array(course), rtol=1e-9)
+
+
+def test_without_a_policy_the_defaults_stay():
+    series = 50.0 + np.cumsum(np.random.default_rng(0).normal(size=40))
+    space = ForecastingFamily().space
+    steered = steer([walk_of(series, 1, np.zeros(0))], space, [], num_ahead=3)
+    assert np.array_equal(steered.course[0], np.tile(space.defaults, (len(steered.course[0]), 1)))
+
+
+def test_realised_errors_are_those_of_forecasts_made_on_the_way():
+    series = 50.0 + np.cumsum(np.random.default_rng(0).normal(size=40))
+    space = ForecastingFamily().space
+    whole = steer([walk_of(series, 1, np.zeros(0))], space, [], num_ahead=2)
+    first = len(series) - len(whole.course[0]) + 1
+    sizes = []
+    for origin in range(first, len(series)):
+        ahead = min(2, len(series) - origin)
+        # Another origin has another scale, which nothing here depends on but rounding.
+        made = steer(
+            [walk_of(series[:origin], 1, np.zeros(0))], space, [], num_ahead=ahead
+        ).forecasts[0]
+        sizes.append(np.abs(series[origin : origin + ahead] - made))
+    assert whole.num_errors[0].tolist() == [len(sizes), len(sizes) - 1]
+    assert whole.errors[0, 0] == pytest.approx(np.mean([size[0] for size in sizes]), rel=0.2)
+
+
+def test_a_policy_with_features_survives_its_file(tmp_path):
+    policy = random_policy()
+    again = load(save(policy, tmp_path))
+    assert again.features == policy.features
+    observations = np.random.default_rng(1).uniform(-1, 1, (3, len(policy.fields)))
+    assert np.array_equal(policy.act(observations), again.act(observations))
