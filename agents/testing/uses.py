@@ -29,6 +29,7 @@ from agents.cli import EXIT_INTERRUPTED, main
 from agents.opponents.registry import OPPONENTS
 from hpo_env import testing
 from hpo_env.controller import Controller
+from hpo_env.errors import ConfigurationError
 from hpo_env.policy_file import load
 from hpo_env.tasks.base import Recipe, Trainer
 from hpo_env.testing.under_test import NUM_DECISIONS, FamilyUnderTest
@@ -187,6 +188,10 @@ class FamilyUses(FamilyUnderTest):
         controller = Controller.from_pretrained(run / "policy")
         names = controller.policy.space.names
         family, (small, *_) = self.make_family(), self.make_runs(1)
+        if family.features:  # a loop that tells its losses alone is refused in one sentence
+            with pytest.raises(ConfigurationError, match=next(iter(family.features))):
+                controller.drive({names[0]: float}, initial={names[0]: 1.0}, total_steps=1)
+            return
         trainer = self.make_trainer(1)
         telemetry = trainer.reset(np.array([0]), [small.task], [small.seed])
         values = dict(zip(family.space.names, small.task.initial, strict=True))

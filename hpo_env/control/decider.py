@@ -104,8 +104,9 @@ class Decider:
         missing = [name for name in self.policy.features if name not in features]
         if missing:
             raise ConfigurationError(
-                f"a policy of {self.policy.family!r} reads {missing}, which nothing measures here: "
-                "steer a host whose features() returns them"
+                f"a policy of {self.policy.family!r} reads {len(missing)} entries of the "
+                f"observation that nothing measures here, {missing[0]!r} among them: steer a host "
+                "whose features() returns them"
             )
         self.steering = Steering(
             self.space, 1, loss_floor=self.policy.loss_floor, features=self.policy.features

@@ -194,6 +194,10 @@ class TaskFamily(ABC):
     """Whether the hosts of this family can take a failed interval back, as trainers can. Where they
     cannot, the environment does not either: the interval counts, and the guard moves next."""
 
+    is_seeded: ClassVar[bool] = True
+    """Whether the episode seed changes a run. Where not, a run is a function of its task and
+    its values, and repeating it with another seed says nothing new."""
+
     twin: ClassVar[str | None] = None
     """Address of a function that trains one task as a user's own loop would, through the kind of
     host that this family has: `train(family, task, seed, controller) -> Run`. Under an episode seed

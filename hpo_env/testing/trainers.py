@@ -72,6 +72,20 @@ class TrainerRules(FamilyUnderTest):
             f"values must be read back as used: gave {given.tolist()}, got {used.tolist()}"
         )
 
+    def test_features_are_numbers_in_their_range(self) -> None:
+        """The entries of the observation that only the family has, of the lanes asked for."""
+        runs = self.make_runs(_NUM_LANES)
+        trainer = self.make_trainer(_NUM_LANES)
+        start(trainer, runs)
+        shape = (_NUM_LANES, len(self.family_class.features))
+        for interval in range(NUM_DECISIONS):
+            features = trainer.features(np.arange(_NUM_LANES))
+            check_array(features, shape=shape, name="features")
+            assert (np.abs(features) <= 1.0).all(), f"features must lie in [-1, 1]; got {features}"
+            turned = trainer.features(np.array([2, 0]))
+            assert np.array_equal(turned, features[[2, 0]]), "a row of features is a lane asked for"
+            advance(trainer, runs, interval)
+
     def test_what_was_measured_stays_as_it_was(self) -> None:
         """Results are the caller's own: the next interval does not write into them."""
         runs = self.make_runs(_NUM_LANES)
@@ -110,12 +124,15 @@ class TrainerRules(FamilyUnderTest):
             check_same(now, before, "equal task, seed and values must give an equal run")
 
     def test_another_seed_gives_another_run(self) -> None:
-        """Otherwise repeating a run says nothing."""
+        """Otherwise repeating a run says nothing, and the family has to declare that."""
         run = self.make_runs(1)[0]
         one, other = (self._course([replace(run, seed=seed)]) for seed in (1, 2))
-        assert any(_first_difference(a, b) for a, b in zip(one, other, strict=True)), (
-            "runs with other seeds must differ; seeds 1 and 2 measured the same throughout"
-        )
+        differ = any(_first_difference(a, b) for a, b in zip(one, other, strict=True))
+        if self.family_class.is_seeded:
+            rule = "runs with other seeds must differ; seeds 1 and 2 measured the same throughout"
+        else:
+            rule = "is_seeded is False, so seeds must change nothing; 1 and 2 measured differently"
+        assert differ == self.family_class.is_seeded, rule
 
     def test_neighbours_and_their_number_change_nothing(self) -> None:
         """A lane alone is the lane among others, bit for bit."""

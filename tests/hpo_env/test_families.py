@@ -27,3 +27,9 @@ class TestSupervisedByKernels(Supervised, TrainerRules):
     """The fastest, which agents are trained with."""
 
     engine: Engine = "auto"
+
+
+class TestForecastingByArrays(UNDER_TEST["forecasting"], TrainerRules):  # type: ignore[misc]
+    """Where there is no compiler."""
+
+    engine: Engine = "eager"

@@ -39,7 +39,9 @@ def policies(draw: st.DrawFn) -> Policy:
     hyperparameters = draw(st.sampled_from([[LEARNING_RATE], [MOMENTUM, LEARNING_RATE]]))
     space = HyperparameterSpace(hyperparameters)
     hidden = draw(st.lists(st.integers(1, 9), max_size=3))
-    sizes = [len(field_names(space.names)), *hidden, num_outputs(head, len(space))]
+    features = tuple(draw(st.lists(st.sampled_from(["age", "season", "slope"]), unique=True)))
+    num_fields = len(field_names(space.names)) + len(features)
+    sizes = [num_fields, *hidden, num_outputs(head, len(space))]
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     scale = draw(st.sampled_from([1e-3, 1.0, 100.0]))
     layers = list(pairwise(sizes))
@@ -58,6 +60,7 @@ def policies(draw: st.DrawFn) -> Policy:
         }
         if draw(st.booleans())
         else {},
+        features=features,
         familiarity=familiarity,
     )
     return remembering(policy, draw(st.integers(1, 4))) if draw(st.booleans()) else policy

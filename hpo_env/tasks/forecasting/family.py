@@ -158,6 +158,7 @@ class ForecastingFamily(TaskFamily):
     trainer_options = ()
     features: ClassVar[Mapping[str, str]] = FEATURES
     is_loss_hidden = True
+    is_seeded = False
     can_roll_back = False  # what a walk has seen, it has seen
     twin = "hpo_env.tasks.forecasting.walk_host:walk_through"
     loss_floor = 1e-3  # a thousandth of the error under constants: nobody cares beyond

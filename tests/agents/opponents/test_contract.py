@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from agents.opponents.registry import OPPONENTS
-from hpo_env.tasks.base import Engine, Task
+from hpo_env.tasks.base import Engine, Task, Trainer
 from hpo_env.tasks.local_level import LocalLevelTrainer
 from hpo_env.testing import OpponentContract
 from tests.awkward.small import Awkward
@@ -28,6 +28,17 @@ FOLLOWERS = (
     "grid_search",
     "pbt_constant",
 )
+
+
+def make_worse(monkeypatch: pytest.MonkeyPatch, trainer: type[Trainer]) -> None:
+    """Let a trainer measure ten times its test loss."""
+    test = trainer.test
+
+    def worse(self: Trainer, lanes: Any) -> Any:
+        loss, metric = test(self, lanes)
+        return 10.0 * loss, metric
+
+    monkeypatch.setattr(trainer, "test", worse)
 
 
 class TestOnSupervised(Supervised, OpponentContract):
@@ -69,13 +80,16 @@ class TestOnLocalLevels(UNDER_TEST["local_level"], OpponentContract):  # type: i
     )
 
     def mislead(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        test = LocalLevelTrainer.test
+        make_worse(monkeypatch, LocalLevelTrainer)
 
-        def worse(trainer: LocalLevelTrainer, lanes: Any) -> Any:
-            loss, metric = test(trainer, lanes)
-            return 10.0 * loss, metric
 
-        monkeypatch.setattr(LocalLevelTrainer, "test", worse)
+class TestOnForecasting(UNDER_TEST["forecasting"], OpponentContract):  # type: ignore[misc]
+    """No rate, no gradients, nothing that the seed changes, and a loss that is hidden."""
+
+    opponents: ClassVar[tuple[str, ...]] = ("controller", "default", "random_search")
+
+    def mislead(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        make_worse(monkeypatch, type(self.make_trainer(1)))
 
 
 class TestOnTheAwkward(Awkward, OpponentContract):

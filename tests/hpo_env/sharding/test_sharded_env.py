@@ -71,7 +71,8 @@ def check_fork(env: ShardedVectorEnv) -> None:
 
 @workers
 @pytest.mark.parametrize(
-    ("family", "action_mode"), [("quadratic", "continuous"), ("local_level", "discrete")]
+    ("family", "action_mode"),
+    [("quadratic", "continuous"), ("local_level", "discrete"), ("forecasting", "continuous")],
 )
 def test_every_lane_is_the_same_lane_to_the_last_bit(
     family: str, action_mode: str, num_workers: int
