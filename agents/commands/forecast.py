@@ -14,6 +14,7 @@ from agents.analysis.style import PALETTE, new_figure, styled
 from hpo_env.errors import DatasetError
 from hpo_env.forecasting import Outcome
 from hpo_env.forecasting.frames import MEAN, forecast_table
+from hpo_env.forecasting.pretrained import SHIPPED
 from hpo_env.tasks.forecasting.frames import Table, read_table
 
 _MOST_DRAWN = 6
@@ -43,7 +44,7 @@ class ForecastConfig:
     level: tuple[float, ...] = (80.0, 95.0)
     freq: str | None = None
     season_length: int | None = None
-    policy: str = "forecasting"
+    policy: str = SHIPPED
     num_threads: int | None = None
 
 
