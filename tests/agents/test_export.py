@@ -20,6 +20,7 @@ from hpo_env.errors import ConfigurationError, PolicyFileError
 from hpo_env.hyperparameters import LEVELS, Hyperparameter, HyperparameterSpace
 from hpo_env.observation import field_names
 from hpo_env.policy_file import load
+from hpo_env.reward import LOSS_FLOOR
 from hpo_env.vector_env import HPOControlVectorEnv
 
 torch.set_num_threads(1)
@@ -34,7 +35,9 @@ class Lanes(HPOControlVectorEnv):
             Hyperparameter(name=n, low=1e-6, high=1.0, default=1e-3, max_step=4.0) for n in names
         )
         self.base_schedule = base_schedule
-        self.family = type("Family", (), {"name": "quadratic"})()
+        self.family = type(
+            "Family", (), {"name": "quadratic", "loss_floor": LOSS_FLOOR, "features": {}}
+        )()
 
 
 class Blank(gym.Env[Any, Any]):
