@@ -24,7 +24,7 @@ import tyro
 from numpy.typing import NDArray
 
 from hpo_env.forecasting.intervals import Quantiles, error_scale
-from hpo_env.forecasting.pretrained import INTERVALS_FILE, ZOO, pretrained
+from hpo_env.forecasting.pretrained import INTERVALS_FILE, SHIPPED, ZOO, pretrained
 from hpo_env.policy import Policy
 from hpo_env.policy_file import load
 from hpo_env.seeding import stream
@@ -256,7 +256,7 @@ def methods(
 
 def main(config: Config) -> None:
     """Print and write the tables."""
-    folders = config.policies or (ZOO / "forecasting",)
+    folders = config.policies or (ZOO / SHIPPED,)
     policies = {_name(folder): load(folder) for folder in folders}
     data = panel(config.on)
     found, milliseconds = methods(data, policies, skip_slow=config.skip_slow)

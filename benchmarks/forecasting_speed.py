@@ -17,7 +17,7 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from hpo_env.forecasting.pretrained import pretrained
+from hpo_env.forecasting.pretrained import SHIPPED, pretrained
 from hpo_env.forecasting.running import forecast_all
 from hpo_env.seeding import stream
 from hpo_env.tasks.forecasting.family import ForecastingFamily
@@ -43,7 +43,7 @@ class Config:
 
     num_series: int = 20_000
     num_threads: int = 2
-    policy: str = "forecasting"
+    policy: str = SHIPPED
 
 
 def made_up(num: int, seed: int) -> Array:

@@ -12,7 +12,14 @@ import tyro
 
 from agents.reporting.style import PALETTE, new_figure, styled
 from hpo_env.errors import DatasetError
-from hpo_env.forecasting import MEAN, Outcome, Table, forecast_table, read_table
+from hpo_env.forecasting import (
+    MEAN,
+    SHIPPED,
+    Outcome,
+    Table,
+    forecast_table,
+    read_table,
+)
 
 _MOST_DRAWN = 6
 _SEEN_PER_STEP = 4  # observations drawn for every step that is forecast
@@ -41,7 +48,7 @@ class ForecastConfig:
     level: tuple[float, ...] = (80.0, 95.0)
     freq: str | None = None
     season_length: int | None = None
-    policy: str = "forecasting"
+    policy: str = SHIPPED
     num_threads: int | None = None
 
 

@@ -15,10 +15,11 @@ from hpo_env.forecasting.frames import (
     forecast_table,
     read_table,
 )
-from hpo_env.forecasting.pretrained import Pretrained, pretrained
+from hpo_env.forecasting.pretrained import SHIPPED, Pretrained, pretrained
 
 __all__ = [
     "MEAN",
+    "SHIPPED",
     "ControlledForecaster",
     "Explanation",
     "Outcome",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
 from hpo_env.forecasting.intervals import check_levels
-from hpo_env.forecasting.pretrained import pretrained
+from hpo_env.forecasting.pretrained import SHIPPED, pretrained
 from hpo_env.forecasting.running import Forecast, check_horizon, cleaned, forecast_all
 
 Array = NDArray[np.float64]
@@ -75,7 +75,7 @@ class ControlledForecaster:
         self,
         season_length: int = 1,
         *,
-        policy: str = "forecasting",
+        policy: str = SHIPPED,
         alias: str = "ControlledForecaster",
     ) -> None:
         if isinstance(season_length, bool) or not isinstance(season_length, int | np.integer):

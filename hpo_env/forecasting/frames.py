@@ -15,7 +15,7 @@ import numpy as np
 from hpo_env.errors import ConfigurationError, DatasetError
 from hpo_env.forecasting.forecaster import Explanation
 from hpo_env.forecasting.intervals import check_levels
-from hpo_env.forecasting.pretrained import pretrained
+from hpo_env.forecasting.pretrained import SHIPPED, pretrained
 from hpo_env.forecasting.running import check_horizon, cleaned, forecast_all
 from hpo_env.tasks.forecasting.frames import Table, following, read_table, split_table
 
@@ -50,7 +50,7 @@ def forecast_frame(
     freq: str | None = None,
     season_length: int | None = None,
     level: Sequence[float] | None = None,
-    policy: str = "forecasting",
+    policy: str = SHIPPED,
     num_threads: int | None = None,
 ) -> Outcome:
     """Forecast every series of a long table.
@@ -85,7 +85,7 @@ def forecast_table(
     *,
     season_length: int | None = None,
     level: Sequence[float] | None = None,
-    policy: str = "forecasting",
+    policy: str = SHIPPED,
     num_threads: int | None = None,
 ) -> Outcome:
     """Forecast every series of a table that is split already; see `forecast_frame`."""

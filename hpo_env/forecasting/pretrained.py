@@ -14,6 +14,8 @@ from hpo_env.policy_file import load
 
 ZOO = Path(__file__).parents[1] / "zoo"
 INTERVALS_FILE = "intervals.json"
+SHIPPED = "forecasting/m3"
+"""The policy that forecasters have: made without M3, the rest of the series that we know."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,7 +32,7 @@ class Pretrained:
 
 
 @cache
-def pretrained(folder: str = "forecasting") -> Pretrained:
+def pretrained(folder: str = SHIPPED) -> Pretrained:
     """Load a policy for forecasters.
 
     Args:

@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from hpo_env.errors import HPOControlError
+from hpo_env.errors import HPOControlError, MissingExtraError
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Split, Suite, Task, TaskFamily
 from hpo_env.tasks.registry import make_family
@@ -47,6 +47,8 @@ class TaskRules(FamilyUnderTest):
             try:
                 family = make_family(self.family, **suite.options)
                 tasks = [family.sample(stream(k, "suite")) for k in range(2)]
+            except MissingExtraError:
+                raise
             except HPOControlError as error:
                 raise AssertionError(f"suite {suite.name!r} must draw tasks: {error}") from error
             assert all(isinstance(task, Task) for task in tasks), (
