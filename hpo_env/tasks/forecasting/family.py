@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import ClassVar, get_args
+from pathlib import Path
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,7 +181,7 @@ class ForecastingFamily(TaskFamily):
         if data is not None and horizon is None:
             raise ConfigurationError("horizon must be given with data: no file says what it is")
         self.held_out = held_out
-        self.data = data
+        self.data = None if data is None else str(Path(data).absolute())
         self.horizon = horizon
 
     @cached_property
@@ -196,6 +197,10 @@ class ForecastingFamily(TaskFamily):
                 f"{short[0]!r} has fewer"
             )
         return own
+
+    def pinned_options(self) -> dict[str, Any]:
+        """Return the absolute path of the user's file."""
+        return {} if self.data is None else {"data": self.data}
 
     def defaults(self, task: Task) -> NDArray[np.float64]:
         """Return the constants that are good on average for the task's season `[H]`."""

@@ -6,10 +6,12 @@ import pytest
 from hpo_env.observation import field_names
 from hpo_env.policy import Policy
 from hpo_env.policy_file import load, save
+from hpo_env.tasks.forecasting import trainer as trainer_module
 from hpo_env.tasks.forecasting.family import ForecastingFamily
 from hpo_env.tasks.forecasting.layout import FEATURES
 from hpo_env.tasks.forecasting.native.kernel import Kernel
-from hpo_env.tasks.forecasting.steering import steer
+from hpo_env.tasks.forecasting.series import Series
+from hpo_env.tasks.forecasting.steering import kernel_or_twin, steer
 from hpo_env.tasks.forecasting.trainer import walk_of, walk_of_task
 from hpo_env.vector_env import HPOControlVectorEnv
 
@@ -27,6 +29,7 @@ def random_policy(seed=0):
         weights=(rng.normal(size=(len(space), size)).astype(np.float32) * 0.2,),
         biases=(np.zeros(len(space), dtype=np.float32),),
         features=tuple(FEATURES),
+        loss_floor=ForecastingFamily.loss_floor,
     )
 
 
@@ -50,6 +53,35 @@ def test_the_course_is_that_of_the_environment(kernel):
     for lane, course in enumerate(courses):
         found = steered.course[lane][: len(course)]
         np.testing.assert_allclose(found, np.array(course), rtol=1e-9)
+
+
+def test_errors_that_nobody_cares_about_are_seen_as_in_training(monkeypatch):
+    """Observations that the walk foresees to the last digit: their error is below the floor."""
+    values = np.concatenate([np.repeat([50.0, 60.0], 12), 60.0 + np.cumsum(np.ones(8))])
+    series = Series(
+        source="made up", name="a", frequency="yearly", period=1, values=values, horizon=6
+    )
+    monkeypatch.setattr(trainer_module, "load_source", lambda source: {series.name: series})
+    trainer_module._walk_of_task.cache_clear()
+    family, policy = ForecastingFamily(), random_policy()
+    task = family._task(series, 0, None)
+    env = HPOControlVectorEnv(1, family="forecasting", tasks=[task], autoreset_mode="Disabled")
+    observations, course, losses = env.reset(seed=0)[0], [], []
+    for _ in range(task.num_decisions):
+        observations, *_, info = env.step(policy.act(observations))
+        course.append([info["hyperparameters"][name][0] for name in env.space.names])
+        losses.append(info["train_loss"][0])
+    assert min(losses) < family.loss_floor
+    steered = steer(
+        [walk_of_task(task)],
+        family.space,
+        [policy],
+        num_ahead=6,
+        initial=np.array([task.initial]),
+        kernel=kernel_or_twin(),
+    )
+    assert np.array_equal(steered.course[0], np.array(course))
+    trainer_module._walk_of_task.cache_clear()
 
 
 def test_without_a_policy_the_defaults_stay():
