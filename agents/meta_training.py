@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from agents import tags
@@ -74,7 +75,8 @@ def meta_train(config: TrainConfig) -> Path:
         folder.note_command()
     else:
         run = config.resolved()
-        training = MetaTraining(run, folder=None)  # a configuration that fails leaves no folder
+        training = MetaTraining(run, folder=None)
+        training.try_out()  # a configuration, or a family, that fails leaves no folder
         training.folder = folder = RunFolder.create(run)
     with training, _disk_full_explained(folder), _interruption_explained(training):
         training.run(config.progress, is_resumed=config.resume is not None)
@@ -123,6 +125,23 @@ class MetaTraining:
     def __exit__(self, *_: object) -> None:
         self.env.close()
         self.validation_env.close()
+
+    def try_out(self) -> None:
+        """Take a step in each environment, so that a family that breaks its contract is noticed.
+
+        Nothing that is learned depends on it: every segment begins with seeds and episodes of its
+        own.
+
+        Raises:
+            ContractError: The family's tasks or its trainer break their contract.
+        """
+        try:
+            for env in (self.env, self.validation_env):
+                env.reset(seed=0)
+                env.step(np.zeros_like(env.action_space.sample()))
+        except BaseException:
+            self.__exit__()
+            raise
 
     def run(self, progress: str, *, is_resumed: bool) -> None:
         """Train the segments that are left, then export.

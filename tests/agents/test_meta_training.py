@@ -22,9 +22,10 @@ from agents.learners.sb3 import PPO
 from agents.meta_training import meta_train
 from agents.run_folder import RunFolder
 from agents.validation import validate_policy
-from hpo_env.errors import ConfigurationError, MissingExtraError, RunFolderError
+from hpo_env.errors import ConfigurationError, ContractError, MissingExtraError, RunFolderError
 from hpo_env.policy_file import load
-from hpo_env.tasks.quadratic import QuadraticFamily
+from hpo_env.tasks.quadratic import QuadraticFamily, QuadraticTrainer
+from hpo_env.telemetry import Telemetry
 
 TinyConfig = Callable[..., TrainConfig]
 
@@ -336,3 +337,17 @@ def test_every_display_shows_a_run(
     meta_train(tiny(steps=600, progress=progress))
     shown = capsys.readouterr().out
     assert ("validation" in shown) == (progress != "quiet")
+
+
+def test_a_family_that_breaks_its_contract_leaves_no_folder(
+    tiny: TinyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def upside_down(self: QuadraticTrainer, *arguments: Any) -> Telemetry:
+        telemetry = usual(self, *arguments)
+        return replace(telemetry, validation_loss=-telemetry.validation_loss)
+
+    usual = QuadraticTrainer.reset
+    monkeypatch.setattr(QuadraticTrainer, "reset", upside_down)
+    with pytest.raises(ContractError, match="validation_loss must not be negative"):
+        meta_train(tiny(run_dir=tmp_path / "runs"))
+    assert not (tmp_path / "runs").exists()
