@@ -70,7 +70,7 @@ class BorrowedValue:
         self._ours = present
 
     def write(self, value: float) -> float:
-        """Put the value in place unless somebody else has written there; return the one in force."""
+        """Put the value in place, unless somebody else did; return the one in force."""
         present = self._read()
         if not self.is_lost and present != self._ours:
             self.is_lost = True

@@ -83,7 +83,7 @@ class ModelHost(WeightsHost):
         self._batch, self._mean = 0, 0.0
 
     def batch_loss(self, mean: Any) -> float | None:
-        """Tell the loss of a batch from the epoch's average so far, which is all that Keras says."""
+        """Tell a batch's loss from the epoch's average so far, which is all that Keras says."""
         if mean is None:
             return None
         self._batch += 1
@@ -237,6 +237,7 @@ def _empty_memory(model: Any) -> None:
     optimizer = model.optimizer
     new = type(optimizer).from_config(optimizer.get_config())
     new.build(model.trainable_variables)
+    rate = getattr(optimizer, "_learning_rate", None)
     for ours, fresh in zip(optimizer.variables, new.variables, strict=True):
-        if ours is not optimizer._learning_rate:
+        if ours is not rate:
             ours.assign(fresh)
