@@ -75,7 +75,7 @@ class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Attach, once optimisers and checkpoint are loaded."""
         self._end()  # one that was interrupted
-        total_steps = self._total_steps or trainer.estimated_stepping_batches
+        total_steps = self._total_steps or _estimated_steps(trainer, pl_module)
         if math.isinf(total_steps) or total_steps < 0:  # Lightning says -1 of endless data
             raise ConfigurationError(
                 "the trainer has no end: give it max_epochs or max_steps, or give the callback "
@@ -165,6 +165,15 @@ class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined
 
 def _plus(total: Any, loss: Any) -> Any:
     return loss if total is None else total + loss
+
+
+def _estimated_steps(trainer: Any, pl_module: Any) -> float:
+    """Return how many batches will make a step; infinite or negative for training without end."""
+    estimated: float = trainer.estimated_stepping_batches
+    if pl_module.automatic_optimization or trainer.max_steps == -1:
+        return estimated
+    # Under manual optimisation `max_steps` counts the steps of each optimiser.
+    return min(estimated, math.ceil(trainer.max_steps / max(len(trainer.optimizers), 1)))
 
 
 def _num_made(trainer: Any) -> int:
