@@ -173,7 +173,8 @@ def _estimated_steps(trainer: Any, pl_module: Any) -> float:
     if pl_module.automatic_optimization or trainer.max_steps == -1:
         return estimated
     # Under manual optimisation `max_steps` counts the steps of each optimiser.
-    return min(estimated, math.ceil(trainer.max_steps / max(len(trainer.optimizers), 1)))
+    steps: int = trainer.max_steps
+    return min(estimated, math.ceil(steps / max(len(trainer.optimizers), 1)))
 
 
 def _num_made(trainer: Any) -> int:

@@ -32,14 +32,15 @@ def attach(
     total_steps: int,
     validate: Callable[[], Any] | None = None,
     **options: Any,
-) -> Run[BorrowingHost]:
+) -> Run[EstimatorHost]:
     """Steer an estimator that learns by `partial_fit`.
 
     Args:
         controller: What decides.
         estimator: Of one of the four classes.
         total_steps: How often `run.step` will be called: once after each `partial_fit`.
-        validate: Returns the validation loss; None leaves the training loss given to `run.step`.
+        validate: Returns the validation loss; None leaves the training loss: the one given to
+            `run.step`, or else the one that a network keeps itself.
         **options: Further arguments of `Controller.steer`.
 
     Raises:
@@ -49,9 +50,21 @@ def attach(
     return controller.steer(host, total_steps=total_steps, **options)
 
 
-def make_host(estimator: Any, validate: Callable[[], Any] | None = None) -> BorrowingHost:
-    """Make the host of an estimator; arguments and errors are those of `attach`."""
-    return BorrowingHost(_found(estimator), validate)
+class EstimatorHost(BorrowingHost):
+    """An estimator that learns by `partial_fit`; arguments and errors are those of `attach`."""
+
+    def __init__(self, estimator: Any, validate: Callable[[], Any] | None = None) -> None:
+        super().__init__(_found(estimator), validate)
+        self._estimator = estimator
+
+    def note_update(self, loss: Any) -> None:
+        """Keep the loss; a network knows that of its last `partial_fit` by itself."""
+        super().note_update(getattr(self._estimator, "loss_", None) if loss is None else loss)
+
+
+def make_host(estimator: Any, validate: Callable[[], Any] | None = None) -> EstimatorHost:
+    """Make the host of an estimator; see `EstimatorHost`."""
+    return EstimatorHost(estimator, validate)
 
 
 def _found(estimator: Any) -> dict[str, BorrowedValue]:

@@ -142,3 +142,15 @@ class TestNetworkHost(TestLinearModelHost):
 
 class TestAdamNetworkHost(TestLinearModelHost):
     kind = "adam"
+
+
+def test_the_loss_that_a_network_keeps_is_followed_where_none_is_given() -> None:
+    x, y, _, _ = rows()
+    estimator = MLPClassifier(4, random_state=0)
+    run = attach(Controller(random_policy(num_decisions=4)), estimator, total_steps=4)
+    losses = []
+    for _ in range(4):
+        estimator.partial_fit(x, y, classes=[0, 1])
+        run.step()
+        losses.append(estimator.loss_)
+    assert [d.train_loss for d in run.decisions[1:]] == losses[:3]
