@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hpo_env.control.run import Run
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.borrowed import BorrowedValue, BorrowingHost
+from hpo_env.integrations.lengths import fit_length, num_saved
 
 
 class SteeredBoosting:
@@ -16,7 +18,7 @@ class SteeredBoosting:
     Args:
         controller: What decides.
         shrinkage: What the policy calls the shrinkage.
-        **options: Further arguments of `Controller.steer`.
+        **options: Further arguments of `Controller.steer`; a `state` to go on from is used once.
 
     Attributes:
         run: The last run, once training has begun.
@@ -29,14 +31,27 @@ class SteeredBoosting:
         self.run: Run[BorrowingHost] | None = None
         self._controller = controller
         self._shrinkage = shrinkage
+        self._state: Mapping[str, Any] | None = options.pop("state", None)
         self._options = options
         self._validation_loss: float | None = None
 
-    def begin(self, value: BorrowedValue, *, total_steps: int) -> None:
-        """Start, before the first round of a training."""
+    def begin(
+        self, value: BorrowedValue, *, total_steps: int | None = None, to_come: int = 0
+    ) -> None:
+        """Start, before the first round of a training.
+
+        Args:
+            value: The shrinkage.
+            total_steps: Rounds in the run; None: those saved with a state and those to come.
+            to_come: Rounds in this training.
+        """
         self._validation_loss = None
+        state, self._state = self._state, None
+        total = num_saved(state) + to_come if total_steps is None else total_steps
         host = BorrowingHost({self._shrinkage: value}, lambda: self._validation_loss)
-        self.run = self._controller.steer(host, total_steps=total_steps, **self._options)
+        self.run = self._controller.steer(host, total_steps=total, state=state, **self._options)
+        if state is not None:
+            fit_length(self.run, total)
 
     def finish_round(
         self, train_loss: float | None, validation_loss: float | None, *, scores: list[str]

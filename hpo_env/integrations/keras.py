@@ -22,7 +22,7 @@ from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.borrowed import BorrowedValue, give_back
 from hpo_env.integrations.extras import require
-from hpo_env.integrations.lengths import fit_length
+from hpo_env.integrations.lengths import fit_length, num_saved
 
 _keras = require("keras", extra="keras")
 
@@ -180,8 +180,8 @@ class HPOControlCallback(_keras.callbacks.Callback):  # type: ignore[misc,name-d
                 raise ConfigurationError(
                     "Keras does not know the length of this data: give the callback total_steps"
                 )
-            num_made = 0 if state is None else int(state["num_steps"])
-            total_steps = num_made + (self.params["epochs"] - first_epoch) * self.params["steps"]
+            to_come = (self.params["epochs"] - first_epoch) * self.params["steps"]
+            total_steps = num_saved(state) + to_come
         run = self._controller.steer(
             ModelHost(self.model, self._validate),
             total_steps=total_steps,

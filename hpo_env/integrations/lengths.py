@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from hpo_env.control.run import ControllerWarning, Run
+
+
+def num_saved(state: Mapping[str, Any] | None) -> int:
+    """Return how many updates were made when a run was saved, 0 without a saved run."""
+    return 0 if state is None else int(state["num_steps"])
 
 
 def fit_length(run: Run[Any], total_steps: int) -> None:

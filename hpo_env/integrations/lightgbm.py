@@ -85,7 +85,7 @@ class HPOControl:
             number=_first,
             advice=_ADVICE,
         )
-        self._boosting.begin(value, total_steps=env.end_iteration - env.begin_iteration)
+        self._boosting.begin(value, to_come=env.end_iteration - env.begin_iteration)
 
 
 def _first(rates: tuple[Any, ...]) -> float:

@@ -27,6 +27,7 @@ from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.borrowed import BorrowedValue, BorrowingHost
 from hpo_env.integrations.extras import require
+from hpo_env.integrations.lengths import fit_length, num_saved
 
 _callbacks = require("stable_baselines3.common.callbacks", extra="train")
 _utils = require("stable_baselines3.common.utils", extra="train")
@@ -109,7 +110,7 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
         controller: What decides.
         validate: Takes the agent and returns a positive number that should fall, such as the
             distance of its mean return from the best return there is.
-        **options: Further arguments of `Controller.steer`.
+        **options: Further arguments of `Controller.steer`; a `state` to go on from is used once.
 
     Attributes:
         run: The run of the last training, once it has begun.
@@ -126,6 +127,7 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
         self.run: Run[AgentHost] | None = None
         self._controller = controller
         self._validate = validate
+        self._state: Mapping[str, Any] | None = options.pop("state", None)
         self._options = options
         self._num_rollouts = 0
 
@@ -139,8 +141,12 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
             )
         self._num_rollouts = 0
         steps_a_rollout = model.n_steps * model.n_envs
-        total = -(-(self.locals["total_timesteps"] - self.num_timesteps) // steps_a_rollout)
-        self.run = self._controller.steer(host, total_steps=max(total, 1), **self._options)
+        to_come = -(-(self.locals["total_timesteps"] - self.num_timesteps) // steps_a_rollout)
+        state, self._state = self._state, None
+        total = max(num_saved(state) + to_come, 1)
+        self.run = self._controller.steer(host, total_steps=total, state=state, **self._options)
+        if state is not None:
+            fit_length(self.run, total)
 
     def _on_step(self) -> bool:
         return True

@@ -21,6 +21,7 @@ from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.borrowed import BorrowedValue, BorrowingHost
 from hpo_env.integrations.extras import require
+from hpo_env.integrations.lengths import fit_length
 
 _ADVICE = "Take out of the loop whatever sets it (set_params), or the controller"
 
@@ -38,7 +39,8 @@ def attach(
     Args:
         controller: What decides.
         estimator: Of one of the four classes.
-        total_steps: How often `run.step` will be called: once after each `partial_fit`.
+        total_steps: How often `run.step` will be called: once after each `partial_fit`; with
+            `state` also before it was saved.
         validate: Returns the validation loss; None leaves the training loss: the one given to
             `run.step`, or else the one that a network keeps itself.
         **options: Further arguments of `Controller.steer`.
@@ -47,7 +49,10 @@ def attach(
         ConfigurationError: The estimator is of another class, or changes its own learning rate.
     """
     host = make_host(estimator, validate)
-    return controller.steer(host, total_steps=total_steps, **options)
+    run = controller.steer(host, total_steps=total_steps, **options)
+    if options.get("state") is not None:
+        fit_length(run, total_steps)
+    return run
 
 
 class EstimatorHost(BorrowingHost):

@@ -36,7 +36,8 @@ class HPOControlCallback(_xgboost.callback.TrainingCallback):  # type: ignore[mi
 
     Args:
         controller: What decides.
-        total_steps: Boosting rounds in each training, which XGBoost does not tell.
+        total_steps: Boosting rounds in each training, which XGBoost does not tell; with `state`
+            also those made before it was saved.
         **options: `shrinkage`, what the policy calls it where that is not "learning_rate", and
             further arguments of `Controller.steer`.
 

@@ -46,12 +46,26 @@ class SteeredTraining(ABC):
     refuses_foreign_writers = False
 
     @abstractmethod
-    def new_callback(self) -> Any:
-        """Make what hangs the controller into a training."""
+    def new_callback(self, state: Any = None, total_steps: int = 0) -> Any:
+        """Make what hangs the controller into a training.
+
+        Args:
+            state: A saved run to go on from; frameworks that keep it in their own checkpoints take
+                none.
+            total_steps: Where the framework does not tell, updates in the run, if not `num_steps`.
+        """
 
     @abstractmethod
-    def train(self, callback: Any, at_step: Callable[[int], None]) -> None:
-        """Train from the framework's object as it is; `at_step` is called before each update."""
+    def train(
+        self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
+    ) -> None:
+        """Train from the framework's object as it is.
+
+        Args:
+            callback: What `new_callback` made.
+            at_step: Called before each update.
+            num_steps: Updates to make, where they are not all.
+        """
 
     @abstractmethod
     def read(self) -> Mapping[str, float]:
@@ -72,12 +86,14 @@ class _LightGBM(SteeredTraining):
         self._model: Any = None
         self._in_training: Any = None
 
-    def new_callback(self) -> Any:
+    def new_callback(self, state: Any = None, total_steps: int = 0) -> Any:
         from hpo_env.integrations.lightgbm import HPOControl
 
-        return HPOControl(controller())
+        return HPOControl(controller(), state=state)
 
-    def train(self, callback: Any, at_step: Callable[[int], None]) -> None:
+    def train(
+        self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
+    ) -> None:
         x, y, vx, vy = rows()
         data = self._host.Dataset(x, y, free_raw_data=False)
 
@@ -89,7 +105,7 @@ class _LightGBM(SteeredTraining):
         self._model = self._host.train(
             {"objective": "binary", "verbose": -1, "num_threads": 1, "eta": RATE},
             data,
-            self.num_steps,
+            num_steps or self.num_steps,
             valid_sets=[data.create_valid(vx, vy)],
             callbacks=[before, *callback.callbacks()],
             init_model=self._model,
@@ -108,12 +124,15 @@ class _XGBoost(SteeredTraining):
         self._model: Any = None
         self._in_training: Any = None
 
-    def new_callback(self) -> Any:
+    def new_callback(self, state: Any = None, total_steps: int = 0) -> Any:
         from hpo_env.integrations.xgboost import HPOControlCallback
 
-        return HPOControlCallback(controller(), total_steps=self.num_steps)
+        total = total_steps or self.num_steps
+        return HPOControlCallback(controller(), total_steps=total, state=state)
 
-    def train(self, callback: Any, at_step: Callable[[int], None]) -> None:
+    def train(
+        self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
+    ) -> None:
         outer = self
 
         class Before(self._host.callback.TrainingCallback):  # type: ignore[misc,name-defined]
@@ -128,7 +147,7 @@ class _XGBoost(SteeredTraining):
         self._model = self._host.train(
             parameters if self._model is not None else parameters | {"eta": RATE},
             self._host.DMatrix(x, y),
-            self.num_steps,
+            num_steps or self.num_steps,
             evals=[(self._host.DMatrix(vx, vy), "validation")],
             verbose_eval=False,
             callbacks=[Before(), callback],
@@ -157,18 +176,26 @@ class _Keras(SteeredTraining):
         loss = self._host.losses.SparseCategoricalCrossentropy(from_logits=True)
         self._model.compile(self._host.optimizers.AdamW(RATE, weight_decay=DECAY), loss=loss)
 
-    def new_callback(self) -> Any:
+    def new_callback(self, state: Any = None, total_steps: int = 0) -> Any:
         from hpo_env.integrations.keras import HPOControlCallback
 
-        return HPOControlCallback(controller())
+        return HPOControlCallback(controller(), state=state)
 
-    def train(self, callback: Any, at_step: Callable[[int], None]) -> None:
-        steps = iter(range(self.num_steps))
+    def train(
+        self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
+    ) -> None:
+        steps = iter(range(num_steps or self.num_steps))
         before = self._host.callbacks.LambdaCallback()
         before.on_train_batch_begin = lambda batch, logs=None: at_step(next(steps))
         x, y, _, _ = rows()
         self._model.fit(
-            x, y, batch_size=32, epochs=4, shuffle=False, verbose=0, callbacks=[before, callback]
+            x,
+            y,
+            batch_size=32,
+            epochs=(num_steps or self.num_steps) // 6,
+            shuffle=False,
+            verbose=0,
+            callbacks=[before, callback],
         )
 
     def read(self) -> Mapping[str, float]:
@@ -206,12 +233,14 @@ class _Lightning(SteeredTraining):
 
         self._module = Module()
 
-    def new_callback(self) -> Any:
+    def new_callback(self, state: Any = None, total_steps: int = 0) -> Any:
         from hpo_env.integrations.lightning import HPOControlCallback
 
         return HPOControlCallback(controller())
 
-    def train(self, callback: Any, at_step: Callable[[int], None]) -> None:
+    def train(
+        self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
+    ) -> None:
         self._at_step = at_step
         x, y, _, _ = tensors()
         dataset = torch.utils.data.TensorDataset(x, y)
@@ -244,12 +273,14 @@ class _Transformers(SteeredTraining):
         pytest.importorskip("accelerate")
         self._trainer: Any = None
 
-    def new_callback(self) -> Any:
+    def new_callback(self, state: Any = None, total_steps: int = 0) -> Any:
         from hpo_env.integrations.transformers import HPOControlCallback
 
         return HPOControlCallback(controller())
 
-    def train(self, callback: Any, at_step: Callable[[int], None]) -> None:
+    def train(
+        self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
+    ) -> None:
         class Before(self._host.TrainerCallback):  # type: ignore[misc,name-defined]
             def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 at_step(state.global_step)
@@ -333,14 +364,17 @@ class _StableBaselines(SteeredTraining):
             policy_kwargs={"net_arch": [4]},
         )
 
-    def new_callback(self) -> Any:
+    def new_callback(self, state: Any = None, total_steps: int = 0) -> Any:
         from hpo_env.integrations.sb3 import HPOControlCallback
 
-        return HPOControlCallback(controller(), validate=lambda agent: 1.0)
+        return HPOControlCallback(controller(), validate=lambda agent: 1.0, state=state)
 
-    def train(self, callback: Any, at_step: Callable[[int], None]) -> None:
-        self._at_step, self._steps = at_step, iter(range(self.num_steps))
-        self._agent.learn(16 * self.num_steps, callback=callback)
+    def train(
+        self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
+    ) -> None:
+        num_steps = num_steps or self.num_steps
+        self._at_step, self._steps = at_step, iter(range(num_steps))
+        self._agent.learn(16 * num_steps, callback=callback)
 
     def read(self) -> Mapping[str, float]:
         return {"learning_rate": self._agent.lr_schedule(1.0)}
@@ -359,15 +393,18 @@ class _ScikitLearn(SteeredTraining):
         )
         self._run: Any = None
 
-    def new_callback(self) -> Any:
-        return controller()
+    def new_callback(self, state: Any = None, total_steps: int = 0) -> Any:
+        return controller(), state, total_steps or self.num_steps
 
-    def train(self, callback: Any, at_step: Callable[[int], None]) -> None:
+    def train(
+        self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
+    ) -> None:
         from hpo_env.integrations.sklearn import attach
 
         x, y, _, _ = rows()
-        self._run = attach(callback, self._estimator, total_steps=self.num_steps)
-        for step in range(self.num_steps):
+        mine, state, total_steps = callback
+        self._run = attach(mine, self._estimator, total_steps=total_steps, state=state)
+        for step in range(num_steps or self.num_steps):
             at_step(step)
             self._estimator.partial_fit(x, y, classes=np.arange(2))
             self._run.step(self._estimator.loss_)

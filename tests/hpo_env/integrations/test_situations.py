@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from hpo_env.errors import ConfigurationError
 from tests.hpo_env.integrations.steered_trainings import (
     FOREIGN,
     TRAININGS,
+    InterruptionError,
     SteeredTraining,
     interruption_at,
 )
@@ -100,3 +103,48 @@ def test_somebody_else_who_writes_is_named_once_and_left_alone(training: Steered
     assert "Take" in named[0]
     assert training.run(callback).values["learning_rate"] == FOREIGN
     assert training.read()["learning_rate"] == FOREIGN
+
+
+def resumed(training: SteeredTraining, num_steps: int) -> Any:
+    """Save the run in the middle of a training, and go on with it for so many updates."""
+    half = training.num_steps // 2
+    saved: list[Any] = []
+    callback = training.new_callback()
+
+    def at_step(step: int) -> None:
+        if step == half:
+            saved.append(training.run(callback).state_dict())
+            raise InterruptionError
+
+    with contextlib.suppress(InterruptionError):
+        training.train(callback, at_step)
+    callback = training.new_callback(saved[0], half + num_steps)
+    training.train(callback, pass_by, num_steps)
+    return training.run(callback)
+
+
+def with_states() -> list[str]:
+    """Name the trainings whose runs go on from a state that the user kept."""
+    own = ("lightning", "transformers")  # have checkpoints of their own
+    return [name for name in TRAININGS if name not in own]
+
+
+@pytest.mark.parametrize("name", with_states())
+@pytest.mark.parametrize("share", [0.5, 1.0], ids=["as long", "longer"])
+def test_a_resumed_run_is_as_long_as_its_training(name: str, share: float) -> None:
+    training = TRAININGS[name]()
+    num_steps = int(share * training.num_steps)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", ControllerWarning)
+        run = resumed(training, num_steps)
+    assert run.num_steps == run.plan.total_steps == training.num_steps // 2 + num_steps
+    assert training.read() == given(training)
+
+
+@pytest.mark.parametrize("name", with_states())
+def test_a_resumed_run_that_ends_early_is_named(name: str) -> None:
+    training = TRAININGS[name]()
+    with pytest.warns(ControllerWarning, match="it ends in mid-schedule"):
+        resumed(training, training.num_steps // 4)
+    assert training.read() == given(training)
