@@ -14,7 +14,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from hpo_env.control.plain_host import PlainHost
-from hpo_env.control.run import ControllerWarning
+from hpo_env.controller import ControllerWarning
 
 
 @dataclass

@@ -6,12 +6,13 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from hpo_env.control.run import ControllerWarning, Run
+from hpo_env.control.run import Run
+from hpo_env.controller import ControllerWarning
 
 
 def num_saved(state: Mapping[str, Any] | None) -> int:
     """Return how many updates were made when a run was saved, 0 without a saved run."""
-    return 0 if state is None else int(state["num_steps"])
+    return 0 if state is None else int(state.get("num_steps", 0))
 
 
 def fit_length(run: Run[Any], total_steps: int) -> None:

@@ -42,8 +42,8 @@ class HPOControlCallback(_transformers.TrainerCallback):  # type: ignore[misc,na
     Args:
         controller: What decides.
         validate: Takes the model and returns the validation loss; called in eval mode without
-            gradients, at the start and after every decision interval. None: the last loss of the
-            trainer's own evaluations, if it makes any, and else the training loss.
+            gradients, at the start and after every decision interval. None: the loss of the
+            trainer's own evaluation, where it made one in the interval, and else the training loss.
         **options: Further arguments of `Controller.attach`.
 
     Attributes:
@@ -140,7 +140,8 @@ class HPOControlCallback(_transformers.TrainerCallback):  # type: ignore[misc,na
 
     def _validated(self, model: Any) -> Any:
         if self._validate is None:
-            return None if math.isnan(self._evaluated) else self._evaluated
+            evaluated, self._evaluated = self._evaluated, math.nan  # it is new only once
+            return None if math.isnan(evaluated) else evaluated
         model.eval()
         with torch.no_grad():
             return self._validate(model)

@@ -16,8 +16,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from hpo_env.control.run import ControllerWarning, Run
-from hpo_env.controller import Controller
+from hpo_env.control.run import Run
+from hpo_env.controller import Controller, ControllerWarning
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.boosting import SteeredBoosting
 from hpo_env.integrations.borrowed import BorrowedValue, BorrowingHost

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from hpo_env.controller import Controller, ControllerWarning
+from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.testing.hosts import HostContract, HostUnderTest
 from tests.hpo_env.controlled_runs import random_policy
@@ -189,16 +189,6 @@ def test_a_saved_run_goes_on_for_the_epochs_to_come(epochs: int) -> None:
     assert resumed.run is not None
     assert resumed.run.num_steps == STEPS // 2 + 6 * epochs
     assert resumed.run.is_over
-
-
-def test_a_saved_run_that_ends_early_is_named() -> None:
-    model = make_model(keras.optimizers.AdamW(0.01))
-    first = HPOControlCallback(Controller(random_policy()), total_steps=STEPS)
-    fit(model, first, epochs=2)
-    assert first.run is not None
-    resumed = HPOControlCallback(Controller(random_policy()), state=first.run.state_dict())
-    with pytest.warns(ControllerWarning, match=r"planned for 24 updates, .* ends after 18"):
-        fit(model, resumed, epochs=1)
 
 
 def test_a_bad_batch_leaves_nothing_behind() -> None:

@@ -14,7 +14,7 @@ import torch
 from hpo_env.controller import Controller, ControllerWarning
 from tests.hpo_env.controlled_runs import random_policy, run_afresh
 from tests.hpo_env.integrations.host_data import make_net, tensors, validation_loss
-from tests.hpo_env.integrations.steered_trainings import WithLoss
+from tests.hpo_env.integrations.steered_trainings import WithLoss, is_whole_or_named
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -191,11 +191,21 @@ def test_a_resumed_training_of_more_epochs_is_steered_to_its_end(tmp_path: Path)
     assert callback.run.num_steps == callback.run.plan.total_steps == STEPS + 6
 
 
-def test_a_resumed_training_of_fewer_epochs_is_named(tmp_path: Path) -> None:
+def test_a_resumed_training_of_fewer_epochs_is_whole_or_named(tmp_path: Path) -> None:
     checkpoint = saved_at(13, tmp_path)
-    trainer, _, _ = make(tmp_path, num_train_epochs=EPOCHS - 1)
-    with pytest.warns(ControllerWarning, match="planned for 24 updates, .* ends after 18"):
+    trainer, callback, _ = make(tmp_path, num_train_epochs=EPOCHS - 1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         trainer.train(resume_from_checkpoint=str(checkpoint))
+    assert callback.run.num_steps == STEPS - 6
+    assert is_whole_or_named(callback.run, caught)
+
+
+def test_an_evaluation_is_new_only_once(tmp_path: Path) -> None:
+    trainer, callback, _ = make(tmp_path, eval_strategy="steps", eval_steps=6)
+    trainer.train()
+    seen = [d.observation["has_validation"] for d in callback.run.decisions]
+    assert seen == [-1.0, -1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0]
 
 
 def resume(folder: str, out: str) -> None:
