@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -73,7 +74,8 @@ def test_the_estimator_uses_what_the_controller_writes(kind: str) -> None:
 def test_a_rate_that_is_cut_to_nothing_leaves_the_weights_where_they_are(kind: str) -> None:
     estimator = make(kind)
     policy = fixed_policy(-1.0, num_decisions=STEPS)
-    run = attach(Controller(policy), estimator, total_steps=STEPS)
+    validate = functools.partial(validation_loss, estimator)
+    run = attach(Controller(policy), estimator, total_steps=STEPS, validate=validate)
     train(estimator, run)
     x, y, _, _ = rows()
     weights = estimator.coef_ if kind == "linear" else estimator.coefs_[0]
