@@ -222,7 +222,10 @@ class HyperparameterSpace:
         Raises:
             ActionError: The last axis is not H long, or an action is NaN or infinite.
         """
-        actions = np.asarray(actions, dtype=np.float64)
+        actions = np.asarray(actions)
+        if actions.dtype.kind not in "fiu":
+            raise ActionError(f"actions must be numbers; got dtype {actions.dtype}")
+        actions = actions.astype(np.float64)
         if actions.ndim != 2 or actions.shape[1] != len(self):
             raise ActionError(
                 f"actions must have shape [N, H={len(self)}] {self.names}; got {actions.shape}"

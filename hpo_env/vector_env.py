@@ -16,6 +16,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from hpo_env.errors import ConfigurationError
 from hpo_env.guard import as_hosts_measure
 from hpo_env.lane_info import closing_info, running_info
 from hpo_env.lanes_env import ActionMode, Array, Lanes, LanesEnv, OnDivergence
@@ -27,7 +28,9 @@ from hpo_env.steering import Steering, draw_available
 from hpo_env.tasks.base import Engine, Split, Task, check_choice
 from hpo_env.tasks.checks import check_tasks, check_telemetry, check_used
 from hpo_env.vector_conventions import (
+    check_as_many,
     check_can_step,
+    check_places,
     final_info_of,
     no_tasks,
     reset_mask,
@@ -213,7 +216,7 @@ class HPOControlVectorEnv(LanesEnv):
             ConfigurationError: A lane is over and has to be reset first.
             ContractError: The family's trainer breaks its contract.
         """
-        moves = self._moves(actions)
+        moves = self.moves_of(actions)
         restarts = self.autoreset_mode is AutoresetMode.NEXT_STEP
         waiting = np.zeros_like(self._over) if restarts else self._over
         check_can_step(is_reset=bool(self._rngs), over=waiting)
@@ -232,6 +235,11 @@ class HPOControlVectorEnv(LanesEnv):
             info |= final_info_of(final_observations, final_info, terminated)
         return observations, reward, terminated, np.zeros(self.num_envs, dtype=bool), info
 
+    @property
+    def is_over(self) -> NDArray[np.bool_]:
+        """Which lanes have no run that goes on, bool `[N]`: it has ended, or none has begun."""
+        return self._over.copy()
+
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """Draw every lane's run so far, losses above hyperparameters, RGB `[height, width, 3]`."""
         if self.render_mode is None:
@@ -243,7 +251,9 @@ class HPOControlVectorEnv(LanesEnv):
 
     def snapshot(self, lanes: Lanes | None = None) -> dict[str, Any]:
         """Copy all state of the given lanes (default: all); `restore` replays it bit for bit."""
-        index = self._lanes if lanes is None else np.asarray(lanes, dtype=np.int64)
+        if not self._rngs:
+            raise ConfigurationError("reset() must be called before snapshot()")
+        index = self._lanes if lanes is None else check_places(lanes, self.num_envs)
         return {
             "trainer": self.trainer.snapshot(index),
             "steering": self.steering.snapshot(index),
@@ -256,7 +266,8 @@ class HPOControlVectorEnv(LanesEnv):
         self, snapshot: Mapping[str, Any], lanes: Lanes | None = None
     ) -> NDArray[np.float32]:
         """Put a snapshot of n lanes into n lanes, the same or others; returns observations."""
-        index = self._lanes if lanes is None else np.asarray(lanes, dtype=np.int64)
+        index = self._lanes if lanes is None else check_places(lanes, self.num_envs)
+        check_as_many(len(snapshot["tasks"]), index)
         if not self._rngs:
             self._seed(0, np.ones(self.num_envs, dtype=bool))
         self.trainer.restore(index, snapshot["trainer"])

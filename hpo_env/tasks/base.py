@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo_env.arguments import whole_number
 from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.reward import LOSS_FLOOR
@@ -51,7 +52,7 @@ def check_choice(kind: str, value: str, choices: Any) -> None:
     Raises:
         UnknownNameError: It is none of the choices; the nearest are suggested.
     """
-    if value not in get_args(choices):
+    if not isinstance(value, str) or value not in get_args(choices):
         raise unknown_name(kind, value, get_args(choices))
 
 
@@ -211,12 +212,12 @@ class TaskFamily(ABC):
 
     def __init__(self, *, split: Split = "train", num_decisions: int | None = None) -> None:
         check_choice("split", split, Split)
-        if num_decisions is not None and num_decisions < 1:
+        if num_decisions is not None and whole_number("num_decisions", num_decisions) < 1:
             raise ConfigurationError(
                 f"num_decisions must be a positive integer; got {num_decisions}"
             )
         self.split: Split = split
-        self.num_decisions = num_decisions
+        self.num_decisions = None if num_decisions is None else int(num_decisions)
         self.space = HyperparameterSpace(self.hyperparameters)
 
     @classmethod

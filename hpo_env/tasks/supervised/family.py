@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo_env.arguments import share, whole_number
 from hpo_env.datasets import (
     Dataset,
     InMemory,
@@ -169,9 +170,8 @@ class SupervisedFamily(TaskFamily):
         augmented: float = 0.5,
     ) -> None:
         super().__init__(split=split, num_decisions=num_decisions)
-        if not 0.0 <= augmented <= 1.0:
-            raise ConfigurationError(f"augmented must lie in [0, 1]; got {augmented}")
-        if updates_per_decision < 1:
+        augmented = share("augmented", augmented)
+        if whole_number("updates_per_decision", updates_per_decision) < 1:
             raise ConfigurationError(
                 f"updates_per_decision must be a positive integer; got {updates_per_decision}"
             )
