@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hpo_env.arguments import check_known, ordered_names, share
 from hpo_env.errors import ActionError, ConfigurationError
+from hpo_env.forks import keep_forks_usable
 from hpo_env.hyperparameters import LEVELS
 from hpo_env.observation import field_docs
 from hpo_env.policy import split_joint_choices
@@ -61,6 +62,7 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
         tasks: Sequence[Task] | None = None,
         **family_options: Any,
     ) -> None:
+        keep_forks_usable()
         check_lanes(num_envs, tasks)
         num_envs = int(num_envs)
         if render_mode not in (None, "rgb_array"):

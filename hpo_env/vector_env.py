@@ -25,7 +25,7 @@ from hpo_env.reward import log_diverged, rewards
 from hpo_env.schedules import interval_factors, log_change
 from hpo_env.seeding import draw_episode_seed
 from hpo_env.steering import Steering, draw_available
-from hpo_env.tasks.base import Engine, Split, Task, check_choice
+from hpo_env.tasks.base import Engine, Split, Task, Trainer, check_choice
 from hpo_env.tasks.checks import check_tasks, check_telemetry, check_used
 from hpo_env.vector_conventions import (
     check_as_many,
@@ -155,7 +155,8 @@ class HPOControlVectorEnv(LanesEnv):
             tasks=tasks,
             **family_options,
         )
-        self.trainer = self.family.make_trainer(num_envs, engine=engine, device=device)
+        self._made_with: dict[str, Any] = {"engine": engine, "device": device}
+        self.trainer = self._make_trainer()
         self.steering = Steering(
             self.space, num_envs, controlled=self.controlled, loss_floor=self.family.loss_floor
         )
@@ -279,7 +280,27 @@ class HPOControlVectorEnv(LanesEnv):
             getattr(self, name)[index] = values
         return self.steering.observe()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of: all but the trainer, and what that would be restored to.
+
+        A trainer holds memory of its engine, which no other process can have.
+        """
+        state = self.__dict__.copy()
+        del state["trainer"]
+        return state | {"_trained": self.trainer.snapshot(self._lanes) if self._rngs else None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go on where the copied environment stood, bit for bit."""
+        trained = state.pop("_trained")
+        self.__dict__.update(state)
+        self.trainer = self._make_trainer()
+        if trained is not None:
+            self.trainer.restore(self._lanes, trained)
+
     # --------------------------------------------------------------------------------- the insides
+
+    def _make_trainer(self) -> Trainer:
+        return self.family.make_trainer(self.num_envs, **self._made_with)
 
     def _advance(self, moves: Array, running: NDArray[np.bool_]) -> Array:
         """Run one interval and return rewards `[N]`; lanes that do not run keep their state."""

@@ -48,6 +48,9 @@ class JointActions(VecEnvWrapper):
         super().__init__(venv, action_space=Discrete(count))
         self._num_hyperparameters = len(space.nvec)
 
+    def __reduce__(self) -> tuple[type[JointActions], tuple[VecEnv]]:
+        return JointActions, (self.venv,)  # what the wrapper notes of its class cannot be copied
+
     def reset(self) -> Any:
         """Start new episodes in all lanes."""
         return self.venv.reset()

@@ -266,6 +266,17 @@ class ShardedVectorEnv(LanesEnv):
         self._cut[index] = self._waiting[index] = False
         return self._shown.copy()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Refuse to be copied or pickled.
+
+        Raises:
+            ConfigurationError: Always: lanes in other processes have no copy.
+        """
+        raise ConfigurationError(
+            "an environment whose lanes are in other processes cannot be copied or pickled; take "
+            "snapshot() and restore(), or num_workers=0"
+        )
+
     @property
     def worker_pids(self) -> list[int]:
         """Process ids of the workers, on whatever machine they are."""
