@@ -79,6 +79,7 @@ class TrainConfig:
         ray_address: The Ray cluster to join, such as auto or 10.0.0.1:6379; with workers=ray only.
         run_dir: Folder in which the run's own folder is made.
         resume: Run folder of an interrupted run to go on with; all other settings come from there.
+            Only a file that has moved may be named, by family_options, for instance `dataset=PATH`.
         progress: bar (a live bar), lines (a line a segment), quiet, or auto: a bar on a terminal,
             lines elsewhere.
         segment_steps: Environment steps between two checkpoints; meta-validation runs at each, and

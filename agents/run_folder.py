@@ -113,7 +113,7 @@ class RunFolder:
         try:
             path.mkdir(parents=True)
             folder.checkpoints.mkdir()
-            write_atomically(path / "config.json", to_json_bytes(config.to_json()))
+            folder.write_config(config)
             write_atomically(path / "versions.json", to_json_bytes(installed_versions()))
             folder.note_command()
         except FileExistsError:
@@ -155,6 +155,10 @@ class RunFolder:
             return TrainConfig.from_json(data)
         except (ValueError, TypeError) as error:
             raise RunFolderError(f"{self.path / 'config.json'} cannot be used: {error}") from error
+
+    def write_config(self, config: TrainConfig) -> None:
+        """Write down the configuration; `read_config` is the inverse."""
+        write_atomically(self.path / "config.json", to_json_bytes(config.to_json()))
 
     def note_command(self) -> None:
         """Append the command line of this process."""

@@ -11,7 +11,7 @@ from agents.config import TrainConfig
 from hpo_env.errors import ConfigurationError
 
 _DECIDE_DEFAULTS = ("family", "agent", "preset")
-_WITH_RESUME = ("--resume", "--progress")
+_WITH_RESUME = ("--resume", "--progress", "--family-options")
 
 
 def main(args: Sequence[str]) -> None:
@@ -36,7 +36,8 @@ def parse(args: Sequence[str]) -> TrainConfig:
         ConfigurationError: A setting cannot be, or `--resume` came with settings of its own.
         UnknownNameError: A name is in no registry; the nearest are suggested.
     """
-    words = [word for arg in args for word in arg.split("=", 1)[:1] if word.startswith("--")]
+    flags = [arg.partition("=")[0] for arg in args if arg.startswith("--")]
+    words = [flag.replace("_", "-") for flag in flags]
     if "--resume" in words:
         extra = sorted(set(words) - set(_WITH_RESUME))
         if extra:

@@ -189,6 +189,10 @@ class TaskFamily(ABC):
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     """What opponents can rely on; see `Capability`. "rate" follows from the hyperparameters."""
 
+    relocatable_options: ClassVar[tuple[str, ...]] = ()
+    """Names of the options that say where something is, and not what it is: what a fingerprint of
+    `pinned_options` recognises again in another place."""
+
     optimizer_hyperparameters: ClassVar[tuple[str, ...]] = ()
     """Hyperparameters that belong to the tasks' own optimiser, and so mean nothing where another
     update rule replaces it. What stands there for a learning rate is read back as the first."""

@@ -140,6 +140,7 @@ class SupervisedFamily(TaskFamily):
     demo_scenes: ClassVar[tuple[Suite, ...] | None] = DEMO_SCENES
     recipes: ClassVar[tuple[Recipe, ...]] = RECIPES
     trainer_options: ClassVar[tuple[str, ...]] = ("updates_per_decision",)
+    relocatable_options: ClassVar[tuple[str, ...]] = ("dataset",)
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"gradients", "optimizer"})
     optimizer_hyperparameters: ClassVar[tuple[str, ...]] = (
         "learning_rate",
