@@ -35,6 +35,7 @@ from agents.factory import make_env, make_learner, moved, pinned
 from agents.progress import ProgressDisplay, make_display
 from agents.reporting.tensorboard import conclude, introduce
 from agents.run_folder import RunFolder
+from agents.standard_streams import survive_any_encoding
 from agents.training_log import LaneMetrics, TrainingLog
 from agents.validation import VALIDATION_SEED, ValidationReport, validate_policy
 from hpo_env.errors import DatasetError, RunFolderError
@@ -66,21 +67,29 @@ def meta_train(config: TrainConfig) -> Path:
     # More threads than one are many times slower as soon as another process is busy, because
     # OpenMP's threads spin at their barriers; and sums would depend on how many there are.
     torch.set_num_threads(1)
+    survive_any_encoding()
     if config.resume is not None:
         folder = RunFolder.open(config.resume)
-        run = _found_again(folder, config.family_options)
-        path, position = newest_checkpoint(folder.checkpoints)
-        training = MetaTraining(run, folder)
-        training.position = load_checkpoint(path, training.learner)
-        folder.rewind_progress(position.segment)
-        folder.note_command()
-    else:
-        run = pinned(config.resolved())
-        training = MetaTraining(run, folder=None)  # a configuration that fails leaves no folder
-        training.folder = folder = RunFolder.create(run)
-    with training, _disk_full_explained(folder), _interruption_explained(training):
-        training.run(config.progress, is_resumed=config.resume is not None)
+        with folder.in_use():
+            run = _found_again(folder, config.family_options)
+            path, position = newest_checkpoint(folder.checkpoints)
+            training = MetaTraining(run, folder)
+            training.position = load_checkpoint(path, training.learner)
+            folder.rewind_progress(position.segment)
+            folder.note_command()
+            _train(training, config.progress, is_resumed=True)
+        return folder.path
+    run = pinned(config.resolved())
+    training = MetaTraining(run, folder=None)  # a configuration that fails leaves no folder
+    training.folder = folder = RunFolder.create(run)
+    with folder.in_use():
+        _train(training, config.progress, is_resumed=False)
     return folder.path
+
+
+def _train(training: MetaTraining, progress: str, *, is_resumed: bool) -> None:
+    with training, _disk_full_explained(training.folder), _interruption_explained(training):
+        training.run(progress, is_resumed=is_resumed)
 
 
 def _found_again(folder: RunFolder, options: Mapping[str, Any]) -> TrainConfig:

@@ -22,6 +22,7 @@ from hpo_env.policy import split_joint_choices
 
 __all__ = ["MAX_JOINT_CHOICES", "JointActions"]
 
+
 class JointActions(VecEnvWrapper):
     """Show a `MultiDiscrete` action space as one `Discrete` space.
 
