@@ -335,9 +335,22 @@ def _policy_folder(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, str) and name_or_path in shipped:
         return shipped[name_or_path]
     folder = Path(name_or_path)
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise PolicyFileError(
             f"{str(name_or_path)!r} is neither a folder nor a policy that we ship "
             f"({', '.join(sorted(shipped)) or 'there is none in this version'})"
         )
     return folder
+
+
+def is_folder(path: str | Path) -> bool:
+    """Say whether there is a folder; no name is too long or too strange to be asked for.
+
+    Example:
+        >>> is_folder("x" * 10_000)
+        False
+    """
+    try:
+        return Path(path).is_dir()
+    except OSError:  # a name that is too long
+        return False
