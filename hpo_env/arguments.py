@@ -8,16 +8,18 @@ from typing import Any
 
 from hpo_env.errors import ConfigurationError, UnknownArgumentError, near_names
 
+_LARGEST = 2**63 - 1
+
 
 def whole_number(name: str, value: Any) -> int:
-    """Return an argument that counts something as an int.
+    """Return an argument that is a whole number as an int.
 
     Args:
         name: The argument's.
-        value: An int, or numpy's; a bool counts nothing.
+        value: An int, or numpy's; a bool is no number.
 
     Raises:
-        ConfigurationError: It is anything else, 2.5 and "2" among it.
+        ConfigurationError: It is anything else, 2.5 and "2" among it, or has more than 64 bits.
 
     Example:
         >>> whole_number("num_decisions", 2)
@@ -27,7 +29,19 @@ def whole_number(name: str, value: Any) -> int:
         raise ConfigurationError(
             f"{name} must be a whole number, as an int; got {value!r} ({type(value).__name__})"
         )
+    if not -_LARGEST <= value <= _LARGEST:
+        raise ConfigurationError(f"{name} must be a number of 64 bits; got {value}")
     return int(value)
+
+
+def is_number(value: Any) -> bool:
+    """Say whether a value is a real number; a bool is none.
+
+    Example:
+        >>> is_number(2.5), is_number("2.5"), is_number(True)
+        (True, False, False)
+    """
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def share(name: str, value: Any) -> float:
@@ -40,8 +54,7 @@ def share(name: str, value: Any) -> float:
         >>> share("availability", 1)
         1.0
     """
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not (is_number and 0.0 <= value <= 1.0):
+    if not (is_number(value) and 0.0 <= value <= 1.0):
         raise ConfigurationError(f"{name} must lie in [0, 1]; got {value!r}")
     return float(value)
 

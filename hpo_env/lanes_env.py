@@ -65,7 +65,8 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
         keep_forks_usable()
         check_lanes(num_envs, tasks)
         num_envs = int(num_envs)
-        if render_mode not in (None, "rgb_array"):
+        is_known = isinstance(render_mode, str) and render_mode in RENDER_METADATA["render_modes"]
+        if render_mode is not None and not is_known:
             raise ConfigurationError(
                 f"render_mode must be 'rgb_array' or None; got {render_mode!r}"
             )

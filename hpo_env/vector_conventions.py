@@ -35,6 +35,8 @@ def check_lanes(num_envs: int, tasks: Sequence[Task] | None) -> None:
         return
     if isinstance(tasks, str) or not isinstance(tasks, Sequence):
         raise ConfigurationError(f"tasks must be a list with one task a lane; got {tasks!r}")
+    if not all(isinstance(task, Task) for task in tasks):
+        raise ConfigurationError(f"tasks must be tasks, of the family's own kind; got {tasks!r}")
     if len(tasks) != num_envs:
         raise ConfigurationError(
             f"one task a lane must be given; got {len(tasks)} tasks for {num_envs} lanes"

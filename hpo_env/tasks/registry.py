@@ -62,7 +62,7 @@ def check_family(name: str) -> None:
 
 
 def make_family(name: str, **options: Any) -> TaskFamily:
-    """Build a family, for instance `make_family("supervised", split="test", dataset="wine")`.
+    """Build a family, for instance `make_family("supervised", split="test", dataset="digits")`.
 
     Raises:
         UnknownNameError: There is no family of that name.

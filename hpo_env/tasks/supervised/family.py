@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.arguments import share, whole_number
+from hpo_env.arguments import is_number, share, whole_number
 from hpo_env.datasets import (
     Dataset,
     InMemory,
@@ -172,6 +172,9 @@ class SupervisedFamily(TaskFamily):
     ) -> None:
         super().__init__(split=split, num_decisions=num_decisions)
         augmented = share("augmented", augmented)
+        for argument, value in (("model", model), ("optimizer", optimizer), ("target", target)):
+            if value is not None and not isinstance(value, str):
+                raise ConfigurationError(f"{argument} must be a name; got {value!r}")
         if whole_number("updates_per_decision", updates_per_decision) < 1:
             raise ConfigurationError(
                 f"updates_per_decision must be a positive integer; got {updates_per_decision}"
@@ -412,9 +415,18 @@ class SupervisedFamily(TaskFamily):
 def _checked_initial(
     space: HyperparameterSpace, initial: Mapping[str, Initial]
 ) -> dict[str, Initial]:
+    if not isinstance(initial, Mapping):
+        raise ConfigurationError(
+            f"initial must be values or pairs of ends by name of a hyperparameter; got {initial!r}"
+        )
     for name, value in initial.items():
         known = space.hyperparameters[space.index(name)]
-        low, high = value if isinstance(value, tuple | list) else (value, value)
+        ends = value if isinstance(value, tuple | list) else (value, value)
+        if len(ends) != 2 or not all(is_number(end) for end in ends):
+            raise ConfigurationError(
+                f"initial {name}: it must be a number or a pair of them; got {value!r}"
+            )
+        low, high = ends
         if not known.low <= low <= high <= known.high:
             raise ConfigurationError(
                 f"initial {name}: {known.low} <= low <= high <= {known.high} must hold; got {value}"
