@@ -33,6 +33,7 @@ from typing import Any
 import hpo_env
 from agents.config import TrainConfig
 from agents.learners.registry import learner_class
+from hpo_env.arguments import is_folder
 from hpo_env.errors import RunFolderError
 from hpo_env.tasks.registry import family_class
 
@@ -134,9 +135,9 @@ class RunFolder:
         Raises:
             RunFolderError: There is no such folder, or it is not a run's.
         """
-        if not path.is_dir():
+        if not is_folder(path):
             near = (
-                sorted(p.name for p in path.parent.glob("*-seed*")) if path.parent.is_dir() else []
+                sorted(p.name for p in path.parent.glob("*-seed*")) if is_folder(path.parent) else []
             )
             hint = f" Runs in {path.parent}: {', '.join(near[-5:])}." if near else ""
             raise RunFolderError(f"no run folder {path}.{hint}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterable, Sequence, Set
+from pathlib import Path
 from typing import Any
 
 from hpo_env.errors import ConfigurationError, UnknownArgumentError, near_names
@@ -102,3 +103,16 @@ def check_known(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
                 f"{owner} got an unexpected keyword argument {name!r}"
                 f"{near_names(name, allowed)} Allowed: {', '.join(allowed)}"
             )
+
+
+def is_folder(path: str | Path) -> bool:
+    """Say whether there is a folder; no name is too long or too strange to be asked for.
+
+    Example:
+        >>> is_folder("x" * 10_000)
+        False
+    """
+    try:
+        return Path(path).is_dir()
+    except OSError:  # a name that is too long
+        return False

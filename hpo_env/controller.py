@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpo_env.arguments import is_folder
 from hpo_env.control.host import Host
 from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import ControllerWarning, HostT, Run, RunLogger
@@ -341,16 +342,3 @@ def _policy_folder(name_or_path: str | Path) -> Path:
             f"({', '.join(sorted(shipped)) or 'there is none in this version'})"
         )
     return folder
-
-
-def is_folder(path: str | Path) -> bool:
-    """Say whether there is a folder; no name is too long or too strange to be asked for.
-
-    Example:
-        >>> is_folder("x" * 10_000)
-        False
-    """
-    try:
-        return Path(path).is_dir()
-    except OSError:  # a name that is too long
-        return False

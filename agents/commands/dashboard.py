@@ -10,6 +10,7 @@ from pathlib import Path
 
 import tyro
 
+from hpo_env.arguments import is_folder
 from hpo_env.errors import ConfigurationError, RunFolderError
 
 EVENTS = "events.out.tfevents.*"
@@ -59,7 +60,7 @@ def check_has_events(path: Path) -> None:
     Raises:
         RunFolderError: There is not.
     """
-    if not path.is_dir():
+    if not is_folder(path):
         raise RunFolderError(f"no folder {path}")
     if next(path.rglob(EVENTS), None) is None:
         raise RunFolderError(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hpo_env.controller import ZOO, Controller, is_folder
+from hpo_env.arguments import is_folder
+from hpo_env.controller import ZOO, Controller
 from hpo_env.errors import PolicyFileError
 from hpo_env.policy import Policy
 from hpo_env.policy_file import CONTROLLER_FILE, load

@@ -11,6 +11,7 @@ import tyro
 from agents.commands.dashboard import EVENTS, check_has_events
 from agents.commands.outputs import check_file
 from agents.run_folder import write_atomically
+from hpo_env.arguments import is_folder
 from hpo_env.errors import ConfigurationError, RunFolderError
 
 _RECORDS_FILE = "records.parquet"
@@ -42,8 +43,9 @@ def main(args: Sequence[str]) -> None:
     """
     config = tyro.cli(ReportConfig, args=list(args), prog="hpo-control report")
     out = config.run / "report.html" if config.out is None else config.out
-    if config.run.is_dir():
-        check_file(out)  # before the work, and not after
+    if not is_folder(config.run):
+        raise RunFolderError(f"no folder {config.run}")
+    check_file(out)  # before the work, and not after
     is_comparison = (config.run / _RECORDS_FILE).is_file()
     texts = _comparison_report(config.run, out) if is_comparison else _run_report(config.run, out)
     for path, text in texts.items():

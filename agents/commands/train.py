@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import tyro
@@ -59,7 +60,7 @@ def _cli(args: Sequence[str], default: TrainConfig) -> TrainConfig:
 def _value_of(name: str, args: Sequence[str]) -> str | None:
     """Return the last value that the arguments give to a flag."""
     value = None
-    for flag, following in zip(args, [*args[1:], None], strict=True):
+    for flag, following in zip_longest(args, args[1:]):
         if flag == f"--{name}":
             value = following
         elif flag.startswith(f"--{name}="):
