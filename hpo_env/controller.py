@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpo_env.arguments import is_folder
 from hpo_env.control.host import Host
 from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import ControllerWarning, HostT, Run, RunLogger
@@ -335,7 +336,7 @@ def _policy_folder(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, str) and name_or_path in shipped:
         return shipped[name_or_path]
     folder = Path(name_or_path)
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise PolicyFileError(
             f"{str(name_or_path)!r} is neither a folder nor a policy that we ship "
             f"({', '.join(sorted(shipped)) or 'there is none in this version'})"

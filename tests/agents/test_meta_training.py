@@ -197,13 +197,12 @@ def test_validation_says_how_often_the_guard_stepped_in(tiny: TinyConfig) -> Non
     assert 0.0 < shares[1.0] < 1.0
 
 
-def test_a_folder_that_exists_is_not_overwritten(tiny: TinyConfig) -> None:
-    config = tiny(steps=100).resolved()
-    folder = RunFolder.create(config)
+def test_runs_that_begin_in_one_second_have_a_folder_each(tiny: TinyConfig) -> None:
+    config, moment = tiny(steps=100).resolved(), datetime(2026, 1, 1, tzinfo=UTC)
+    folder = RunFolder.create(config, now=moment)
     before = {path: path.read_bytes() for path in folder.path.iterdir() if path.is_file()}
-    moment = datetime.strptime(folder.path.name[-16:], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    with pytest.raises(RunFolderError, match=r"exists already.*--resume"):
-        RunFolder.create(config, now=moment)
+    others = [RunFolder.create(config, now=moment).path for _ in range(2)]
+    assert [path.name for path in others] == [f"{folder.path.name}-2", f"{folder.path.name}-3"]
     assert {path: path.read_bytes() for path in before} == before
 
 
