@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from hpo_env.control.foresight import can_be_run_ahead
 from hpo_env.control.originals import original
 from hpo_env.control.param_groups import (
     GROUP_HYPERPARAMETERS,
@@ -127,7 +128,7 @@ class LiveSchedule:
         """Return a group's rate in the middle of this interval, and of the next one.
 
         The next one is simulated on a copy, at the pace so far. A schedule that cannot be foretold,
-        as it waits for a metric, counts as one that stays.
+        as it waits for a metric or runs code that may do anything, counts as one that stays.
         """
         keys = [key for shadow in self._shadows for key in shadow.keys]
         if key not in keys:  # a group that came later is none of the schedule's
@@ -135,7 +136,9 @@ class LiveSchedule:
         group = keys.index(key)
         foreseen = self.groups("learning_rate")[group]
         num_calls = self._middle_call + self._calls_an_interval - self._num_calls()
-        if not any(isinstance(s, ReduceLROnPlateau) for s in self.schedulers):
+        parts = [part for scheduler in self.schedulers for part in _nested(scheduler)]
+        waits = any(isinstance(s, ReduceLROnPlateau) for s in self.schedulers)
+        if not waits and all(can_be_run_ahead(part) for part in parts):
             foreseen = self._simulated(min(num_calls, _MOST_SIMULATED_STEPS), group, foreseen)
         return self._middle_rates[group], foreseen
 

@@ -30,6 +30,8 @@ from hpo_env.telemetry import NOT_NEGATIVE, REPORTED, Telemetry
 Array = NDArray[np.float64]
 HostT = TypeVar("HostT", bound=Host)
 
+__all__ = ["ControllerWarning", "Run", "RunLogger"]
+
 _STATE_VERSION = 1
 
 
@@ -297,7 +299,7 @@ class Run(Generic[HostT]):
         """Return how many updates a saved run has from now on."""
         plan = Plan(**state["plan"])
         # States of earlier versions do not say; then a longer run is meant, never a shorter one.
-        total_steps = max(self._asked["total_steps"], plan.total_steps)
+        total_steps = max(int(self._asked["total_steps"]), plan.total_steps)
         asked = state.get("asked", {})
         for name in ("num_decisions", "base_schedule"):
             if asked.get(name, self._asked[name]) != self._asked[name]:
@@ -307,7 +309,7 @@ class Run(Generic[HostT]):
                 )
         if asked:
             is_same = asked["total_steps"] == self._asked["total_steps"]
-            total_steps = plan.total_steps if is_same else self._asked["total_steps"]
+            total_steps = plan.total_steps if is_same else int(self._asked["total_steps"])
         if total_steps < state["num_steps"]:
             raise ConfigurationError(
                 f"the saved run has made {state['num_steps']} updates already, and this one has "
