@@ -53,6 +53,10 @@ class MissingExtraError(HPOControlError, ImportError):
     """A package that belongs to an extra which is not installed."""
 
 
+class ControllerWarning(UserWarning):
+    """Something went wrong in a controlled run, which goes on."""
+
+
 def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> UnknownNameError:
     """Make the error for a name that is not registered, with the nearest names suggested.
 
