@@ -202,7 +202,7 @@ def make_host(model: Any, validate: Callable[[Any], Any] | None = None) -> Model
 
 def _values(model: Any) -> dict[str, BorrowedValue]:
     """Find what Keras lets one write while it trains."""
-    optimizer = model.optimizer
+    optimizer = _optimizer(model)
     if isinstance(
         getattr(optimizer, "_learning_rate", None),
         _keras.optimizers.schedules.LearningRateSchedule,
@@ -234,10 +234,19 @@ def _attribute(owner: Any, name: str) -> BorrowedValue:
 
 def _empty_memory(model: Any) -> None:
     """Give all that an optimiser remembers the values that it has in a new one."""
-    optimizer = model.optimizer
+    optimizer = _optimizer(model)
     new = type(optimizer).from_config(optimizer.get_config())
     new.build(model.trainable_variables)
     rate = getattr(optimizer, "_learning_rate", None)
     for ours, fresh in zip(optimizer.variables, new.variables, strict=True):
         if ours is not rate:
             ours.assign(fresh)
+    # Averages of weights, which would be zeros before the next update, start from the weights.
+    averages = getattr(optimizer, "_model_variables_moving_average", ())
+    for average, weight in zip(averages, model.trainable_variables, strict=False):
+        average.assign(weight)
+
+
+def _optimizer(model: Any) -> Any:
+    """Return the optimiser that makes the updates, without the wrapper that scales losses."""
+    return getattr(model.optimizer, "inner_optimizer", model.optimizer)

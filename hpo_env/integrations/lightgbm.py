@@ -97,11 +97,9 @@ def _losses(env: Any) -> tuple[float | None, float | None]:
     """Return training and validation loss of the round."""
     train = validation = None
     training_name = getattr(env.model, "_train_data_name", "training")
-    for name, metric, value, is_higher_better, *_ in env.evaluation_result_list or ():
+    for name, _, value, is_higher_better, *_ in env.evaluation_result_list or ():
         if is_higher_better:
             continue
-        if value < 0.0:
-            raise ConfigurationError(f"the metric {metric!r} must be a loss; got {value}")
         if name == training_name and train is None:
             train = float(value)
         elif name != training_name and validation is None:

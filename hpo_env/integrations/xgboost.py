@@ -120,12 +120,7 @@ def _booster(model: Any) -> Mapping[str, Any]:
 
 
 def _places(names: list[str]) -> tuple[str | None, str | None]:
-    """Return which data set trains and which validates, by their names.
-
-    Example:
-        >>> _places(["train", "valid"]), _places(["valid", "train"]), _places(["validation_0"])
-        (('train', 'valid'), ('train', 'valid'), (None, 'validation_0'))
-    """
+    """Return which data set trains and which validates, by their names."""
     training = [name for name in names if "train" in name.lower()]
     others = [name for name in names if name not in training]
     if not training and len(others) > 1:

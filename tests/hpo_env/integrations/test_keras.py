@@ -241,3 +241,32 @@ def test_a_roll_back_empties_the_optimisers_memory(kind: str) -> None:
         if found is not model.optimizer._learning_rate:
             np.testing.assert_array_equal(np.array(found), expected)
     assert float(model.optimizer.learning_rate) == 0.5
+
+
+def test_averages_of_weights_start_from_the_weights_after_a_roll_back() -> None:
+    model = make_model(keras.optimizers.SGD(0.01, use_ema=True))
+    host = make_host(model, validation_loss)
+    host.begin_interval(4)
+    x, y, _, _ = rows()
+    for _ in range(2):
+        host.copy_weights()
+        host.note_update(float(model.train_on_batch(x, y)))
+    assert host.roll_back()
+    weights = model.get_weights()
+    model.optimizer.finalize_variable_values(model.trainable_weights)
+    for found, expected in zip(model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_the_optimiser_within_one_that_scales_losses_is_steered() -> None:
+    inner = keras.optimizers.AdamW(0.01, weight_decay=0.01)
+    model = make_model(keras.optimizers.LossScaleOptimizer(inner))
+    policy = random_policy(["learning_rate", "weight_decay", "momentum"])
+    callback = HPOControlCallback(Controller(policy), validate=validation_loss)
+    fit(model, callback)
+    assert callback.run is not None
+    assert callback.run.host.initial == pytest.approx(
+        {"learning_rate": 0.01, "weight_decay": 0.01, "momentum": 0.9}
+    )
+    assert callback.run.host.roll_back()
+    assert float(inner.iterations) == 0.0
