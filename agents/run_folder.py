@@ -137,7 +137,9 @@ class RunFolder:
         """
         if not is_folder(path):
             near = (
-                sorted(p.name for p in path.parent.glob("*-seed*")) if is_folder(path.parent) else []
+                sorted(p.name for p in path.parent.glob("*-seed*"))
+                if is_folder(path.parent)
+                else []
             )
             hint = f" Runs in {path.parent}: {', '.join(near[-5:])}." if near else ""
             raise RunFolderError(f"no run folder {path}.{hint}")

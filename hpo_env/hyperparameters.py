@@ -100,7 +100,6 @@ class Hyperparameter:
                 f"got {self.max_step}"
             )
 
-
     def _check_types(self) -> None:
         if not (isinstance(self.name, str) and self.name):
             raise HyperparameterError(f"name must be a text that is not empty; got {self.name!r}")

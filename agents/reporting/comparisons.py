@@ -21,6 +21,7 @@ from agents.reporting import figures, page
 from agents.reporting.schedules import by_start
 from agents.reporting.style import styled
 from agents.reporting.tables import facts_table
+from agents.run_folder import write_atomically
 from agents.statistics.aggregate import OpponentSummary, summarise_suite
 from agents.statistics.costs import mean_costs
 from agents.statistics.pairing import REFERENCE, PairedRuns, pair_runs
@@ -33,7 +34,6 @@ from agents.statistics.profiles import (
     targets,
 )
 from agents.statistics.trials_equivalent import trials_equivalent
-from agents.run_folder import write_atomically
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace, Scale
 
 _REGRET_CAPTION = (

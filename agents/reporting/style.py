@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from agents.run_folder import write_atomically
 from hpo_env.hyperparameters import Scale
 from hpo_env.rendering import require_matplotlib
