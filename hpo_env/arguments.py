@@ -30,9 +30,10 @@ def whole_number(name: str, value: Any) -> int:
         raise ConfigurationError(
             f"{name} must be a whole number, as an int; got {value!r} ({type(value).__name__})"
         )
-    if not -_LARGEST <= value <= _LARGEST:
+    whole = int(value)
+    if not -_LARGEST <= whole <= _LARGEST:
         raise ConfigurationError(f"{name} must be a number of 64 bits; got {value}")
-    return int(value)
+    return whole
 
 
 def is_number(value: Any) -> bool:

@@ -102,7 +102,7 @@ class Hyperparameter:
 
     def _check_types(self) -> None:
         if not (isinstance(self.name, str) and self.name):
-            raise HyperparameterError(f"name must be a text that is not empty; got {self.name!r}")
+            raise HyperparameterError(f"names must be strings, and not empty; got {self.name!r}")
         for name in ("low", "high", "default", "max_step", "retreat"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, numbers.Real):

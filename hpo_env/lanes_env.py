@@ -148,10 +148,11 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
             ActionError: They have another shape, are not finite or are no choice.
         """
         actions = np.asarray(actions)
-        if actions.ndim == 0 or len(actions) != self.num_envs:
+        num_given = len(actions) if actions.ndim else "a single number"
+        if num_given != self.num_envs:
             raise ActionError(
-                f"actions must be given for {self.num_envs} lanes, one row each; "
-                f"got shape {actions.shape}"
+                f"actions must be given for {self.num_envs} lanes; got {num_given}, in an array of "
+                f"shape {actions.shape}"
             )
         if self.action_mode == "continuous":
             return self.controlled.check_actions(actions)

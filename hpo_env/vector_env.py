@@ -54,7 +54,10 @@ class HPOControlVectorEnv(LanesEnv):
     ## Action space
     `action_mode="continuous"`: `Box(-1, 1, (H,))`; an entry moves the hyperparameter's correction
     by up to its `max_step` (a factor of 4 for the learning rate). `action_mode="discrete"`:
-    `MultiDiscrete([5] * H)`, the choices being -1, -1/2, 0, 1/2 and 1 of that. Doing nothing keeps
+    `MultiDiscrete([5] * H)`, the choices being -1, -1/2, 0, 1/2 and 1 of that.
+    `action_mode="joint"`: `Discrete(5 ** H)`, all combinations of these, the last hyperparameter
+    counting fastest, for agents that know `Discrete` alone; up to four hyperparameters. Doing
+    nothing, which is the middle choice, keeps
     the base schedule, corrected by what was done before; doing nothing from the start keeps the
     base schedule itself, bit for bit.
 
@@ -91,7 +94,7 @@ class HPOControlVectorEnv(LanesEnv):
         hyperparameters: The hyperparameters that the agent has; None takes the family's own choice,
             "all" all of them.
         num_decisions: Decision intervals in an episode; None leaves it to the family.
-        action_mode: "continuous" or "discrete".
+        action_mode: "continuous", "discrete" or "joint".
         base_schedule: What actions correct: "constant", "cosine", "warmup_cosine", "linear",
             "one_cycle" or "step".
         on_divergence: "roll_back", "cut" or "end"; None: what hosts of the family can do, the first
@@ -116,6 +119,7 @@ class HPOControlVectorEnv(LanesEnv):
 
     Raises:
         UnknownNameError: A name is in no registry; the nearest are suggested.
+        UnknownArgumentError: Nobody takes an argument of that name; a TypeError, too.
         ConfigurationError: Arguments contradict each other or are out of range.
         DatasetError: A data set cannot be used.
     """
@@ -207,7 +211,8 @@ class HPOControlVectorEnv(LanesEnv):
         """Train every lane for one decision interval.
 
         Args:
-            actions: `[N, H]`, float in `[-1, 1]` or integer choices, by `action_mode`.
+            actions: `[N, H]`, float in `[-1, 1]` or integer choices, or joint choices `[N]`, by
+                `action_mode`.
 
         Returns:
             Observations `[N, D]`, rewards `[N]`, terminated `[N]`, truncated `[N]` (never), info.

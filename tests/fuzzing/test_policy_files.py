@@ -88,9 +88,11 @@ def is_loaded(folder: Path, what: object) -> bool:
         try:
             load(folder)
         except PolicyFileError as error:
-            assert str(folder) in str(error)
-            return False
-    return True
+            found = str(error)
+        else:
+            return True
+    assert str(folder) in found, "the file is named"
+    return False
 
 
 def test_doctored_documents_whose_checksum_is_right(small: Path, tmp_path: Path) -> None:
