@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from agents.commands import COMMANDS, Main, load_command
+from agents.standard_streams import survive_any_encoding
 from hpo_env.errors import HPOControlError
 
 EXIT_ERROR = 2
@@ -18,6 +19,7 @@ def main(args: Sequence[str] | None = None) -> None:
     Args:
         args: The words after `hpo-control`; those of this process by default.
     """
+    survive_any_encoding()
     words = list(sys.argv[1:] if args is None else args)
     if not words or words[0] in ("-h", "--help"):
         print(_help())
@@ -32,6 +34,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def exit_with(command: Main, args: Sequence[str]) -> None:
     """Call a command and exit; errors raised on purpose are shown without a traceback."""
+    survive_any_encoding()
     try:
         command(args)
     except HPOControlError as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -22,7 +22,9 @@ from hpo_env.schedules import schedule
 from hpo_env.sharding import Workers
 from hpo_env.tasks.base import Engine, check_choice
 from hpo_env.tasks.registry import FAMILIES, check_family, family_class
-from hpo_env.vector_env import ActionMode
+
+LearnedActions = Literal["continuous", "discrete"]
+"""How learners act; one that knows joint choices alone makes them out of discrete ones itself."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"steps": 500_000, "segment_steps": 50_000, "validation_lanes": 128},
@@ -77,6 +79,7 @@ class TrainConfig:
         ray_address: The Ray cluster to join, such as auto or 10.0.0.1:6379; with workers=ray only.
         run_dir: Folder in which the run's own folder is made.
         resume: Run folder of an interrupted run to go on with; all other settings come from there.
+            Only a file that has moved may be named, by family_options, for instance `dataset=PATH`.
         progress: bar (a live bar), lines (a line a segment), quiet, or auto: a bar on a terminal,
             lines elsewhere.
         segment_steps: Environment steps between two checkpoints; meta-validation runs at each, and
@@ -275,7 +278,7 @@ def _check_names(config: TrainConfig) -> None:
     if config.base_schedule is not None:
         schedule(config.base_schedule)
     if config.action_mode is not None:
-        check_choice("action mode", config.action_mode, ActionMode)
+        check_choice("action mode", config.action_mode, LearnedActions)
         modes = learner_class(config.agent).action_modes
         if config.action_mode not in modes:
             able = [a for a in LEARNERS if config.action_mode in learner_class(a).action_modes]

@@ -14,11 +14,12 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from agents import tags
@@ -31,13 +32,14 @@ from agents.checkpoints import (
 )
 from agents.config import TrainConfig
 from agents.export import export_policy
-from agents.factory import make_env, make_learner
+from agents.factory import make_env, make_learner, moved, pinned
 from agents.progress import ProgressDisplay, make_display
 from agents.reporting.tensorboard import conclude, introduce
 from agents.run_folder import RunFolder
+from agents.standard_streams import survive_any_encoding
 from agents.training_log import LaneMetrics, TrainingLog
 from agents.validation import VALIDATION_SEED, ValidationReport, validate_policy
-from hpo_env.errors import RunFolderError
+from hpo_env.errors import DatasetError, RunFolderError
 from hpo_env.policy_file import load
 from hpo_env.tasks.registry import family_class
 
@@ -49,7 +51,8 @@ def meta_train(config: TrainConfig) -> Path:
     """Train, or go on training, and export the best policy.
 
     Args:
-        config: What to train, resolved or not; with `resume`, only that and `progress` are read.
+        config: What to train, resolved or not; with `resume`, only that, `progress` and those
+            `family_options` are read that say where a file has moved to.
 
     Returns:
         The run folder, with `result.json` and, where the learner has one, `policy/`.
@@ -57,6 +60,7 @@ def meta_train(config: TrainConfig) -> Path:
     Raises:
         RunFolderError: The folder exists, cannot be resumed, or the disk is full.
         ConfigurationError: Settings contradict each other.
+        DatasetError: A file of the run is gone, or not what it was when the run began.
         MissingExtraError: The agent is in a package that is not installed.
         KeyboardInterrupt: The user pressed Ctrl-C; the last finished segment is on disk, and how to
             go on was printed.
@@ -64,21 +68,46 @@ def meta_train(config: TrainConfig) -> Path:
     # More threads than one are many times slower as soon as another process is busy, because
     # OpenMP's threads spin at their barriers; and sums would depend on how many there are.
     torch.set_num_threads(1)
+    survive_any_encoding()
     if config.resume is not None:
         folder = RunFolder.open(config.resume)
-        run = folder.read_config()
-        path, position = newest_checkpoint(folder.checkpoints)
-        training = MetaTraining(run, folder)
-        training.position = load_checkpoint(path, training.learner)
-        folder.rewind_progress(position.segment)
-        folder.note_command()
-    else:
-        run = config.resolved()
-        training = MetaTraining(run, folder=None)  # a configuration that fails leaves no folder
-        training.folder = folder = RunFolder.create(run)
-    with training, _disk_full_explained(folder), _interruption_explained(training):
-        training.run(config.progress, is_resumed=config.resume is not None)
+        with folder.in_use():
+            run = _found_again(folder, config.family_options)
+            path, position = newest_checkpoint(folder.checkpoints)
+            training = MetaTraining(run, folder)
+            training.position = load_checkpoint(path, training.learner)
+            folder.rewind_progress(position.segment)
+            folder.note_command()
+            _train(training, config.progress, is_resumed=True)
+        return folder.path
+    run = pinned(config.resolved())
+    training = MetaTraining(run, folder=None)
+    training.try_out()  # a configuration, or a family, that fails leaves no folder
+    training.folder = folder = RunFolder.create(run)
+    with folder.in_use():
+        _train(training, config.progress, is_resumed=False)
     return folder.path
+
+
+def _train(training: MetaTraining, progress: str, *, is_resumed: bool) -> None:
+    with training, _disk_full_explained(training.folder), _interruption_explained(training):
+        training.run(progress, is_resumed=is_resumed)
+
+
+def _found_again(folder: RunFolder, options: Mapping[str, Any]) -> TrainConfig:
+    """Read the configuration of a run, and look whether all that it names is still what it was."""
+    config = folder.read_config()
+    try:
+        if not options:
+            return pinned(config)
+        config = moved(config, options)
+    except DatasetError as error:
+        raise DatasetError(
+            f"{error}. If a file has moved, say where it is now: --resume {folder.path} "
+            "--family-options dataset=PATH"
+        ) from error
+    folder.write_config(config)
+    return config
 
 
 def _num_cores() -> int:
@@ -123,6 +152,23 @@ class MetaTraining:
     def __exit__(self, *_: object) -> None:
         self.env.close()
         self.validation_env.close()
+
+    def try_out(self) -> None:
+        """Take a step in each environment, so that a family that breaks its contract is noticed.
+
+        Nothing that is learned depends on it: every segment begins with seeds and episodes of its
+        own.
+
+        Raises:
+            ContractError: The family's tasks or its trainer break their contract.
+        """
+        try:
+            for env in (self.env, self.validation_env):
+                env.reset(seed=0)
+                env.step(np.zeros_like(env.action_space.sample()))
+        except BaseException:
+            self.__exit__()
+            raise
 
     def run(self, progress: str, *, is_resumed: bool) -> None:
         """Train the segments that are left, then export.

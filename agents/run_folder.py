@@ -1,6 +1,6 @@
 """The run folder: everything that a meta-training leaves behind, in one place.
 
-    <family>-<agent>-seed<k>-<utc>/
+    <family>-<agent>-seed<k>-<utc>/   with -2 and so on, where several began in one second
         config.json      the resolved configuration
         command.txt      the command lines, the first and each that resumed the run
         versions.json    versions of what computed it, and the git commit
@@ -15,6 +15,7 @@ Files are written whole or not at all, and only `progress.jsonl` and `command.tx
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
@@ -22,7 +23,8 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,8 +33,14 @@ from typing import Any
 import hpo_env
 from agents.config import TrainConfig
 from agents.learners.registry import learner_class
+from hpo_env.arguments import is_folder
 from hpo_env.errors import RunFolderError
 from hpo_env.tasks.registry import family_class
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _UNSAFE = re.compile(r"[^\w.-]")
 _PACKAGES = ("torch", "numpy", "gymnasium", "stable-baselines3", "sb3-contrib", "safetensors")
@@ -100,7 +108,7 @@ class RunFolder:
             now: The time that goes into the name; the present by default.
 
         Raises:
-            RunFolderError: The folder exists already, or cannot be written.
+            RunFolderError: `run_dir` is itself the folder of a run, or cannot be written.
         """
         moment = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
         if (config.run_dir / "config.json").exists():
@@ -109,18 +117,13 @@ class RunFolder:
                 f"--resume {config.run_dir}, or choose another --run-dir; nothing was overwritten."
             )
         path = config.run_dir / f"{run_prefix(config)}-{moment}"
-        folder = cls(path)
         try:
-            path.mkdir(parents=True)
+            path = _make_new(path)
+            folder = cls(path)
             folder.checkpoints.mkdir()
-            write_atomically(path / "config.json", to_json_bytes(config.to_json()))
+            folder.write_config(config)
             write_atomically(path / "versions.json", to_json_bytes(installed_versions()))
             folder.note_command()
-        except FileExistsError:
-            raise RunFolderError(
-                f"{path} exists already. Go on with that run by --resume {path}, or choose another "
-                "--run-dir; nothing was overwritten."
-            ) from None
         except OSError as error:
             raise RunFolderError(f"the run folder {path} cannot be written: {error}") from error
         return folder
@@ -132,9 +135,11 @@ class RunFolder:
         Raises:
             RunFolderError: There is no such folder, or it is not a run's.
         """
-        if not path.is_dir():
+        if not is_folder(path):
             near = (
-                sorted(p.name for p in path.parent.glob("*-seed*")) if path.parent.is_dir() else []
+                sorted(p.name for p in path.parent.glob("*-seed*"))
+                if is_folder(path.parent)
+                else []
             )
             hint = f" Runs in {path.parent}: {', '.join(near[-5:])}." if near else ""
             raise RunFolderError(f"no run folder {path}.{hint}")
@@ -144,6 +149,31 @@ class RunFolder:
         folder.checkpoints.mkdir(exist_ok=True)
         return folder
 
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep the folder to this process; when it ends, however it ends, so does this.
+
+        Raises:
+            RunFolderError: Another process trains in it.
+        """
+        if fcntl is None:
+            yield
+            return
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunFolderError(
+                    f"{self.path} is in use: another process trains in it. Wait until it is done, "
+                    "or end it; then resume"
+                ) from None
+            except OSError:  # a file system without locks
+                pass
+            yield
+        finally:
+            os.close(handle)
+
     def read_config(self) -> TrainConfig:
         """Return the configuration that the run was started with.
 
@@ -151,20 +181,28 @@ class RunFolder:
             RunFolderError: config.json is damaged.
         """
         try:
-            data = json.loads((self.path / "config.json").read_text())
+            data = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
             return TrainConfig.from_json(data)
         except (ValueError, TypeError) as error:
             raise RunFolderError(f"{self.path / 'config.json'} cannot be used: {error}") from error
 
+    def write_config(self, config: TrainConfig) -> None:
+        """Write down the configuration; `read_config` is the inverse."""
+        write_atomically(self.path / "config.json", to_json_bytes(config.to_json()))
+
     def note_command(self) -> None:
         """Append the command line of this process."""
-        with (self.path / "command.txt").open("a") as file:
+        with (self.path / "command.txt").open(
+            "a",
+            encoding="utf-8",
+            errors="surrogateescape",  # names of files are any bytes
+        ) as file:
             file.write(shlex.join(sys.argv) + "\n")
 
     def changed_versions(self) -> dict[str, tuple[str | None, str | None]]:
         """Return what is installed in another version than when the run began: then and now."""
         try:
-            then = json.loads((self.path / "versions.json").read_text())
+            then = json.loads((self.path / "versions.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
         now = installed_versions()
@@ -176,14 +214,14 @@ class RunFolder:
 
     def append_progress(self, line: Mapping[str, Any]) -> None:
         """Append a segment's line."""
-        with (self.path / "progress.jsonl").open("a") as file:
+        with (self.path / "progress.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, sort_keys=True) + "\n")
 
     def read_progress(self) -> list[dict[str, Any]]:
         """Return the lines so far; one that a crash cut off is left out."""
         path = self.path / "progress.jsonl"
         lines = []
-        for text in path.read_text().splitlines() if path.is_file() else []:
+        for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
             try:
                 lines.append(json.loads(text))
             except ValueError:
@@ -199,6 +237,17 @@ class RunFolder:
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write the outcome."""
         write_atomically(self.path / "result.json", to_json_bytes(result))
+
+
+def _make_new(path: Path) -> Path:
+    """Make a folder that was not there, under the name with a number where others have it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        candidate = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        with suppress(FileExistsError):
+            candidate.mkdir()
+            return candidate
+    raise AssertionError("numbers do not end")
 
 
 def installed_versions(packages: Iterable[str] = _PACKAGES) -> dict[str, str | None]:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpo_env.arguments import is_folder
 from hpo_env.control.host import Host
 from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import ControllerWarning, HostT, Run, RunLogger
@@ -110,6 +111,7 @@ class Controller:
         initial: Mapping[str, float] | None = None,
         loggers: Sequence[RunLogger] = (),
         state: Mapping[str, Any] | None = None,
+        on_roll_back: Callable[[], object] | None = None,
     ) -> Run[TorchHost]:
         """Steer a training loop of torch.
 
@@ -138,6 +140,8 @@ class Controller:
                 controller clip gradients itself.
             loggers: Told of every decision and interval; see `hpo_env.integrations`.
             state: A saved `run.state_dict()` to go on from.
+            on_roll_back: Called after an interval was rolled back, to put back what the controller
+                has no copy of, such as averaged weights.
 
         Returns:
             The run: call `run.step(loss)` after each `optimizer.step()`.
@@ -166,6 +170,7 @@ class Controller:
             base_schedule=base_schedule if is_name else "constant",
             loggers=loggers,
             state=state,
+            on_roll_back=on_roll_back,
         )
 
     def drive(
@@ -179,6 +184,7 @@ class Controller:
         base_schedule: str | None = None,
         loggers: Sequence[RunLogger] = (),
         state: Mapping[str, Any] | None = None,
+        on_roll_back: Callable[[], object] | None = None,
     ) -> Run[PlainHost]:
         """Steer a training that is not torch's: call `run.step(loss)` after every update.
 
@@ -191,6 +197,8 @@ class Controller:
             base_schedule: Name of the schedule that the decisions correct.
             loggers: Told of every decision and interval.
             state: A saved `run.state_dict()` to go on from.
+            on_roll_back: Called after an interval was rolled back, to put back what the controller
+                has no copy of, such as averaged weights.
 
         Raises:
             ConfigurationError: A number is out of range, or a function has no initial value.
@@ -214,6 +222,7 @@ class Controller:
             base_schedule=base_schedule,
             loggers=loggers,
             state=state,
+            on_roll_back=on_roll_back,
         )
 
     def steer(
@@ -225,6 +234,7 @@ class Controller:
         base_schedule: str | None = None,
         loggers: Sequence[RunLogger] = (),
         state: Mapping[str, Any] | None = None,
+        on_roll_back: Callable[[], object] | None = None,
     ) -> Run[HostT]:
         """Steer whatever a host knows how to measure and to write.
 
@@ -236,6 +246,8 @@ class Controller:
                 of its own.
             loggers: Told of every decision and interval.
             state: A saved `run.state_dict()` to go on from.
+            on_roll_back: Called after an interval was rolled back, to put back what the controller
+                has no copy of, such as averaged weights.
 
         Returns:
             The run: call `run.step(loss)` after each update.
@@ -255,6 +267,7 @@ class Controller:
                 else num_decisions,
                 base_schedule=self.policy.base_schedule if base_schedule is None else base_schedule,
                 loggers=loggers,
+                on_roll_back=on_roll_back,
             )
             run.begin(state)
         except BaseException:
@@ -293,8 +306,9 @@ def replay_schedule(
 
     rows = read_schedule(path)
     optimizers = [unwrapped(one) for one in _listed(optimizer)]
-    names = [name for name in rows[0] if name != "step"]
-    return Replay(rows, column_writers(optimizers, bind or {}, names))
+    names = list(dict.fromkeys(name for row in rows for name in row if name != "step"))
+    later = [name for name in names if name not in rows[0]]
+    return Replay(rows, column_writers(optimizers, bind or {}, names, later))
 
 
 def shipped_smaller(name: str) -> list[str]:
@@ -335,7 +349,7 @@ def _policy_folder(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, str) and name_or_path in shipped:
         return shipped[name_or_path]
     folder = Path(name_or_path)
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise PolicyFileError(
             f"{str(name_or_path)!r} is neither a folder nor a policy that we ship "
             f"({', '.join(sorted(shipped)) or 'there is none in this version'})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -9,8 +10,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from hpo_env.errors import ActionError, ConfigurationError, UnknownArgumentError
 from hpo_env.lanes_env import RENDER_METADATA
-from hpo_env.vector_conventions import checked_autoreset_mode
+from hpo_env.vector_conventions import check_options, checked_autoreset_mode, checked_seed
 from hpo_env.vector_env import HPOControlVectorEnv
 
 
@@ -45,6 +47,12 @@ class HPOControlEnv(gym.Env[NDArray[np.float32], Any]):
         **arguments: Any,
     ) -> None:
         checked_autoreset_mode(autoreset_mode)
+        if "num_envs" in arguments:
+            raise UnknownArgumentError(
+                "the single environment got an unexpected keyword argument 'num_envs': "
+                "gymnasium.make_vec makes many at once"
+            )
+        _check_one_task(arguments.get("tasks"))
         self.lanes = HPOControlVectorEnv(
             1, render_mode=render_mode, autoreset_mode=AutoresetMode.DISABLED, **arguments
         )
@@ -61,15 +69,23 @@ class HPOControlEnv(gym.Env[NDArray[np.float32], Any]):
             seed: Starts the run that a lane with that seed starts; None goes on drawing.
             options: `{"tasks": [task]}` fixes the task from now on, `[None]` draws again.
         """
+        seed = None if seed is None else checked_seed(seed)
+        check_options(options)
+        _check_one_task((options or {}).get("tasks"))
         super().reset(seed=seed)
         observations, info = self.lanes.reset(seed=seed, options=options)
         return observations[0], _unbatch(info)
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Train for one decision interval; arguments and results as in the vector environment."""
-        observations, rewards, terminated, truncated, info = self.lanes.step(
-            np.asarray(action)[None]
-        )
+        """Train for one decision interval; arguments and results as in the vector environment.
+
+        Raises:
+            ActionError: The action has the wrong shape, is not finite or is no choice.
+            ConfigurationError: The run is over, or none has begun.
+        """
+        if self.lanes.is_over[0]:
+            raise ConfigurationError("no run is going on: call reset() to start the next one")
+        observations, rewards, terminated, truncated, info = self.lanes.step(self._row(action))
         return (
             observations[0],
             float(rewards[0]),
@@ -77,6 +93,20 @@ class HPOControlEnv(gym.Env[NDArray[np.float32], Any]):
             bool(truncated[0]),
             _unbatch(info),
         )
+
+    def _row(self, action: Any) -> NDArray[Any]:
+        """Check an action and return it as the only row `[1, ...]`."""
+        row = np.asarray(action)
+        if row.shape != self.action_space.shape:
+            raise ActionError(
+                f"an action must have shape {self.action_space.shape}, as {self.action_space} has; "
+                f"got {row.shape}"
+            )
+        if row.dtype.kind not in "fiu":
+            raise ActionError(f"an action must be made of numbers; got {action!r}")
+        if not np.isfinite(row).all():
+            raise ActionError(f"an action must be finite; got {action}. Has the policy diverged?")
+        return row[None]
 
     def render(self) -> NDArray[np.uint8] | None:
         """Draw the run so far, RGB `[height, width, 3]`."""
@@ -95,6 +125,14 @@ class HPOControlEnv(gym.Env[NDArray[np.float32], Any]):
     def close(self) -> None:
         """Release the trainer."""
         self.lanes.close()
+
+
+def _check_one_task(tasks: Any) -> None:
+    """Check that a list of tasks, where there is one, holds the one of this environment."""
+    if tasks is not None and (not isinstance(tasks, Sequence) or len(tasks) != 1):
+        raise ConfigurationError(
+            f"a single environment has one task: tasks must be a list of one; got {tasks!r}"
+        )
 
 
 def _unbatch(info: dict[str, Any]) -> dict[str, Any]:

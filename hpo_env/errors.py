@@ -29,6 +29,10 @@ class ConfigurationError(HPOControlError, ValueError):
     """Arguments that contradict each other, or lie outside what is allowed."""
 
 
+class UnknownArgumentError(ConfigurationError, TypeError):
+    """A keyword argument that nobody takes: a TypeError too, as tools expect that probe for one."""
+
+
 class ContractError(HPOControlError, ValueError):
     """A plug-in that does something else than its contract says."""
 
@@ -49,6 +53,10 @@ class MissingExtraError(HPOControlError, ImportError):
     """A package that belongs to an extra which is not installed."""
 
 
+class ControllerWarning(UserWarning):
+    """Something went wrong in a controlled run, which goes on."""
+
+
 def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> UnknownNameError:
     """Make the error for a name that is not registered, with the nearest names suggested.
 
@@ -65,6 +73,20 @@ def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> UnknownNameErr
         "unknown data set 'digit': did you mean 'digits'? Allowed: digits, wine"
     """
     names = sorted(allowed)
-    near = difflib.get_close_matches(name, names, n=3)
-    hint = f": did you mean {' or '.join(map(repr, near))}?" if near else "."
+    hint = near_names(name, names)
     return UnknownNameError(f"unknown {kind} {name!r}{hint} Allowed: {', '.join(names)}")
+
+
+def near_names(name: str, allowed: Iterable[str]) -> str:
+    """Suggest the nearest names, as a sentence's end.
+
+    Args:
+        name: What was given; anything that is no text has no neighbours.
+        allowed: Every name that would have been accepted.
+
+    Example:
+        >>> near_names("digit", ["digits", "wine"])
+        ": did you mean 'digits'?"
+    """
+    near = difflib.get_close_matches(name, list(allowed), n=3) if isinstance(name, str) else []
+    return f": did you mean {' or '.join(map(repr, near))}?" if near else "."

@@ -36,7 +36,7 @@ def has_failed(telemetry: Telemetry, first_loss: Array) -> NDArray[np.bool_]:
     Args:
         telemetry: Of the interval `[N]`; its `diverged` says where a loss was not finite. Where
             there is no loss at all, nothing has failed.
-        first_loss: The loss that is followed before the first update `[N]`; NaN where unknown.
+        first_loss: The first loss of the kind that is followed `[N]`; NaN where unknown.
 
     Returns:
         bool `[N]`.

@@ -11,6 +11,7 @@ Axes: `N` lanes, `H` hyperparameters.
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -68,6 +69,7 @@ class Hyperparameter:
     is_always_available: bool = False
 
     def __post_init__(self) -> None:
+        self._check_types()
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise HyperparameterError(
                 f"{self.name}: low < high, both finite, must hold; "
@@ -97,6 +99,22 @@ class Hyperparameter:
                 f"{self.name}: max_step > {floor} must hold on scale {self.scale!r}; "
                 f"got {self.max_step}"
             )
+
+    def _check_types(self) -> None:
+        if not (isinstance(self.name, str) and self.name):
+            raise HyperparameterError(f"names must be strings, and not empty; got {self.name!r}")
+        for name in ("low", "high", "default", "max_step", "retreat"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, numbers.Real):
+                raise HyperparameterError(f"{self.name}: {name} must be a number; got {value!r}")
+        for name in ("scheduled", "is_always_available"):
+            value = getattr(self, name)
+            if not isinstance(value, bool):
+                raise HyperparameterError(
+                    f"{self.name}: {name} must be True or False; got {value!r}"
+                )
+        if not isinstance(self.scale, str):
+            raise unknown_name(f"scale of {self.name}", self.scale, _AXES)
 
 
 _Elementwise = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -230,7 +248,10 @@ class HyperparameterSpace:
         Raises:
             ActionError: The last axis is not H long, or an action is NaN or infinite.
         """
-        actions = np.asarray(actions, dtype=np.float64)
+        actions = np.asarray(actions)
+        if actions.dtype.kind not in "fiu":
+            raise ActionError(f"actions must be numbers; got dtype {actions.dtype}")
+        actions = actions.astype(np.float64)
         if actions.ndim != 2 or actions.shape[1] != len(self):
             raise ActionError(
                 f"actions must have shape [N, H={len(self)}] {self.names}; got {actions.shape}"
@@ -319,6 +340,27 @@ class HyperparameterSpace:
         values = np.stack(columns, axis=-1)
         values = np.where(self._integer, np.rint(values), values)
         return np.clip(values, np.minimum(self.low, base), np.maximum(self.high, base))
+
+    def corrected(self, name: str, base: float, correction: float) -> float:
+        """Correct a further base value of one hyperparameter, as `values` does.
+
+        A training may use a hyperparameter in several places, each with a base value of its own:
+        all are moved by the same distance, and each is kept inside the range, widened to hold it.
+        """
+        column = self.index(name)
+        value = float(self._axes[column].correct(np.array(base), np.array(correction)))
+        lowest, highest = float(self.low[column]), float(self.high[column])
+        return min(max(value, min(lowest, base)), max(highest, base))
+
+    def uncorrected(self, name: str, value: float, correction: float) -> float:
+        """Return the base value that is corrected to `value`; inverse of `corrected` inside.
+
+        Where there is none inside the range, widened to hold the value, it is the nearest.
+        """
+        column = self.index(name)
+        base = float(self._axes[column].correct(np.array(value), np.array(-correction)))
+        lowest = 0.0 if self._axes[column] is _LOG else min(float(self.low[column]), value)
+        return min(max(base, lowest), max(float(self.high[column]), value))
 
     def corrections(
         self, base: NDArray[np.float64], values: NDArray[np.float64]

@@ -33,7 +33,7 @@ def running_info(
         mask: Which lanes are spoken of `[N]`.
     """
     used = {name: values[:, column].copy() for column, name in enumerate(names)}
-    info: dict[str, Any] = {"hyperparameters": masked(used, mask)}
+    info: dict[str, Any] = {"hyperparameters": masked(used, mask), "_hyperparameters": mask.copy()}
     info |= masked({"rolled_back": was_rolled_back.copy()}, mask)
     for name in ("train_loss", "validation_loss", "validation_metric"):
         array = getattr(telemetry, name).copy()

@@ -29,7 +29,7 @@ def global_norm(tensors: Iterable[Tensor]) -> Tensor:
         >>> global_norm([torch.tensor([3.0]), torch.tensor([[4.0]])]).item()
         5.0
     """
-    return torch.nn.utils.get_total_norm([tensor.detach() for tensor in tensors])
+    return torch.nn.utils.get_total_norm([_entries(tensor.detach()) for tensor in tensors])
 
 
 class IntervalMeasurement:
@@ -101,6 +101,15 @@ class IntervalMeasurement:
         is_second_half = self.num_updates > 1 and self.num_done >= self.num_updates // 2
         if is_second_half and self.middle[part] is None:
             self.middle[part] = _copy(parameters)
+
+    def copy_middle(self, parameters: Sequence[Tensor], *, part: int = 0) -> None:
+        """Copy the weights after the last update of the first half, where that is known later."""
+        self.middle[part] = _copy(parameters)
+
+    def leave_out_what_is_not_finite(self) -> None:
+        """Forget losses that are not finite: of batches that were not learnt from."""
+        losses = read_losses(self.losses)
+        self.losses = [float(loss) for loss in losses if math.isfinite(loss)]
 
     def measure_gradients(
         self,
@@ -211,7 +220,7 @@ def _square_sums(
     size = _PIECE if device.type == "cpu" else 2**24
     total = torch.zeros(4, dtype=dtype, device=device)
     for tensors in zip(start, middle, now, strict=True):
-        pieces = [torch.split(tensor.reshape(-1), size) for tensor in tensors]
+        pieces = [torch.split(_real(tensor).reshape(-1), size) for tensor in tensors]
         for a, b, c in zip(*pieces, strict=True):
             before, end = a.to(device, dtype), c.to(device, dtype)
             whole, second = end - before, end - b.to(device, dtype)
@@ -226,6 +235,17 @@ def read_losses(losses: Sequence[Tensor | float]) -> np.ndarray[tuple[int], np.d
     if len(tensors) == len(losses) and tensors:
         return torch.stack([t.reshape(()) for t in tensors]).double().cpu().numpy()
     return np.array([float(loss) for loss in losses], dtype=np.float64)
+
+
+def _entries(tensor: Tensor) -> Tensor:
+    """Return the numbers that a tensor holds, where it is sparse."""
+    if tensor.layout is torch.sparse_coo:
+        return tensor.coalesce().values()
+    return tensor if tensor.layout is torch.strided else tensor.values()
+
+
+def _real(tensor: Tensor) -> Tensor:
+    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
 def _copy(parameters: Sequence[Tensor]) -> list[Tensor]:

@@ -45,6 +45,10 @@ class Memory:
         previous: Log validation loss one interval ago.
         current: Log validation loss now.
         best: Lowest log validation loss so far.
+        other_first: As `first`, of the other kind of loss (training where validation is followed);
+            NaN while it never was the one that is followed.
+        other_current: As `current`, the same.
+        other_best: As `best`, the same.
         drop: Last fall of the log validation loss, positive when it improved.
         drop_before: The fall one interval earlier.
         drop_average: Exponential average of the falls.
@@ -52,6 +56,7 @@ class Memory:
         update_ratio_before: Log update ratio one interval earlier; NaN when there was none.
         gradient_before: Log gradient norm at the end of the interval before; NaN when none.
         has_validation: Whether the loss comes from validation rows and not from training.
+        kind: The same of the loss that `current` is, where the last interval had none.
         actions: Last actions, each in `[-1, 1]`.
         corrections: Distance of each hyperparameter from its base value, on its axis.
         values: Effective values.
@@ -65,6 +70,9 @@ class Memory:
     previous: Array
     current: Array
     best: Array
+    other_first: Array
+    other_current: Array
+    other_best: Array
     drop: Array
     drop_before: Array
     drop_average: Array
@@ -72,6 +80,7 @@ class Memory:
     update_ratio_before: Array
     gradient_before: Array
     has_validation: Array
+    kind: Array
     base_change: Array
     actions: Array
     corrections: Array
@@ -330,10 +339,10 @@ class Observer:
             getattr(memory, name)[lanes] = 0.0
         for name in ("first", "previous", "current", "best"):
             getattr(memory, name)[lanes] = log
-        for name in ("update_ratio_before", "gradient_before"):
+        for name in ("update_ratio_before", "gradient_before", *_OTHERS):
             getattr(memory, name)[lanes] = np.nan
         memory.num_intervals[lanes] = num_intervals
-        memory.has_validation[lanes] = has_validation
+        memory.has_validation[lanes] = memory.kind[lanes] = has_validation
         memory.base_change[lanes] = 0.0
         memory.actions[lanes] = 0.0
         memory.corrections[lanes] = 0.0
@@ -363,7 +372,7 @@ class Observer:
             base_change: Log ratio of the base schedule's next factor to this interval's `[N]`.
         """
         loss, has_validation = followed_loss(telemetry)
-        before = self.memory
+        before = _changed_kind(self.memory, loss, has_validation, telemetry.diverged)
         log = np.where(
             np.isfinite(loss), log_loss(loss, self.loss_floor), before.current
         )  # a diverged lane keeps its last
@@ -389,6 +398,7 @@ class Observer:
             update_ratio_before=_log(self.telemetry.update_ratio),
             gradient_before=_log(self.telemetry.gradient_norm_last),
             has_validation=has_validation,
+            kind=np.where(np.isfinite(loss) & ~telemetry.diverged, has_validation, before.kind),
             base_change=base_change.copy(),
             actions=actions.copy(),
             corrections=corrections.copy(),
@@ -429,6 +439,28 @@ class Observer:
         for name, values in memory.items():
             getattr(self.memory, name)[lanes] = values
         self.telemetry.put(lanes, telemetry)
+
+
+_OTHERS = ("other_first", "other_current", "other_best")
+
+
+def _changed_kind(
+    memory: Memory, loss: Array, has_validation: Array, diverged: NDArray[np.bool_]
+) -> Memory:
+    """Turn to the other kind of loss in the lanes that follow another one than before.
+
+    Losses of two kinds are not compared: each has its own first and best, and the first one after
+    a change has fallen by nothing.
+    """
+    is_other = np.isfinite(loss) & ~diverged & (has_validation != memory.kind)
+    is_other &= ~np.isnan(memory.current)  # the first loss of a run follows none
+    if not is_other.any():
+        return memory
+    swapped = {}
+    for name, other in zip(("first", "current", "best"), _OTHERS, strict=True):
+        here, there = getattr(memory, name), getattr(memory, other)
+        swapped[name], swapped[other] = np.where(is_other, (there, here), (here, there))
+    return replace(memory, **swapped | {"current": np.where(is_other, np.nan, swapped["current"])})
 
 
 def _average(average: Array, value: Array) -> Array:

@@ -17,6 +17,7 @@ import hashlib
 import json
 import math
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ _READABLE = (2, 3)
 
 _NUM_GOLDEN = 8
 _GOLDEN_TOLERANCE = 1e-5  # float32 sums in another order differ by about 1e-7
+_MAX_DIGITS = 300  # of an integer: what float64 holds, and more than anything here counts
 _MAX_JSON_BYTES = 4_000_000
 _MAX_HEADER_BYTES = 100_000  # of the safetensors file, beside the weights
 
@@ -85,6 +87,7 @@ def save(policy: Policy, folder: str | Path) -> Path:
     document = _document(policy, hashlib.sha256(weights).hexdigest())
     try:
         text = json.dumps(document, indent=1, allow_nan=False)
+        json.loads(text, parse_int=_whole_number)
     except (TypeError, ValueError) as error:
         raise PolicyFileError(
             f"{folder / CONTROLLER_FILE}: metadata must be plain JSON data with finite numbers; "
@@ -238,6 +241,8 @@ def _replace(path: Path, content: bytes) -> None:
 
 def _read_bytes(path: Path, limit: int) -> bytes:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for a writer
+            refuse(path, "must be a file", "a folder, a pipe or a device")
         with path.open("rb") as file:
             content = file.read(limit + 1)
     except FileNotFoundError:
@@ -247,6 +252,10 @@ def _read_bytes(path: Path, limit: int) -> bytes:
         ) from None
     except OSError as error:
         raise PolicyFileError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:  # a path with a NUL in it; `refuse` raises a ValueError too
+        if isinstance(error, PolicyFileError):
+            raise
+        raise PolicyFileError(f"{str(path)!r}: cannot be read: {error}") from error
     if len(content) > limit:
         refuse(path, f"the file must not be larger than {limit} bytes", "more")
     return content
@@ -256,7 +265,7 @@ def _read_document(folder: Path) -> dict[str, Any]:
     path = folder / CONTROLLER_FILE
     content = _read_bytes(path, _MAX_JSON_BYTES)
     try:
-        document = json.loads(content.decode("utf-8"))
+        document = json.loads(content.decode("utf-8"), parse_int=_whole_number)
     except (ValueError, RecursionError) as error:
         raise PolicyFileError(f"{path}: must be JSON in UTF-8: {error}. {FIX}") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -283,6 +292,13 @@ def _read_document(folder: Path) -> dict[str, Any]:
     if document.get("sha256") != _checksum(document):
         refuse(path, "'sha256' must be the checksum of the other entries", document.get("sha256"))
     return document
+
+
+def _whole_number(text: str) -> int:
+    """Read an integer that a float can stand for, as all numbers of a policy may have to."""
+    if len(text) > _MAX_DIGITS:
+        raise ValueError(f"a whole number has {len(text)} digits")
+    return int(text)
 
 
 def _familiarity(
@@ -369,6 +385,8 @@ def _golden_array(
         raise PolicyFileError(f"{path}: 'golden': {error}. {FIX}") from error
     if array.shape != shape:
         refuse(path, f"'golden' {key} must have shape {shape}", array.shape)
+    if not (np.abs(array) <= np.finfo(np.float32).max).all():
+        refuse(path, f"'golden' {key} must be numbers that float32 holds", array.ravel()[:3])
     return array
 
 

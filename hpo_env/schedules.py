@@ -77,7 +77,7 @@ def schedule(name: str) -> Schedule:
         >>> schedule("cosine")(np.array([0.0, 0.5, 1.0])).round(3).tolist()
         [1.0, 0.5, 0.0]
     """
-    if name not in SCHEDULES:
+    if not isinstance(name, str) or name not in SCHEDULES:
         raise unknown_name("base schedule", name, SCHEDULES)
     return SCHEDULES[name]
 

@@ -36,6 +36,7 @@ _LANE_STATE = (
     "corrections",
     "moves",
     "first_loss",
+    "first_train_loss",
     "has_failed",
     "was_rolled_back",
     "available",
@@ -57,7 +58,10 @@ class Steering:
         names: Of the observation's entries, `D` of them.
         moves: The last moves, as they were carried out `[N, H]`.
         corrections: Distances from the base values `[N, H]`.
-        first_loss: The loss that is followed before the first update `[N]`; NaN while unknown.
+        first_loss: The first validation loss `[N]`, that of before the first update where it was
+            measured; NaN while unknown.
+        first_train_loss: The first training loss `[N]` that was followed, as there was no
+            validation; NaN while unknown.
         has_failed: Where the last interval failed, so that the guard moves next `[N]`.
         was_rolled_back: Where it was rolled back `[N]`.
         available: What can be moved `[N, H]`.
@@ -105,6 +109,7 @@ class Steering:
         self.corrections = np.zeros((num_lanes, len(self.controlled)))
         self.moves = np.zeros_like(self.corrections)
         self.first_loss = np.full(num_lanes, np.nan)
+        self.first_train_loss = np.full(num_lanes, np.nan)
         self.has_failed = np.zeros(num_lanes, dtype=bool)
         self.was_rolled_back = np.zeros(num_lanes, dtype=bool)
         self.available = np.ones((num_lanes, len(self.controlled)), dtype=bool)
@@ -139,6 +144,7 @@ class Steering:
         self.corrections[lanes] = 0.0
         self.moves[lanes] = 0.0
         self.first_loss[lanes] = telemetry.validation_loss
+        self.first_train_loss[lanes] = np.nan
         self.has_failed[lanes] = self.was_rolled_back[lanes] = False
         self.available[lanes] = available
         self.telemetry.put(lanes, telemetry)
@@ -239,6 +245,10 @@ class Steering:
         self.telemetry.put(lanes, snapshot["telemetry"])
         self.note_changes()
 
+    def return_to_base(self, lanes: Lanes) -> None:
+        """Take all corrections of some lanes away."""
+        self.corrections[lanes] = 0.0
+
     def note_changes(self) -> None:
         """Look at the arrays again, after somebody else has written into them."""
         self._is_all_available = bool(self.available.all())
@@ -246,16 +256,30 @@ class Steering:
 
     def _guarded(self, telemetry: Telemetry, roll_back: RollBack) -> Telemetry:
         """Roll failed intervals back where that can be, and return what is left `[N]`."""
-        if not self._knows_first_loss:  # nothing was validated before the first update
-            loss, _ = followed_loss(telemetry)
-            unknown = np.isnan(self.first_loss) & np.isfinite(loss)
-            self.first_loss = np.where(unknown, loss, self.first_loss)
-            self.note_changes()
-        failed = self.has_failed = has_failed(telemetry, self.first_loss)
+        first_loss = self.first_loss
+        if not self._knows_first_loss or np.isnan(telemetry.validation_loss).any():
+            first_loss = self._first_of_its_kind(telemetry)
+        failed = self.has_failed = has_failed(telemetry, first_loss)
         if not failed.any() or not roll_back(np.flatnonzero(failed)):
             return telemetry
         self.was_rolled_back[:] = failed
         return rolled_back(telemetry, failed, self.telemetry)
+
+    def _first_of_its_kind(self, telemetry: Telemetry) -> Array:
+        """Return the first loss `[N]` of the kind that is followed now, noting it where new.
+
+        Validation may come late, or not each time; a training loss is no measure for it.
+        """
+        loss, has_validation = followed_loss(telemetry)
+        is_new, is_validation = np.isfinite(loss), has_validation > 0.0
+        for name, of_the_kind in (
+            ("first_loss", is_validation),
+            ("first_train_loss", ~is_validation & ~telemetry.diverged),
+        ):
+            first = getattr(self, name)
+            setattr(self, name, np.where(is_new & of_the_kind & np.isnan(first), loss, first))
+        self.note_changes()
+        return np.where(is_validation, self.first_loss, self.first_train_loss)
 
 
 def draw_available(

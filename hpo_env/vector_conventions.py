@@ -16,6 +16,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from hpo_env.arguments import whole_number
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.seeding import lane_seeds
@@ -28,9 +29,15 @@ def check_lanes(num_envs: int, tasks: Sequence[Task] | None) -> None:
     Raises:
         ConfigurationError: There is no lane, or another number of tasks.
     """
-    if num_envs < 1:
+    if whole_number("num_envs", num_envs) < 1:
         raise ConfigurationError(f"num_envs must be at least 1; got {num_envs}")
-    if tasks is not None and len(tasks) != num_envs:
+    if tasks is None:
+        return
+    if isinstance(tasks, str) or not isinstance(tasks, Sequence):
+        raise ConfigurationError(f"tasks must be a list with one task a lane; got {tasks!r}")
+    if not all(isinstance(task, Task) for task in tasks):
+        raise ConfigurationError(f"tasks must be tasks, of the family's own kind; got {tasks!r}")
+    if len(tasks) != num_envs:
         raise ConfigurationError(
             f"one task a lane must be given; got {len(tasks)} tasks for {num_envs} lanes"
         )
@@ -72,13 +79,58 @@ def seed_of_each(seed: int | Sequence[int | None] | None, num_envs: int) -> list
     """
     if seed is None:
         return [None] * num_envs
-    if isinstance(seed, int | np.integer):
-        return list(lane_seeds(int(seed), num_envs))
+    if isinstance(seed, str) or not isinstance(seed, Sequence | np.ndarray):
+        return list(lane_seeds(checked_seed(seed), num_envs))
     if len(seed) != num_envs:
         raise ConfigurationError(
             f"one seed a lane must be given; got {len(seed)} for {num_envs} lanes"
         )
-    return list(seed)
+    return [None if entry is None else checked_seed(entry) for entry in seed]
+
+
+def checked_seed(seed: Any) -> int:
+    """Return a seed as an int.
+
+    Raises:
+        ConfigurationError: It is no whole number, or negative.
+    """
+    if whole_number("seed", seed) < 0:
+        raise ConfigurationError(f"seed must not be negative; got {seed}")
+    return int(seed)
+
+
+def check_places(given: Any, num_envs: int, kind: str = "lanes") -> NDArray[np.int64]:
+    """Return indices of lanes as an array `[n]`.
+
+    Args:
+        given: Distinct or not, from 0 to `N - 1`.
+        num_envs: `N`.
+        kind: What they are called.
+
+    Raises:
+        ConfigurationError: They are no list of whole numbers, or there is no such lane.
+    """
+    index = np.asarray(given)
+    if index.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    is_whole = index.ndim == 1 and np.issubdtype(index.dtype, np.integer)
+    if not is_whole or index.min() < 0 or index.max() >= num_envs:
+        raise ConfigurationError(f"{kind} must be a list of lanes 0..{num_envs - 1}; got {given!r}")
+    return index.astype(np.int64)
+
+
+def check_as_many(num_copies: int, lanes: NDArray[np.int64]) -> None:
+    """Check that a snapshot of n lanes goes into n lanes, each of them once.
+
+    Raises:
+        ConfigurationError: There are more or fewer, or a lane would be written twice.
+    """
+    if num_copies != len(lanes):
+        raise ConfigurationError(
+            f"a snapshot of n lanes goes into n lanes; got {num_copies} and {len(lanes)}"
+        )
+    if len(np.unique(lanes)) != len(lanes):
+        raise ConfigurationError(f"each lane can be overwritten once; got {lanes.tolist()}")
 
 
 def reset_tasks(
@@ -97,6 +149,7 @@ def reset_tasks(
         ConfigurationError: There is not one task a lane, or something that is no task of the
             family.
     """
+    check_options(options)
     given = None if options is None else options.get("tasks")
     if given is None:
         return None
@@ -120,6 +173,16 @@ def reset_tasks(
     return list(given)
 
 
+def check_options(options: Any) -> None:
+    """Check that the options of a reset are named.
+
+    Raises:
+        ConfigurationError: They are no dictionary.
+    """
+    if options is not None and not isinstance(options, Mapping):
+        raise ConfigurationError(f"options must be a dictionary or None; got {options!r}")
+
+
 def reset_mask(
     options: Mapping[str, Any] | None, num_envs: int, *, is_first: bool
 ) -> NDArray[np.bool_]:
@@ -133,6 +196,7 @@ def reset_mask(
     Raises:
         ConfigurationError: The mask does not fit, or the first reset leaves a lane out.
     """
+    check_options(options)
     mask = None if options is None else options.get("reset_mask")
     if mask is None:
         return np.ones(num_envs, dtype=bool)

@@ -16,6 +16,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
+from hpo_env.errors import ConfigurationError
 from hpo_env.guard import as_hosts_measure
 from hpo_env.hidden_loss import TrueCourse, as_users_know
 from hpo_env.lane_info import closing_info, running_info
@@ -25,11 +26,13 @@ from hpo_env.reward import log_diverged, rewards
 from hpo_env.schedules import interval_factors, log_change
 from hpo_env.seeding import draw_episode_seed
 from hpo_env.steering import Steering, draw_available
-from hpo_env.tasks.base import Engine, Split, Task, check_choice
+from hpo_env.tasks.base import Engine, Split, Task, Trainer, check_choice
 from hpo_env.tasks.checks import check_features, check_tasks, check_telemetry, check_used
 from hpo_env.telemetry import Telemetry
 from hpo_env.vector_conventions import (
+    check_as_many,
     check_can_step,
+    check_places,
     final_info_of,
     no_tasks,
     reset_mask,
@@ -53,7 +56,10 @@ class HPOControlVectorEnv(LanesEnv):
     ## Action space
     `action_mode="continuous"`: `Box(-1, 1, (H,))`; an entry moves the hyperparameter's correction
     by up to its `max_step` (a factor of 4 for the learning rate). `action_mode="discrete"`:
-    `MultiDiscrete([5] * H)`, the choices being -1, -1/2, 0, 1/2 and 1 of that. Doing nothing keeps
+    `MultiDiscrete([5] * H)`, the choices being -1, -1/2, 0, 1/2 and 1 of that.
+    `action_mode="joint"`: `Discrete(5 ** H)`, all combinations of these, the last hyperparameter
+    counting fastest, for agents that know `Discrete` alone; up to four hyperparameters. Doing
+    nothing, which is the middle choice, keeps
     the base schedule, corrected by what was done before; doing nothing from the start keeps the
     base schedule itself, bit for bit.
 
@@ -90,7 +96,7 @@ class HPOControlVectorEnv(LanesEnv):
         hyperparameters: The hyperparameters that the agent has; None takes the family's own choice,
             "all" all of them.
         num_decisions: Decision intervals in an episode; None leaves it to the family.
-        action_mode: "continuous" or "discrete".
+        action_mode: "continuous", "discrete" or "joint".
         base_schedule: What actions correct: "constant", "cosine", "warmup_cosine", "linear",
             "one_cycle" or "step".
         on_divergence: "roll_back", "cut" or "end"; None: what hosts of the family can do, the first
@@ -115,6 +121,7 @@ class HPOControlVectorEnv(LanesEnv):
 
     Raises:
         UnknownNameError: A name is in no registry; the nearest are suggested.
+        UnknownArgumentError: Nobody takes an argument of that name; a TypeError, too.
         ConfigurationError: Arguments contradict each other or are out of range.
         DatasetError: A data set cannot be used.
     """
@@ -154,7 +161,8 @@ class HPOControlVectorEnv(LanesEnv):
             tasks=tasks,
             **family_options,
         )
-        self.trainer = self.family.make_trainer(num_envs, engine=engine, device=device)
+        self._made_with: dict[str, Any] = {"engine": engine, "device": device}
+        self.trainer = self._make_trainer()
         self.steering = Steering(
             self.space,
             num_envs,
@@ -210,7 +218,8 @@ class HPOControlVectorEnv(LanesEnv):
         """Train every lane for one decision interval.
 
         Args:
-            actions: `[N, H]`, float in `[-1, 1]` or integer choices, by `action_mode`.
+            actions: `[N, H]`, float in `[-1, 1]` or integer choices, or joint choices `[N]`, by
+                `action_mode`.
 
         Returns:
             Observations `[N, D]`, rewards `[N]`, terminated `[N]`, truncated `[N]` (never), info.
@@ -220,7 +229,7 @@ class HPOControlVectorEnv(LanesEnv):
             ConfigurationError: A lane is over and has to be reset first.
             ContractError: The family's trainer breaks its contract.
         """
-        moves = self._moves(actions)
+        moves = self.moves_of(actions)
         restarts = self.autoreset_mode is AutoresetMode.NEXT_STEP
         waiting = np.zeros_like(self._over) if restarts else self._over
         check_can_step(is_reset=bool(self._rngs), over=waiting)
@@ -239,6 +248,11 @@ class HPOControlVectorEnv(LanesEnv):
             info |= final_info_of(final_observations, final_info, terminated)
         return observations, reward, terminated, np.zeros(self.num_envs, dtype=bool), info
 
+    @property
+    def is_over(self) -> NDArray[np.bool_]:
+        """Which lanes have no run that goes on, bool `[N]`: it has ended, or none has begun."""
+        return self._over.copy()
+
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """Draw every lane's run so far, losses above hyperparameters, RGB `[height, width, 3]`."""
         if self.render_mode is None:
@@ -250,7 +264,9 @@ class HPOControlVectorEnv(LanesEnv):
 
     def snapshot(self, lanes: Lanes | None = None) -> dict[str, Any]:
         """Copy all state of the given lanes (default: all); `restore` replays it bit for bit."""
-        index = self._lanes if lanes is None else np.asarray(lanes, dtype=np.int64)
+        if not self._rngs:
+            raise ConfigurationError("reset() must be called before snapshot()")
+        index = self._lanes if lanes is None else check_places(lanes, self.num_envs)
         return {
             "trainer": self.trainer.snapshot(index),
             "steering": self.steering.snapshot(index),
@@ -264,7 +280,8 @@ class HPOControlVectorEnv(LanesEnv):
         self, snapshot: Mapping[str, Any], lanes: Lanes | None = None
     ) -> NDArray[np.float32]:
         """Put a snapshot of n lanes into n lanes, the same or others; returns observations."""
-        index = self._lanes if lanes is None else np.asarray(lanes, dtype=np.int64)
+        index = self._lanes if lanes is None else check_places(lanes, self.num_envs)
+        check_as_many(len(snapshot["tasks"]), index)
         if not self._rngs:
             self._seed(0, np.ones(self.num_envs, dtype=bool))
         self.trainer.restore(index, snapshot["trainer"])
@@ -278,7 +295,27 @@ class HPOControlVectorEnv(LanesEnv):
             getattr(self, name)[index] = values
         return self._observe()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of: all but the trainer, and what that would be restored to.
+
+        A trainer holds memory of its engine, which no other process can have.
+        """
+        state = self.__dict__.copy()
+        del state["trainer"]
+        return state | {"_trained": self.trainer.snapshot(self._lanes) if self._rngs else None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go on where the copied environment stood, bit for bit."""
+        trained = state.pop("_trained")
+        self.__dict__.update(state)
+        self.trainer = self._make_trainer()
+        if trained is not None:
+            self.trainer.restore(self._lanes, trained)
+
     # --------------------------------------------------------------------------------- the insides
+
+    def _make_trainer(self) -> Trainer:
+        return self.family.make_trainer(self.num_envs, **self._made_with)
 
     @property
     def _telemetry(self) -> Telemetry:

@@ -16,6 +16,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from agents.commands.outputs import check_folder
 from agents.commands.policies import load_policy
 from agents.comparing import results
 from agents.comparing.comparison import (
@@ -186,7 +187,7 @@ def run(config: CompareConfig) -> None:
     comparison = _make_comparison(config, policy)
     for line in comparison.remarks:
         Console().print(line, highlight=False, soft_wrap=True)
-    _make_folder(config.folder)
+    check_folder(config.folder)
     store, matrix = Store(config.folder), comparison.matrix
     missing = [key for key in matrix.cells if store.read_cell(key) is None]
     failures = _run_missing(config, store, make_jobs(matrix, missing, store), len(matrix.cells))
@@ -315,13 +316,6 @@ def _describe(config: CompareConfig, comparison: Comparison, store: Store) -> di
             for name, key in comparison.matrix.lessons.items()
         },
     }
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"{out}: the folder cannot be made: {error.strerror}") from error
 
 
 def _show_lists(config: CompareConfig) -> None:

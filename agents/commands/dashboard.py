@@ -10,9 +10,11 @@ from pathlib import Path
 
 import tyro
 
+from hpo_env.arguments import is_folder
 from hpo_env.errors import ConfigurationError, RunFolderError
 
-_EVENTS = "events.out.tfevents.*"
+EVENTS = "events.out.tfevents.*"
+"""Names of TensorBoard's files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +60,9 @@ def check_has_events(path: Path) -> None:
     Raises:
         RunFolderError: There is not.
     """
-    if not path.is_dir():
+    if not is_folder(path):
         raise RunFolderError(f"no folder {path}")
-    if next(path.rglob(_EVENTS), None) is None:
+    if next(path.rglob(EVENTS), None) is None:
         raise RunFolderError(
             f"{path} holds no TensorBoard events yet; give a run folder of hpo-control train, or "
             "the folder of a TensorBoardLogger"
@@ -102,7 +104,7 @@ def _write_layout(runs: Sequence[Path], folder: Path) -> None:
     from agents.reporting.curves import hyperparameters_in, read_curves
     from agents.reporting.layout import make_layout
 
-    folders = {path.parent: None for run in runs for path in sorted(run.rglob(_EVENTS))}
+    folders = {path.parent: None for run in runs for path in sorted(run.rglob(EVENTS))}
     names = {name: None for path in folders for name in hyperparameters_in(read_curves(path))}
     with SummaryWriter(str(folder)) as writer:
         writer.add_custom_scalars(make_layout(list(names)))

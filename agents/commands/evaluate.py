@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
+from agents.commands.outputs import check_file, check_folder
 from agents.commands.policies import load_policy
 from agents.comparing.comparison import Compared, Comparison, run_here
 from agents.comparing.display import make_display
@@ -21,6 +21,7 @@ from agents.reporting.closing import draw_schedules, record_comparison, to_json
 from agents.reporting.comparisons import terminal_tables
 from agents.run_folder import to_json_bytes, write_atomically
 from hpo_env.errors import ConfigurationError, unknown_name
+from hpo_env.rendering import require_matplotlib
 from hpo_env.tasks.base import Engine, Split, Suite
 from hpo_env.tasks.registry import family_class
 
@@ -67,7 +68,7 @@ class EvaluateConfig:
         engine: How inner runs are computed.
         device: Torch device of the inner training.
         json: Write all results here, every single run included.
-        figure: Draw the learned schedules here, a PNG.
+        figure: Draw the learned schedules here, a .png, .svg or .pdf file.
         analysis: Write schedules, regret, importance and a map of the tasks here, for TensorBoard
             and for hpo-control report, which finds them in the run folder's evaluations/.
 
@@ -146,8 +147,7 @@ def run(config: EvaluateConfig) -> None:
         PolicyFileError: There is no policy, or it cannot be used.
         ConfigurationError: Something cannot be written, or the policy does not fit the family.
     """
-    for path in (config.json, config.figure):
-        _check_writable(path)  # before minutes of work, and not after
+    _check_outputs(config)  # before minutes of work, and not after
     policy = load_policy(config.policy, config.hyperparameters)
     family = config.family or policy.family
     comparison = compare_schedules(
@@ -186,15 +186,11 @@ def _title(comparison: Comparison) -> str:
     return f"{comparison.family}, {suite.help}: {extent.num_tasks} tasks, {seeds}"
 
 
-def _check_writable(path: Path | None) -> None:
-    if path is None:
-        return
-    folder = path.absolute().parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: its folder cannot be made: {error.strerror}") from error
-    if path.is_dir() or not os.access(folder, os.W_OK):
-        raise ConfigurationError(
-            f"{path} cannot be written: it is a folder, or its folder is read-only"
-        )
+def _check_outputs(config: EvaluateConfig) -> None:
+    if config.json is not None and config.json == config.figure:
+        raise ConfigurationError(f"json and figure must be different files; got {config.json}")
+    check_file(config.json)
+    check_file(config.figure, endings=(".png", ".svg", ".pdf"))
+    check_folder(config.analysis)
+    if config.figure is not None or config.analysis is not None:
+        require_matplotlib()

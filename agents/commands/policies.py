@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from hpo_env.arguments import is_folder
 from hpo_env.controller import ZOO, Controller
 from hpo_env.errors import PolicyFileError
 from hpo_env.policy import Policy
@@ -24,7 +25,7 @@ def load_policy(name_or_path: str, hyperparameters: Sequence[str] | None = None)
         UnknownNameError: It does not move what is named.
     """
     shipped = [folder.name for folder in ZOO.iterdir()] if ZOO.is_dir() else []
-    if name_or_path not in shipped and Path(name_or_path).is_dir():
+    if name_or_path not in shipped and is_folder(name_or_path):
         policy = load(policy_folder(Path(name_or_path)))
     else:
         policy = Controller.from_pretrained(name_or_path).policy
@@ -37,10 +38,14 @@ def policy_folder(path: Path) -> Path:
     Raises:
         PolicyFileError: There is none; says whether the run has not come so far.
     """
-    for folder in (path, path / "policy"):
-        if (folder / CONTROLLER_FILE).is_file():
-            return folder
-    if (path / "config.json").is_file():
+    try:
+        found = [f for f in (path, path / "policy") if (f / CONTROLLER_FILE).is_file()]
+        is_run = (path / "config.json").is_file()
+    except OSError as error:
+        raise PolicyFileError(f"{path}: cannot be read: {error.strerror}") from error
+    if found:
+        return found[0]
+    if is_run:
         raise PolicyFileError(
             f"{path}: this run has exported no policy yet; go on with it by "
             f"hpo-control train --resume {path}"

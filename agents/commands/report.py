@@ -8,11 +8,14 @@ from pathlib import Path
 
 import tyro
 
-from agents.commands.dashboard import check_has_events
+from agents.commands.dashboard import EVENTS, check_has_events
+from agents.commands.outputs import check_file
 from agents.run_folder import write_atomically
-from hpo_env.errors import ConfigurationError
+from hpo_env.arguments import is_folder
+from hpo_env.errors import ConfigurationError, RunFolderError
 
 _RECORDS_FILE = "records.parquet"
+_MAX_NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,9 @@ def main(args: Sequence[str]) -> None:
     """
     config = tyro.cli(ReportConfig, args=list(args), prog="hpo-control report")
     out = config.run / "report.html" if config.out is None else config.out
+    if not is_folder(config.run):
+        raise RunFolderError(f"no folder {config.run}")
+    check_file(out)  # before the work, and not after
     is_comparison = (config.run / _RECORDS_FILE).is_file()
     texts = _comparison_report(config.run, out) if is_comparison else _run_report(config.run, out)
     for path, text in texts.items():
@@ -52,10 +58,29 @@ def main(args: Sequence[str]) -> None:
 
 
 def _run_report(run: Path, out: Path) -> dict[Path, str]:
-    check_has_events(run)
+    _check_is_a_run(run)
     from agents.reporting.runs import render_report
 
     return {out: render_report(run)}
+
+
+def _check_is_a_run(folder: Path) -> None:
+    """Check that there is one run to report, and not several beneath.
+
+    Raises:
+        RunFolderError: There is none; names those beneath.
+    """
+    check_has_events(folder)
+    if any(folder.glob(EVENTS)) or (folder / "config.json").is_file():
+        return
+    owners = {path.parent for path in folder.rglob(EVENTS)}
+    tops = sorted(path for path in owners if not owners.intersection(path.parents))
+    few = ", ".join(str(path) for path in tops[:_MAX_NAMED])
+    more = f" and {len(tops) - _MAX_NAMED} more" if len(tops) > _MAX_NAMED else ""
+    raise RunFolderError(
+        f"{folder} is no run, but holds some: report one of {few}{more}. All of them side by side: "
+        f"hpo-control dashboard {folder}"
+    )
 
 
 def _comparison_report(folder: Path, out: Path) -> dict[Path, str]:

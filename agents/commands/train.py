@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 import tyro
@@ -11,7 +12,7 @@ from agents.config import TrainConfig
 from hpo_env.errors import ConfigurationError
 
 _DECIDE_DEFAULTS = ("family", "agent", "preset")
-_WITH_RESUME = ("--resume", "--progress")
+_WITH_RESUME = ("--resume", "--progress", "--family-options")
 
 
 def main(args: Sequence[str]) -> None:
@@ -36,7 +37,8 @@ def parse(args: Sequence[str]) -> TrainConfig:
         ConfigurationError: A setting cannot be, or `--resume` came with settings of its own.
         UnknownNameError: A name is in no registry; the nearest are suggested.
     """
-    words = [word for arg in args for word in arg.split("=", 1)[:1] if word.startswith("--")]
+    flags = [arg.partition("=")[0] for arg in args if arg.startswith("--")]
+    words = [flag.replace("_", "-") for flag in flags]
     if "--resume" in words:
         extra = sorted(set(words) - set(_WITH_RESUME))
         if extra:
@@ -58,7 +60,7 @@ def _cli(args: Sequence[str], default: TrainConfig) -> TrainConfig:
 def _value_of(name: str, args: Sequence[str]) -> str | None:
     """Return the last value that the arguments give to a flag."""
     value = None
-    for flag, following in zip(args, [*args[1:], None], strict=True):
+    for flag, following in zip_longest(args, args[1:]):
         if flag == f"--{name}":
             value = following
         elif flag.startswith(f"--{name}="):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -86,15 +86,22 @@ def make_comparison(
     made = [make_opponent(name, setup) for name in dict.fromkeys((REFERENCE, *names))]
     lacking = {opponent.name: _lacking(opponent, known) for opponent in made}
     opponents = tuple(opponent for opponent in made if not lacking[opponent.name])
+    suites = tuple(_pinned(suite, family) for suite in suites)
     return Comparison(
         policy=setup.policy,
         family=family,
-        suites=tuple(suites),
+        suites=suites,
         opponents=opponents,
         left_out={name: needs for name, needs in lacking.items() if needs},
         extent=extent,
         matrix=build_matrix(opponents, setup.hyperparameters, family, suites, extent),
     )
+
+
+def _pinned(suite: Suite, family: str) -> Suite:
+    """Return the suite that is the same in another folder and on another day."""
+    pins = make_family(family, **suite.options).pinned_options()
+    return replace(suite, options={**suite.options, **pins}) if pins else suite
 
 
 def _lacking(opponent: Opponent, family: type[TaskFamily]) -> tuple[str, ...]:

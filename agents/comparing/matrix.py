@@ -218,7 +218,10 @@ def suite_bench(suite: Suite, family: str, extent: Extent) -> Bench:
 
 
 def _bench(family: str, extent: Extent, options: dict[str, Any]) -> Bench:
-    return Bench(family=family, engine=extent.engine, device=extent.device, options=options)
+    pins = make_family(family, **options).pinned_options()
+    return Bench(
+        family=family, engine=extent.engine, device=extent.device, options={**options, **pins}
+    )
 
 
 def _instances(suite: Suite, family: str, extent: Extent) -> list[Instance]:

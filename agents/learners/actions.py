@@ -17,10 +17,10 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from hpo_env.errors import ConfigurationError
+from hpo_env.lanes_env import MAX_JOINT_CHOICES
 from hpo_env.policy import split_joint_choices
 
-MAX_JOINT_CHOICES = 625
-"""Four hyperparameters of five choices: beyond, few combinations are ever tried twice."""
+__all__ = ["MAX_JOINT_CHOICES", "JointActions"]
 
 
 class JointActions(VecEnvWrapper):
@@ -48,6 +48,9 @@ class JointActions(VecEnvWrapper):
             )
         super().__init__(venv, action_space=Discrete(count))
         self._num_hyperparameters = len(space.nvec)
+
+    def __reduce__(self) -> tuple[type[JointActions], tuple[VecEnv]]:
+        return JointActions, (self.venv,)  # what the wrapper notes of its class cannot be copied
 
     def reset(self) -> Any:
         """Start new episodes in all lanes."""

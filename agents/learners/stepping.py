@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.hyperparameters import LEVELS
 from hpo_env.sharding import ShardedVectorEnv
 from hpo_env.vector_env import HPOControlVectorEnv
 
@@ -110,15 +109,10 @@ class Stepper:
     ) -> LaneStep:
         closing = info.get("final_info", info)
         values = closing["hyperparameters"]
-        moves = (
-            LEVELS[actions]
-            if self.env.action_mode == "discrete"
-            else np.clip(actions, -1.0, 1.0).astype(np.float64)
-        )
         progress = self._observations[:, self._progress_column].astype(np.float64)
         return LaneStep(
             progress=(progress + 1.0) / 2.0,
-            moves=moves,
+            moves=self.env.moves_of(actions),
             values=np.stack([values[name] for name in self.env.controlled.names], axis=1),
             ended=ended,
             returns=self._returns,

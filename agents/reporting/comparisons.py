@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 import tempfile
@@ -20,6 +21,7 @@ from agents.reporting import figures, page
 from agents.reporting.schedules import by_start
 from agents.reporting.style import styled
 from agents.reporting.tables import facts_table
+from agents.run_folder import write_atomically
 from agents.statistics.aggregate import OpponentSummary, summarise_suite
 from agents.statistics.costs import mean_costs
 from agents.statistics.pairing import REFERENCE, PairedRuns, pair_runs
@@ -234,7 +236,7 @@ def draw_schedules(frame: pd.DataFrame, path: Path, known: Hyperparameter) -> Pa
 
     Args:
         frame: A table of one suite.
-        path: PNG to write; its folder is made.
+        path: File to write, PNG, SVG or PDF by its ending; its folder is made.
         known: The hyperparameter to draw.
 
     Returns:
@@ -249,7 +251,9 @@ def draw_schedules(frame: pd.DataFrame, path: Path, known: Hyperparameter) -> Pa
     path.parent.mkdir(parents=True, exist_ok=True)
     with styled():
         figure = figures.schedules_figure(runs, drawn, groups, known.name, known.scale)
-        figure.savefig(path, facecolor="white")
+        drawn_as = io.BytesIO()  # a file is written whole, or not at all
+        figure.savefig(drawn_as, format=path.suffix[1:] or "png", facecolor="white")
+    write_atomically(path, drawn_as.getvalue())
     return path
 
 

@@ -5,6 +5,7 @@ The object interface of matplotlib, and not pyplot: no global state, no window, 
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.run_folder import write_atomically
 from hpo_env.hyperparameters import Scale
 from hpo_env.rendering import require_matplotlib
 
@@ -121,9 +123,12 @@ def save_figure(draw: Callable[[], Any], folder: Path, name: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with styled(), mpl.rc_context({"svg.hashsalt": name}):  # ids that repeat from run to run
         figure = draw()
-        figure.savefig(folder / f"{name}.png", facecolor="white")
+        png, svg = io.BytesIO(), io.BytesIO()
+        figure.savefig(png, format="png", facecolor="white")
         figure.set_layout_engine("none")  # it is laid out now, which takes longer than drawing
-        figure.savefig(folder / f"{name}.svg", transparent=True, metadata={"Date": None})
+        figure.savefig(svg, format="svg", transparent=True, metadata={"Date": None})
+    write_atomically(folder / f"{name}.png", png.getvalue())
+    write_atomically(folder / f"{name}.svg", svg.getvalue())
     return folder / f"{name}.png"
 
 

@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter
+from hpo_env.observation import followed_loss
 from hpo_env.policy import Policy
 from hpo_env.restriction import policy_for
 from hpo_env.steering import RollBack, Steering
 from hpo_env.telemetry import Telemetry
 
 Array = NDArray[np.float64]
-Reason = Literal["policy", "guard", "frozen"]
+Reason = Literal["policy", "guard", "frozen", "blind"]
+Sight = Literal["clear", "waiting", "none"]
 
 Agreed = Callable[[list[float]], list[float]]
 
@@ -38,7 +40,8 @@ class Decision:
     Args:
         interval: The interval that it is for, from 0.
         step: Updates done before it.
-        reason: Who moved: the policy, the guard after a divergence, or nobody ("frozen").
+        reason: Who moved: the policy, the guard after a divergence, or nobody ("frozen", and
+            "blind" where there was no loss to go by).
         observation: What the policy saw, by field.
         moves: The action for each hyperparameter that could be written, in `[-1, 1]`.
         values: The values in force after it, read back from where they are used.
@@ -114,6 +117,8 @@ class Decider:
         self.steering.initial = np.array([[float(initial[name]) for name in self.space.names]])
         self.policy_state = self.policy.start(1)
         self.is_frozen = False
+        self.is_guarded = True
+        self.sight: Sight = "clear"
 
     def begin(self, validation_loss: float, *, num_intervals: int, base: Array) -> None:
         """Start the run.
@@ -149,6 +154,10 @@ class Decider:
         trust = 1.0
         if self.is_frozen:
             reason, moves = "frozen", np.zeros((1, len(self.space)))
+        elif self.sight != "clear" and not steering.has_failed[0]:
+            reason, moves = "blind", np.zeros((1, len(self.space)))
+            if self.sight == "none":
+                steering.return_to_base(_LANE)
         else:
             asked, shares, self.policy_state = self.policy.step(observation, self.policy_state)
             moves, trust = self.space.check_actions(asked), float(shares[0])
@@ -165,10 +174,34 @@ class Decider:
     def close_interval(
         self, telemetry: Telemetry, *, values: Array, base_change: Array, roll_back: RollBack
     ) -> None:
-        """Take in the interval that just ended; see `Steering.close_interval`."""
+        """Take in the interval that just ended; see `Steering.close_interval`.
+
+        Where it has no loss, nobody decides next: the corrections stay as they are when there was
+        one before, and go when there never was one.
+        """
+        if not math.isnan(followed_loss(telemetry)[0][0]) or telemetry.diverged[0]:
+            self.sight = "clear"
+        elif not self.has_seen:
+            self.sight = "none"
+        elif self.sight == "clear":
+            self.sight = "waiting"
         self.steering.close_interval(
-            telemetry, values=values, base_change=base_change, roll_back=roll_back
+            telemetry,
+            values=values,
+            base_change=base_change,
+            roll_back=roll_back if self.is_guarded else None,
         )
+
+    @property
+    def has_seen(self) -> bool:
+        """Whether a loss was ever followed."""
+        return bool(np.isfinite(self.steering.observer.memory.current[0]))
+
+    def give_up_sight(self) -> None:
+        """Go by no loss from now on: what there is does not fit."""
+        memory = self.steering.observer.memory
+        for name in ("first", "previous", "current", "best"):
+            getattr(memory, name)[:] = np.nan
 
     def extend(self, num_intervals: int) -> None:
         """Tell the policy that the run has become longer."""
@@ -184,9 +217,12 @@ class Decider:
             "corrections": steering.corrections.tolist(),
             "moves": steering.moves.tolist(),
             "first_loss": steering.first_loss.tolist(),
+            "first_train_loss": steering.first_train_loss.tolist(),
             "policy_state": [part.tolist() for part in self.policy_state],
             "must_cut": bool(steering.has_failed[0]),
             "is_frozen": self.is_frozen,
+            "is_guarded": self.is_guarded,
+            "sight": self.sight,
             "memory": {name: array.tolist() for name, array in memory.items()},
             "telemetry": {f.name: getattr(telemetry, f.name).tolist() for f in fields(telemetry)},
         }
@@ -203,15 +239,23 @@ class Decider:
                 f"the saved run moves {theirs}, this one {ours}: attach the same policy to the "
                 "same kind of optimiser, with the same bind="
             )
-        for name in ("initial", "corrections", "moves", "first_loss"):
+        # States of earlier versions hold one first loss, of whichever kind was followed.
+        state = {"first_train_loss": state["first_loss"], "is_guarded": True} | dict(state)
+        for name in ("initial", "corrections", "moves", "first_loss", "first_train_loss"):
             setattr(self.steering, name, np.array(state[name], dtype=np.float64))
         self.steering.has_failed[:] = state["must_cut"]
         self.steering.note_changes()
         self.is_frozen = bool(state["is_frozen"])
+        self.is_guarded = bool(state["is_guarded"])
+        self.sight = state.get("sight", "clear")
         # States that were saved before policies had a memory have no such entry.
         parts = state.get("policy_state", ())
         self.policy_state = tuple(np.array(part, dtype=np.float32) for part in parts)
         memory = {name: np.array(values) for name, values in state["memory"].items()}
+        if "kind" not in memory:  # nor did they tell losses of two kinds apart
+            memory["kind"] = memory["has_validation"]
+            for name in ("other_first", "other_current", "other_best"):
+                memory[name] = np.array([np.nan])
         telemetry = Telemetry(**{n: np.array(v) for n, v in state["telemetry"].items()})
         self.steering.observer.restore(_LANE, (memory, telemetry))
 

@@ -133,8 +133,8 @@ def influences(
 
 
 def _after(policy: Policy, decision: Decision, state: PolicyState) -> PolicyState:
-    """Return what the policy remembers after a decision; a frozen run asks nobody."""
-    if decision.reason == "frozen" or not state:
+    """Return what the policy remembers after a decision; a frozen or blind run asks nobody."""
+    if decision.reason in ("frozen", "blind") or not state:
         return state
     return policy.step(_observed(policy, decision)[None], state)[2]
 
@@ -191,6 +191,7 @@ def _headline(decision: Decision, num_intervals: int) -> str:
         "policy": "",
         "guard": " (the guard, after a divergence)",
         "frozen": " (frozen: nobody decides)",
+        "blind": " (there was no loss to go by: nobody decides)",
     }[decision.reason]
     losses = []
     if not np.isnan(decision.train_loss):

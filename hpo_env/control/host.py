@@ -30,6 +30,24 @@ class Steered(Protocol):
     def has_decided(self) -> bool:
         """Whether there are values to write."""
 
+    def corrected(self, name: str, base: float) -> float:
+        """Return the value now of one more place where a hyperparameter is used.
+
+        Args:
+            name: Of the hyperparameter. What no policy moves keeps its base value.
+            base: The place's own value before the run's schedule, or what the host's own schedule
+                asks for there now.
+        """
+
+    def uncorrected(self, name: str, value: float) -> float:
+        """Return the base of a place that was found with a value; inverse of `corrected`.
+
+        The correction is the one in force, so the value of a place that has just come stays.
+        """
+
+    def supersede(self) -> None:
+        """Let go of the training: another run has been attached to it."""
+
     def write(self) -> None:
         """Write the values that are due now, and note them when they changed."""
 
@@ -86,6 +104,10 @@ class Host(Protocol):
     def roll_back(self) -> bool:
         """Put back what the interval started from; a host that cannot does nothing: False."""
         return False
+
+    def unrestored(self) -> str | None:
+        """Name what is still spoiled after a roll back; None where nothing is known to be."""
+        return None
 
     def base(self) -> Mapping[str, float] | None:
         """Return the values that a schedule of the host's own asks for now; None: it has none."""

@@ -17,7 +17,15 @@ from typing import Any
 import torch
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from hpo_env.control.param_groups import GROUP_HYPERPARAMETERS, Group, has, put, read
+from hpo_env.control.foresight import can_be_run_ahead
+from hpo_env.control.originals import original
+from hpo_env.control.param_groups import (
+    GROUP_HYPERPARAMETERS,
+    GroupKey,
+    has,
+    put,
+    read,
+)
 from hpo_env.errors import ConfigurationError
 
 _MOST_SIMULATED_STEPS = 2000  # 10 ms; a schedule does not turn faster than that
@@ -26,21 +34,28 @@ _MOST_SIMULATED_STEPS = 2000  # 10 ms; a schedule does not turn faster than that
 class ShadowOptimizer:
     """What a scheduler sees of an optimiser: its param groups, without parameters."""
 
-    def __init__(self, optimizer: torch.optim.Optimizer, groups: list[Group] | None = None) -> None:
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self._optimizer = optimizer
         self._opt_called = True  # schedulers warn when they are stepped before the optimiser
         self.defaults = optimizer.defaults
+        self.keys = [GroupKey(optimizer, i) for i in range(len(optimizer.param_groups))]
         self.state: dict[Any, Any] = {}
-        self.param_groups = (
-            [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
-            if groups is None
-            else groups
-        )
-        for group in self.param_groups:
+        self.param_groups = [
+            {k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups
+        ]
+        for key, group in zip(self.keys, self.param_groups, strict=True):
             group["lr"] = float(group["lr"])  # a tensor would be shared with the optimiser
+            for name in GROUP_HYPERPARAMETERS:
+                if has(group, name):  # what an earlier run left is not what a schedule goes on from
+                    found = read(group, name)
+                    before = original(optimizer, (name, key), found)
+                    if before != found:
+                        put(group, name, before)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ShadowOptimizer:
-        return ShadowOptimizer(self._optimizer, [dict(g) for g in self.param_groups])
+        shadow = copy.copy(self)
+        shadow.param_groups = [dict(group) for group in self.param_groups]
+        return shadow
 
     def step(self) -> None:
         """Do nothing: a scheduler never calls it, but looks at it."""
@@ -82,6 +97,18 @@ class LiveSchedule:
         """Return the base values of a hyperparameter, one for each param group that has it."""
         return [read(g, name) for s in self._shadows for g in s.param_groups if has(g, name)]
 
+    def bases(self, name: str) -> dict[Any, float]:
+        """Return the base values of a hyperparameter by `GroupKey`.
+
+        A group that was added after the schedule was attached is none of the schedule's.
+        """
+        return {
+            key: read(group, name)
+            for shadow in self._shadows
+            for key, group in zip(shadow.keys, shadow.param_groups, strict=True)
+            if has(group, name)
+        }
+
     def initial(self) -> list[float]:
         """Return the learning rates before any schedule, one a param group."""
         groups = [g for shadow in self._shadows for g in shadow.param_groups]
@@ -97,15 +124,21 @@ class LiveSchedule:
         self._calls_an_interval = round((call - self._middle_call) / share)
         self._middle_call, self._middle_rates = call, self.groups("learning_rate")
 
-    def change_ahead(self, group: int) -> tuple[float, float]:
+    def change_ahead(self, key: Any) -> tuple[float, float]:
         """Return a group's rate in the middle of this interval, and of the next one.
 
         The next one is simulated on a copy, at the pace so far. A schedule that cannot be foretold,
-        as it waits for a metric, counts as one that stays.
+        as it waits for a metric or runs code that may do anything, counts as one that stays.
         """
+        keys = [key for shadow in self._shadows for key in shadow.keys]
+        if key not in keys:  # a group that came later is none of the schedule's
+            return 1.0, 1.0
+        group = keys.index(key)
         foreseen = self.groups("learning_rate")[group]
         num_calls = self._middle_call + self._calls_an_interval - self._num_calls()
-        if not any(isinstance(s, ReduceLROnPlateau) for s in self.schedulers):
+        parts = [part for scheduler in self.schedulers for part in _nested(scheduler)]
+        waits = any(isinstance(s, ReduceLROnPlateau) for s in self.schedulers)
+        if not waits and all(can_be_run_ahead(part) for part in parts):
             foreseen = self._simulated(min(num_calls, _MOST_SIMULATED_STEPS), group, foreseen)
         return self._middle_rates[group], foreseen
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from hpo_env.errors import ConfigurationError
 
@@ -42,7 +43,13 @@ class Plan:
 
     @classmethod
     def of(cls, total_steps: int, num_decisions: int) -> Plan:
-        """Divide a run; with fewer updates than decisions, every update is an interval."""
+        """Divide a run; with fewer updates than decisions, every update is an interval.
+
+        Raises:
+            ConfigurationError: One of the two is no whole number, or below 1.
+        """
+        total_steps = whole_number("total_steps", total_steps)
+        num_decisions = whole_number("num_decisions", num_decisions)
         intervals = min(num_decisions, total_steps) if total_steps >= 1 else num_decisions
         return cls(total_steps=total_steps, num_intervals=intervals)
 
@@ -63,6 +70,7 @@ class Plan:
         Raises:
             ConfigurationError: The run would get shorter.
         """
+        total_steps = whole_number("total_steps", total_steps)
         if total_steps < self.total_steps:
             raise ConfigurationError(
                 f"a run can be extended, not cut: total_steps was {self.total_steps}, "
@@ -76,7 +84,36 @@ class Plan:
         return replace(
             self,
             total_steps=total_steps,
-            num_intervals=following + max(1, round((total_steps - start) / length)),
+            num_intervals=following + _share(total_steps - start, length),
+            first_step=start,
+            first_interval=following,
+        )
+
+    def shortened(self, total_steps: int, *, interval: int, num_steps: int) -> Plan:
+        """Return the plan of a shorter run, whose new intervals are about as long as the old.
+
+        Args:
+            total_steps: Updates in the whole run, fewer than before.
+            interval: The interval that is running; it ends early where the run does.
+            num_steps: Updates done.
+
+        Raises:
+            ConfigurationError: More are done already.
+        """
+        if total_steps < num_steps:
+            raise ConfigurationError(
+                f"the run has made {num_steps} updates already; total_steps must be at least as "
+                f"many, got {total_steps}"
+            )
+        length = (self.total_steps - self.first_step) / (self.num_intervals - self.first_interval)
+        is_last = self.end(interval) >= total_steps
+        following = interval if is_last else interval + 1
+        first = self.first_step if interval == self.first_interval else self.end(interval - 1)
+        start = first if is_last else self.end(interval)
+        return replace(
+            self,
+            total_steps=total_steps,
+            num_intervals=following + (1 if is_last else _share(total_steps - start, length)),
             first_step=start,
             first_interval=following,
         )
@@ -84,3 +121,30 @@ class Plan:
     def to_json(self) -> dict[str, int]:
         """Describe the plan in plain data; `Plan(**data)` is the inverse."""
         return asdict(self)
+
+
+def whole_number(name: str, value: Any) -> int:
+    """Return a count as an int; a float or a NumPy number that is whole will do.
+
+    Raises:
+        ConfigurationError: It is none.
+
+    Example:
+        >>> whole_number("total_steps", 100.0)
+        100
+    """
+    try:
+        number = int(value) if not isinstance(value, str | bytes | bool) else None
+    except (TypeError, ValueError, OverflowError):
+        number = None
+    if number is None or number != value:
+        raise ConfigurationError(
+            f"{name} must be a whole number; got {value!r}. It has to be known beforehand: a "
+            "schedule depends on how far there is to go"
+        )
+    return number
+
+
+def _share(num_steps: int, length: float) -> int:
+    """Return how many intervals of about a length there are in some updates, at least 1."""
+    return min(max(1, round(num_steps / length)), max(num_steps, 1))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -20,21 +20,19 @@ from hpo_env.control.decider import Decider, Decision
 from hpo_env.control.explain import Explanation, explain
 from hpo_env.control.host import Host
 from hpo_env.control.plain_host import read_number
-from hpo_env.control.plan import Plan
+from hpo_env.control.plan import Plan, whole_number
 from hpo_env.control.schedule_file import ScheduleRow, write_schedule
-from hpo_env.errors import ConfigurationError
+from hpo_env.errors import ConfigurationError, ControllerWarning
 from hpo_env.policy import Policy
 from hpo_env.schedules import interval_factors, log_change, schedule
-from hpo_env.telemetry import REPORTED, Telemetry
+from hpo_env.telemetry import NOT_NEGATIVE, REPORTED, Telemetry
 
 Array = NDArray[np.float64]
 HostT = TypeVar("HostT", bound=Host)
 
+__all__ = ["ControllerWarning", "Run", "RunLogger"]
+
 _STATE_VERSION = 1
-
-
-class ControllerWarning(UserWarning):
-    """Something went wrong in a controlled run, which goes on."""
 
 
 class RunLogger(Protocol):
@@ -60,7 +58,9 @@ class Run(Generic[HostT]):
         num_decisions: Decision intervals that they are divided into.
         base_schedule: Name of the schedule that the policy's moves correct, where the host has none
             of its own.
-        loggers: Told of every decision and every interval.
+        loggers: Told of every decision and every interval. One that raises is left out of that.
+        on_roll_back: Called after an interval was rolled back, to put back what the host has no
+            copy of: averaged weights, a count of batches.
 
     Raises:
         ConfigurationError: A number is out of range, or nothing that the policy moves can be
@@ -77,11 +77,17 @@ class Run(Generic[HostT]):
         num_decisions: int,
         base_schedule: str,
         loggers: Sequence[RunLogger] = (),
+        on_roll_back: Callable[[], object] | None = None,
     ) -> None:
         schedule(base_schedule)
         self.host = host
         self.base_schedule = base_schedule
         self.plan = Plan.of(total_steps, num_decisions)
+        self._asked: dict[str, Any] = {
+            "total_steps": self.plan.total_steps,
+            "num_decisions": whole_number("num_decisions", num_decisions),
+            "base_schedule": base_schedule,
+        }
         self.num_steps = 0
         self.interval = 0
         self.decisions: list[Decision] = []
@@ -93,8 +99,13 @@ class Run(Generic[HostT]):
         )
         self.policy = self._decider.policy
         self._loggers = list(loggers)
+        self._on_roll_back = on_roll_back
         self._effective = self._decider.steering.initial.copy()  # [1, H]
+        self._in_force = (self._effective * 0.0, 1.0)  # corrections [1, H], factor of the schedule
         self._end = 0
+        self._is_open = False  # whether an interval is running
+        self._is_superseded = False
+        self._unfit: set[str] = set()  # kinds of loss that were negative
         self._warned: set[str] = set()
 
     # ------------------------------------------------------------------------- what the loop calls
@@ -111,7 +122,7 @@ class Run(Generic[HostT]):
         self._decider.begin(
             validation_loss, num_intervals=self.plan.num_intervals, base=self._base()
         )
-        self._open_interval()
+        self._turn()
 
     def step(self, loss: Any = None) -> None:
         """Count one update; at the end of an interval measure, decide and write.
@@ -120,19 +131,12 @@ class Run(Generic[HostT]):
             loss: The minibatch loss, a number or a tensor of one element; the tensor is not read
                 before the interval's end. None when there is no such thing.
         """
-        if self.num_steps >= self._end:
-            self._warn(
-                "over",
-                f"step() was called after the run's {self.plan.total_steps} updates: the values "
-                "stay as they are. Call extend(total_steps) to let the controller go on",
-            )
+        if (self.num_steps >= self._end or self._is_superseded) and not self._goes_on():
             return
         self.host.note_update(loss)
         self.num_steps += 1
         if self.num_steps >= self._end:
-            self._close_interval()
-            if not self.is_over:
-                self._open_interval()
+            self._turn()
 
     @property
     def is_over(self) -> bool:
@@ -167,7 +171,7 @@ class Run(Generic[HostT]):
         self._decider.extend(self.plan.num_intervals)
         if was_over and not self.is_over:
             self._warned.discard("over")
-            self._open_interval()
+            self._turn()
 
     def explain(self, interval: int | None = None) -> Explanation:
         """Say in words and numbers what was decided, and which observations moved the decisions.
@@ -214,18 +218,36 @@ class Run(Generic[HostT]):
         return write_schedule(path, self.schedule, total_steps=self.plan.total_steps)
 
     def close(self) -> None:
-        """Let go of the host and close the loggers; the values stay."""
+        """Let go of the host and close the loggers; the values stay.
+
+        A loop that goes on with the optimiser goes on with the last values. Whoever attaches to it
+        again starts from those that were found in it, unless he has set others.
+        """
         self.host.close()
         for logger in self._loggers:
-            logger.close()
+            self._tell(logger, "close")
+
+    def supersede(self) -> None:
+        """Let go of the host, as another run was attached to the same training."""
+        self._is_superseded = True
+        self.host.close()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise ConfigurationError(
+            "a run is tied to the training that it steers and cannot be copied or pickled: save "
+            "run.state_dict(), and attach with state="
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return all state in plain data (and tensors in mid-interval); see `load_state_dict`."""
         return {
             "version": _STATE_VERSION,
             "plan": self.plan.to_json(),
+            "asked": dict(self._asked),
             "num_steps": self.num_steps,
             "interval": self.interval,
+            "is_open": self._is_open,
+            "unfit": sorted(self._unfit),
             "end": self._end,
             "decider": self._decider.state_dict(),
             "effective": self._effective.tolist(),
@@ -241,18 +263,26 @@ class Run(Generic[HostT]):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was called; the optimiser's own state may come before or after.
 
+        A run that was attached with another `total_steps` than the saved one goes on as a longer
+        or a shorter one.
+
         Raises:
-            ConfigurationError: The state is of another version, or of other hyperparameters.
+            ConfigurationError: The state is of another version, of other hyperparameters, another
+                number of decisions or another schedule, or has made more updates than this run.
         """
         if state.get("version") != _STATE_VERSION:
             raise ConfigurationError(
                 f"the saved run has version {state.get('version')}, this version of hpo-control "
                 f"reads {_STATE_VERSION}"
+                + ("" if state else ": the state is empty. Leave it out to start anew")
             )
+        total_steps = self._check_plan(state)
         self._decider.load_state_dict(state["decider"])
         self.plan = Plan(**state["plan"])
         self.num_steps, self.interval = int(state["num_steps"]), int(state["interval"])
         self._end = int(state["end"])
+        self._is_open = bool(state.get("is_open", not self.is_over))
+        self._unfit = set(state.get("unfit", ()))
         self._effective = np.array(state["effective"], dtype=np.float64)
         train_loss, validation_loss = state["last_losses"]
         self._telemetry.train_loss[:] = train_loss
@@ -262,6 +292,32 @@ class Run(Generic[HostT]):
         self.host.begin_interval(max(self._end - self._start, 1))
         self.host.load_state_dict(state["measurement"])
         self.apply()
+        if total_steps > self.plan.total_steps:
+            self.extend(total_steps)
+        elif total_steps < self.plan.total_steps:
+            self._shorten(total_steps)
+
+    def _check_plan(self, state: Mapping[str, Any]) -> int:
+        """Return how many updates a saved run has from now on."""
+        plan = Plan(**state["plan"])
+        # States of earlier versions do not say; then a longer run is meant, never a shorter one.
+        total_steps = max(int(self._asked["total_steps"]), plan.total_steps)
+        asked = state.get("asked", {})
+        for name in ("num_decisions", "base_schedule"):
+            if asked.get(name, self._asked[name]) != self._asked[name]:
+                raise ConfigurationError(
+                    f"the saved run has {name}={asked[name]!r}, this one {self._asked[name]!r}: "
+                    "attach with that of the saved run, or start anew without state="
+                )
+        if asked:
+            is_same = asked["total_steps"] == self._asked["total_steps"]
+            total_steps = plan.total_steps if is_same else int(self._asked["total_steps"])
+        if total_steps < state["num_steps"]:
+            raise ConfigurationError(
+                f"the saved run has made {state['num_steps']} updates already, and this one has "
+                f"total_steps={total_steps}: give at least as many"
+            )
+        return total_steps
 
     # ------------------------------------------------------------------------- what the host calls
 
@@ -278,8 +334,32 @@ class Run(Generic[HostT]):
         values = self._decider.values(self._base())[0].tolist()
         names = self.policy.space.names
         used = self.host.write(dict(zip(names, values, strict=True)))
+        factor = float(self._factor(self.interval)[0])
+        self._in_force = (self._decider.steering.corrections, factor)
         self._effective[0] = [used[name] for name in names]
         return {"step": self.num_steps, **used}
+
+    def corrected(self, name: str, base: float) -> float:
+        """See `Steered.corrected`."""
+        space = self.policy.space
+        if name not in space.names:
+            return base
+        column = space.index(name)
+        if space.hyperparameters[column].scheduled:
+            base = base * float(self._factor(self.interval)[0])
+        return space.corrected(name, base, self._decider.steering.corrections[0, column])
+
+    def uncorrected(self, name: str, value: float) -> float:
+        """See `Steered.uncorrected`."""
+        space = self.policy.space
+        if name not in space.names:
+            return value
+        column = space.index(name)
+        corrections, factor = self._in_force
+        base = space.uncorrected(name, value, corrections[0, column])
+        if space.hyperparameters[column].scheduled and factor > 0.0:
+            base = min(base / factor, max(float(space.high[column]), value))
+        return base
 
     # --------------------------------------------------------------------------------- the insides
 
@@ -319,9 +399,43 @@ class Run(Generic[HostT]):
             return log_change(np.array(own[:1]), np.array(own[1:]))
         return log_change(self._factor(self.interval), self._factor(self.interval + 1))
 
+    def _goes_on(self) -> bool:
+        """Say whether there are updates to come; catch up with what was interrupted."""
+        if self._is_superseded:
+            self._warn(
+                "superseded",
+                "step() was called of a run that another one has taken the place of, which was "
+                "attached to the same training: nothing is done",
+            )
+            return False
+        if not self.is_over:
+            self._turn()
+        if self.is_over:
+            self._warn(
+                "over",
+                f"step() was called after the run's {self.plan.total_steps} updates: the values "
+                "stay as they are. Call extend(total_steps) to let the controller go on",
+            )
+        return not self.is_over
+
+    def _turn(self) -> None:
+        """Close the running interval and open the next; what was interrupted is done again."""
+        if self._is_open:
+            self._close_interval()
+        if not self.is_over and not self._is_open:
+            self._open_interval()
+
+    def _shorten(self, total_steps: int) -> None:
+        self.plan = self.plan.shortened(
+            total_steps, interval=self.interval, num_steps=self.num_steps
+        )
+        self._decider.extend(self.plan.num_intervals)
+        self._end = min(self._end, total_steps)
+
     def _open_interval(self) -> None:
         verdict = self._decider.decide(self.host.agreed, self.host.features())
         self._end = self.plan.end(self.interval)
+        self._is_open = True
         self.host.begin_interval(self._end - self.num_steps)
         self.write()
         moves = self._decider.steering.moves[0].tolist()
@@ -338,10 +452,10 @@ class Run(Generic[HostT]):
         )
         self.decisions.append(decision)
         for logger in self._loggers:
-            logger.log_decision(decision)
+            self._tell(logger, "log_decision", decision)
 
     def _close_interval(self) -> None:
-        telemetry = self.host.measure(self._validated())
+        telemetry = self._fitting(self.host.measure(self._validated()))
         self._decider.close_interval(
             telemetry,
             values=self._effective,
@@ -349,29 +463,92 @@ class Run(Generic[HostT]):
             roll_back=lambda lanes: self._rolled_back(telemetry),
         )
         self.interval += 1
+        self._is_open = False
+        if self._decider.sight == "none" and not self._unfit:
+            self._warn(
+                "blind",
+                "there is no loss to go by: neither step(loss) nor validate() has given one. The "
+                "controller does nothing, the base schedule holds",
+            )
         measured = {
             name: value
             for name in REPORTED
             if not math.isnan(value := float(getattr(self._telemetry, name)[0]))
         }
         for logger in self._loggers:
-            logger.log_interval(self.num_steps, measured)
+            self._tell(logger, "log_interval", self.num_steps, measured)
+
+    def _tell(self, logger: RunLogger, what: str, *args: Any) -> None:
+        """Tell a logger; one that fails is no reason to end a training."""
+        try:
+            getattr(logger, what)(*args)
+        except Exception as error:  # anybody's code, and perhaps a full disk
+            self._warn(
+                f"logger {type(logger).__name__}",
+                f"{type(logger).__name__}.{what} raised {type(error).__name__}: {error}. The run "
+                "goes on",
+            )
+
+    def _fitting(self, telemetry: Telemetry) -> Telemetry:
+        """Leave training losses out that are negative: no ratio says anything of them."""
+        names = [name for name in NOT_NEGATIVE if name.startswith("train_loss")]
+        if any(getattr(telemetry, name)[0] < 0.0 for name in names):
+            self._unfit.add("training")
+            alone = math.isnan(telemetry.validation_loss[0])
+            self._warn(
+                "negative training",
+                f"the training loss is negative ({telemetry.train_loss[0]:g}), and a policy goes "
+                "by ratios of losses. "
+                + (
+                    "The controller does nothing from here on, the base schedule holds: give "
+                    "validate= a positive loss to have it decide"
+                    if alone
+                    else "Only the validation loss is followed from here on"
+                ),
+            )
+            if alone:
+                self._decider.give_up_sight()
+        if "training" in self._unfit:
+            for name in names:
+                getattr(telemetry, name)[:] = math.nan
+        return telemetry
 
     def _rolled_back(self, telemetry: Telemetry) -> bool:
         """Roll the interval back where the host can, and say what happened."""
         has_state = self.host.roll_back()
+        if has_state and self._on_roll_back is not None:
+            self._on_roll_back()
         space = self.policy.space
         retreating = [n for n, r in zip(space.names, space.retreat, strict=True) if r != 0.0]
         done = ["the interval is rolled back"] if has_state else []
         done += [f"the guard moves {' and '.join(retreating)}"] if retreating else []
         self._warn(
-            f"diverged {self.interval}",
+            "diverged",
             f"the training diverged in interval {self.interval}, before step {self.num_steps} "
             f"(training loss {telemetry.train_loss[0]:g}, validation loss "
             f"{telemetry.validation_loss[0]:g}): "
             + (", ".join(done) or "nothing can be done but go on"),
         )
+        if has_state:
+            self._check_what_was_restored(telemetry)
         return has_state
+
+    def _check_what_was_restored(self, telemetry: Telemetry) -> None:
+        """Give the guard up where rolling back does not bring the training back."""
+        spoiled, was_bad = self.host.unrestored(), math.isinf(telemetry.validation_loss[0])
+        if spoiled is None and was_bad and math.isinf(self.host.mean_loss(self._validated())):
+            spoiled = (
+                "something that only validate() meets, as the running means of batch "
+                "normalisation (attach with model=) or averaged weights (attach with "
+                "on_roll_back=)"
+            )
+        if spoiled is not None:
+            self._decider.is_guarded = False
+            self._warn(
+                "unrestored",
+                f"the interval is rolled back, but there is no copy of everything: {spoiled}. "
+                "Nothing is rolled back any more",
+            )
 
     def _validated(self) -> float:
         """Return the validation loss, NaN where there is none."""
@@ -388,12 +565,16 @@ class Run(Generic[HostT]):
             )
             return math.nan
         if loss < 0.0:
+            self._unfit.add("validation")
             self._warn(
                 "negative",
                 f"validate() must return a positive loss, not a score or a log-likelihood; got "
                 f"{loss:g}. The training loss stands in",
             )
+        if "validation" in self._unfit:
             return math.nan
+        if not math.isfinite(loss) and not self._decider.is_guarded:
+            return math.nan  # nothing is done about it any more; the training loss stands in
         return math.inf if math.isnan(loss) else loss  # measured, and as bad as can be
 
     def _warn(self, kind: str, message: str) -> None:

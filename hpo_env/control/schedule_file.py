@@ -13,7 +13,10 @@ from typing import Any
 from hpo_env.errors import ConfigurationError
 
 ScheduleRow = dict[str, float]
-"""The values from one update on: "step", counted from 0, and one entry a hyperparameter."""
+"""The values from one update on: "step", counted from 0, and one entry a hyperparameter.
+
+Where there are several param groups, each has an entry "name/number" beside it while it is there.
+"""
 
 FORMAT = "hpo-control-schedule"
 FORMAT_VERSION = 1
@@ -43,7 +46,8 @@ def write_schedule(
         path.write_text(json.dumps(document, indent=1), encoding="utf-8")
     elif path.suffix == ".csv":
         with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]) if rows else ["step"])
+            columns = list(dict.fromkeys(name for row in rows for name in row))
+            writer = csv.DictWriter(file, columns or ["step"])
             writer.writeheader()
             writer.writerows(rows)
     else:
@@ -74,7 +78,10 @@ def read_schedule(path: str | Path) -> list[ScheduleRow]:
             found = list(csv.DictReader(text.splitlines()))
         else:
             raise _wrong_ending(path)
-        rows = [{str(k): float(v) for k, v in dict(row).items()} for row in found]
+        rows = [
+            {str(k): float(v) for k, v in dict(row).items() if v != "" or "/" not in k}
+            for row in found
+        ]
     except ConfigurationError:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -132,8 +139,10 @@ def _check(path: Path, rows: Sequence[ScheduleRow]) -> None:
     steps = [row.get("step", math.nan) for row in rows]
     if steps[0] != 0 or any(a >= b for a, b in pairwise(steps)):
         raise ConfigurationError(f"{path}: steps must start at 0 and increase; got {steps[:10]}")
+    always = {name for name in rows[0] if "/" not in name}  # param groups may come and go
     for row in rows:
-        if set(row) != set(rows[0]) or not all(map(math.isfinite, row.values())):
+        there = {name for name in row if "/" not in name}
+        if there != always or not all(map(math.isfinite, row.values())):
             raise ConfigurationError(
                 f"{path}: every row must have finite {sorted(rows[0])}; got {row}"
             )

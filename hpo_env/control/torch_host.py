@@ -8,6 +8,7 @@ writes them.
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,11 @@ from hpo_env.control.writers import FunctionWriter, Writer, write_all
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.telemetry import Telemetry
+
+_attached: weakref.WeakKeyDictionary[torch.optim.Optimizer, weakref.ref[TorchHost]] = (
+    weakref.WeakKeyDictionary()
+)
+"""Which host was attached last to an optimiser: two would write over each other."""
 
 
 class TorchHost(Host):
@@ -68,6 +74,10 @@ class TorchHost(Host):
         self._optimizers = [unwrapped(optimizer) for optimizer in optimizers]
         if not self._optimizers:
             raise ConfigurationError("at least one optimiser must be given; got none")
+        for optimizer in self._optimizers:  # a run that was left behind, or interrupted
+            earlier = _attached.get(optimizer)
+            if earlier is not None and (host := earlier()) is not None:
+                host.give_way()
         known = [unwrapped_scheduler(scheduler) for scheduler in schedulers]
         _refuse_foreign_schedulers(self._optimizers, known)
         writers = _find_writers(
@@ -76,12 +86,10 @@ class TorchHost(Host):
         self._live = LiveSchedule(schedulers, self._optimizers) if schedulers else None
         self._groups = _group_writers(writers, self._optimizers, all_of_them=bool(schedulers))
         if self._live is not None and "learning_rate" in self._groups:
-            rates = self._live.initial()
-            self._groups["learning_rate"].reference = max(range(len(rates)), key=rates.__getitem__)
-            self._groups["learning_rate"].initial = max(rates)
+            self._groups["learning_rate"].begin_at(self._live.initial())
         clip = writers.get("gradient_clip")
         self._clip = clip if isinstance(clip, ClipWriter) else None
-        self._is_idle = self._live is None and self._clip is None  # nothing to do at most steps
+        self._is_idle = True  # nothing to do at most steps
         self._rates: list[Any] = [None] * len(self._optimizers)
         self._writers = writers
         self.weights = WeightsHost(
@@ -90,6 +98,7 @@ class TorchHost(Host):
             model=model,
             validate=validate,
         )
+        self._frozen: list[Tensor] = []
         self._measurement = self.weights.measurement
         self._run: Steered | None = None
         self._handles: list[Any] = []
@@ -113,11 +122,26 @@ class TorchHost(Host):
             hook = functools.partial(self._before_step, part)
             self._handles.append(optimizer.register_step_pre_hook(hook))
             self._handles.append(optimizer.register_load_state_dict_post_hook(self._after_loading))
+            _attached[optimizer] = weakref.ref(self)
+
+    def give_way(self) -> None:
+        """Let go, as another run is attached to one of the optimisers."""
+        if self._handles and self._run is not None:
+            self._run.supersede()
+        self.close()
 
     def begin_interval(self, num_updates: int) -> None:
         """See `WeightsHost.begin_interval`."""
         self.weights.begin_interval(num_updates)
         self._measurement = self.weights.measurement
+        self._frozen = [
+            p
+            for optimizer in self._optimizers
+            for group in optimizer.param_groups
+            for p in group["params"]
+            if not p.requires_grad
+        ]
+        self._is_idle = self._live is None and self._clip is None and not self._frozen
 
     def note_update(self, loss: Any) -> None:
         """See `WeightsHost.note_update`."""
@@ -133,42 +157,53 @@ class TorchHost(Host):
 
     def write(self, values: Mapping[str, float]) -> Mapping[str, float]:
         """Write also what a torch scheduler asks for and the policy leaves alone."""
-        row = write_all(self._writers, values)
-        if self._live is not None:
-            for name, writer in self._groups.items():
-                if name not in row:
-                    row[name] = writer.write(writer.base[writer.reference])
-                if len(writer.written) > 1:
-                    row |= {f"{name}/{g}": value for g, value in enumerate(writer.written)}
+        self._check_foreign_writes(with_devices=True)
+        row = write_all(self._writers, {n: v for n, v in values.items() if n not in self._groups})
+        for name, writer in self._groups.items():
+            row[name] = self._write_groups(name, writer, values.get(name))
+            written = writer.written()
+            if len(written) > 1:
+                row |= {f"{name}/{g}": value for g, value in enumerate(written)}
         self._rates = [optimizer.param_groups[0]["lr"] for optimizer in self._optimizers]
         return row
+
+    def _write_groups(self, name: str, writer: GroupWriter, value: float | None) -> float:
+        run = self._run
+        assert run is not None
+        if self._live is not None:
+            writer.follow(self._live.bases(name))
+        writer.meet(functools.partial(run.uncorrected, name))
+        base = writer.initial if self._live is None else writer.base
+        if value is None:  # the policy leaves it to the scheduler
+            return writer.write_corrected(base, base, lambda own: own)
+        return writer.write_corrected(value, base, functools.partial(run.corrected, name))
 
     def roll_back(self) -> bool:
         """Put back weights and buffers, and empty the optimisers' memory."""
         if not self.weights.roll_back():
             return False
         for optimizer in self._optimizers:
-            if not isinstance(optimizer, torch.optim.Adagrad):
-                optimizer.state.clear()
-                continue
-            for state in optimizer.state.values():  # it is made at construction, and never again
-                for tensor in state.values():
-                    tensor.zero_()
+            for inner in (optimizer, *_inner_optimizers(optimizer)):
+                _empty(inner)
         return True
+
+    def unrestored(self) -> str | None:
+        """See `WeightsHost.unrestored`."""
+        return self.weights.unrestored()
 
     def base(self) -> Mapping[str, float] | None:
         """Return what the loop's schedulers ask for."""
         if self._live is None:
             return None
         for name, writer in self._groups.items():
-            writer.base = self._live.groups(name)
-        return {name: writer.base[writer.reference] for name, writer in self._groups.items()}
+            writer.follow(self._live.bases(name))
+        return {name: writer.base for name, writer in self._groups.items()}
 
     def base_change(self) -> tuple[float, float] | None:
         """Return the rate that they ask for in the middle of this interval and of the next."""
         if self._live is None or "learning_rate" not in self._groups:
             return None
-        return self._live.change_ahead(self._groups["learning_rate"].reference)
+        return self._live.change_ahead(self._groups["learning_rate"].reference_key)
 
     def agreed(self, moves: list[float]) -> list[float]:
         """See `WeightsHost.agreed`."""
@@ -182,27 +217,43 @@ class TorchHost(Host):
         """Return the measurement so far, and what schedulers and groups stand at."""
         return self.weights.state_dict() | {
             "live": None if self._live is None else self._live.state_dict(),
-            "base": {name: list(writer.base) for name, writer in self._groups.items()},
+            "base": {name: writer.starts() for name, writer in self._groups.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take them back."""
         self.weights.load_state_dict(state)
         for name, base in state["base"].items():
-            self._groups[name].base = list(base)
+            if name in self._groups:
+                self._groups[name].set_starts(base)
         if self._live is not None and state["live"] is not None:
             self._live.load_state_dict(state["live"])
 
     def close(self) -> None:
-        """Take the hooks away and give torch schedulers their optimisers back; values stay."""
+        """Take the hooks away and give torch schedulers their optimisers back; values stay.
+
+        Whoever attaches next to these optimisers starts from the values that were found in them,
+        where nobody has set others since.
+        """
+        was_attached = bool(self._handles)
         for handle in self._handles:
             handle.remove()
         self._handles = []
         if self._live is not None:
-            if self._run is not None:
-                self._run.apply()  # what it asked for since the last step
+            if self._run is not None and was_attached:
+                self._write_what_is_due()
             self._live.detach(self._optimizers)
-            self._live = None
+        if was_attached:
+            for writer in self._groups.values():
+                writer.keep_originals()
+        self._live = None
+
+    def _write_what_is_due(self) -> None:
+        """Write what a scheduler has asked for since the last step."""
+        for writer in self._groups.values():
+            writer.forget_written()
+        if self._run is not None and self._run.has_decided:
+            self._run.apply()
 
     # ------------------------------------------------------------------------------------ the hooks
 
@@ -211,6 +262,8 @@ class TorchHost(Host):
     ) -> tuple[Any, Any] | None:
         # Most steps end here. They are made with caches full of the training's own data, where
         # every line of Python costs ten times what it costs in a benchmark.
+        if torch.compiler.is_compiling():  # outside of the graph: see `WeightsHost.note_update`
+            return None
         is_untouched = optimizer.param_groups[0]["lr"] is self._rates[part]
         if is_untouched and self._is_idle and not self._measurement.is_due and len(args) < 2:
             return None
@@ -221,6 +274,8 @@ class TorchHost(Host):
                 run.write()  # the schedule may go on
             return None
         self._check_foreign_writes()
+        if self._frozen:
+            self._copy_thawed()
         if self._live is not None:
             if self._measurement.is_halfway:
                 self._live.note_middle(0.5 if run.interval == 0 else 1.0)
@@ -233,6 +288,13 @@ class TorchHost(Host):
         if len(args) > 1:
             return (args[0], closure, *args[2:]), kwargs
         return args, {**kwargs, "closure": closure}
+
+    def _copy_thawed(self) -> None:
+        """Copy weights that were frozen when the interval began and are about to be trained."""
+        thawed = [p for p in self._frozen if p.requires_grad]
+        if thawed:
+            self.weights.copy_too(thawed)
+            self._frozen = [p for p in self._frozen if not p.requires_grad]
 
     def _measuring(
         self, closure: Callable[[], Any], part: int, optimizer: torch.optim.Optimizer
@@ -260,12 +322,11 @@ class TorchHost(Host):
 
     def _after_loading(self, optimizer: torch.optim.Optimizer) -> None:
         """Write again what is in force: a loaded state brings its own rates along."""
-        if self._run is not None and self._run.has_decided:
-            self._run.apply()
+        self._write_what_is_due()
 
-    def _check_foreign_writes(self) -> None:
+    def _check_foreign_writes(self, *, with_devices: bool = False) -> None:
         for name, writer in self._groups.items():
-            value = writer.foreign_value()
+            value = writer.foreign_value(with_devices=with_devices)
             if value is None:
                 continue
             names = foreign_schedulers(self._optimizers, ())
@@ -334,6 +395,21 @@ def _group_writers(
         if name not in writers and writer is not None:
             groups[name] = writer
     return groups
+
+
+def _inner_optimizers(optimizer: torch.optim.Optimizer) -> list[torch.optim.Optimizer]:
+    """List the optimisers that one is made of, as SAM is; they keep a memory of their own."""
+    return [part for part in vars(optimizer).values() if isinstance(part, torch.optim.Optimizer)]
+
+
+def _empty(optimizer: torch.optim.Optimizer) -> None:
+    """Empty an optimiser's memory."""
+    if not isinstance(optimizer, torch.optim.Adagrad):
+        optimizer.state.clear()
+        return
+    for state in optimizer.state.values():  # it is made at construction, and never again
+        for tensor in state.values():
+            tensor.zero_()
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:

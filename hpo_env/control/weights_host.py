@@ -5,8 +5,10 @@ The parts of the weights are those of the optimisers.
 
 from __future__ import annotations
 
+import gc
 import math
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from hpo_env.control import replicas
 from hpo_env.control.host import Host, Steered
 from hpo_env.control.writers import Writer, write_all
-from hpo_env.errors import ConfigurationError
+from hpo_env.errors import ConfigurationError, ControllerWarning
 from hpo_env.measuring import IntervalMeasurement
 from hpo_env.telemetry import Telemetry
 
@@ -32,6 +34,8 @@ class WeightsHost(Host):
         parts: Returns the weights, a list for each optimiser, in an order that stays.
         model: Its modes are put back after `validate`, and its buffers by a roll back.
         validate: Returns the validation loss; None where there is none.
+        others: Returns tensors that no optimiser trains and a roll back puts back too, always the
+            same ones.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class WeightsHost(Host):
         parts: Callable[[], list[list[Tensor]]],
         model: nn.Module | None = None,
         validate: Callable[[], Any] | None = None,
+        others: Callable[[], list[Tensor]] | None = None,
     ) -> None:
         self._writers = dict(writers)
         self._model = model
@@ -48,7 +53,11 @@ class WeightsHost(Host):
         self._parts = parts
         self.parameters = parts()
         self.measurement = IntervalMeasurement(1, len(self.parameters))
-        self._buffers: list[Tensor] = []
+        self._others = others
+        self._copies: list[tuple[Tensor, Tensor]] = []  # of all but what the measurement copies
+        self._buffers: dict[str, Tensor] = {}
+        self._unseen: set[int] = set()
+        self._has_failed_to_measure = False
         every = [parameter for part in self.parameters for parameter in part]
         self._device = every[0].device if every else torch.device("cpu")
         self._run: Steered | None = None
@@ -65,10 +74,14 @@ class WeightsHost(Host):
     def before_update(self, part: int, *, gradient_scale: Tensor | float = 1.0) -> None:
         """Measure what is due before an update; a second call before the same one does nothing."""
         if self._is_due:
-            parameters = self.parameters[part]
-            gradients = [p.grad for p in parameters if p.grad is not None]
-            self.measurement.before_update(
-                parameters, gradients, part=part, gradient_scale=gradient_scale
+            self._unseen.discard(part)
+            self._measure(
+                lambda: self.measurement.before_update(
+                    self.parameters[part],
+                    _gradients(self.parameters[part]),
+                    part=part,
+                    gradient_scale=gradient_scale,
+                )
             )
 
     def copy_weights(self, part: int = 0) -> None:
@@ -79,15 +92,33 @@ class WeightsHost(Host):
     def measure_gradients(self, part: int = 0) -> None:
         """Do the second half, after the update and before it is counted."""
         if self._is_due:
-            gradients = [p.grad for p in self.parameters[part] if p.grad is not None]
-            self.measurement.measure_gradients(gradients, part=part)
+            self._measure(
+                lambda: self.measurement.measure_gradients(
+                    _gradients(self.parameters[part]), part=part
+                )
+            )
 
     def begin_interval(self, num_updates: int) -> None:
         """Copy the model's buffers; the weights are copied before the first update."""
-        self.parameters = self._parts()
+        before, self.parameters = self.measurement, self._parts()
         self.measurement = IntervalMeasurement(num_updates, len(self.parameters))
+        self._copies = []
         if self._model is not None:
-            self._buffers = [buffer.detach().clone() for buffer in self._model.buffers()]
+            self._buffers = {n: b.detach().clone() for n, b in self._model.named_buffers()}
+        if self._others is not None:
+            self.copy_too(self._others())
+        # Optimisers whose steps are not announced: compiled ones, idle ones, those of two steps.
+        self._unseen = {
+            part
+            for part, start in enumerate(before.start)
+            if start is None and before.num_done > 0 and part < len(self.parameters)
+        }
+        for part in self._unseen:
+            self.measurement.copy_weights(self.parameters[part], part=part)
+
+    def copy_too(self, tensors: Iterable[Tensor]) -> None:
+        """Copy further tensors, which a roll back of this interval puts back."""
+        self._copies += [(tensor, tensor.detach().clone()) for tensor in tensors]
 
     def note_update(self, loss: Any) -> None:
         """Count an update; a tensor is not read before the interval's end."""
@@ -96,6 +127,8 @@ class WeightsHost(Host):
                 f"step(loss) needs one number; got a tensor of shape {tuple(loss.shape)}. "
                 "Average it first"
             )
+        for part in self._unseen:
+            self._measure_unseen(part)
         self.measurement.after_update(loss)
 
     def validate(self) -> Any:
@@ -115,6 +148,9 @@ class WeightsHost(Host):
     def measure(self, validation_loss: float) -> Telemetry:
         """Work out what was collected, over all replicas."""
         telemetry = self.measurement.finish(*self.parameters, validation_loss=validation_loss)
+        if self._has_skipped(telemetry):
+            self.measurement.leave_out_what_is_not_finite()
+            telemetry = self.measurement.finish(*self.parameters, validation_loss=validation_loss)
         has_loss = len(self.measurement.losses) > 0
         telemetry.diverged[:] = has_loss and not math.isfinite(telemetry.train_loss[0])
         if replicas.is_replicated():
@@ -126,19 +162,29 @@ class WeightsHost(Host):
         return write_all(self._writers, values)
 
     def roll_back(self) -> bool:
-        """Put back weights and buffers; without a copy of the weights nothing is done."""
+        """Put back all that there is a copy of; False where there is no copy of any weights."""
         start = self.measurement.start
-        if any(part is None for part in start):
+        if all(part is None for part in start):
             return False
-        now = [p for part in self.parameters for p in part]
-        copies = [copy for part in start if part is not None for copy in part]
+        pairs = list(self._copies)
+        for part, copies in zip(self.parameters, start, strict=True):
+            pairs += zip(part, copies or (), strict=copies is not None)
+        if self._model is not None:
+            pairs += [
+                (buffer, self._buffers[name])
+                for name, buffer in self._model.named_buffers()
+                if name in self._buffers and self._buffers[name].shape == buffer.shape
+            ]
         with torch.no_grad():
-            for parameter, copy in zip(now, copies, strict=True):
-                parameter.copy_(copy)
-            if self._model is not None:
-                for buffer, copy in zip(self._model.buffers(), self._buffers, strict=True):
-                    buffer.copy_(copy)
+            for tensor, copy in pairs:
+                tensor.copy_(copy)
         return True
+
+    def unrestored(self) -> str | None:
+        """Name what is not finite although everything was put back; None: nothing."""
+        if _are_finite(p for part in self.parameters for p in part):
+            return None
+        return "weights that are not finite"
 
     def agreed(self, moves: list[float]) -> list[float]:
         """Return the first replica's moves."""
@@ -156,6 +202,55 @@ class WeightsHost(Host):
         """Take the measurement back."""
         self.measurement.load_state_dict(state["interval"])
 
+    def _measure(self, measure: Callable[[], None]) -> None:
+        """Measure what can be measured: it is no reason to end a training."""
+        try:
+            measure()
+        except (RuntimeError, NotImplementedError, TypeError) as error:
+            if not self._has_failed_to_measure:
+                self._has_failed_to_measure = True
+                warnings.warn(
+                    f"weights or gradients cannot be measured ({type(error).__name__}: {error}). "
+                    "The run goes on without",
+                    ControllerWarning,
+                    stacklevel=2,
+                )
+
+    def _measure_unseen(self, part: int) -> None:
+        """Measure an optimiser whose step was not announced, after it."""
+        if not self._is_due:
+            return
+        parameters, measurement = self.parameters[part], self.measurement
+        self._measure(lambda: measurement.measure_gradients(_gradients(parameters), part=part))
+        if measurement.num_done + 1 == measurement.num_updates // 2:
+            measurement.copy_middle(parameters, part=part)
+
+    def _has_skipped(self, telemetry: Telemetry) -> bool:
+        """Say whether the losses that are not finite are of batches that a scaler has skipped."""
+        return (
+            not math.isfinite(telemetry.train_loss[0])
+            and len(self.measurement.losses) > 0
+            and not math.isinf(telemetry.validation_loss[0])
+            and _has_scaler()
+            and _are_finite(p for part in self.parameters for p in part)
+        )
+
     @property
     def _is_due(self) -> bool:
         return self.measurement.is_due and not (self._run is not None and self._run.is_over)
+
+
+def _gradients(parameters: Iterable[Tensor]) -> list[Tensor]:
+    return [p.grad for p in parameters if p.grad is not None]
+
+
+def _are_finite(tensors: Iterable[Tensor]) -> bool:
+    return all(bool(tensor.detach().isfinite().all()) for tensor in tensors)
+
+
+def _has_scaler() -> bool:
+    """Say whether a gradient scaler is in use; asked only where a loss was not finite."""
+    gc.collect()  # one that nobody holds any more is not in use
+    # type() and not isinstance(): the latter runs code of lazy objects that lie about.
+    scalers = [o for o in gc.get_objects() if issubclass(type(o), torch.amp.GradScaler)]
+    return any(scaler.is_enabled() and scaler._scale is not None for scaler in scalers)

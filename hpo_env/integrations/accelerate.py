@@ -10,17 +10,36 @@
             optimizer.zero_grad()
             step(run, accelerator, loss)
 
-The run is part of `accelerator.save_state` and `load_state`.
+The run is part of `accelerator.save_state` and `load_state`; of several that were attached to an
+optimiser one after another, the last.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from hpo_env.control.live_schedule import unwrapped
 from hpo_env.control.run import Run
 from hpo_env.control.torch_host import TorchHost
 from hpo_env.controller import Controller
 from hpo_env.integrations.extras import require
+
+
+class _Checkpointed:
+    """What an accelerator saves and loads: the run that was attached last to an optimiser."""
+
+    def __init__(self, optimizer: Any, run: Run[TorchHost]) -> None:
+        self.optimizer = optimizer
+        self.run = run
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return that of the run."""
+        return self.run.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Have the run load it."""
+        self.run.load_state_dict(state)
 
 
 def attach(
@@ -36,7 +55,13 @@ def attach(
     """
     require("accelerate", extra="hf")
     run = controller.attach(optimizer, **options)
-    accelerator.register_for_checkpointing(run)
+    first = unwrapped(optimizer[0] if isinstance(optimizer, list | tuple) else optimizer)
+    # An accelerator forgets nothing that was registered, and would load into runs that are over.
+    for known in getattr(accelerator, "_custom_objects", ()):
+        if isinstance(known, _Checkpointed) and known.optimizer is first:
+            known.run = run
+            return run
+    accelerator.register_for_checkpointing(_Checkpointed(first, run))
     return run
 
 

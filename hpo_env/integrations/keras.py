@@ -10,6 +10,7 @@ from a `LearningRateSchedule`. Keras callbacks have no part in its checkpoints: 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,46 +18,101 @@ import torch
 
 from hpo_env.control.run import Run
 from hpo_env.control.weights_host import WeightsHost
-from hpo_env.control.writers import Writer
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
+from hpo_env.integrations.borrowed import BorrowedValue, give_back
 from hpo_env.integrations.extras import require
+from hpo_env.integrations.lengths import fit_length, num_saved
 
 _keras = require("keras", extra="keras")
 
 
-class AttributeWriter:
-    """A number that is an attribute of a Keras object."""
+_ADVICE = (
+    "Take LearningRateScheduler, ReduceLROnPlateau or whatever sets it out of the callbacks, and "
+    "give this one base_schedule="
+)
 
-    def __init__(self, owner: Any, attribute: str) -> None:
-        self._owner, self._attribute = owner, attribute
-        self.initial = self._read()
 
-    def write(self, value: float) -> float:
-        """Set the attribute and read it back."""
-        setattr(self._owner, self._attribute, value)
-        return self._read()
+class ModelHost(WeightsHost):
+    """A compiled Keras model.
 
-    def _read(self) -> float:
-        value = getattr(self._owner, self._attribute)
-        return float(_keras.ops.convert_to_numpy(value))
+    Args:
+        model: The model.
+        validate: Takes it and returns the validation loss; None where there is none.
+    """
+
+    def __init__(self, model: Any, validate: Callable[[Any], Any] | None = None) -> None:
+        def validated() -> Any:
+            with torch.no_grad():
+                return None if validate is None else validate(model)
+
+        self._values = _values(model)
+        super().__init__(
+            self._values,
+            parts=lambda: [[weight.value for weight in model.trainable_weights]],
+            model=model,
+            validate=None if validate is None else validated,
+        )
+        self._keras_model = model
+        self._state: list[torch.Tensor] = []
+        self._batch = 0
+        self._mean = 0.0
+
+    def begin_interval(self, num_updates: int) -> None:
+        """Copy also what Keras calls weights and does not train, as moving averages."""
+        super().begin_interval(num_updates)
+        weights = self._keras_model.non_trainable_weights
+        self._state = [weight.value.detach().clone() for weight in weights]
+
+    def roll_back(self) -> bool:
+        """Put back weights and averages, and empty the optimiser's memory."""
+        if not super().roll_back():
+            return False
+        weights = self._keras_model.non_trainable_weights
+        with torch.no_grad():
+            for weight, copy in zip(weights, self._state, strict=True):
+                weight.value.copy_(copy)
+        _empty_memory(self._keras_model)
+        if not math.isfinite(self._mean):  # the epoch's averages would stay so
+            self._keras_model.reset_metrics()
+            self.begin_epoch()
+        return True
+
+    def begin_epoch(self) -> None:
+        """Note that Keras starts a new average of the loss."""
+        self._batch, self._mean = 0, 0.0
+
+    def batch_loss(self, mean: Any) -> float | None:
+        """Tell a batch's loss from the epoch's average so far, which is all that Keras says."""
+        if mean is None:
+            return None
+        self._batch += 1
+        before, self._mean = self._mean, float(mean)
+        return self._batch * self._mean - (self._batch - 1) * before
+
+    def close(self) -> None:
+        """Give the values back."""
+        give_back(self._values)
 
 
 class HPOControlCallback(_keras.callbacks.Callback):  # type: ignore[misc,name-defined]
     """Steers the optimiser of a Keras model: learning rate, weight decay, momentum.
 
+    After each training the optimiser has its own values back, and the next begins anew.
+
     Args:
         controller: What decides.
         validate: Takes the model and returns the validation loss; called without gradients at the
             start and after every decision interval. None: the training loss.
-        total_steps: Batches in the run; by default epochs times steps, where Keras knows them.
+        total_steps: Batches in the run; by default those of the epochs to come (and, with `state`,
+            those made before), where Keras knows them.
         num_decisions: Decision intervals in the run; by default as in the policy's training.
         base_schedule: Name of the schedule that decisions correct; by default the policy's.
         loggers: Told of every decision and interval.
-        state: A saved `run.state_dict()` to go on from.
+        state: A saved `run.state_dict()` to go on from, once.
 
     Attributes:
-        run: The run, once training has begun.
+        run: The run of the last training, once its first epoch has begun.
 
     Raises:
         ConfigurationError: The backend is not torch.
@@ -80,7 +136,7 @@ class HPOControlCallback(_keras.callbacks.Callback):  # type: ignore[misc,name-d
                 f"do not see what is written; got {_keras.backend.backend()!r}. Set the "
                 "environment variable KERAS_BACKEND=torch before keras is imported"
             )
-        self.run: Run[WeightsHost] | None = None
+        self.run: Run[ModelHost] | None = None
         self._controller = controller
         self._validate = validate
         self._total_steps = total_steps
@@ -88,30 +144,16 @@ class HPOControlCallback(_keras.callbacks.Callback):  # type: ignore[misc,name-d
         self._base_schedule = base_schedule
         self._loggers = loggers
         self._state = state
-        self._batch = 0
-        self._mean = 0.0
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Start the run, or go on with it."""
-        total_steps = self._total_steps
-        if total_steps is None and self.params.get("steps") is None:
-            raise ConfigurationError(
-                "Keras does not know the length of this data: give the callback total_steps"
-            )
-        if total_steps is None:
-            total_steps = self.params["epochs"] * self.params["steps"]
-        self.run = self._controller.steer(
-            make_host(self.model, self._validate),
-            total_steps=total_steps,
-            num_decisions=self._num_decisions,
-            base_schedule=self._base_schedule,
-            loggers=self._loggers,
-            state=self._state,
-        )
+        """Forget the training before; the first epoch says where this one starts."""
+        self.run = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Note that Keras starts a new average of the loss."""
-        self._batch, self._mean = 0, 0.0
+        """Start the run before the first epoch, or go on with a saved one."""
+        if self.run is None:
+            self.run = self._begin(epoch)
+        self.run.host.begin_epoch()
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Copy weights, where that is due before this update."""
@@ -123,33 +165,44 @@ class HPOControlCallback(_keras.callbacks.Callback):  # type: ignore[misc,name-d
         if self.run is None:
             return
         self.run.host.measure_gradients()
-        loss = None
-        mean = (logs or {}).get("loss")
-        if mean is not None:  # Keras reports the epoch's average so far
-            self._batch += 1
-            loss = self._batch * mean - (self._batch - 1) * self._mean
-            self._mean = mean
-        self.run.step(loss)
+        self.run.step(self.run.host.batch_loss((logs or {}).get("loss")))
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Give the optimiser's own values back."""
+        if self.run is not None:
+            self.run.close()
+
+    def _begin(self, first_epoch: int) -> Run[ModelHost]:
+        state, self._state = self._state, None  # of this training, not of a later one
+        total_steps = self._total_steps
+        if total_steps is None:
+            if self.params.get("steps") is None:
+                raise ConfigurationError(
+                    "Keras does not know the length of this data: give the callback total_steps"
+                )
+            to_come = (self.params["epochs"] - first_epoch) * self.params["steps"]
+            total_steps = num_saved(state) + to_come
+        run = self._controller.steer(
+            ModelHost(self.model, self._validate),
+            total_steps=total_steps,
+            num_decisions=self._num_decisions,
+            base_schedule=self._base_schedule,
+            loggers=self._loggers,
+            state=state,
+        )
+        if state is not None:
+            fit_length(run, total_steps)
+        return run
 
 
-def make_host(model: Any, validate: Callable[[Any], Any] | None = None) -> WeightsHost:
-    """Make the host of a compiled model; see `HPOControlCallback`."""
-
-    def validated() -> Any:
-        with torch.no_grad():
-            return None if validate is None else validate(model)
-
-    return WeightsHost(
-        _writers(model),
-        parts=lambda: [[weight.value for weight in model.trainable_weights]],
-        model=model,
-        validate=None if validate is None else validated,
-    )
+def make_host(model: Any, validate: Callable[[Any], Any] | None = None) -> ModelHost:
+    """Make the host of a compiled model; see `ModelHost`."""
+    return ModelHost(model, validate)
 
 
-def _writers(model: Any) -> dict[str, Writer]:
+def _values(model: Any) -> dict[str, BorrowedValue]:
     """Find what Keras lets one write while it trains."""
-    optimizer = model.optimizer
+    optimizer = _optimizer(model)
     if isinstance(
         getattr(optimizer, "_learning_rate", None),
         _keras.optimizers.schedules.LearningRateSchedule,
@@ -158,11 +211,42 @@ def _writers(model: Any) -> dict[str, Writer]:
             "Keras does not let a controller write a learning rate that comes from a "
             "LearningRateSchedule; compile with a number, and give the callback base_schedule="
         )
-    found: dict[str, Writer] = {"learning_rate": AttributeWriter(optimizer, "learning_rate")}
+    found = {"learning_rate": _attribute(optimizer, "learning_rate")}
     if getattr(optimizer, "weight_decay", None):
-        found["weight_decay"] = AttributeWriter(optimizer, "weight_decay")
-    for attribute in ("beta_1", "momentum"):
-        if getattr(optimizer, attribute, None):  # without momentum there are no buffers for it
-            found["momentum"] = AttributeWriter(optimizer, attribute)
+        found["weight_decay"] = _attribute(optimizer, "weight_decay")
+    for name in ("beta_1", "momentum"):
+        if getattr(optimizer, name, None):  # without momentum there are no buffers for it
+            found["momentum"] = _attribute(optimizer, name)
             break
     return found
+
+
+def _attribute(owner: Any, name: str) -> BorrowedValue:
+    """Write a number that is an attribute of a Keras object."""
+    return BorrowedValue(
+        owner,
+        name,
+        read=lambda: float(_keras.ops.convert_to_numpy(getattr(owner, name))),
+        put=lambda value: setattr(owner, name, value),
+        advice=_ADVICE,
+    )
+
+
+def _empty_memory(model: Any) -> None:
+    """Give all that an optimiser remembers the values that it has in a new one."""
+    optimizer = _optimizer(model)
+    new = type(optimizer).from_config(optimizer.get_config())
+    new.build(model.trainable_variables)
+    rate = getattr(optimizer, "_learning_rate", None)
+    for ours, fresh in zip(optimizer.variables, new.variables, strict=True):
+        if ours is not rate:
+            ours.assign(fresh)
+    # Averages of weights, which would be zeros before the next update, start from the weights.
+    averages = getattr(optimizer, "_model_variables_moving_average", ())
+    for average, weight in zip(averages, model.trainable_variables, strict=False):
+        average.assign(weight)
+
+
+def _optimizer(model: Any) -> Any:
+    """Return the optimiser that makes the updates, without the wrapper that scales losses."""
+    return getattr(model.optimizer, "inner_optimizer", model.optimizer)

@@ -3,7 +3,8 @@
     trainer = Trainer(callbacks=[HPOControlCallback(controller, validate=validation_loss)])
 
 Schedulers that `configure_optimizers` returns are the base schedule. The run is part of Lightning's
-checkpoints, and goes on with `trainer.fit(..., ckpt_path=...)`.
+checkpoints, and goes on with `trainer.fit(..., ckpt_path=...)`. Under manual optimisation a batch
+whose `training_step` returns nothing has the losses that `manual_backward` was called with, summed.
 """
 
 from __future__ import annotations
@@ -20,22 +21,30 @@ from hpo_env.control.torch_host import TorchHost
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.extras import require
+from hpo_env.integrations.lengths import fit_length, steps_to_come
+from hpo_env.integrations.steered_groups import SteeredGroups
 
 _lightning = require("lightning.pytorch", extra="lightning")
 
 
 class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined]
-    """Steers the optimisers of a Lightning module.
+    """Steers the optimisers of a Lightning module, any number of times.
+
+    After each training they have their own values back, and the next begins anew.
 
     Args:
         controller: What decides.
         validate: Takes the module and returns the validation loss; called in eval mode without
             gradients, at the start and after every decision interval. None: the training loss.
-        total_steps: Optimiser steps in the run; by default what the trainer estimates.
+        total_steps: Optimiser steps in the whole training, with those made before it was resumed;
+            by default what the trainer estimates.
         **options: Further arguments of `Controller.attach`.
 
     Attributes:
-        run: The run, once training has begun.
+        run: The run of the last training, once it has begun.
+
+    Raises:
+        ConfigurationError: While training: the trainer has no end.
     """
 
     def __init__(
@@ -53,8 +62,10 @@ class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined
         self._total_steps = total_steps
         self._options = options
         self._state: Mapping[str, Any] | None = None
+        self._groups: SteeredGroups | None = None
         self._num_steps = 0
         self._loss: Any = None
+        self._backward_loss: Any = None
 
     @property
     def state_key(self) -> str:
@@ -63,26 +74,42 @@ class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Attach, once optimisers and checkpoint are loaded."""
-        total_steps = self._total_steps or trainer.estimated_stepping_batches
-        if math.isinf(total_steps):
+        self._end()  # one that was interrupted
+        total_steps = self._total_steps or _estimated_steps(trainer, pl_module)
+        if math.isinf(total_steps) or total_steps < 0:  # Lightning says -1 of endless data
             raise ConfigurationError(
                 "the trainer has no end: give it max_epochs or max_steps, or give the callback "
                 "total_steps"
             )
+        total_steps = int(total_steps)
+        state, self._state = self._state, None  # of this training, not of a later one
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
         options = ({"base_schedule": schedulers} if schedulers else {}) | self._options
+        groups = SteeredGroups(trainer.optimizers)
+        num_made = _num_made(trainer) if state is None else 0
         self.run = self._controller.attach(
             trainer.optimizers,
-            total_steps=int(total_steps),
+            total_steps=steps_to_come(total_steps, num_made),
             model=pl_module,
             validate=None if self._validate is None else lambda: self._validated(pl_module),
-            state=self._state,
+            state=state,
             **options,
         )
-        if total_steps > self.run.plan.total_steps:  # resumed with more epochs than before
-            self.run.extend(int(total_steps))
-        self._state = None
+        # A scheduler computes the next rate from the last, or from one that it keeps itself.
+        groups.begin(self.run, except_for=["learning_rate"] if schedulers else [])
+        self._groups = groups
+        if state is not None:
+            fit_length(self.run, total_steps)
         self._num_steps = trainer.global_step
+        self._loss = self._backward_loss = None
+
+    def on_before_backward(self, trainer: Any, pl_module: Any, loss: Any) -> None:
+        """Note the loss where the module itself calls `manual_backward`."""
+        if self.run is None or pl_module.automatic_optimization:
+            return
+        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        loss = loss.detach() if scaler is None else loss.detach() / scaler.get_scale()
+        self._backward_loss = _plus(self._backward_loss, loss)
 
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         """Measure gradients while they are there and not yet clipped."""
@@ -97,8 +124,10 @@ class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined
         if self.run is None:
             return
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        loss = self._backward_loss if loss is None else loss
+        self._backward_loss = None
         if loss is not None:  # Lightning has divided it by the number of accumulated batches
-            self._loss = loss if self._loss is None else self._loss + loss
+            self._loss = _plus(self._loss, loss)
         if trainer.global_step == self._num_steps:
             return
         self._num_steps = trainer.global_step
@@ -112,8 +141,7 @@ class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Let go of the optimisers."""
-        if self.run is not None:
-            self.run.close()
+        self._end()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the run's state, for Lightning's checkpoint."""
@@ -123,8 +151,33 @@ class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined
         """Keep the state until training starts."""
         self._state = state_dict.get("run")
 
+    def _end(self) -> None:
+        """Close a run that goes on, and give the optimisers' own values back."""
+        if self._groups is not None:
+            self._groups.end()
+
     def _validated(self, pl_module: Any) -> Any:
         assert self._validate is not None
         pl_module.eval()
         with torch.no_grad():
             return self._validate(pl_module)
+
+
+def _plus(total: Any, loss: Any) -> Any:
+    return loss if total is None else total + loss
+
+
+def _estimated_steps(trainer: Any, pl_module: Any) -> float:
+    """Return how many batches will make a step; infinite or negative for training without end."""
+    estimated: float = trainer.estimated_stepping_batches
+    if pl_module.automatic_optimization or trainer.max_steps == -1:
+        return estimated
+    # Under manual optimisation `max_steps` counts the steps of each optimiser.
+    steps: int = trainer.max_steps
+    return min(estimated, math.ceil(steps / max(len(trainer.optimizers), 1)))
+
+
+def _num_made(trainer: Any) -> int:
+    """Return how many batches have made a step: `global_step` counts those of each optimiser."""
+    made = getattr(trainer.fit_loop.epoch_loop, "_batches_that_stepped", trainer.global_step)
+    return int(made)

@@ -11,6 +11,9 @@ entropy            `model.ent_coef`                            every call of `tr
 discount           `model.gamma` and the rollout buffer        the rollout after the next
 gae_lambda         `model.gae_lambda` and the rollout buffer   the rollout after the next
 =================  ==========================================  ===============================
+
+A learning rate that is a function of the progress is the base schedule, which is corrected; a clip
+range that is one stays the agent's own, unless the learning rate is one too.
 """
 
 from __future__ import annotations
@@ -18,103 +21,214 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hpo_env.control.plain_host import PlainHost
+from hpo_env.control.host import Steered
 from hpo_env.control.run import Run
-from hpo_env.control.writers import FunctionWriter
 from hpo_env.controller import Controller
+from hpo_env.errors import ConfigurationError
+from hpo_env.integrations.borrowed import BorrowedValue, BorrowingHost
 from hpo_env.integrations.extras import require
+from hpo_env.integrations.lengths import fit_length, num_saved
 
 _callbacks = require("stable_baselines3.common.callbacks", extra="train")
 _utils = require("stable_baselines3.common.utils", extra="train")
+_on_policy = require("stable_baselines3.common.on_policy_algorithm", extra="train")
+
+_ADVICE = "Take whatever sets it (another callback, a schedule) out, or this callback"
+_NUM_POINTS = 21  # of a schedule, to find its largest value
+
+
+class AgentHost(BorrowingHost):
+    """An agent that is told no losses; an update is a rollout and the training on it.
+
+    Args:
+        model: The agent, on-policy.
+        validate: Takes the agent and returns a positive number that should fall.
+
+    Attributes:
+        has_schedule: Whether the agent's own learning rate is a function of the progress.
+
+    Raises:
+        ConfigurationError: The agent is of another kind.
+    """
+
+    def __init__(self, model: Any, validate: Callable[[Any], float] | None = None) -> None:
+        if not isinstance(model, _on_policy.OnPolicyAlgorithm):
+            raise ConfigurationError(
+                "an on-policy agent (PPO, A2C) must be given, which learns rollout by rollout; "
+                f"got {type(model).__name__}"
+            )
+        values = _values(model)
+        super().__init__(values, None if validate is None else lambda: validate(model))
+        self._model = model
+        schedules = {n: values[n].found for n in ("learning_rate", "clip_range") if n in values}
+        self._schedules = {n: s for n, s in schedules.items() if not _is_constant(s)}
+        self.has_schedule = bool(self._schedules)
+        self._run: Steered | None = None
+
+    def begin(self, run: Steered) -> None:
+        """Keep the run, which has to write as often as the schedule goes on."""
+        self._run = run
+
+    def follow_schedule(self) -> None:
+        """Write what the schedule asks for in the training on the next rollout."""
+        if self.has_schedule and self._run is not None and not self._run.is_over:
+            self._run.write()
+
+    def base(self) -> Mapping[str, float] | None:
+        """Return what the agent's own schedules ask for in the training that comes next."""
+        if not self._schedules:
+            return None
+        progress = self._progress_remaining()
+        return {name: float(schedule(progress)) for name, schedule in self._schedules.items()}
+
+    def base_change(self) -> tuple[float, float] | None:
+        """Return the learning rate in the middle of this interval and of the next."""
+        if not self._schedules:
+            return None
+        half = 0.5 * self._num_updates * self._share_of_a_rollout()
+        now = self._progress_remaining()
+        rate = self._schedules["learning_rate"]
+        return float(rate(min(now + half, 1.0))), float(rate(max(now - half, 0.0)))
+
+    def _share_of_a_rollout(self) -> float:
+        model = self._model
+        return float(model.n_steps * model.n_envs / max(model._total_timesteps, 1))
+
+    def _progress_remaining(self) -> float:
+        """Return what the agent will pass to its schedules in the next training."""
+        model = self._model
+        done = model.num_timesteps / max(model._total_timesteps, 1)
+        # Before the first rollout of all nothing is trained: its end is what comes next.
+        ahead = 0.0 if self._run is not None and self._run.has_decided else 1.0
+        return float(min(max(1.0 - done - ahead * self._share_of_a_rollout(), 0.0), 1.0))
 
 
 class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-defined]
-    """Steers `model.learn` of an on-policy agent (PPO, A2C).
+    """Steers `model.learn` of an on-policy agent (PPO, A2C), any number of times.
 
     Args:
         controller: What decides.
         validate: Takes the agent and returns a positive number that should fall, such as the
             distance of its mean return from the best return there is.
-        **options: Further arguments of `Controller.steer`.
+        **options: Further arguments of `Controller.steer`; a `state` to go on from is used once.
 
     Attributes:
-        run: The run, once training has begun.
+        run: The run of the last training, once it has begun.
+
+    Raises:
+        ConfigurationError: While training: the agent is of another kind, or has a schedule of its
+            own beside `base_schedule`.
     """
 
     def __init__(
         self, controller: Controller, *, validate: Callable[[Any], float], **options: Any
     ) -> None:
         super().__init__()
-        self.run: Run[PlainHost] | None = None
+        self.run: Run[AgentHost] | None = None
         self._controller = controller
         self._validate = validate
+        self._state: Mapping[str, Any] | None = options.pop("state", None)
         self._options = options
         self._num_rollouts = 0
 
     def _on_training_start(self) -> None:
         model: Any = self.model
+        host = AgentHost(model, self._validate)
+        if host.has_schedule and self._options.get("base_schedule") is not None:
+            raise ConfigurationError(
+                "the agent's learning_rate is a schedule already, which is corrected: build the "
+                "agent with a number, or leave out base_schedule"
+            )
+        self._num_rollouts = 0
         steps_a_rollout = model.n_steps * model.n_envs
-        total = -(-(self.locals["total_timesteps"] - self.num_timesteps) // steps_a_rollout)
-        self.run = self._controller.steer(
-            make_host(model, self._validate),
-            total_steps=max(total, 1),
-            **self._options,
-        )
+        to_come = -(-(self.locals["total_timesteps"] - self.num_timesteps) // steps_a_rollout)
+        state, self._state = self._state, None
+        total = max(num_saved(state) + to_come, 1)
+        self.run = self._controller.steer(host, total_steps=total, state=state, **self._options)
+        if state is not None:
+            fit_length(self.run, total)
 
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_end(self) -> None:
         # The rollout before the first update belongs to the values that are in force already.
-        if self.run is not None and self._num_rollouts > 0:
-            self.run.step()
+        if self.run is not None:
+            if self._num_rollouts > 0:
+                self.run.step()
+            self.run.host.follow_schedule()
         self._num_rollouts += 1
 
     def _on_training_end(self) -> None:
-        if self.run is not None and not self.run.is_over:
+        if self.run is None:
+            return
+        if not self.run.is_over:
             self.run.step()
+        self.run.close()
 
 
-def make_host(model: Any, validate: Callable[[Any], float] | None = None) -> PlainHost:
-    """Make the host of an agent; it is told no losses.
-
-    Args:
-        model: The agent.
-        validate: See `HPOControlCallback`.
-    """
-    return PlainHost(_writers(model), None if validate is None else lambda: validate(model))
+def make_host(model: Any, validate: Callable[[Any], float] | None = None) -> AgentHost:
+    """Make the host of an agent; arguments and errors are those of `AgentHost`."""
+    return AgentHost(model, validate)
 
 
-def _writers(model: Any) -> Mapping[str, FunctionWriter]:
-    def write_rate(value: float) -> float:
-        model.lr_schedule = _utils.FloatSchedule(value)
-        return float(model.lr_schedule(model._current_progress_remaining))
+def _values(model: Any) -> dict[str, BorrowedValue]:
+    """Find what the agent lets one write."""
 
-    def write_clip_range(value: float) -> float:
-        model.clip_range = _utils.FloatSchedule(value)
-        return float(model.clip_range(model._current_progress_remaining))
+    def schedule(attribute: str, name: str) -> BorrowedValue:
+        return BorrowedValue(
+            model,
+            name,
+            read=lambda: getattr(model, attribute),
+            put=lambda new: setattr(model, attribute, new),
+            make=_utils.FloatSchedule,
+            number=_peak,
+            advice=_ADVICE,
+        )
 
-    def write_entropy(value: float) -> float:
-        model.ent_coef = value
-        return float(model.ent_coef)
+    def put_in_buffer(attribute: str) -> Callable[[float], None]:
+        def put(value: float) -> None:
+            setattr(model, attribute, value)
+            setattr(model.rollout_buffer, attribute, value)
 
-    def write_in_buffer(name: str) -> Callable[[float], float]:
-        def write(value: float) -> float:
-            setattr(model, name, value)
-            setattr(model.rollout_buffer, name, value)
-            return float(getattr(model.rollout_buffer, name))
+        return put
 
-        return write
+    def in_buffer(attribute: str, name: str) -> BorrowedValue:
+        return BorrowedValue(
+            model,
+            name,
+            read=lambda: getattr(model.rollout_buffer, attribute),
+            put=put_in_buffer(attribute),
+            advice=_ADVICE,
+        )
 
-    found: dict[str, tuple[Any, Callable[[float], float]]] = {
-        "learning_rate": (model.lr_schedule(1.0), write_rate),
-        "entropy": (model.ent_coef, write_entropy),
-        "discount": (model.gamma, write_in_buffer("gamma")),
-        "gae_lambda": (model.gae_lambda, write_in_buffer("gae_lambda")),
+    found = {
+        "learning_rate": schedule("lr_schedule", "learning_rate"),
+        "entropy": BorrowedValue(
+            model,
+            "entropy",
+            read=lambda: model.ent_coef,
+            put=lambda value: setattr(model, "ent_coef", value),
+            advice=_ADVICE,
+        ),
+        "discount": in_buffer("gamma", "discount"),
+        "gae_lambda": in_buffer("gae_lambda", "gae_lambda"),
     }
     if hasattr(model, "clip_range"):
-        found["clip_range"] = (model.clip_range(1.0), write_clip_range)
-    return {
-        name: FunctionWriter(function=function, initial=float(value))
-        for name, (value, function) in found.items()
-    }
+        clip_range = schedule("clip_range", "clip_range")
+        has_base = not _is_constant(found["learning_rate"].found)
+        if has_base or _is_constant(clip_range.found):
+            found["clip_range"] = clip_range
+    return found
+
+
+def _is_constant(schedule: Any) -> bool:
+    inner = getattr(schedule, "value_schedule", schedule)
+    return isinstance(inner, _utils.ConstantSchedule)
+
+
+def _peak(schedule: Any) -> float:
+    """Return the largest value of a schedule: what it is a schedule of."""
+    if _is_constant(schedule):
+        return float(schedule(1.0))
+    return max(float(schedule(point / (_NUM_POINTS - 1))) for point in range(_NUM_POINTS))

@@ -8,7 +8,7 @@
 For `SGDClassifier` and `SGDRegressor` with `learning_rate="constant"`, and for `MLPClassifier` and
 `MLPRegressor` with the solvers "sgd" and "adam". scikit-learn reads most of these numbers at every
 call of `partial_fit`, but a multilayer perceptron keeps its learning rate and its momentum in an
-object of its own, which is written directly.
+object of its own, which is written directly. `run.close()` gives the user's own numbers back.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import Run
-from hpo_env.control.writers import FunctionWriter
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
+from hpo_env.integrations.borrowed import BorrowedValue, BorrowingHost
 from hpo_env.integrations.extras import require
+from hpo_env.integrations.lengths import fit_length
+
+_ADVICE = "Take out of the loop whatever sets it (set_params), or the controller"
 
 
 def attach(
@@ -31,34 +33,47 @@ def attach(
     total_steps: int,
     validate: Callable[[], Any] | None = None,
     **options: Any,
-) -> Run[PlainHost]:
+) -> Run[EstimatorHost]:
     """Steer an estimator that learns by `partial_fit`.
 
     Args:
         controller: What decides.
         estimator: Of one of the four classes.
-        total_steps: How often `run.step` will be called: once after each `partial_fit`.
-        validate: Returns the validation loss; None leaves the training loss given to `run.step`.
+        total_steps: How often `run.step` will be called: once after each `partial_fit`; with
+            `state` also before it was saved.
+        validate: Returns the validation loss; None leaves the training loss: the one given to
+            `run.step`, or else the one that a network keeps itself.
         **options: Further arguments of `Controller.steer`.
 
     Raises:
         ConfigurationError: The estimator is of another class, or changes its own learning rate.
     """
     host = make_host(estimator, validate)
-    return controller.steer(host, total_steps=total_steps, **options)
+    run = controller.steer(host, total_steps=total_steps, **options)
+    if options.get("state") is not None:
+        fit_length(run, total_steps)
+    return run
 
 
-def make_host(estimator: Any, validate: Callable[[], Any] | None = None) -> PlainHost:
-    """Make the host of an estimator; arguments and errors are those of `attach`."""
-    writers = {
-        name: FunctionWriter(function=function, initial=value)
-        for name, (value, function) in _found(estimator).items()
-    }
-    return PlainHost(writers, validate)
+class EstimatorHost(BorrowingHost):
+    """An estimator that learns by `partial_fit`; arguments and errors are those of `attach`."""
+
+    def __init__(self, estimator: Any, validate: Callable[[], Any] | None = None) -> None:
+        super().__init__(_found(estimator), validate)
+        self._estimator = estimator
+
+    def note_update(self, loss: Any) -> None:
+        """Keep the loss; a network knows that of its last `partial_fit` by itself."""
+        super().note_update(getattr(self._estimator, "loss_", None) if loss is None else loss)
 
 
-def _found(estimator: Any) -> dict[str, tuple[float, Callable[[float], float]]]:
-    """Return for each hyperparameter the value at the start and what writes it."""
+def make_host(estimator: Any, validate: Callable[[], Any] | None = None) -> EstimatorHost:
+    """Make the host of an estimator; see `EstimatorHost`."""
+    return EstimatorHost(estimator, validate)
+
+
+def _found(estimator: Any) -> dict[str, BorrowedValue]:
+    """Return for each hyperparameter what writes it."""
     models = require("sklearn.linear_model", extra="data")
     networks = require("sklearn.neural_network", extra="data")
     if isinstance(estimator, models.SGDClassifier | models.SGDRegressor):
@@ -68,8 +83,8 @@ def _found(estimator: Any) -> dict[str, tuple[float, Callable[[float], float]]]:
                 f"got {estimator.learning_rate!r}"
             )
         return {
-            "learning_rate": (estimator.eta0, _parameter(estimator, "eta0")),
-            "weight_decay": (estimator.alpha, _parameter(estimator, "alpha")),
+            "learning_rate": _parameter(estimator, "eta0"),
+            "weight_decay": _parameter(estimator, "alpha"),
         }
     if isinstance(estimator, networks.MLPClassifier | networks.MLPRegressor):
         if estimator.solver not in ("sgd", "adam") or (
@@ -81,9 +96,9 @@ def _found(estimator: Any) -> dict[str, tuple[float, Callable[[float], float]]]:
             )
         momentum = "beta_1" if estimator.solver == "adam" else "momentum"
         return {
-            "learning_rate": (estimator.learning_rate_init, _rate_of_network(estimator)),
-            "weight_decay": (estimator.alpha, _parameter(estimator, "alpha")),
-            "momentum": (getattr(estimator, momentum), _momentum_of_network(estimator, momentum)),
+            "learning_rate": _kept_in_network(estimator, "learning_rate_init"),
+            "weight_decay": _parameter(estimator, "alpha"),
+            "momentum": _kept_in_network(estimator, momentum),
         }
     raise ConfigurationError(
         "SGDClassifier, SGDRegressor, MLPClassifier or MLPRegressor must be given; "
@@ -91,34 +106,32 @@ def _found(estimator: Any) -> dict[str, tuple[float, Callable[[float], float]]]:
     )
 
 
-def _parameter(estimator: Any, name: str) -> Callable[[float], float]:
-    def write(value: float) -> float:
-        estimator.set_params(**{name: value})
-        return float(getattr(estimator, name))
+def _parameter(estimator: Any, name: str) -> BorrowedValue:
+    return BorrowedValue(
+        estimator,
+        name,
+        read=lambda: getattr(estimator, name),
+        put=lambda value: estimator.set_params(**{name: value}),
+        advice=_ADVICE,
+    )
 
-    return write
 
+def _kept_in_network(estimator: Any, name: str) -> BorrowedValue:
+    """Write a parameter that a network copies into an object of its own."""
 
-def _rate_of_network(estimator: Any) -> Callable[[float], float]:
-    def write(value: float) -> float:
-        estimator.learning_rate_init = value
+    def read() -> float:
         optimizer = _optimizer(estimator)
-        if optimizer is not None:
-            optimizer.learning_rate_init = optimizer.learning_rate = value
-        return value if optimizer is None else float(optimizer.learning_rate_init)
+        return float(getattr(estimator if optimizer is None else optimizer, name))
 
-    return write
-
-
-def _momentum_of_network(estimator: Any, name: str) -> Callable[[float], float]:
-    def write(value: float) -> float:
+    def put(value: float) -> None:
         setattr(estimator, name, value)
         optimizer = _optimizer(estimator)
         if optimizer is not None:
             setattr(optimizer, name, value)
-        return value if optimizer is None else float(getattr(optimizer, name))
+            if name == "learning_rate_init":
+                optimizer.learning_rate = value
 
-    return write
+    return BorrowedValue(estimator, name, read=read, put=put, advice=_ADVICE)
 
 
 def _optimizer(estimator: Any) -> Any:

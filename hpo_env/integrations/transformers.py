@@ -4,14 +4,18 @@
 
 The trainer's scheduler is the base schedule (and the `learning_rate` that the trainer logs is the
 base rate). The run is saved beside each of the trainer's checkpoints, and goes on with
-`trainer.train(resume_from_checkpoint=...)`. The trainer clips gradients before anybody sees them:
-with `max_grad_norm` in force the policy sees norms after clipping.
+`trainer.train(resume_from_checkpoint=...)`. The loss that is followed is what `training_step` comes
+to, whatever computes it: the model, label smoothing or a `compute_loss` of one's own. The trainer
+clips gradients before anybody sees them: with `max_grad_norm` in force the policy sees norms after
+clipping.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,8 @@ from hpo_env.control.run import Run
 from hpo_env.control.torch_host import TorchHost
 from hpo_env.controller import Controller
 from hpo_env.integrations.extras import require
+from hpo_env.integrations.lengths import fit_length, steps_to_come
+from hpo_env.integrations.steered_groups import SteeredGroups
 
 _transformers = require("transformers", extra="hf")
 
@@ -29,17 +35,19 @@ STATE_FILE = "hpo_control.pt"
 
 
 class HPOControlCallback(_transformers.TrainerCallback):  # type: ignore[misc,name-defined]
-    """Steers the optimiser of a Hugging Face `Trainer`.
+    """Steers the optimiser of a Hugging Face `Trainer`, any number of times.
+
+    After each training it has its own values back, and the next begins anew.
 
     Args:
         controller: What decides.
         validate: Takes the model and returns the validation loss; called in eval mode without
-            gradients, at the start and after every decision interval. None: the last loss of the
-            trainer's own evaluations, if it makes any, and else the training loss.
+            gradients, at the start and after every decision interval. None: the loss of the
+            trainer's own evaluation, where it made one in the interval, and else the training loss.
         **options: Further arguments of `Controller.attach`.
 
     Attributes:
-        run: The run, once training has begun.
+        run: The run of the last training, once it has begun.
     """
 
     def __init__(
@@ -55,40 +63,46 @@ class HPOControlCallback(_transformers.TrainerCallback):  # type: ignore[misc,na
         self._options = options
         self._evaluated = float("nan")
         self._losses: list[torch.Tensor] = []
-        self._is_scaled = False
-        self._hook: Any = None
+        self._trainer: Any = None
+        self._own_step: Any = None
+        self._groups: SteeredGroups | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Attach, once optimiser, scheduler and checkpoint are loaded."""
-        model = kwargs["model"]
+        self._end()  # one that was interrupted
+        trainer, folder = _calling_trainer()
+        model, step = kwargs["model"], state.global_step
         saved = None
-        if state.global_step > 0:
-            path = Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE_FILE
-            if path.is_file():
-                saved = torch.load(path, map_location="cpu", weights_only=True)
-        self._hook = model.register_forward_hook(self._after_forward, with_kwargs=True)
+        if step > 0:
+            folders = [folder] if folder is not None else []
+            saved = _load([*folders, Path(args.output_dir) / f"checkpoint-{step}"])
         options = {"base_schedule": kwargs["lr_scheduler"]} | self._options
         self._evaluated = float("nan") if saved is None else saved["evaluated"]
+        self._losses = []
+        groups = SteeredGroups([kwargs["optimizer"]])
+        num_made = step if saved is None else 0
         self.run = self._controller.attach(
             kwargs["optimizer"],
-            total_steps=state.max_steps,
+            total_steps=steps_to_come(state.max_steps, num_made),
             model=model,
             validate=lambda: self._validated(model),
             state=None if saved is None else saved["run"],
             **options,
         )
-        if state.max_steps > self.run.plan.total_steps:
-            self.run.extend(state.max_steps)
+        groups.begin(self.run, except_for=["learning_rate"])  # each scheduler keeps the first
+        self._groups = groups
+        if saved is not None:
+            fit_length(self.run, state.max_steps)
+        if trainer is not None:
+            self._trainer, self._own_step = trainer, vars(trainer).get("training_step")
+            trainer.training_step = functools.partial(self._training_step, trainer.training_step)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Count a step of the optimiser."""
         if self.run is None:
             return
-        loss = None
-        if self._losses:
-            total = torch.stack(self._losses).sum()
-            # Models that are told the number of items divide by it themselves.
-            loss = total if self._is_scaled else total / len(self._losses)
+        # The trainer has divided each by the number of accumulated batches.
+        loss = torch.stack(self._losses).sum() if self._losses else None
         self._losses = []
         self.run.step(loss)
 
@@ -104,22 +118,56 @@ class HPOControlCallback(_transformers.TrainerCallback):  # type: ignore[misc,na
             torch.save(saved, folder / STATE_FILE)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Let go of model and optimiser."""
-        if self._hook is not None:
-            self._hook.remove()
-        if self.run is not None:
-            self.run.close()
+        """Let go of trainer and optimiser."""
+        self._end()
 
-    def _after_forward(self, model: Any, args: Any, kwargs: Mapping[str, Any], output: Any) -> None:
-        """Note the loss: the trainer tells its callbacks only averages."""
-        loss = output.get("loss") if isinstance(output, Mapping) else None
-        if model.training and loss is not None:
-            self._is_scaled = kwargs.get("num_items_in_batch") is not None
-            self._losses.append(loss.detach().mean())
+    def _end(self) -> None:
+        """Close a run that goes on, and give the optimiser's own values back."""
+        if self._trainer is not None:
+            del self._trainer.training_step
+            if self._own_step is not None:
+                self._trainer.training_step = self._own_step
+            self._trainer = None
+        if self._groups is not None:
+            self._groups.end()
+
+    def _training_step(self, inner: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Note the loss of a batch: the trainer tells its callbacks only averages."""
+        loss = inner(*args, **kwargs)
+        if self._groups is not None and self._groups.is_steered:
+            self._losses.append(loss.detach())
+        return loss
 
     def _validated(self, model: Any) -> Any:
         if self._validate is None:
-            return None if math.isnan(self._evaluated) else self._evaluated
+            evaluated, self._evaluated = self._evaluated, math.nan  # it is new only once
+            return None if math.isnan(evaluated) else evaluated
         model.eval()
         with torch.no_grad():
             return self._validate(model)
+
+
+def _calling_trainer() -> tuple[Any, Path | None]:
+    """Return the trainer that is calling a callback, and the checkpoint that it resumes from.
+
+    A trainer tells its callbacks neither, so both are looked up among the callers.
+    """
+    trainer: Any = None
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        values = frame.f_locals
+        if isinstance(values.get("self"), _transformers.Trainer):
+            trainer = values["self"]
+            folder = values.get("resume_from_checkpoint")
+            if isinstance(folder, str):
+                return trainer, Path(folder)
+        frame = frame.f_back
+    return trainer, None
+
+
+def _load(folders: list[Path]) -> Any:
+    """Load a saved run from the first folder that has one, None where none has."""
+    for folder in folders:
+        if (folder / STATE_FILE).is_file():
+            return torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
+    return None

@@ -33,8 +33,10 @@ from hpo_env.sharding.pool import Pool, ShardConfig
 from hpo_env.sharding.shard import Reply
 from hpo_env.tasks.base import Engine, Task, check_choice
 from hpo_env.vector_conventions import (
+    check_as_many,
     check_can_step,
     check_lanes,
+    check_places,
     no_tasks,
     reset_mask,
     seed_of_each,
@@ -91,8 +93,8 @@ class ShardedVectorEnv(LanesEnv):
         # One lane that never runs: it checks engine and device before a process starts.
         self.family.make_trainer(1, engine=engine, device=device)
         self.num_workers = num_workers
-        is_discrete = self.action_mode == "discrete"
-        self._action_dtype = np.int64 if is_discrete else np.float64
+        is_continuous = self.action_mode == "continuous"
+        self._action_dtype = np.float64 if is_continuous else np.int64
         self._lanes_of = [np.arange(k, num_envs, num_workers) for k in range(num_workers)]
         self._seeds: list[int] = []  # empty until the first reset
         self._num_restarts = np.zeros(num_envs, dtype=np.int64)  # since the lane's seed was given
@@ -111,6 +113,7 @@ class ShardedVectorEnv(LanesEnv):
             action_dtype=self._action_dtype,
         )
         arguments |= {"engine": engine, "device": device}
+        arguments |= {} if is_continuous else {"action_mode": "discrete"}
         shards = [self._shard_arguments(worker, arguments) for worker in range(num_workers)]
         self._crew = Crew(
             make_pool(shards, config),
@@ -168,9 +171,11 @@ class ShardedVectorEnv(LanesEnv):
             ConfigurationError: A lane is over and has to be reset first.
         """
         self._check_open()
-        self._moves(actions)
+        self.moves_of(actions)
         waiting = self._over & (self.autoreset_mode is AutoresetMode.DISABLED)
         check_can_step(is_reset=bool(self._seeds), over=waiting)
+        if self.action_mode == "joint":  # workers know one choice for each hyperparameter
+            actions = self._choices_of(np.asarray(actions))
         actions = np.asarray(actions, dtype=self._action_dtype)
         idle = self._cut | self._waiting
         self._stepping = [k for k, lanes in enumerate(self._lanes_of) if not idle[lanes].all()]
@@ -246,10 +251,7 @@ class ShardedVectorEnv(LanesEnv):
             raise ConfigurationError("reset() must be called before restore()")
         index = self._index(lanes)
         copies = snapshot["lanes"]
-        if len(copies) != len(index):
-            raise ConfigurationError(
-                f"a snapshot of n lanes goes into n lanes; got {len(copies)} and {len(index)}"
-            )
+        check_as_many(len(copies), index)
         places = self._places(index)
         requests = {
             k: ("restore", [copies[p] for p in where], (index[where] // self.num_workers).tolist())
@@ -263,6 +265,17 @@ class ShardedVectorEnv(LanesEnv):
         self._over[index] = snapshot["over"]
         self._cut[index] = self._waiting[index] = False
         return self._shown.copy()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Refuse to be copied or pickled.
+
+        Raises:
+            ConfigurationError: Always: lanes in other processes have no copy.
+        """
+        raise ConfigurationError(
+            "an environment whose lanes are in other processes cannot be copied or pickled; take "
+            "snapshot() and restore(), or num_workers=0"
+        )
 
     @property
     def worker_pids(self) -> list[int]:
@@ -362,7 +375,7 @@ class ShardedVectorEnv(LanesEnv):
         return seeds
 
     def _index(self, lanes: Lanes | None) -> NDArray[np.int64]:
-        return np.arange(self.num_envs) if lanes is None else np.asarray(lanes, dtype=np.int64)
+        return np.arange(self.num_envs) if lanes is None else check_places(lanes, self.num_envs)
 
     def _places(self, index: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64]]]:
         """Say for each worker concerned which entries of `index` are its lanes."""

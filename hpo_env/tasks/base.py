@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo_env.arguments import whole_number
 from hpo_env.errors import ConfigurationError, ContractError, unknown_name
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.reward import LOSS_FLOOR
@@ -49,7 +50,7 @@ def check_choice(kind: str, value: str, choices: Any) -> None:
     Raises:
         UnknownNameError: It is none of the choices; the nearest are suggested.
     """
-    if value not in get_args(choices):
+    if not isinstance(value, str) or value not in get_args(choices):
         raise unknown_name(kind, value, get_args(choices))
 
 
@@ -186,6 +187,10 @@ class TaskFamily(ABC):
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     """What opponents can rely on; see `Capability`. "rate" follows from the hyperparameters."""
 
+    relocatable_options: ClassVar[tuple[str, ...]] = ()
+    """Names of the options that say where something is, and not what it is: what a fingerprint of
+    `pinned_options` recognises again in another place."""
+
     optimizer_hyperparameters: ClassVar[tuple[str, ...]] = ()
     """Hyperparameters that belong to the tasks' own optimiser, and so mean nothing where another
     update rule replaces it. What stands there for a learning rate is read back as the first."""
@@ -223,12 +228,12 @@ class TaskFamily(ABC):
 
     def __init__(self, *, split: Split = "train", num_decisions: int | None = None) -> None:
         check_choice("split", split, Split)
-        if num_decisions is not None and num_decisions < 1:
+        if num_decisions is not None and whole_number("num_decisions", num_decisions) < 1:
             raise ConfigurationError(
                 f"num_decisions must be a positive integer; got {num_decisions}"
             )
         self.split: Split = split
-        self.num_decisions = num_decisions
+        self.num_decisions = None if num_decisions is None else int(num_decisions)
         self.space = HyperparameterSpace(self.hyperparameters)
 
     @classmethod

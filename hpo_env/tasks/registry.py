@@ -5,10 +5,12 @@ A family outside of this package is asked for by its address, `module:Class`.
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from hpo_env.addresses import is_address, load_address
-from hpo_env.errors import ConfigurationError, unknown_name
+from hpo_env.arguments import check_known
+from hpo_env.errors import ConfigurationError, UnknownArgumentError, unknown_name
 from hpo_env.tasks.base import TaskFamily
 from hpo_env.tasks.declarations import check_declarations
 
@@ -57,21 +59,38 @@ def check_family(name: str) -> None:
     Raises:
         UnknownNameError: It is neither registered nor an address; the nearest are suggested.
     """
-    if name not in FAMILIES and not is_address(name):
+    if not isinstance(name, str) or (name not in FAMILIES and not is_address(name)):
         raise unknown_name("task family", name, FAMILIES)
 
 
 def make_family(name: str, **options: Any) -> TaskFamily:
-    """Build a family, for instance `make_family("supervised", split="test", dataset="wine")`.
+    """Build a family, for instance `make_family("supervised", split="test", dataset="digits")`.
 
     Raises:
         UnknownNameError: There is no family of that name.
-        ConfigurationError: The family has no such option.
+        UnknownArgumentError: The family has no such option; the nearest are suggested.
+        ConfigurationError: An option cannot have that value.
     """
     cls = family_class(name)
+    known = option_names(cls)
+    if known is not None:
+        check_known(f"task family {name!r}", options, known)
     try:
         return cls(**options)
     except TypeError as error:
         if "unexpected keyword argument" not in str(error):
             raise
-        raise ConfigurationError(f"task family {name!r}: {error}") from error
+        raise UnknownArgumentError(f"task family {name!r}: {error}") from error
+
+
+def option_names(family: type[TaskFamily]) -> tuple[str, ...] | None:
+    """Name the options of a family; None where it hands on whatever it is given.
+
+    Example:
+        >>> option_names(family_class("quadratic"))
+        ('split', 'num_decisions')
+    """
+    parameters = inspect.signature(family).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return tuple(p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD))

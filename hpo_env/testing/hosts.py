@@ -61,6 +61,17 @@ class _Run:
     interval = 0
     has_decided = False
 
+    def corrected(self, name: str, base: float) -> float:
+        """Correct as the values that are written have been."""
+        return _FACTOR * base
+
+    def uncorrected(self, name: str, value: float) -> float:
+        """Invert it."""
+        return value / _FACTOR
+
+    def supersede(self) -> None:
+        """Let go of nothing."""
+
     def write(self) -> None:
         """Write nothing."""
 

@@ -22,9 +22,10 @@ from agents.learners.sb3 import PPO
 from agents.meta_training import meta_train
 from agents.run_folder import RunFolder
 from agents.validation import validate_policy
-from hpo_env.errors import ConfigurationError, MissingExtraError, RunFolderError
+from hpo_env.errors import ConfigurationError, ContractError, MissingExtraError, RunFolderError
 from hpo_env.policy_file import load
-from hpo_env.tasks.quadratic import QuadraticFamily
+from hpo_env.tasks.quadratic import QuadraticFamily, QuadraticTrainer
+from hpo_env.telemetry import Telemetry
 
 TinyConfig = Callable[..., TrainConfig]
 
@@ -196,13 +197,12 @@ def test_validation_says_how_often_the_guard_stepped_in(tiny: TinyConfig) -> Non
     assert 0.0 < shares[1.0] < 1.0
 
 
-def test_a_folder_that_exists_is_not_overwritten(tiny: TinyConfig) -> None:
-    config = tiny(steps=100).resolved()
-    folder = RunFolder.create(config)
+def test_runs_that_begin_in_one_second_have_a_folder_each(tiny: TinyConfig) -> None:
+    config, moment = tiny(steps=100).resolved(), datetime(2026, 1, 1, tzinfo=UTC)
+    folder = RunFolder.create(config, now=moment)
     before = {path: path.read_bytes() for path in folder.path.iterdir() if path.is_file()}
-    moment = datetime.strptime(folder.path.name[-16:], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    with pytest.raises(RunFolderError, match=r"exists already.*--resume"):
-        RunFolder.create(config, now=moment)
+    others = [RunFolder.create(config, now=moment).path for _ in range(2)]
+    assert [path.name for path in others] == [f"{folder.path.name}-2", f"{folder.path.name}-3"]
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -336,3 +336,17 @@ def test_every_display_shows_a_run(
     meta_train(tiny(steps=600, progress=progress))
     shown = capsys.readouterr().out
     assert ("validation" in shown) == (progress != "quiet")
+
+
+def test_a_family_that_breaks_its_contract_leaves_no_folder(
+    tiny: TinyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def upside_down(self: QuadraticTrainer, *arguments: Any) -> Telemetry:
+        telemetry = usual(self, *arguments)
+        return replace(telemetry, validation_loss=-telemetry.validation_loss)
+
+    usual = QuadraticTrainer.reset
+    monkeypatch.setattr(QuadraticTrainer, "reset", upside_down)
+    with pytest.raises(ContractError, match="validation_loss must not be negative"):
+        meta_train(tiny(run_dir=tmp_path / "runs"))
+    assert not (tmp_path / "runs").exists()

@@ -157,7 +157,7 @@ def _checked_device(device: str) -> torch.device:
     try:
         checked = torch.device(device)
         torch.empty(0, device=checked)
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+    except (RuntimeError, AssertionError, TypeError) as error:  # torch asserts a build with CUDA
         raise ConfigurationError(f"device {device!r} cannot be used: {error}") from error
     return checked
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from hpo_env.arguments import is_number
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.tasks.supervised.data import MAX_TRAIN_ROWS
@@ -40,9 +41,18 @@ def checked_initial(
         UnknownNameError: There is no such hyperparameter.
         ConfigurationError: A value is outside its range, or a range is the wrong way round.
     """
+    if not isinstance(initial, Mapping):
+        raise ConfigurationError(
+            f"initial must be values or pairs of ends by name of a hyperparameter; got {initial!r}"
+        )
     for name, value in initial.items():
         known = space.hyperparameters[space.index(name)]
-        low, high = value if isinstance(value, tuple | list) else (value, value)
+        ends = value if isinstance(value, tuple | list) else (value, value)
+        if len(ends) != 2 or not all(is_number(end) for end in ends):
+            raise ConfigurationError(
+                f"initial {name}: it must be a number or a pair of them; got {value!r}"
+            )
+        low, high = ends
         if not known.low <= low <= high <= known.high:
             raise ConfigurationError(
                 f"initial {name}: {known.low} <= low <= high <= {known.high} must hold; got {value}"

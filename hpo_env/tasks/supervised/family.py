@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo_env.arguments import share, whole_number
 from hpo_env.datasets import (
     Dataset,
     InMemory,
@@ -128,6 +129,7 @@ class SupervisedFamily(TaskFamily):
     demo_scenes: ClassVar[tuple[Suite, ...] | None] = DEMO_SCENES
     recipes: ClassVar[tuple[Recipe, ...]] = RECIPES
     trainer_options: ClassVar[tuple[str, ...]] = ("updates_per_decision",)
+    relocatable_options: ClassVar[tuple[str, ...]] = ("dataset",)
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"gradients", "optimizer"})
     optimizer_hyperparameters: ClassVar[tuple[str, ...]] = (
         "learning_rate",
@@ -158,9 +160,11 @@ class SupervisedFamily(TaskFamily):
         augmented: float = 0.5,
     ) -> None:
         super().__init__(split=split, num_decisions=num_decisions)
-        if not 0.0 <= augmented <= 1.0:
-            raise ConfigurationError(f"augmented must lie in [0, 1]; got {augmented}")
-        if updates_per_decision < 1:
+        augmented = share("augmented", augmented)
+        for argument, value in (("model", model), ("optimizer", optimizer), ("target", target)):
+            if value is not None and not isinstance(value, str):
+                raise ConfigurationError(f"{argument} must be a name; got {value!r}")
+        if whole_number("updates_per_decision", updates_per_decision) < 1:
             raise ConfigurationError(
                 f"updates_per_decision must be a positive integer; got {updates_per_decision}"
             )

@@ -84,10 +84,7 @@ def test_schedules_leave_out_diverged_runs_and_methods_that_set_no_such_value() 
 
 
 def test_where_every_task_drew_its_own_rate_they_are_grouped_by_size() -> None:
-    rows = [
-        row("controller", [(1.0, 1.0)], seed=s, start=10.0**-s, unit=str(s))
-        for s in range(9)
-    ]
+    rows = [row("controller", [(1.0, 1.0)], seed=s, start=10.0**-s, unit=str(s)) for s in range(9)]
     (runs,) = pair_runs(frame_of(*rows))
     titles = [group.label for group in by_start(runs.keys("start"))]
     assert titles == ["from low values", "from middling values", "from high values"]

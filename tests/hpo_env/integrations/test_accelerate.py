@@ -76,6 +76,27 @@ def test_accumulated_batches_are_one_step() -> None:
     assert loop.run.is_over
 
 
+def test_a_second_run_takes_the_place_of_the_first_in_checkpoints(tmp_path: Path) -> None:
+    loop = Loop()
+    loop.train(range(STEPS))
+    loop.run.close()
+    first = loop.run
+    loop.run = attach(
+        Controller(random_policy(num_decisions=8)),
+        loop.accelerator,
+        loop.optimizer,
+        total_steps=STEPS,
+        base_schedule=loop.scheduler,
+    )
+    loop.train(range(7))
+    loop.accelerator.save_state(str(tmp_path))
+    used = loop.train(range(7, 9))
+    loop.accelerator.load_state(str(tmp_path))
+    assert loop.run.num_steps == 7
+    assert first.num_steps == STEPS
+    assert loop.train(range(7, 9)) == used
+
+
 def resume(folder: str, out: str) -> None:
     loop: Any = Loop()
     loop.accelerator.load_state(folder)

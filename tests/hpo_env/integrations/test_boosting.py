@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hpo_env.controller import Controller
+from hpo_env.controller import Controller, ControllerWarning
 from hpo_env.errors import ConfigurationError
 from tests.hpo_env.controlled_runs import random_policy
 from tests.hpo_env.integrations.host_data import rows
@@ -111,3 +111,139 @@ def test_a_score_in_place_of_a_loss_is_refused(xgboost: Any) -> None:
     callback = HPOControlCallback(Controller(random_policy(["learning_rate"])), total_steps=ROUNDS)
     with pytest.raises(ConfigurationError, match=r"must be a loss.*got 'auc'"):
         train_xgboost(xgboost, callback, metric="auc")
+
+
+def test_the_names_of_the_data_sets_do_not_tell_lightgbm_which_trains(lightgbm: Any) -> None:
+    from hpo_env.integrations.lightgbm import HPOControl
+
+    x, y, vx, vy = rows()
+    data = lightgbm.Dataset(x, y)
+    control = HPOControl(Controller(random_policy(["learning_rate"])))
+    evaluated: dict[str, Any] = {}
+    lightgbm.train(
+        {"objective": "binary", "verbose": -1, "num_threads": 1},
+        data,
+        ROUNDS,
+        valid_sets=[data, data.create_valid(vx, vy)],
+        valid_names=["train", "valid"],
+        callbacks=[*control.callbacks(), lightgbm.record_evaluation(evaluated)],
+    )
+    assert control.run is not None
+    last, seen = control.run.decisions[-1], ROUNDS - 3
+    assert last.validation_loss == evaluated["valid"]["binary_logloss"][seen]
+    losses = evaluated["train"]["binary_logloss"][seen - 1 : seen + 1]
+    assert last.train_loss == pytest.approx(sum(losses) / 2)
+
+
+@pytest.mark.parametrize(
+    ("evaluated", "has_training", "has_validation"),
+    [
+        (["train", "validation"], 1.0, 1.0),
+        (["validation", "training"], 1.0, 1.0),
+        (["validation_0", "validation_1"], 1.0, 1.0),
+        (["train"], 1.0, -1.0),
+        (["validation_0"], -1.0, 1.0),
+    ],
+)
+def test_xgboosts_data_sets_are_told_apart(
+    xgboost: Any, evaluated: list[str], has_training: float, has_validation: float
+) -> None:
+    from hpo_env.integrations.xgboost import HPOControlCallback
+
+    x, y, _, _ = rows()
+    data = xgboost.DMatrix(x, y)
+    callback = HPOControlCallback(Controller(random_policy(["learning_rate"])), total_steps=ROUNDS)
+    xgboost.train(
+        {"objective": "binary:logistic", "nthread": 1},
+        data,
+        ROUNDS,
+        evals=[(data, name) for name in evaluated],
+        verbose_eval=False,
+        callbacks=[callback],
+    )
+    assert callback.run is not None
+    seen = callback.run.decisions[-1].observation
+    assert (seen["has_training"], seen["has_validation"]) == (has_training, has_validation)
+
+
+@pytest.mark.parametrize("metric", [None, "auc"])
+def test_lightgbm_without_a_loss_is_refused_at_the_first_tree(
+    lightgbm: Any, metric: str | None
+) -> None:
+    from hpo_env.integrations.lightgbm import HPOControl
+
+    x, y, vx, vy = rows()
+    data = lightgbm.Dataset(x, y)
+    control = HPOControl(Controller(random_policy(["learning_rate"])))
+    with pytest.raises(ConfigurationError, match=r"must be a loss.*Give eval_set="):
+        lightgbm.train(
+            {"objective": "binary", "verbose": -1, "num_threads": 1, "metric": metric or ""},
+            data,
+            ROUNDS,
+            valid_sets=None if metric is None else [data.create_valid(vx, vy)],
+            callbacks=control.callbacks(),
+        )
+    assert control.run is not None
+    assert control.run.num_steps == 0
+
+
+def test_xgboost_without_a_loss_is_refused_at_the_first_tree(xgboost: Any) -> None:
+    from hpo_env.integrations.xgboost import HPOControlCallback
+
+    x, y, _, _ = rows()
+    callback = HPOControlCallback(Controller(random_policy(["learning_rate"])), total_steps=ROUNDS)
+    model = xgboost.XGBClassifier(n_estimators=ROUNDS, n_jobs=1, callbacks=[callback])
+    with pytest.raises(ConfigurationError, match=r"got no evaluation. Give eval_set="):
+        model.fit(x, y)
+
+
+@pytest.mark.parametrize("booster", ["dart", "gblinear"])
+def test_boosters_without_trees_that_are_shrunk_once_are_refused(
+    xgboost: Any, booster: str
+) -> None:
+    from hpo_env.integrations.xgboost import HPOControlCallback
+
+    x, y, _, _ = rows()
+    data = xgboost.DMatrix(x, y)
+    callback = HPOControlCallback(Controller(random_policy(["learning_rate"])), total_steps=ROUNDS)
+    with pytest.raises(ConfigurationError, match=f"booster='gbtree' must be used, as '{booster}'"):
+        xgboost.train(
+            {"objective": "binary:logistic", "nthread": 1, "booster": booster},
+            data,
+            ROUNDS,
+            evals=[(data, "train")],
+            verbose_eval=False,
+            callbacks=[callback],
+        )
+
+
+@pytest.mark.parametrize("kind", ["dart", "rf"])
+def test_trees_of_lightgbm_that_are_not_shrunk_once_are_refused(lightgbm: Any, kind: str) -> None:
+    from hpo_env.integrations.lightgbm import HPOControl
+
+    options = {"boosting": kind, "bagging_freq": 1, "bagging_fraction": 0.5}
+    control = HPOControl(Controller(random_policy(["learning_rate"])))
+    with pytest.raises(ConfigurationError, match=f"boosting='gbdt' must be used, as '{kind}'"):
+        train_lightgbm(lightgbm, control, **options)
+
+
+def test_xgboosts_cross_validation_is_refused(xgboost: Any) -> None:
+    from hpo_env.integrations.xgboost import HPOControlCallback
+
+    x, y, _, _ = rows()
+    callback = HPOControlCallback(Controller(random_policy(["learning_rate"])), total_steps=ROUNDS)
+    with pytest.raises(ConfigurationError, match=r"use xgboost\.train"):
+        xgboost.cv(
+            {"objective": "binary:logistic", "nthread": 1},
+            xgboost.DMatrix(x, y),
+            ROUNDS,
+            callbacks=[callback],
+        )
+
+
+def test_a_training_that_is_shorter_than_was_said_is_named(xgboost: Any) -> None:
+    from hpo_env.integrations.xgboost import HPOControlCallback
+
+    callback = HPOControlCallback(Controller(random_policy(["learning_rate"])), total_steps=99)
+    with pytest.warns(ControllerWarning, match=f"ended after {ROUNDS} of total_steps=99"):
+        train_xgboost(xgboost, callback)

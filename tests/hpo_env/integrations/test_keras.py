@@ -166,3 +166,107 @@ class Fitting(HostUnderTest):
 class TestModelHost(HostContract):
     def make(self) -> HostUnderTest:
         return Fitting()
+
+
+def test_epochs_that_were_made_before_are_not_to_come() -> None:
+    x, y, _, _ = rows()
+    callback = HPOControlCallback(Controller(random_policy()))
+    model = make_model(keras.optimizers.AdamW(0.01))
+    model.fit(x, y, batch_size=32, epochs=4, initial_epoch=2, verbose=0, callbacks=[callback])
+    assert callback.run is not None
+    assert callback.run.num_steps == callback.run.plan.total_steps == STEPS // 2
+
+
+@pytest.mark.parametrize("epochs", [2, 6])
+def test_a_saved_run_goes_on_for_the_epochs_to_come(epochs: int) -> None:
+    model = make_model(keras.optimizers.AdamW(0.01))
+    first = HPOControlCallback(Controller(random_policy()), total_steps=STEPS)
+    fit(model, first, epochs=2)
+    assert first.run is not None
+    state = first.run.state_dict()
+    resumed = HPOControlCallback(Controller(random_policy()), state=state)
+    fit(model, resumed, epochs=epochs)
+    assert resumed.run is not None
+    assert resumed.run.num_steps == STEPS // 2 + 6 * epochs
+    assert resumed.run.is_over
+
+
+def test_a_bad_batch_leaves_nothing_behind() -> None:
+    keras.utils.set_random_seed(0)
+    x, y, _, _ = rows()
+    layers = [keras.layers.Dense(8), keras.layers.BatchNormalization(), keras.layers.Dense(2)]
+    model = keras.Sequential([keras.Input((x.shape[1],)), *layers])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Nadam(0.01), loss=loss)
+
+    def batches() -> Any:
+        for step in range(STEPS):
+            rows_of_batch = slice(step % 6 * 32, step % 6 * 32 + 32)
+            batch = x[rows_of_batch].copy()
+            batch[0, 0] = np.inf if step == 4 else batch[0, 0]
+            yield batch, y[rows_of_batch]
+
+    callback = HPOControlCallback(Controller(random_policy()), validate=lambda m: loss_without(m))
+    history = model.fit(
+        batches(), steps_per_epoch=6, epochs=EPOCHS, verbose=0, callbacks=[callback]
+    )
+    assert callback.run is not None
+    reasons = [decision.reason for decision in callback.run.decisions]
+    assert reasons == ["policy", "policy", "guard", *["policy"] * 5]
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+    assert all(np.isfinite(np.array(v)).all() for v in model.optimizer.variables)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+def loss_without(model: Any) -> float:
+    _, _, x, y = rows()
+    outputs = model(x, training=False)
+    return float(torch.nn.functional.cross_entropy(outputs, torch.tensor(y)))
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "Adagrad", "Nadam", "RMSprop", "Lion"])
+def test_a_roll_back_empties_the_optimisers_memory(kind: str) -> None:
+    model = make_model(getattr(keras.optimizers, kind)(0.01))
+    model.optimizer.build(model.trainable_variables)
+    new = [np.array(v) for v in model.optimizer.variables]
+    host = make_host(model, validation_loss)
+    host.begin_interval(4)
+    x, y, _, _ = rows()
+    for _ in range(2):
+        host.copy_weights()
+        host.note_update(float(model.train_on_batch(x, y)))
+    host.write({"learning_rate": 0.5})
+    assert host.roll_back()
+    for found, expected in zip(model.optimizer.variables, new, strict=True):
+        if found is not model.optimizer._learning_rate:
+            np.testing.assert_array_equal(np.array(found), expected)
+    assert float(model.optimizer.learning_rate) == 0.5
+
+
+def test_averages_of_weights_start_from_the_weights_after_a_roll_back() -> None:
+    model = make_model(keras.optimizers.SGD(0.01, use_ema=True))
+    host = make_host(model, validation_loss)
+    host.begin_interval(4)
+    x, y, _, _ = rows()
+    for _ in range(2):
+        host.copy_weights()
+        host.note_update(float(model.train_on_batch(x, y)))
+    assert host.roll_back()
+    weights = model.get_weights()
+    model.optimizer.finalize_variable_values(model.trainable_weights)
+    for found, expected in zip(model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_the_optimiser_within_one_that_scales_losses_is_steered() -> None:
+    inner = keras.optimizers.AdamW(0.01, weight_decay=0.01)
+    model = make_model(keras.optimizers.LossScaleOptimizer(inner))
+    policy = random_policy(["learning_rate", "weight_decay", "momentum"])
+    callback = HPOControlCallback(Controller(policy), validate=validation_loss)
+    fit(model, callback)
+    assert callback.run is not None
+    assert callback.run.host.initial == pytest.approx(
+        {"learning_rate": 0.01, "weight_decay": 0.01, "momentum": 0.9}
+    )
+    assert callback.run.host.roll_back()
+    assert float(inner.iterations) == 0.0

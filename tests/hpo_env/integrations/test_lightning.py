@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from hpo_env.controller import Controller
+from hpo_env.controller import Controller, ControllerWarning
 from hpo_env.errors import ConfigurationError
 from tests.hpo_env.controlled_runs import random_policy, run_afresh
 from tests.hpo_env.integrations.host_data import make_net, tensors, validation_loss
+from tests.hpo_env.integrations.steered_trainings import is_whole_or_named
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -135,6 +136,94 @@ def test_a_trainer_without_end_is_refused() -> None:
     )
     with pytest.raises(ConfigurationError, match="the trainer has no end"):
         trainer.fit(Module(), loader())
+
+
+class ManualModule(Module):
+    """Steps its optimisers itself, and returns no loss."""
+
+    def __init__(self, num_optimizers: int = 1) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.num_optimizers = num_optimizers
+        self.losses: list[float] = []
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:  # type: ignore[override]
+        x, y = batch
+        optimizers = self.optimizers()
+        for optimizer in [optimizers] if self.num_optimizers == 1 else optimizers:
+            loss = torch.nn.functional.cross_entropy(self.net(x), y)
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            optimizer.step()
+            self.losses.append(loss.item())
+
+    def configure_optimizers(self) -> Any:
+        parameters = list(self.parameters())
+        parts = [parameters] if self.num_optimizers == 1 else [parameters[:2], parameters[2:]]
+        return [torch.optim.AdamW(part, lr=0.01) for part in parts]
+
+
+def make_bare(*callbacks: Any, **options: Any) -> Any:
+    return lightning.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=list(callbacks),
+        **options,
+    )
+
+
+def test_under_manual_optimisation_the_loss_is_that_of_the_backward_pass() -> None:
+    callback = HPOControlCallback(Controller(random_policy(num_decisions=8)))
+    module = ManualModule()
+    make_bare(callback, max_epochs=EPOCHS).fit(module, loader())
+    run = callback.run
+    assert run is not None
+    assert run.num_steps == STEPS
+    means = [sum(module.losses[i : i + 3]) / 3 for i in range(0, STEPS, 3)]
+    assert [d.train_loss for d in run.decisions[1:]] == pytest.approx(means[:-1], rel=1e-5)
+
+
+def test_max_steps_counts_the_steps_of_each_optimiser_by_hand() -> None:
+    callback = HPOControlCallback(Controller(random_policy(num_decisions=4)))
+    make_bare(callback, max_steps=STEPS).fit(ManualModule(2), loader())
+    assert callback.run is not None
+    assert callback.run.num_steps == callback.run.plan.total_steps == STEPS // 2
+
+
+def test_steps_before_a_checkpoint_without_a_run_are_not_to_come(tmp_path: Path) -> None:
+    before = make_bare(max_epochs=1)
+    before.fit(Module(), loader())
+    before.save_checkpoint(tmp_path / "bare.ckpt")
+    trainer, callback = make()
+    with pytest.warns(ControllerWarning, match="begins anew, for the 18 updates to come"):
+        trainer.fit(Module(), loader(), ckpt_path=tmp_path / "bare.ckpt")
+    assert callback.run.num_steps == callback.run.plan.total_steps == STEPS - 6
+
+
+def resumed_for(epochs: int, folder: Path) -> Any:
+    first = HPOControlCallback(Controller(random_policy(num_decisions=8)), total_steps=STEPS)
+    half = make_bare(first, max_epochs=EPOCHS // 2)
+    half.fit(Module(), loader())
+    half.save_checkpoint(folder / "half.ckpt")
+    callback = HPOControlCallback(Controller(random_policy(num_decisions=8)))
+    make_bare(callback, max_epochs=epochs).fit(Module(), loader(), ckpt_path=folder / "half.ckpt")
+    return callback.run
+
+
+def test_a_resumed_training_of_more_epochs_is_steered_to_its_end(tmp_path: Path) -> None:
+    run = resumed_for(EPOCHS + 1, tmp_path)
+    assert run.num_steps == run.plan.total_steps == STEPS + 6
+
+
+def test_a_resumed_training_of_fewer_epochs_is_whole_or_named(tmp_path: Path) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run = resumed_for(EPOCHS - 1, tmp_path)
+    assert run.num_steps == STEPS - 6
+    assert is_whole_or_named(run, caught)
 
 
 def resume(checkpoint: str, out: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hpo_env.controller import Controller
+from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.testing.hosts import HostContract, HostUnderTest
 from tests.hpo_env.controlled_runs import random_policy
@@ -112,3 +113,70 @@ class Learning(HostUnderTest):
 class TestAgentHost(HostContract):
     def make(self) -> HostUnderTest:
         return Learning()
+
+
+def make_callback(**options: Any) -> Any:
+    from hpo_env.integrations.sb3 import HPOControlCallback
+
+    policy = random_policy(SPACE.names, space=SPACE, base_schedule="constant")
+    return HPOControlCallback(Controller(policy), validate=lambda model: 1.0, **options)
+
+
+def make_agent(kind: str = "PPO", env: str = "CartPole-v1", **options: Any) -> Any:
+    options = {"seed": 0, "device": "cpu", "policy_kwargs": {"net_arch": [4]}} | options
+    return getattr(stable_baselines3, kind)("MlpPolicy", env, **options)
+
+
+@pytest.mark.parametrize(("kind", "env"), [("SAC", "Pendulum-v1"), ("DQN", "CartPole-v1")])
+def test_agents_that_do_not_learn_by_rollouts_are_refused(kind: str, env: str) -> None:
+    agent = make_agent(kind, env, buffer_size=100)
+    with pytest.raises(ConfigurationError, match=f"an on-policy agent .* got {kind}"):
+        agent.learn(10, callback=make_callback())
+
+
+@pytest.mark.parametrize("has_clip_schedule", [False, True])
+def test_an_agents_own_schedule_is_corrected_and_given_back(has_clip_schedule: bool) -> None:
+    used: list[tuple[float, float]] = []
+    schedule = stable_baselines3.common.utils.LinearSchedule(0.01, 0.001, 1.0)
+
+    class Agent(stable_baselines3.PPO):  # type: ignore[misc,name-defined]
+        def train(self) -> None:
+            progress = self._current_progress_remaining
+            used.append((self.lr_schedule(progress), schedule(progress)))
+
+    agent: Any = Agent(
+        "MlpPolicy",
+        "CartPole-v1",
+        learning_rate=schedule,
+        clip_range=schedule if has_clip_schedule else 0.2,
+        n_steps=16,
+        batch_size=16,
+        seed=0,
+        device="cpu",
+        policy_kwargs={"net_arch": [4]},
+    )
+    theirs = agent.lr_schedule, agent.clip_range
+    callback = make_callback(num_decisions=4)
+    agent.learn(16 * 8, callback=callback)
+    corrections = [mine / base for mine, base in used]
+    assert len(used) == 8
+    for first, second in zip(corrections[::2], corrections[1::2], strict=True):
+        assert first == pytest.approx(second)  # two rollouts an interval, and the schedule goes on
+    assert len({round(correction, 6) for correction in corrections}) == 4
+    assert callback.run.decisions[1].observation["base_change"] < 0.0
+    assert (agent.lr_schedule, agent.clip_range) == theirs
+
+
+def test_two_schedules_at_once_are_refused() -> None:
+    agent = make_agent(learning_rate=lambda progress: 0.01 * progress, n_steps=16, batch_size=16)
+    with pytest.raises(ConfigurationError, match="is a schedule already"):
+        agent.learn(16, callback=make_callback(base_schedule="cosine"))
+
+
+def test_a_clip_range_that_is_a_schedule_stays_the_agents_own() -> None:
+    agent = make_agent(clip_range=lambda progress: 0.2 * progress, n_steps=16, batch_size=16)
+    theirs = agent.clip_range
+    callback = make_callback()
+    agent.learn(64, callback=callback)
+    assert "clip_range" not in callback.run.values
+    assert agent.clip_range is theirs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -73,7 +74,8 @@ def test_the_estimator_uses_what_the_controller_writes(kind: str) -> None:
 def test_a_rate_that_is_cut_to_nothing_leaves_the_weights_where_they_are(kind: str) -> None:
     estimator = make(kind)
     policy = fixed_policy(-1.0, num_decisions=STEPS)
-    run = attach(Controller(policy), estimator, total_steps=STEPS)
+    validate = functools.partial(validation_loss, estimator)
+    run = attach(Controller(policy), estimator, total_steps=STEPS, validate=validate)
     train(estimator, run)
     x, y, _, _ = rows()
     weights = estimator.coef_ if kind == "linear" else estimator.coefs_[0]
@@ -142,3 +144,15 @@ class TestNetworkHost(TestLinearModelHost):
 
 class TestAdamNetworkHost(TestLinearModelHost):
     kind = "adam"
+
+
+def test_the_loss_that_a_network_keeps_is_followed_where_none_is_given() -> None:
+    x, y, _, _ = rows()
+    estimator = MLPClassifier(4, random_state=0)
+    run = attach(Controller(random_policy(num_decisions=4)), estimator, total_steps=4)
+    losses = []
+    for _ in range(4):
+        estimator.partial_fit(x, y, classes=[0, 1])
+        run.step()
+        losses.append(estimator.loss_)
+    assert [d.train_loss for d in run.decisions[1:]] == losses[:3]

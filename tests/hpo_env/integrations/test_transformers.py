@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 import warnings
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from hpo_env.controller import Controller
+from hpo_env.controller import Controller, ControllerWarning
 from tests.hpo_env.controlled_runs import random_policy, run_afresh
 from tests.hpo_env.integrations.host_data import make_net, tensors, validation_loss
+from tests.hpo_env.integrations.steered_trainings import WithLoss, is_whole_or_named
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -105,6 +107,105 @@ def test_accumulated_batches_are_one_step(tmp_path: Path) -> None:
     trainer.train()
     assert callback.run.num_steps == len(recorder.used) == STEPS // 3
     assert callback.run.is_over
+
+
+def run_without_validation(trainer: Any) -> Any:
+    """Train with a callback that has nothing to follow but the training loss."""
+    callback = HPOControlCallback(Controller(random_policy(num_decisions=8)))
+    for one in list(trainer.callback_handler.callbacks):
+        if isinstance(one, HPOControlCallback):
+            trainer.remove_callback(one)
+    trainer.add_callback(callback)
+    trainer.train()
+    return callback.run
+
+
+def test_with_label_smoothing_the_smoothed_loss_is_followed(tmp_path: Path) -> None:
+    plain, _, _ = make(tmp_path)
+    unsmoothed = [d.train_loss for d in run_without_validation(plain).decisions[1:]]
+    arguments = make(tmp_path)[0].args
+    arguments.label_smoothing_factor = 0.5
+    model = WithLoss()
+    model.config = types.SimpleNamespace(problem_type=None)
+    trainer = transformers.Trainer(model=model, args=arguments, train_dataset=plain.train_dataset)
+    smoothed = [d.train_loss for d in run_without_validation(trainer).decisions[1:]]
+    assert len(smoothed) == 7
+    assert min(smoothed) > 0.0
+    assert smoothed[-1] > unsmoothed[-1] + 0.1  # no net fits smoothed labels
+
+
+def test_the_loss_of_ones_own_is_followed(tmp_path: Path) -> None:
+    losses: list[float] = []
+
+    class Trainer(transformers.Trainer):  # type: ignore[misc,name-defined]
+        def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+            outputs = model(inputs["x"])
+            loss = 3.0 * torch.nn.functional.cross_entropy(outputs["logits"], inputs["labels"])
+            losses.append(loss.item())
+            return loss
+
+    trainer, _, _ = make(tmp_path)
+    own = Trainer(model=WithLoss(), args=trainer.args, train_dataset=trainer.train_dataset)
+    run = run_without_validation(own)
+    means = [sum(losses[i : i + 3]) / 3 for i in range(0, STEPS, 3)]
+    assert [d.train_loss for d in run.decisions[1:]] == pytest.approx(means[:-1], rel=1e-5)
+    assert "training_step" not in vars(own)
+
+
+def test_accumulated_losses_are_those_of_whole_batches(tmp_path: Path) -> None:
+    parts, _, _ = make(tmp_path, per_device_train_batch_size=16, gradient_accumulation_steps=2)
+    whole, _, _ = make(tmp_path)
+    expected = [d.train_loss for d in run_without_validation(whole).decisions[1:]]
+    found = [d.train_loss for d in run_without_validation(parts).decisions[1:]]
+    assert found == pytest.approx(expected, rel=1e-3)
+
+
+def saved_at(step: int, folder: Path) -> Path:
+    trainer, _, _ = make(folder, save_strategy="steps", save_steps=step)
+    trainer.train()
+    return folder / f"checkpoint-{step}"
+
+
+def test_a_run_goes_on_from_a_checkpoint_in_another_folder(tmp_path: Path) -> None:
+    checkpoint = saved_at(13, tmp_path / "first")
+    trainer, callback, recorder = make(tmp_path / "second")
+    trainer.train(resume_from_checkpoint=str(checkpoint))
+    assert callback.run.num_steps == callback.run.plan.total_steps == STEPS
+    assert len(callback.run.decisions) == 8
+    assert len(recorder.used) == STEPS - 13
+
+
+def test_steps_before_a_checkpoint_without_a_run_are_not_to_come(tmp_path: Path) -> None:
+    checkpoint = saved_at(13, tmp_path)
+    (checkpoint / STATE_FILE).unlink()
+    trainer, callback, _ = make(tmp_path)
+    with pytest.warns(ControllerWarning, match="begins anew, for the 11 updates to come"):
+        trainer.train(resume_from_checkpoint=str(checkpoint))
+    assert callback.run.num_steps == callback.run.plan.total_steps == STEPS - 13
+
+
+def test_a_resumed_training_of_more_epochs_is_steered_to_its_end(tmp_path: Path) -> None:
+    checkpoint = saved_at(13, tmp_path)
+    trainer, callback, _ = make(tmp_path, num_train_epochs=EPOCHS + 1)
+    trainer.train(resume_from_checkpoint=str(checkpoint))
+    assert callback.run.num_steps == callback.run.plan.total_steps == STEPS + 6
+
+
+def test_a_resumed_training_of_fewer_epochs_is_whole_or_named(tmp_path: Path) -> None:
+    checkpoint = saved_at(13, tmp_path)
+    trainer, callback, _ = make(tmp_path, num_train_epochs=EPOCHS - 1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trainer.train(resume_from_checkpoint=str(checkpoint))
+    assert callback.run.num_steps == STEPS - 6
+    assert is_whole_or_named(callback.run, caught)
+
+
+def test_an_evaluation_is_new_only_once(tmp_path: Path) -> None:
+    trainer, callback, _ = make(tmp_path, eval_strategy="steps", eval_steps=6)
+    trainer.train()
+    seen = [d.observation["has_validation"] for d in callback.run.decisions]
+    assert seen == [-1.0, -1.0, -1.0, 1.0, -1.0, 1.0, -1.0, 1.0]
 
 
 def resume(folder: str, out: str) -> None:

@@ -1,8 +1,7 @@
 """Builds the kernels' shared library, once a machine.
 
 The library is kept in a cache folder under a name made of the sources, the flags and everything the
-compiler says of itself and of the processor. Several processes may build at once: each writes a
-file of its own and moves it to the name in one step.
+compiler says of itself and of the processor; see `hpo_env.tasks.library_cache`.
 """
 
 from __future__ import annotations
@@ -11,9 +10,10 @@ import hashlib
 import os
 import shutil
 import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
+
+from hpo_env.tasks.library_cache import kept
 
 _SOURCE = Path(__file__).with_name("kernels.cpp")
 _FLAGS = (
@@ -67,21 +67,14 @@ def _library(compiler: str, folder: Path) -> Path:
     # What the compiler defines tells its version and every instruction set of `-march=native`.
     defined = _run([compiler, *_FLAGS, "-dM", "-E", "-x", "c++", os.devnull])
     key = hashlib.sha256(b"\0".join([*sources, " ".join(_FLAGS).encode(), defined])).hexdigest()
-    path = folder / f"kernels-{key[:24]}.so"
-    if path.exists():
-        return path
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=path.stem, suffix=".tmp", dir=folder)
+        return kept(
+            folder,
+            f"kernels-{key[:24]}",
+            lambda path: _run([compiler, *_FLAGS, str(_SOURCE), "-o", str(path)]),
+        )
     except OSError as error:
         raise BuildError(f"the cache folder cannot be written: {error}") from error
-    os.close(handle)
-    try:
-        _run([compiler, *_FLAGS, str(_SOURCE), "-o", name])
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-    return path
 
 
 def _run(command: list[str]) -> bytes:

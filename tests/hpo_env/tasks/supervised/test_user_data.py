@@ -39,7 +39,9 @@ def draw(family: Any) -> SupervisedTask:
 
 
 def test_kind_reaches_the_task(path: Path) -> None:
-    assert prepare(draw(SupervisedFamily(dataset=path, target="y"))).objective.name == "classification"
+    assert (
+        prepare(draw(SupervisedFamily(dataset=path, target="y"))).objective.name == "classification"
+    )
     family = SupervisedFamily(dataset=path, target="y", kind="regression")
     assert prepare(draw(family)).objective.name == "regression"
 

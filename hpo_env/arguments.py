@@ -1,0 +1,119 @@
+"""Arguments, checked at the door: what is no number of the right kind is refused, never rounded."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable, Sequence, Set
+from pathlib import Path
+from typing import Any
+
+from hpo_env.errors import ConfigurationError, UnknownArgumentError, near_names
+
+_LARGEST = 2**63 - 1
+
+
+def whole_number(name: str, value: Any) -> int:
+    """Return an argument that is a whole number as an int.
+
+    Args:
+        name: The argument's.
+        value: An int, or numpy's; a bool is no number.
+
+    Raises:
+        ConfigurationError: It is anything else, 2.5 and "2" among it, or has more than 64 bits.
+
+    Example:
+        >>> whole_number("num_decisions", 2)
+        2
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise ConfigurationError(
+            f"{name} must be a whole number, as an int; got {value!r} ({type(value).__name__})"
+        )
+    whole = int(value)
+    if not -_LARGEST <= whole <= _LARGEST:
+        raise ConfigurationError(f"{name} must be a number of 64 bits; got {value}")
+    return whole
+
+
+def is_number(value: Any) -> bool:
+    """Say whether a value is a real number; a bool is none.
+
+    Example:
+        >>> is_number(2.5), is_number("2.5"), is_number(True)
+        (True, False, False)
+    """
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def share(name: str, value: Any) -> float:
+    """Return an argument that is a share as a float in `[0, 1]`.
+
+    Raises:
+        ConfigurationError: It is no number, or lies outside.
+
+    Example:
+        >>> share("availability", 1)
+        1.0
+    """
+    if not (is_number(value) and 0.0 <= value <= 1.0):
+        raise ConfigurationError(f"{name} must lie in [0, 1]; got {value!r}")
+    return float(value)
+
+
+def ordered_names(name: str, value: Any) -> tuple[str, ...]:
+    """Return an argument that lists names, whose order means something, as a tuple.
+
+    Args:
+        name: The argument's.
+        value: A list or a tuple of texts. A set has another order in every process, so that the
+            columns of actions would change places.
+
+    Raises:
+        ConfigurationError: It is anything else.
+
+    Example:
+        >>> ordered_names("hyperparameters", ["learning_rate", "momentum"])
+        ('learning_rate', 'momentum')
+    """
+    is_listed = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    if not is_listed or not all(isinstance(entry, str) for entry in value):
+        hint = ": a set has no order, write a list" if isinstance(value, Set) else ""
+        raise ConfigurationError(
+            f"{name} must be a list or a tuple of names, in the order of the columns{hint}; "
+            f"got {value!r}"
+        )
+    return tuple(value)
+
+
+def check_known(owner: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Check the names of keyword arguments.
+
+    Args:
+        owner: Who takes them.
+        given: The names.
+        known: Every name that is taken.
+
+    Raises:
+        UnknownArgumentError: One is not, with the nearest that are.
+    """
+    allowed = sorted(known)
+    for name in given:
+        if name not in allowed:
+            raise UnknownArgumentError(
+                f"{owner} got an unexpected keyword argument {name!r}"
+                f"{near_names(name, allowed)} Allowed: {', '.join(allowed)}"
+            )
+
+
+def is_folder(path: str | Path) -> bool:
+    """Say whether there is a folder; no name is too long or too strange to be asked for.
+
+    Example:
+        >>> is_folder("x" * 10_000)
+        False
+    """
+    try:
+        return Path(path).is_dir()
+    except OSError:  # a name that is too long
+        return False

@@ -1,0 +1,124 @@
+"""Values of other people's objects: read before they are written, and given back at the end.
+
+A base value and the value in force share one place in most frameworks, so whoever attaches a second
+time would take a spent value for the user's own. What was found is therefore kept as long as its
+owner lives, also where a training was interrupted and nothing could be given back.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from hpo_env.control.plain_host import PlainHost
+from hpo_env.controller import ControllerWarning
+
+
+@dataclass
+class _Loan:
+    """What was found in a place, and what was put there since."""
+
+    found: Any
+    put: Any
+
+
+_LOANS: WeakKeyDictionary[Any, dict[str, _Loan]] = WeakKeyDictionary()
+
+
+class BorrowedValue:
+    """One value of somebody else's object; a `Writer`.
+
+    Where somebody else has written it since, one warning says so, and it is left to them.
+
+    Args:
+        owner: The object; only its identity matters.
+        name: What the value is called, unique for the owner.
+        read: Returns what is in place: a number, or something that stands for one.
+        put: Puts such a thing in place.
+        make: Makes what is put in place from a number.
+        number: Reads the number of what is in place.
+        advice: What to do where somebody else writes it too, as a sentence.
+
+    Attributes:
+        found: What was in place before any controller wrote there.
+        initial: Its number.
+        is_lost: Whether somebody else has written the value.
+    """
+
+    def __init__(
+        self,
+        owner: Any,
+        name: str,
+        *,
+        read: Callable[[], Any],
+        put: Callable[[Any], object],
+        make: Callable[[float], Any] = float,
+        number: Callable[[Any], float] = float,
+        advice: str,
+    ) -> None:
+        self._owner, self._name, self._advice = owner, name, advice
+        self._read, self._put, self._make, self._number = read, put, make, number
+        present = read()
+        loan = _LOANS.setdefault(owner, {}).get(name)
+        is_spent = loan is not None and bool(loan.put == present)
+        self.found = loan.found if loan is not None and is_spent else present
+        self.initial = number(self.found)
+        self.is_lost = False
+        self._ours = present
+
+    def write(self, value: float) -> float:
+        """Put the value in place, unless somebody else did; return the one in force."""
+        present = self._read()
+        if not self.is_lost and present != self._ours:
+            self.is_lost = True
+            warnings.warn(
+                f"{self._name} was set to {self._number(present):g} by something else while the "
+                f"controller writes it. It is left alone from here on. {self._advice}",
+                ControllerWarning,
+                stacklevel=2,
+            )
+        if self.is_lost:
+            return self._number(present)
+        self._put(self._make(value))
+        self._ours = self._read()
+        _LOANS.setdefault(self._owner, {})[self._name] = _Loan(self.found, self._ours)
+        return self._number(self._ours)
+
+    def give_back(self) -> None:
+        """Put back what was found, unless somebody else has written there since."""
+        loan = _LOANS.get(self._owner, {}).get(self._name)
+        if self.is_lost or loan is None or self._read() != self._ours or loan.put != self._ours:
+            return
+        self._put(self.found)
+        self._ours = self._read()
+        del _LOANS[self._owner][self._name]
+
+
+class BorrowingHost(PlainHost):
+    """A `PlainHost` that gives back what it has written once it is closed.
+
+    Args:
+        values: What can be written, by hyperparameter.
+        validate: See `PlainHost`.
+    """
+
+    def __init__(
+        self,
+        values: Mapping[str, BorrowedValue],
+        validate: Callable[[], Any] | None = None,
+    ) -> None:
+        super().__init__(values, validate)
+        self.values = dict(values)
+
+    def close(self) -> None:
+        """Give the values back."""
+        give_back(self.values)
+
+
+def give_back(values: Mapping[str, BorrowedValue]) -> None:
+    """Give back all of some values."""
+    for value in values.values():
+        value.give_back()

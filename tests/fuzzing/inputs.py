@@ -1,0 +1,50 @@
+"""How many inputs are tried, and what they are made of.
+
+Few in the gate; `HPO_CONTROL_FUZZ=100000` tries as many of every kind.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+LONGEST_SECONDS = 1.0
+"""What one input may take; a machine that is busy with other things gets some more in the gate."""
+
+VALUES: tuple[Any, ...] = (
+    *(None, True, False, "", "x", "é\ud800", "a\0b", "n" * 5000, "learning_rate", "inf", "-1"),
+    *(0, 1, -1, 2, 2**31, 2**63, 2**64, 10**299, -(10**299)),
+    *(0.0, -0.0, 0.5, 1.0, 2.5, -1.0, 1e308, 1e-308, 5e-324, float("nan"), float("inf")),
+    *([], {}, [[]], [None], ["x"], [1, "x"], {"x": 1}, [[0.0] * 3] * 2, [10**299], [1e308] * 4),
+)
+"""Values that somebody's file or script has where another was meant; all but NaN are JSON."""
+
+
+def amount(usual: int) -> int:
+    """Return how many inputs of a kind to try, `usual` of them in the gate."""
+    return int(os.environ.get("HPO_CONTROL_FUZZ", usual))
+
+
+def generators(usual: int) -> Iterator[np.random.Generator]:
+    """Yield a generator an input, the same ones in every run."""
+    for seed in range(amount(usual)):
+        yield np.random.default_rng([1983, seed])
+
+
+def pick(rng: np.random.Generator, values: Any) -> Any:
+    """Choose one of some values."""
+    return values[int(rng.integers(len(values)))]
+
+
+@contextmanager
+def in_time(what: object) -> Iterator[None]:
+    """Fail when a block takes too long; processor time, as others may be at work."""
+    begun = time.process_time()
+    yield
+    elapsed = time.process_time() - begun
+    assert elapsed < LONGEST_SECONDS, f"{elapsed:.1f} s for {str(what)[:500]}"
