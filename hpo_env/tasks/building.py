@@ -1,8 +1,7 @@
 """Builds a family's C++ kernels into a shared library, once a machine.
 
 The library is kept in a cache folder under a name made of the sources, the flags and everything the
-compiler says of itself and of the processor. Several processes may build at once: each writes a
-file of its own and moves it to the name in one step.
+compiler says of itself and of the processor; see `hpo_env.tasks.library_cache`.
 """
 
 from __future__ import annotations
@@ -11,9 +10,10 @@ import hashlib
 import os
 import shutil
 import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
+
+from hpo_env.tasks.library_cache import kept
 
 _TIMEOUT_SECONDS = 300
 
@@ -22,47 +22,44 @@ class BuildError(Exception):
     """A library cannot be built here; the message is the reason, in one line."""
 
 
-@cache
 def built(source: Path, flags: tuple[str, ...]) -> Path:
     """Return the path of the shared library of one C++ file, building it if it is not there yet.
 
     Args:
-        source: The file; it includes no other of ours.
+        source: The file; it includes no other of ours but the headers (`.hpp`) beside it.
         flags: Of the compiler, beside those that make a shared library.
 
     Raises:
         BuildError: There is no compiler, or it fails.
     """
-    command = [_compiler(), *flags, "-fPIC", "-shared"]
-    # What the compiler defines tells its version and every instruction set of `-march=native`.
-    defined = _run([*command, "-dM", "-E", "-x", "c++", os.devnull])
-    parts = [source.read_bytes(), " ".join(flags).encode(), defined]
-    key = hashlib.sha256(b"\0".join(parts)).hexdigest()
-    folder = _cache_folder()
-    path = folder / f"{source.stem}-{key[:24]}.so"
-    if path.exists():
-        return path
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=path.stem, suffix=".tmp", dir=folder)
-    except OSError as error:
-        raise BuildError(f"the cache folder cannot be written: {error}") from error
-    os.close(handle)
-    try:
-        _run([*command, str(source), "-o", name])
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-    return path
+    return _built((_compiler(), *flags, "-fPIC", "-shared"), source, cache_folder())
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
     """Return where libraries are kept: `$HPO_CONTROL_CACHE`, or a folder of the user's cache."""
     given = os.environ.get("HPO_CONTROL_CACHE")
     if given:
         return Path(given)
     user = os.environ.get("XDG_CACHE_HOME")
     return (Path(user) if user else Path.home() / ".cache") / "hpo-control"
+
+
+@cache
+def _built(command: tuple[str, ...], source: Path, folder: Path) -> Path:
+    headers = sorted(source.parent.glob("*.hpp"))
+    sources = [path.read_bytes() for path in (source, *headers)]
+    # What the compiler defines tells its version and every instruction set of `-march=native`.
+    defined = _run([*command, "-dM", "-E", "-x", "c++", os.devnull])
+    flags = " ".join(command[1:]).encode()
+    key = hashlib.sha256(b"\0".join([*sources, flags, defined])).hexdigest()
+    try:
+        return kept(
+            folder,
+            f"{source.stem}-{key[:24]}",
+            lambda path: _run([*command, str(source), "-o", str(path)]),
+        )
+    except OSError as error:
+        raise BuildError(f"the cache folder cannot be written: {error}") from error
 
 
 def _compiler() -> str:

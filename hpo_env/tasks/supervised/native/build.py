@@ -1,19 +1,10 @@
-"""Builds the kernels' shared library, once a machine.
-
-The library is kept in a cache folder under a name made of the sources, the flags and everything the
-compiler says of itself and of the processor; see `hpo_env.tasks.library_cache`.
-"""
+"""The shared library of the kernels; see `hpo_env.tasks.building`."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import subprocess
-from functools import cache
 from pathlib import Path
 
-from hpo_env.tasks.library_cache import kept
+from hpo_env.tasks.building import built
 
 _SOURCE = Path(__file__).with_name("kernels.cpp")
 _FLAGS = (
@@ -24,14 +15,7 @@ _FLAGS = (
     "-fno-math-errno",
     "-fno-trapping-math",
     "-ffp-contract=fast",  # not -ffast-math: NaN and infinity must reach the losses
-    "-fPIC",
-    "-shared",
 )
-_TIMEOUT_SECONDS = 300
-
-
-class BuildError(Exception):
-    """The library cannot be built here; the message is the reason, in one line."""
 
 
 def library() -> Path:
@@ -40,51 +24,4 @@ def library() -> Path:
     Raises:
         BuildError: There is no compiler, or it fails.
     """
-    return _library(_compiler(), cache_folder())
-
-
-def cache_folder() -> Path:
-    """Return where libraries are kept: `$HPO_CONTROL_CACHE`, or a folder of the user's cache."""
-    given = os.environ.get("HPO_CONTROL_CACHE")
-    if given:
-        return Path(given)
-    user = os.environ.get("XDG_CACHE_HOME")
-    return (Path(user) if user else Path.home() / ".cache") / "hpo-control"
-
-
-def _compiler() -> str:
-    named = os.environ.get("CXX")
-    found = [path for c in ([named] if named else ["g++", "clang++"]) if (path := shutil.which(c))]
-    if not found:
-        raise BuildError(f"{named} is not there" if named else "there is no C++ compiler")
-    return found[0]
-
-
-@cache
-def _library(compiler: str, folder: Path) -> Path:
-    headers = sorted(_SOURCE.parent.glob("*.hpp"))
-    sources = [path.read_bytes() for path in (_SOURCE, *headers)]
-    # What the compiler defines tells its version and every instruction set of `-march=native`.
-    defined = _run([compiler, *_FLAGS, "-dM", "-E", "-x", "c++", os.devnull])
-    key = hashlib.sha256(b"\0".join([*sources, " ".join(_FLAGS).encode(), defined])).hexdigest()
-    try:
-        return kept(
-            folder,
-            f"kernels-{key[:24]}",
-            lambda path: _run([compiler, *_FLAGS, str(_SOURCE), "-o", str(path)]),
-        )
-    except OSError as error:
-        raise BuildError(f"the cache folder cannot be written: {error}") from error
-
-
-def _run(command: list[str]) -> bytes:
-    """Run the compiler and return what it prints."""
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise BuildError(f"{command[0]} cannot be run: {error}") from error
-    if done.returncode != 0:
-        lines = done.stderr.decode(errors="replace").splitlines()
-        reason = [line for line in lines if "error" in line] or [f"status {done.returncode}"]
-        raise BuildError(f"{command[0]} failed: {reason[0]}")
-    return done.stdout
+    return built(_SOURCE, _FLAGS)

@@ -19,8 +19,9 @@ from torch import Tensor
 from hpo_env.errors import ConfigurationError
 from hpo_env.networks.base import ACTIVATIONS
 from hpo_env.networks.registry import ModelSpec
+from hpo_env.tasks.building import BuildError
 from hpo_env.tasks.supervised.minibatches import NUM_STRIDES
-from hpo_env.tasks.supervised.native.build import BuildError, library
+from hpo_env.tasks.supervised.native.build import library
 from hpo_env.tasks.supervised.step import LANE_OBJECTIVES, SETTINGS
 
 COUNTERS = ("seed", "num_updates", "batch_size", "num_consumed", "num_rows")

@@ -31,9 +31,9 @@ from hpo_env.networks.objectives import objective
 from hpo_env.networks.optimizers import OPTIMIZERS
 from hpo_env.networks.registry import ARCHITECTURES, ModelSpec, architecture
 from hpo_env.tasks.base import Engine
+from hpo_env.tasks.building import cache_folder
 from hpo_env.tasks.supervised.data import SupervisedTask, prepare
 from hpo_env.tasks.supervised.family import SupervisedFamily
-from hpo_env.tasks.supervised.native import build
 from hpo_env.tasks.supervised.native.kernel import build_failure, has_kernel, set_num_threads
 from hpo_env.telemetry import Telemetry
 from tests.hpo_env.tasks.supervised.runs import (
@@ -452,12 +452,12 @@ def test_concurrent_builds_share_one_library(tmp_path: Path) -> None:
 
 def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HPO_CONTROL_CACHE", "/one")
-    assert build.cache_folder() == Path("/one")
+    assert cache_folder() == Path("/one")
     monkeypatch.delenv("HPO_CONTROL_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/two")
-    assert build.cache_folder() == Path("/two/hpo-control")
+    assert cache_folder() == Path("/two/hpo-control")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert build.cache_folder() == Path.home() / ".cache" / "hpo-control"
+    assert cache_folder() == Path.home() / ".cache" / "hpo-control"
 
 
 # --- Threads --------------------------------------------------------------------------------------
