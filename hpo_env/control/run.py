@@ -100,6 +100,7 @@ class Run(Generic[HostT]):
         self._on_roll_back = on_roll_back
         self._effective = self._decider.steering.initial.copy()  # [1, H]
         self._in_force = (self._effective * 0.0, 1.0)  # corrections [1, H], factor of the schedule
+        self._factor_at: tuple[tuple[int, int], float] = ((-1, 0), 1.0)
         self._end = 0
         self._is_open = False  # whether an interval is running
         self._is_superseded = False
@@ -332,8 +333,7 @@ class Run(Generic[HostT]):
         values = self._decider.values(self._base())[0].tolist()
         names = self.policy.space.names
         used = self.host.write(dict(zip(names, values, strict=True)))
-        factor = float(self._factor(self.interval)[0])
-        self._in_force = (self._decider.steering.corrections, factor)
+        self._in_force = (self._decider.steering.corrections, self._factor_now())
         self._effective[0] = [used[name] for name in names]
         return {"step": self.num_steps, **used}
 
@@ -342,10 +342,11 @@ class Run(Generic[HostT]):
         space = self.policy.space
         if name not in space.names:
             return base
-        column = space.index(name)
+        column = space.names.index(name)
         if space.hyperparameters[column].scheduled:
-            base = base * float(self._factor(self.interval)[0])
-        return space.corrected(name, base, self._decider.steering.corrections[0, column])
+            base = base * self._factor_now()
+        correction = float(self._decider.steering.corrections[0, column])
+        return space.corrected(name, base, correction)
 
     def uncorrected(self, name: str, value: float) -> float:
         """See `Steered.uncorrected`."""
@@ -378,6 +379,13 @@ class Run(Generic[HostT]):
         return interval_factors(
             self.base_schedule, np.array([interval]), np.array([self.plan.num_intervals])
         )
+
+    def _factor_now(self) -> float:
+        """Return the schedule's factor in the running interval."""
+        at = (self.interval, self.plan.num_intervals)
+        if self._factor_at[0] != at:
+            self._factor_at = (at, float(self._factor(self.interval)[0]))
+        return self._factor_at[1]
 
     def _base(self) -> Array:
         """Return the base values now `[1, H]`."""
