@@ -251,6 +251,8 @@ class TorchHost(Host):
         if was_attached:
             for writer in self._groups.values():
                 writer.keep_originals()
+        for writer in self._groups.values():
+            writer.follow(lambda key: None)  # and hold no scheduler any more
         self._live = None
 
     def _write_what_is_due(self) -> None:

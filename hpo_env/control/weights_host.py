@@ -231,8 +231,8 @@ class WeightsHost(Host):
             not math.isfinite(telemetry.train_loss[0])
             and len(self.measurement.losses) > 0
             and not math.isinf(telemetry.validation_loss[0])
-            and _has_scaler()
             and _are_finite(p for part in self.parameters for p in part)
+            and _has_scaler()
         )
 
     @property
