@@ -437,6 +437,9 @@ class Run(Generic[HostT]):
         )
         self._decider.extend(self.plan.num_intervals)
         self._end = min(self._end, total_steps)
+        if self.is_over and self._is_open:  # no update of it was made, nor will be
+            self._is_open = False
+            self.decisions.pop()
 
     def _open_interval(self) -> None:
         verdict = self._decider.decide(self.host.agreed)
