@@ -526,7 +526,13 @@ class Run(Generic[HostT]):
         """Roll the interval back where the host can, and say what happened."""
         has_state = self.host.roll_back()
         if has_state and self._on_roll_back is not None:
-            self._on_roll_back()
+            try:
+                self._on_roll_back()
+            except Exception as error:  # anybody's code; a run of days must not end here
+                self._warn(
+                    "on_roll_back",
+                    f"on_roll_back() raised {type(error).__name__}: {error}. The run goes on",
+                )
         space = self.policy.space
         retreating = [n for n, r in zip(space.names, space.retreat, strict=True) if r != 0.0]
         done = ["the interval is rolled back"] if has_state else []

@@ -8,6 +8,7 @@ writes them.
 from __future__ import annotations
 
 import functools
+import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -30,7 +31,7 @@ from hpo_env.control.param_groups import (
 )
 from hpo_env.control.weights_host import WeightsHost
 from hpo_env.control.writers import FunctionWriter, Writer, write_all
-from hpo_env.errors import ConfigurationError
+from hpo_env.errors import ConfigurationError, ControllerWarning
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.telemetry import Telemetry
 
@@ -388,6 +389,19 @@ def _find_writers(
             writer = ClipWriter(initial=initial[name])
         if writer is not None:
             writers[name] = writer
+        if writer is None and name in initial:
+            warnings.warn(
+                f"initial names {name!r}, which nothing here can write: give "
+                f"bind={{{name!r}: function}}",
+                ControllerWarning,
+                stacklevel=5,
+            )
+        if name == "learning_rate" and writer is not None and writer.initial == 0.0:
+            warnings.warn(
+                "the learning rate is 0, which no factor changes: the controller leaves it alone",
+                ControllerWarning,
+                stacklevel=5,
+            )
     return writers
 
 

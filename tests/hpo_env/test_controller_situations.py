@@ -399,6 +399,56 @@ def test_a_schedule_of_the_users_own_code_is_not_run_ahead() -> None:
     assert len(calls) == STEPS + 1
 
 
+def test_a_start_that_no_factor_changes_and_one_without_a_place_are_said() -> None:
+    optimizer = torch.optim.AdamW(Training().model.parameters(), lr=0.0)
+    with pytest.warns(ControllerWarning, match="the learning rate is 0"):
+        Controller(random_policy(NAMES)).attach(optimizer, total_steps=STEPS)
+    optimizer = torch.optim.AdamW(Training().model.parameters(), lr=0.1)
+    policy = random_policy(["learning_rate", "dropout"])
+    with pytest.warns(ControllerWarning, match="initial names 'dropout'"):
+        Controller(policy).attach(optimizer, total_steps=STEPS, initial={"dropout": 0.1})
+
+
+def test_a_batch_that_a_scaler_skips_is_not_taken_for_a_divergence() -> None:
+    training = Training()
+    optimizer = OPTIMIZERS["sgd"](training.model.parameters())
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    run = Controller(fixed_policy(-0.1)).attach(
+        optimizer, total_steps=STEPS, validate=training.validate
+    )
+    for step in range(STEPS):
+        loss = training.loss(step) * (math.inf if step == 10 else 1.0)
+        optimizer.zero_grad()
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        scaler.step(optimizer)
+        scaler.update()
+        run.step(loss)
+    assert {decision.reason for decision in run.decisions} == {"policy"}
+    assert all(math.isfinite(decision.train_loss) for decision in run.decisions[1:])
+
+
+def test_complex_weights_are_measured() -> None:
+    weight = nn.Parameter(torch.ones(3, dtype=torch.complex64))
+    optimizer = torch.optim.Adam([weight], lr=0.01)
+    run = Controller(random_policy(["learning_rate"])).attach(optimizer, total_steps=8)
+    for _ in range(8):
+        loss = weight.abs().square().mean()
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        run.step(loss)
+    assert run.is_over
+
+
+def test_the_momentum_of_schedule_free_optimisers_is_left_alone() -> None:
+    class AdamWScheduleFree(torch.optim.AdamW):
+        """Stands in for the one of its package, which the tests do not need."""
+
+    optimizer = AdamWScheduleFree(Training().model.parameters(), lr=0.01)
+    run = Controller(random_policy(NAMES)).attach(optimizer, total_steps=STEPS)
+    assert set(run.values) == {"learning_rate", "weight_decay"}
+
+
 def test_the_space_inverts_what_it_corrects() -> None:
     for name, base in (("learning_rate", 1e-3), ("momentum", 0.9), ("dropout", 0.1)):
         for correction in (-0.05, 0.0, 0.2):
