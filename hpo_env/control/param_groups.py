@@ -198,7 +198,8 @@ class GroupWriter:
             if self.name == "momentum" and isinstance(place.owner, torch.optim.RMSprop):
                 new = max(new, _LEAST_RMSPROP_MOMENTUM) if place.start > 0.0 else 0.0
             place.written = put(place.group, self.name, new)
-        reference = self.reference
+        first = self._reference  # and no look for another one at most steps
+        reference = first if first.start == base else self.reference
         return value if math.isnan(reference.written) else reference.written
 
     def write(self, value: float) -> float:
@@ -216,7 +217,7 @@ class GroupWriter:
 
     def written(self) -> list[float]:
         """Return what was written last, one value a group."""
-        return [place.written for place in self.places()]
+        return [place.written for place in self._places]
 
     def foreign_value(self, *, with_devices: bool = False) -> float | None:
         """Return a value that somebody else has written since, or None.
