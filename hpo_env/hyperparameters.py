@@ -118,7 +118,7 @@ class Hyperparameter:
 
 
 _Elementwise = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-_Correct = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+_Correct = Callable[[Any, Any], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,7 +339,7 @@ class HyperparameterSpace:
         ]
         values = np.stack(columns, axis=-1)
         values = np.where(self._integer, np.rint(values), values)
-        return np.clip(values, np.minimum(self.low, base), np.maximum(self.high, base))
+        return np.asarray(np.clip(values, np.minimum(self.low, base), np.maximum(self.high, base)))
 
     def corrected(self, name: str, base: float, correction: float) -> float:
         """Correct a further base value of one hyperparameter, as `values` does.
@@ -347,10 +347,10 @@ class HyperparameterSpace:
         A training may use a hyperparameter in several places, each with a base value of its own:
         all are moved by the same distance, and each is kept inside the range, widened to hold it.
         """
-        column = self.index(name)
-        value = float(self._axes[column].correct(np.array(base), np.array(correction)))
-        lowest, highest = float(self.low[column]), float(self.high[column])
-        return min(max(value, min(lowest, base)), max(highest, base))
+        column = self.names.index(name)
+        value = float(self._axes[column].correct(base, correction))
+        spec = self.hyperparameters[column]
+        return min(max(value, min(spec.low, base)), max(spec.high, base))
 
     def uncorrected(self, name: str, value: float, correction: float) -> float:
         """Return the base value that is corrected to `value`; inverse of `corrected` inside.
@@ -358,7 +358,7 @@ class HyperparameterSpace:
         Where there is none inside the range, widened to hold the value, it is the nearest.
         """
         column = self.index(name)
-        base = float(self._axes[column].correct(np.array(value), np.array(-correction)))
+        base = float(self._axes[column].correct(value, -correction))
         lowest = 0.0 if self._axes[column] is _LOG else min(float(self.low[column]), value)
         return min(max(base, lowest), max(float(self.high[column]), value))
 

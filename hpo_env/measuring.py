@@ -186,6 +186,20 @@ class IntervalMeasurement:
         for name in ("losses", "start", "middle", "first_norms", "last_norms"):
             setattr(self, name, list(state[name]))
 
+    def keep_copies_of(self, shapes: Sequence[Sequence[torch.Size]]) -> None:
+        """Forget copies that are not of weights of these shapes, as after another was frozen.
+
+        Args:
+            shapes: Of each part's weights.
+        """
+        for name in ("start", "middle", "first_norms", "last_norms"):
+            found = getattr(self, name)[: len(shapes)]
+            setattr(self, name, found + [None] * (len(shapes) - len(found)))
+        for part, of_part in enumerate(shapes):
+            start = self.start[part]
+            if start is not None and [copy.shape for copy in start] != list(of_part):
+                self.start[part] = self.middle[part] = None
+
     def _displacement(self, parameters: Sequence[Sequence[Tensor]]) -> tuple[float, float]:
         """Return how far the weights moved, relative to their size, and the halves' cosine."""
         start, middle = _joined(self.start), _joined(self.middle)

@@ -247,6 +247,7 @@ class Steering:
 
     def return_to_base(self, lanes: Lanes) -> None:
         """Take all corrections of some lanes away."""
+        self.corrections = self.corrections.copy()  # somebody may hold those in force
         self.corrections[lanes] = 0.0
 
     def note_changes(self) -> None:

@@ -21,6 +21,7 @@ from hpo_env.control.foresight import can_be_run_ahead
 from hpo_env.control.originals import original
 from hpo_env.control.param_groups import (
     GROUP_HYPERPARAMETERS,
+    Group,
     GroupKey,
     has,
     put,
@@ -97,17 +98,15 @@ class LiveSchedule:
         """Return the base values of a hyperparameter, one for each param group that has it."""
         return [read(g, name) for s in self._shadows for g in s.param_groups if has(g, name)]
 
-    def bases(self, name: str) -> dict[Any, float]:
-        """Return the base values of a hyperparameter by `GroupKey`.
+    def asked(self, key: GroupKey) -> Group | None:
+        """Return what is written to in a group's place.
 
         A group that was added after the schedule was attached is none of the schedule's.
         """
-        return {
-            key: read(group, name)
-            for shadow in self._shadows
-            for key, group in zip(shadow.keys, shadow.param_groups, strict=True)
-            if has(group, name)
-        }
+        for shadow in self._shadows:
+            if key in shadow.keys:
+                return shadow.param_groups[shadow.keys.index(key)]
+        return None
 
     def initial(self) -> list[float]:
         """Return the learning rates before any schedule, one a param group."""
@@ -124,7 +123,7 @@ class LiveSchedule:
         self._calls_an_interval = round((call - self._middle_call) / share)
         self._middle_call, self._middle_rates = call, self.groups("learning_rate")
 
-    def change_ahead(self, key: Any) -> tuple[float, float]:
+    def change_ahead(self, key: GroupKey) -> tuple[float, float]:
         """Return a group's rate in the middle of this interval, and of the next one.
 
         The next one is simulated on a copy, at the pace so far. A schedule that cannot be foretold,

@@ -9,6 +9,7 @@ import functools
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import is_
 from typing import Any
 
 import torch
@@ -57,17 +58,25 @@ class DropoutWriter:
         return max(float(layer.p) for layer in self.layers)  # type: ignore[arg-type]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Place:
     """What one param group has of one hyperparameter.
 
     Args:
+        owner: The group's optimiser.
+        key: What tells the group from others.
+        group: The group itself; another one once a state was loaded.
         start: Its own value before any schedule, or the one that a live schedule asks for now.
-        written: What was written last, as it was read back.
+        written: What was written last, as it was read back; NaN where that may change.
+        asked: The group that a live schedule writes to in its place, where there is one.
     """
 
+    owner: torch.optim.Optimizer
+    key: GroupKey
+    group: Group
     start: float
     written: float
+    asked: Group | None = None
 
 
 class GroupWriter:
@@ -85,14 +94,14 @@ class GroupWriter:
     def __init__(self, name: str, optimizers: Sequence[torch.optim.Optimizer]) -> None:
         self.name = name
         self._optimizers = list(optimizers)
-        self._places: dict[Any, Place] = {}
-        for owner, key, group in self._found():
-            value = read(group, name)
-            start = original(owner, (name, key), value)
-            self._places[key] = Place(start=start, written=value)
-        starts = self.starts()
-        self._reference = self._keys()[max(range(len(starts)), key=starts.__getitem__)]
-        self.initial = max(starts)
+        self._known: dict[GroupKey, Place] = {}
+        self._seen: list[list[Group]] = []  # the groups of each optimiser at the last look
+        self._places: list[Place] = []  # of those that have the hyperparameter
+        self._uncorrected: Callable[[float], float] | None = None
+        self._asked: Callable[[GroupKey], Group | None] = lambda key: None
+        places = self.places()
+        self._reference = max(places, key=lambda place: place.start)
+        self.initial = self._reference.start
 
     @classmethod
     def of(cls, name: str, optimizers: Sequence[torch.optim.Optimizer]) -> GroupWriter | None:
@@ -102,66 +111,77 @@ class GroupWriter:
             having = [o for o in having if not (_lacks_momentum(o) or _is_schedule_free(o))]
         return cls(name, having) if name in GROUP_HYPERPARAMETERS and having else None
 
-    def groups(self) -> list[Group]:
-        """List the groups; looked up each time, as loading a state replaces them."""
-        return [group for _, _, group in self._found()]
+    def places(self) -> list[Place]:
+        """List the groups that have it, in order; those that have come since are met."""
+        seen = self._seen
+        if len(seen) == len(self._optimizers):  # most calls end here
+            for optimizer, before in zip(self._optimizers, seen, strict=True):
+                now = optimizer.param_groups
+                if len(now) != len(before) or not all(map(is_, now, before)):
+                    break
+            else:
+                return self._places
+        self._seen = [list(optimizer.param_groups) for optimizer in self._optimizers]
+        self._places = [
+            self._place(optimizer, number, group)
+            for optimizer, groups in zip(self._optimizers, self._seen, strict=True)
+            for number, group in enumerate(groups)
+            if has(group, self.name)
+        ]
+        return self._places
 
-    def starts(self) -> list[float]:
-        """Return the base value of each group that is known; see `Place`."""
-        return [self._places[key].start for key in self._keys() if key in self._places]
+    def follow(self, asked: Callable[[GroupKey], Group | None]) -> None:
+        """Take base values from what a live schedule writes to, from now on.
 
-    def set_starts(self, starts: Sequence[float]) -> None:
-        """Give the groups other base values, in order; those that come later bring their own."""
-        for key, start in zip(self._keys(), starts, strict=False):
-            self._places[key] = Place(start=start, written=math.nan)
-        self.initial = self.base
+        Args:
+            asked: Returns the group that is written to in a group's place, None where there is
+                none.
+        """
+        self._asked = asked
+        for place in self._known.values():
+            place.asked = asked(place.key)
 
     def begin_at(self, starts: Sequence[float]) -> None:
         """Let the largest of these, one a group, stand for the whole."""
-        self._reference = self._keys()[max(range(len(starts)), key=starts.__getitem__)]
+        places = self.places()
+        self._reference = places[max(range(len(starts)), key=starts.__getitem__)]
         self.initial = max(starts)
 
+    def meet_with(self, uncorrected: Callable[[float], float]) -> None:
+        """Say how the base of a group that comes later follows from the value that it has."""
+        self._uncorrected = uncorrected
+
+    def update(self) -> None:
+        """Read what the live schedule asks for now."""
+        for place in self.places():
+            if place.asked is not None:
+                place.start = read(place.asked, self.name)
+
+    def starts(self) -> list[float]:
+        """Return the base value of each group; see `Place`."""
+        return [place.start for place in self.places()]
+
+    def set_starts(self, starts: Sequence[float]) -> None:
+        """Give the groups other base values, in order; those that come later bring their own."""
+        self.forget_written()
+        for place, start in zip(self.places(), starts, strict=False):
+            place.start = start
+        self.initial = self.base
+
     @property
-    def reference(self) -> int:
-        """Which group stands for the whole; another one while its base value is 0 or it is gone."""
-        keys = self._keys()
-        place = self._places.get(self._reference)
-        if self._reference in keys and place is not None and place.start > 0.0:
-            return keys.index(self._reference)
-        starts = [self._places[key].start if key in self._places else -1.0 for key in keys]
-        best = max(range(len(starts)), key=starts.__getitem__, default=0)
-        if self._reference in keys and not starts[best] > 0.0:
-            return keys.index(self._reference)
-        return best
+    def reference(self) -> Place:
+        """The group of the whole; another one while its base value is 0 or it is gone."""
+        places = self.places()
+        if (self._reference.start > 0.0 and self._reference in places) or not places:
+            return self._reference
+        best = max(places, key=lambda place: place.start)
+        is_there = self._reference in places
+        return self._reference if is_there and not best.start > 0.0 else best
 
     @property
     def base(self) -> float:
         """The base value of the reference."""
-        starts = self.starts()
-        return starts[self.reference] if starts else self.initial
-
-    @property
-    def reference_key(self) -> Any:
-        """The `GroupKey` of the reference."""
-        return self._keys()[self.reference]
-
-    def follow(self, bases: Mapping[Any, float]) -> None:
-        """Take over the base values, by group, that a live schedule asks for now."""
-        for key, base in bases.items():
-            if key in self._places:
-                self._places[key].start = base
-
-    def forget_written(self) -> None:
-        """Expect other values than those written: somebody was meant to write."""
-        for place in self._places.values():
-            place.written = math.nan
-
-    def meet(self, uncorrected: Callable[[float], float]) -> None:
-        """Read the base values of groups that have come since."""
-        for _, key, group in self._found():
-            if key not in self._places:
-                value = read(group, self.name)
-                self._places[key] = Place(start=uncorrected(value), written=value)
+        return self.reference.start
 
     def write_corrected(
         self, value: float, base: float, corrected: Callable[[float], float]
@@ -173,20 +193,17 @@ class GroupWriter:
             base: The base value of the reference.
             corrected: Corrects the base value of any other group.
         """
-        found = self._found()
-        reference = self.reference
-        for owner, key, group in found:
-            place = self._places[key]
+        for place in self.places():
             new = value if place.start == base else corrected(place.start)
-            if self.name == "momentum" and isinstance(owner, torch.optim.RMSprop):
+            if self.name == "momentum" and isinstance(place.owner, torch.optim.RMSprop):
                 new = max(new, _LEAST_RMSPROP_MOMENTUM) if place.start > 0.0 else 0.0
-            put(group, self.name, new)
-            place.written = read(group, self.name)
-        return read(found[reference][2], self.name) if found else value
+            place.written = put(place.group, self.name, new)
+        first = self._reference  # and no look for another one at most steps
+        reference = first if first.start == base else self.reference
+        return value if math.isnan(reference.written) else reference.written
 
     def write(self, value: float) -> float:
         """Set every group so that their base values keep their ratios (`1 - momentum` its own)."""
-        self.meet(lambda found: found)
         reference = self.base
         return self.write_corrected(
             value, reference, lambda base: self._in_ratio(value, base, reference)
@@ -194,13 +211,13 @@ class GroupWriter:
 
     def write_one(self, number: int, value: float) -> None:
         """Set the value of one group, if there is one of that number."""
-        groups = self.groups()
-        if number < len(groups):
-            put(groups[number], self.name, value)
+        places = self.places()
+        if number < len(places):
+            places[number].written = put(places[number].group, self.name, value)
 
     def written(self) -> list[float]:
         """Return what was written last, one value a group."""
-        return [self._places[key].written for key in self._keys() if key in self._places]
+        return [place.written for place in self._places]
 
     def foreign_value(self, *, with_devices: bool = False) -> float | None:
         """Return a value that somebody else has written since, or None.
@@ -208,33 +225,41 @@ class GroupWriter:
         Args:
             with_devices: Also read values that are tensors on a device, which is waited for.
         """
-        for _, key, group in self._found():
-            place = self._places.get(key)
-            if place is None or math.isnan(place.written):
+        for place in self.places():
+            if place.written != place.written:  # NaN
                 continue
-            if with_devices or not _is_on_a_device(group[_key(group, self.name)]):
-                value = read(group, self.name)
+            found = place.group[_key(place.group, self.name)]
+            if with_devices or type(found) is float or not _is_on_a_device(found):
+                value = read(place.group, self.name)
                 if value != place.written:
                     return value
         return None
 
+    def forget_written(self) -> None:
+        """Expect other values than those written: somebody was meant to write."""
+        for place in self._known.values():
+            place.written = math.nan
+
     def keep_originals(self) -> None:
         """Note what the groups started from, for whoever attaches next."""
-        for owner, key, _ in self._found():
-            if key in self._places:
-                place = self._places[key]
-                keep(owner, (self.name, key), original=place.start, written=place.written)
+        for place in self.places():
+            slot = (self.name, place.key)
+            keep(place.owner, slot, original=place.start, written=place.written)
 
-    def _found(self) -> list[tuple[torch.optim.Optimizer, Any, Group]]:
-        return [
-            (optimizer, GroupKey(optimizer, number), group)
-            for optimizer in self._optimizers
-            for number, group in enumerate(optimizer.param_groups)
-            if has(group, self.name)
-        ]
-
-    def _keys(self) -> list[Any]:
-        return [key for _, key, _ in self._found()]
+    def _place(self, optimizer: torch.optim.Optimizer, number: int, group: Group) -> Place:
+        key = GroupKey(optimizer, number)
+        place = self._known.get(key)
+        if place is None:
+            value = read(group, self.name)
+            if self._uncorrected is None:  # found at the start
+                start = original(optimizer, (self.name, key), value)
+            else:
+                start = self._uncorrected(value)
+            place = Place(owner=optimizer, key=key, group=group, start=start, written=value)
+            place.asked = self._asked(key)
+            self._known[key] = place
+        place.group = group
+        return place
 
     def _in_ratio(self, value: float, base: float, reference: float) -> float:
         if value == reference:
@@ -356,16 +381,18 @@ def read(group: Group, name: str) -> float:
     return float(value[0] if isinstance(value, tuple | list) else value)
 
 
-def put(group: Group, name: str, value: float) -> None:
-    """Write a hyperparameter of a param group; `read` is the inverse."""
+def put(group: Group, name: str, value: float) -> float:
+    """Write a hyperparameter of a param group, and return what `read` would."""
     key = _key(group, name)
     present = group[key]
     if isinstance(present, tuple | list):
-        if isinstance(present[0], Tensor):
-            present[0].fill_(value)
-        else:
+        if not isinstance(present[0], Tensor):
             group[key] = type(present)((value, *present[1:]))
+            return value
+        present[0].fill_(value)
     elif isinstance(present, Tensor):  # compiled and captured steps read the tensor itself
         present.fill_(value)
     else:
         group[key] = value
+        return value
+    return read(group, name)

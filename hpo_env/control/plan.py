@@ -56,7 +56,7 @@ class Plan:
     def end(self, interval: int) -> int:
         """Return how many updates are done when the interval is over."""
         steps = self.total_steps - self.first_step
-        intervals = self.num_intervals - self.first_interval
+        intervals = max(self.num_intervals - self.first_interval, 1)  # 0 where a run was cut there
         return self.first_step + (interval - self.first_interval + 1) * steps // intervals
 
     def extended(self, total_steps: int, *, interval: int) -> Plan:
@@ -78,13 +78,12 @@ class Plan:
             )
         if total_steps == self.total_steps:
             return self
-        length = (self.total_steps - self.first_step) / (self.num_intervals - self.first_interval)
         following = min(interval + 1, self.num_intervals)
         start = self.end(following - 1)
         return replace(
             self,
             total_steps=total_steps,
-            num_intervals=following + _share(total_steps - start, length),
+            num_intervals=following + _share(total_steps - start, self._length),
             first_step=start,
             first_interval=following,
         )
@@ -105,18 +104,30 @@ class Plan:
                 f"the run has made {num_steps} updates already; total_steps must be at least as "
                 f"many, got {total_steps}"
             )
-        length = (self.total_steps - self.first_step) / (self.num_intervals - self.first_interval)
         is_last = self.end(interval) >= total_steps
         following = interval if is_last else interval + 1
         first = self.first_step if interval == self.first_interval else self.end(interval - 1)
         start = first if is_last else self.end(interval)
+        if start == total_steps:  # the interval has no updates
+            return replace(self, total_steps=total_steps, num_intervals=interval)
         return replace(
             self,
             total_steps=total_steps,
-            num_intervals=following + (1 if is_last else _share(total_steps - start, length)),
+            num_intervals=following + (1 if is_last else _share(total_steps - start, self._length)),
             first_step=start,
             first_interval=following,
         )
+
+    @property
+    def _length(self) -> float:
+        """Updates in an interval, on average."""
+        steps, intervals = (
+            self.total_steps - self.first_step,
+            self.num_intervals - self.first_interval,
+        )
+        if steps > 0 and intervals > 0:
+            return steps / intervals
+        return self.total_steps / self.num_intervals
 
     def to_json(self) -> dict[str, int]:
         """Describe the plan in plain data; `Plan(**data)` is the inverse."""

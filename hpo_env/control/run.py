@@ -102,6 +102,7 @@ class Run(Generic[HostT]):
         self._on_roll_back = on_roll_back
         self._effective = self._decider.steering.initial.copy()  # [1, H]
         self._in_force = (self._effective * 0.0, 1.0)  # corrections [1, H], factor of the schedule
+        self._factor_at: tuple[tuple[int, int], float] = ((-1, 0), 1.0)
         self._end = 0
         self._is_open = False  # whether an interval is running
         self._is_superseded = False
@@ -334,8 +335,7 @@ class Run(Generic[HostT]):
         values = self._decider.values(self._base())[0].tolist()
         names = self.policy.space.names
         used = self.host.write(dict(zip(names, values, strict=True)))
-        factor = float(self._factor(self.interval)[0])
-        self._in_force = (self._decider.steering.corrections, factor)
+        self._in_force = (self._decider.steering.corrections, self._factor_now())
         self._effective[0] = [used[name] for name in names]
         return {"step": self.num_steps, **used}
 
@@ -344,10 +344,11 @@ class Run(Generic[HostT]):
         space = self.policy.space
         if name not in space.names:
             return base
-        column = space.index(name)
+        column = space.names.index(name)
         if space.hyperparameters[column].scheduled:
-            base = base * float(self._factor(self.interval)[0])
-        return space.corrected(name, base, self._decider.steering.corrections[0, column])
+            base = base * self._factor_now()
+        correction = float(self._decider.steering.corrections[0, column])
+        return space.corrected(name, base, correction)
 
     def uncorrected(self, name: str, value: float) -> float:
         """See `Steered.uncorrected`."""
@@ -380,6 +381,13 @@ class Run(Generic[HostT]):
         return interval_factors(
             self.base_schedule, np.array([interval]), np.array([self.plan.num_intervals])
         )
+
+    def _factor_now(self) -> float:
+        """Return the schedule's factor in the running interval."""
+        at = (self.interval, self.plan.num_intervals)
+        if self._factor_at[0] != at:
+            self._factor_at = (at, float(self._factor(self.interval)[0]))
+        return self._factor_at[1]
 
     def _base(self) -> Array:
         """Return the base values now `[1, H]`."""
@@ -431,6 +439,9 @@ class Run(Generic[HostT]):
         )
         self._decider.extend(self.plan.num_intervals)
         self._end = min(self._end, total_steps)
+        if self.is_over and self._is_open:  # no update of it was made, nor will be
+            self._is_open = False
+            self.decisions.pop()
 
     def _open_interval(self) -> None:
         verdict = self._decider.decide(self.host.agreed, self.host.features())
@@ -517,7 +528,13 @@ class Run(Generic[HostT]):
         """Roll the interval back where the host can, and say what happened."""
         has_state = self.host.roll_back()
         if has_state and self._on_roll_back is not None:
-            self._on_roll_back()
+            try:
+                self._on_roll_back()
+            except Exception as error:  # anybody's code; a run of days must not end here
+                self._warn(
+                    "on_roll_back",
+                    f"on_roll_back() raised {type(error).__name__}: {error}. The run goes on",
+                )
         space = self.policy.space
         retreating = [n for n, r in zip(space.names, space.retreat, strict=True) if r != 0.0]
         done = ["the interval is rolled back"] if has_state else []

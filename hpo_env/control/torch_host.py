@@ -8,6 +8,7 @@ writes them.
 from __future__ import annotations
 
 import functools
+import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -30,7 +31,7 @@ from hpo_env.control.param_groups import (
 )
 from hpo_env.control.weights_host import WeightsHost
 from hpo_env.control.writers import FunctionWriter, Writer, write_all
-from hpo_env.errors import ConfigurationError
+from hpo_env.errors import ConfigurationError, ControllerWarning
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.telemetry import Telemetry
 
@@ -87,6 +88,9 @@ class TorchHost(Host):
         self._groups = _group_writers(writers, self._optimizers, all_of_them=bool(schedulers))
         if self._live is not None and "learning_rate" in self._groups:
             self._groups["learning_rate"].begin_at(self._live.initial())
+        if self._live is not None:
+            for writer in self._groups.values():
+                writer.follow(self._live.asked)
         clip = writers.get("gradient_clip")
         self._clip = clip if isinstance(clip, ClipWriter) else None
         self._is_idle = True  # nothing to do at most steps
@@ -98,6 +102,7 @@ class TorchHost(Host):
             model=model,
             validate=validate,
         )
+        self._is_checked = False  # for writes of others, right now
         self._frozen: list[Tensor] = []
         self._measurement = self.weights.measurement
         self._run: Steered | None = None
@@ -118,6 +123,8 @@ class TorchHost(Host):
         """Hang up the hooks."""
         self._run = run
         self.weights.begin(run)
+        for name, writer in self._groups.items():
+            writer.meet_with(functools.partial(run.uncorrected, name))
         for part, optimizer in enumerate(self._optimizers):
             hook = functools.partial(self._before_step, part)
             self._handles.append(optimizer.register_step_pre_hook(hook))
@@ -157,8 +164,10 @@ class TorchHost(Host):
 
     def write(self, values: Mapping[str, float]) -> Mapping[str, float]:
         """Write also what a torch scheduler asks for and the policy leaves alone."""
-        self._check_foreign_writes(with_devices=True)
-        row = write_all(self._writers, {n: v for n, v in values.items() if n not in self._groups})
+        if not self._is_checked:
+            self._check_foreign_writes(with_devices=True)
+        groups = self._groups
+        row = write_all(self._writers, {n: v for n, v in values.items() if n not in groups})
         for name, writer in self._groups.items():
             row[name] = self._write_groups(name, writer, values.get(name))
             written = writer.written()
@@ -170,9 +179,6 @@ class TorchHost(Host):
     def _write_groups(self, name: str, writer: GroupWriter, value: float | None) -> float:
         run = self._run
         assert run is not None
-        if self._live is not None:
-            writer.follow(self._live.bases(name))
-        writer.meet(functools.partial(run.uncorrected, name))
         base = writer.initial if self._live is None else writer.base
         if value is None:  # the policy leaves it to the scheduler
             return writer.write_corrected(base, base, lambda own: own)
@@ -195,15 +201,15 @@ class TorchHost(Host):
         """Return what the loop's schedulers ask for."""
         if self._live is None:
             return None
-        for name, writer in self._groups.items():
-            writer.follow(self._live.bases(name))
+        for writer in self._groups.values():
+            writer.update()
         return {name: writer.base for name, writer in self._groups.items()}
 
     def base_change(self) -> tuple[float, float] | None:
         """Return the rate that they ask for in the middle of this interval and of the next."""
         if self._live is None or "learning_rate" not in self._groups:
             return None
-        return self._live.change_ahead(self._groups["learning_rate"].reference_key)
+        return self._live.change_ahead(self._groups["learning_rate"].reference.key)
 
     def agreed(self, moves: list[float]) -> list[float]:
         """See `WeightsHost.agreed`."""
@@ -246,6 +252,8 @@ class TorchHost(Host):
         if was_attached:
             for writer in self._groups.values():
                 writer.keep_originals()
+        for writer in self._groups.values():
+            writer.follow(lambda key: None)  # and hold no scheduler any more
         self._live = None
 
     def _write_what_is_due(self) -> None:
@@ -279,7 +287,9 @@ class TorchHost(Host):
         if self._live is not None:
             if self._measurement.is_halfway:
                 self._live.note_middle(0.5 if run.interval == 0 else 1.0)
+            self._is_checked = True
             run.write()
+            self._is_checked = False
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if closure is None:
             self._see_gradients(part, optimizer)
@@ -379,6 +389,19 @@ def _find_writers(
             writer = ClipWriter(initial=initial[name])
         if writer is not None:
             writers[name] = writer
+        if writer is None and name in initial:
+            warnings.warn(
+                f"initial names {name!r}, which nothing here can write: give "
+                f"bind={{{name!r}: function}}",
+                ControllerWarning,
+                stacklevel=5,
+            )
+        if name == "learning_rate" and writer is not None and writer.initial == 0.0:
+            warnings.warn(
+                "the learning rate is 0, which no factor changes: the controller leaves it alone",
+                ControllerWarning,
+                stacklevel=5,
+            )
     return writers
 
 

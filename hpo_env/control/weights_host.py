@@ -199,8 +199,10 @@ class WeightsHost(Host):
         return {"interval": self.measurement.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take the measurement back."""
+        """Take the measurement back, but for copies of weights that are others now."""
         self.measurement.load_state_dict(state["interval"])
+        shapes = [[parameter.shape for parameter in part] for part in self.parameters]
+        self.measurement.keep_copies_of(shapes)
 
     def _measure(self, measure: Callable[[], None]) -> None:
         """Measure what can be measured: it is no reason to end a training."""
@@ -231,8 +233,8 @@ class WeightsHost(Host):
             not math.isfinite(telemetry.train_loss[0])
             and len(self.measurement.losses) > 0
             and not math.isinf(telemetry.validation_loss[0])
-            and _has_scaler()
             and _are_finite(p for part in self.parameters for p in part)
+            and _has_scaler()
         )
 
     @property
