@@ -437,11 +437,6 @@ TRAININGS: dict[str, Callable[[], SteeredTraining]] = {
 }
 
 
-def is_whole_or_named(run: Any, caught: list[warnings.WarningMessage]) -> bool:
-    """Say whether a run comes to the end of its schedule, or somebody was told that it does not."""
-    return run.is_over or any("it ends in mid-schedule" in str(w.message) for w in caught)
-
-
 @contextlib.contextmanager
 def interruption_at(step: int) -> Iterator[Callable[[int], None]]:
     """Give an `at_step` that interrupts, and stand what follows."""
