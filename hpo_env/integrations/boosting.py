@@ -9,7 +9,7 @@ from hpo_env.control.run import Run
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.borrowed import BorrowedValue, BorrowingHost
-from hpo_env.integrations.lengths import fit_length, num_saved
+from hpo_env.integrations.lengths import num_saved
 
 
 class SteeredBoosting:
@@ -50,8 +50,6 @@ class SteeredBoosting:
         total = num_saved(state) + to_come if total_steps is None else total_steps
         host = BorrowingHost({self._shrinkage: value}, lambda: self._validation_loss)
         self.run = self._controller.steer(host, total_steps=total, state=state, **self._options)
-        if state is not None:
-            fit_length(self.run, total)
 
     def finish_round(
         self, train_loss: float | None, validation_loss: float | None, *, scores: list[str]

@@ -22,7 +22,7 @@ from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.borrowed import BorrowedValue, give_back
 from hpo_env.integrations.extras import require
-from hpo_env.integrations.lengths import fit_length, num_saved
+from hpo_env.integrations.lengths import num_saved
 
 _keras = require("keras", extra="keras")
 
@@ -190,8 +190,6 @@ class HPOControlCallback(_keras.callbacks.Callback):  # type: ignore[misc,name-d
             loggers=self._loggers,
             state=state,
         )
-        if state is not None:
-            fit_length(run, total_steps)
         return run
 
 

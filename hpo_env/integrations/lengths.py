@@ -1,4 +1,4 @@
-"""How long a run is in a training that was resumed, and that may end elsewhere than planned."""
+"""How long a run is in a training that was resumed."""
 
 from __future__ import annotations
 
@@ -6,33 +6,12 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from hpo_env.control.run import Run
 from hpo_env.controller import ControllerWarning
 
 
 def num_saved(state: Mapping[str, Any] | None) -> int:
     """Return how many updates were made when a run was saved, 0 without a saved run."""
     return 0 if state is None else int(state.get("num_steps", 0))
-
-
-def fit_length(run: Run[Any], total_steps: int) -> None:
-    """Make a run that goes on from a saved state as long as its training is now.
-
-    Args:
-        run: Extended where the training is longer than when it was saved. Where it is shorter, a
-            warning says so.
-        total_steps: Updates in the whole training, with those made before.
-    """
-    planned = run.plan.total_steps
-    if total_steps > planned:
-        run.extend(total_steps)
-    elif total_steps < planned:
-        warnings.warn(
-            f"the saved run was planned for {planned} updates, and this training ends after "
-            f"{total_steps}: it ends in mid-schedule. Train as long as before, or begin a new run",
-            ControllerWarning,
-            stacklevel=2,
-        )
 
 
 def steps_to_come(total_steps: int, num_made: int) -> int:

@@ -21,7 +21,7 @@ from hpo_env.control.torch_host import TorchHost
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.extras import require
-from hpo_env.integrations.lengths import fit_length, steps_to_come
+from hpo_env.integrations.lengths import steps_to_come
 from hpo_env.integrations.steered_groups import SteeredGroups
 
 _lightning = require("lightning.pytorch", extra="lightning")
@@ -98,8 +98,6 @@ class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined
         # A scheduler computes the next rate from the last, or from one that it keeps itself.
         groups.begin(self.run, except_for=["learning_rate"] if schedulers else [])
         self._groups = groups
-        if state is not None:
-            fit_length(self.run, total_steps)
         self._num_steps = trainer.global_step
         self._loss = self._backward_loss = None
 

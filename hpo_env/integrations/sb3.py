@@ -27,7 +27,7 @@ from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.borrowed import BorrowedValue, BorrowingHost
 from hpo_env.integrations.extras import require
-from hpo_env.integrations.lengths import fit_length, num_saved
+from hpo_env.integrations.lengths import num_saved
 
 _callbacks = require("stable_baselines3.common.callbacks", extra="train")
 _utils = require("stable_baselines3.common.utils", extra="train")
@@ -145,8 +145,6 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
         state, self._state = self._state, None
         total = max(num_saved(state) + to_come, 1)
         self.run = self._controller.steer(host, total_steps=total, state=state, **self._options)
-        if state is not None:
-            fit_length(self.run, total)
 
     def _on_step(self) -> bool:
         return True

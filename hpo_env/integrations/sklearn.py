@@ -21,7 +21,6 @@ from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.borrowed import BorrowedValue, BorrowingHost
 from hpo_env.integrations.extras import require
-from hpo_env.integrations.lengths import fit_length
 
 _ADVICE = "Take out of the loop whatever sets it (set_params), or the controller"
 
@@ -50,8 +49,6 @@ def attach(
     """
     host = make_host(estimator, validate)
     run = controller.steer(host, total_steps=total_steps, **options)
-    if options.get("state") is not None:
-        fit_length(run, total_steps)
     return run
 
 

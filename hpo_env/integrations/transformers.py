@@ -25,7 +25,7 @@ from hpo_env.control.run import Run
 from hpo_env.control.torch_host import TorchHost
 from hpo_env.controller import Controller
 from hpo_env.integrations.extras import require
-from hpo_env.integrations.lengths import fit_length, steps_to_come
+from hpo_env.integrations.lengths import steps_to_come
 from hpo_env.integrations.steered_groups import SteeredGroups
 
 _transformers = require("transformers", extra="hf")
@@ -91,8 +91,6 @@ class HPOControlCallback(_transformers.TrainerCallback):  # type: ignore[misc,na
         )
         groups.begin(self.run, except_for=["learning_rate"])  # each scheduler keeps the first
         self._groups = groups
-        if saved is not None:
-            fit_length(self.run, state.max_steps)
         if trainer is not None:
             self._trainer, self._own_step = trainer, vars(trainer).get("training_step")
             trainer.training_step = functools.partial(self._training_step, trainer.training_step)

@@ -46,13 +46,14 @@ class SteeredTraining(ABC):
     refuses_foreign_writers = False
 
     @abstractmethod
-    def new_callback(self, state: Any = None, total_steps: int = 0) -> Any:
+    def new_callback(self, state: Any = None, total_steps: int = 0, **options: Any) -> Any:
         """Make what hangs the controller into a training.
 
         Args:
             state: A saved run to go on from; frameworks that keep it in their own checkpoints take
                 none.
             total_steps: Where the framework does not tell, updates in the run, if not `num_steps`.
+            **options: Further arguments, such as `validate` where the framework takes one.
         """
 
     @abstractmethod
@@ -86,10 +87,10 @@ class _LightGBM(SteeredTraining):
         self._model: Any = None
         self._in_training: Any = None
 
-    def new_callback(self, state: Any = None, total_steps: int = 0) -> Any:
+    def new_callback(self, state: Any = None, total_steps: int = 0, **options: Any) -> Any:
         from hpo_env.integrations.lightgbm import HPOControl
 
-        return HPOControl(controller(), state=state)
+        return HPOControl(controller(), state=state, **options)
 
     def train(
         self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
@@ -124,11 +125,11 @@ class _XGBoost(SteeredTraining):
         self._model: Any = None
         self._in_training: Any = None
 
-    def new_callback(self, state: Any = None, total_steps: int = 0) -> Any:
+    def new_callback(self, state: Any = None, total_steps: int = 0, **options: Any) -> Any:
         from hpo_env.integrations.xgboost import HPOControlCallback
 
         total = total_steps or self.num_steps
-        return HPOControlCallback(controller(), total_steps=total, state=state)
+        return HPOControlCallback(controller(), total_steps=total, state=state, **options)
 
     def train(
         self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
@@ -176,10 +177,10 @@ class _Keras(SteeredTraining):
         loss = self._host.losses.SparseCategoricalCrossentropy(from_logits=True)
         self._model.compile(self._host.optimizers.AdamW(RATE, weight_decay=DECAY), loss=loss)
 
-    def new_callback(self, state: Any = None, total_steps: int = 0) -> Any:
+    def new_callback(self, state: Any = None, total_steps: int = 0, **options: Any) -> Any:
         from hpo_env.integrations.keras import HPOControlCallback
 
-        return HPOControlCallback(controller(), state=state)
+        return HPOControlCallback(controller(), state=state, **options)
 
     def train(
         self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
@@ -233,10 +234,10 @@ class _Lightning(SteeredTraining):
 
         self._module = Module()
 
-    def new_callback(self, state: Any = None, total_steps: int = 0) -> Any:
+    def new_callback(self, state: Any = None, total_steps: int = 0, **options: Any) -> Any:
         from hpo_env.integrations.lightning import HPOControlCallback
 
-        return HPOControlCallback(controller())
+        return HPOControlCallback(controller(), **options)
 
     def train(
         self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
@@ -273,10 +274,10 @@ class _Transformers(SteeredTraining):
         pytest.importorskip("accelerate")
         self._trainer: Any = None
 
-    def new_callback(self, state: Any = None, total_steps: int = 0) -> Any:
+    def new_callback(self, state: Any = None, total_steps: int = 0, **options: Any) -> Any:
         from hpo_env.integrations.transformers import HPOControlCallback
 
-        return HPOControlCallback(controller())
+        return HPOControlCallback(controller(), **options)
 
     def train(
         self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
@@ -364,10 +365,11 @@ class _StableBaselines(SteeredTraining):
             policy_kwargs={"net_arch": [4]},
         )
 
-    def new_callback(self, state: Any = None, total_steps: int = 0) -> Any:
+    def new_callback(self, state: Any = None, total_steps: int = 0, **options: Any) -> Any:
         from hpo_env.integrations.sb3 import HPOControlCallback
 
-        return HPOControlCallback(controller(), validate=lambda agent: 1.0, state=state)
+        options = {"validate": lambda agent: 1.0} | options
+        return HPOControlCallback(controller(), state=state, **options)
 
     def train(
         self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
@@ -393,8 +395,11 @@ class _ScikitLearn(SteeredTraining):
         )
         self._run: Any = None
 
-    def new_callback(self, state: Any = None, total_steps: int = 0) -> Any:
-        return controller(), state, total_steps or self.num_steps
+    def new_callback(self, state: Any = None, total_steps: int = 0, **options: Any) -> Any:
+        return controller(), {
+            "state": state,
+            "total_steps": total_steps or self.num_steps,
+        } | options
 
     def train(
         self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
@@ -402,8 +407,8 @@ class _ScikitLearn(SteeredTraining):
         from hpo_env.integrations.sklearn import attach
 
         x, y, _, _ = rows()
-        mine, state, total_steps = callback
-        self._run = attach(mine, self._estimator, total_steps=total_steps, state=state)
+        mine, options = callback
+        self._run = attach(mine, self._estimator, **options)
         for step in range(num_steps or self.num_steps):
             at_step(step)
             self._estimator.partial_fit(x, y, classes=np.arange(2))
@@ -430,11 +435,6 @@ TRAININGS: dict[str, Callable[[], SteeredTraining]] = {
     "stable-baselines3": _StableBaselines,
     "scikit-learn": _ScikitLearn,
 }
-
-
-def is_whole_or_named(run: Any, caught: list[warnings.WarningMessage]) -> bool:
-    """Say whether a run comes to the end of its schedule, or somebody was told that it does not."""
-    return run.is_over or any("it ends in mid-schedule" in str(w.message) for w in caught)
 
 
 @contextlib.contextmanager

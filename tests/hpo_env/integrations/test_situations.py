@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -11,13 +12,16 @@ import pytest
 
 from hpo_env.controller import ControllerWarning
 from hpo_env.errors import ConfigurationError
+from tests.hpo_env.integrations.host_data import rows
 from tests.hpo_env.integrations.steered_trainings import (
+    DECAY,
     FOREIGN,
+    RATE,
     TRAININGS,
     InterruptionError,
     SteeredTraining,
+    controller,
     interruption_at,
-    is_whole_or_named,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of the hosts themselves
@@ -131,7 +135,7 @@ def with_states() -> list[str]:
 
 
 @pytest.mark.parametrize("name", with_states())
-@pytest.mark.parametrize("share", [0.5, 1.0], ids=["as long", "longer"])
+@pytest.mark.parametrize("share", [0.25, 0.5, 1.0], ids=["shorter", "as long", "longer"])
 def test_a_resumed_run_is_as_long_as_its_training(name: str, share: float) -> None:
     training = TRAININGS[name]()
     num_steps = int(share * training.num_steps)
@@ -143,11 +147,48 @@ def test_a_resumed_run_is_as_long_as_its_training(name: str, share: float) -> No
     assert training.read() == given(training)
 
 
-@pytest.mark.parametrize("name", with_states())
-def test_a_resumed_run_of_a_shorter_training_is_whole_or_named(name: str) -> None:
+@pytest.mark.parametrize("name", ["keras", "lightning", "transformers", "scikit-learn"])
+@pytest.mark.parametrize("loss", [1e-3, 1e3])
+def test_validations_that_come_now_and_then_are_no_divergence(name: str, loss: float) -> None:
+    calls = itertools.count()
+
+    def validate(*_: Any) -> float | None:
+        return loss if next(calls) % 3 == 0 else None
+
     training = TRAININGS[name]()
+    callback = training.new_callback(validate=validate)
+    training.train(callback, pass_by)
+    assert {d.reason for d in training.run(callback).decisions} == {"policy"}
+
+
+def said_to_be_blind(run: Callable[[], None]) -> int:
+    """Return how often a training is said to have no loss."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        run = resumed(training, training.num_steps // 4)
-    assert is_whole_or_named(run, caught)
-    assert training.read() == given(training)
+        run()
+    return sum("there is no loss to go by" in str(w.message) for w in caught)
+
+
+def test_an_agent_without_a_loss_keeps_its_own_values() -> None:
+    training = TRAININGS["stable-baselines3"]()
+    callback = training.new_callback(validate=lambda agent: None)
+    assert said_to_be_blind(lambda: training.train(callback, pass_by)) == 1
+    values = [d.values["learning_rate"] for d in training.run(callback).decisions[1:]]
+    assert set(values) == {training.started_from["learning_rate"]}
+
+
+def test_an_estimator_without_a_loss_keeps_its_own_values() -> None:
+    models = pytest.importorskip("sklearn.linear_model")
+    from hpo_env.integrations.sklearn import attach
+
+    x, y, _, _ = rows()
+    estimator = models.SGDClassifier(learning_rate="constant", eta0=RATE, alpha=DECAY)
+    run = attach(controller(), estimator, total_steps=16)
+
+    def train() -> None:
+        for _ in range(16):
+            estimator.partial_fit(x, y, classes=[0, 1])
+            run.step()
+
+    assert said_to_be_blind(train) == 1
+    assert (estimator.eta0, estimator.alpha) == (RATE, DECAY)
