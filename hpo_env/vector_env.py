@@ -3,6 +3,8 @@
 A step is one decision interval: the actions move the corrections, the trainer runs all lanes under
 the corrected values, and telemetry becomes observation and reward.
 
+The file is long by what users read: a third of it is the environment's documentation.
+
 Axes: `N` lanes, `H` controlled hyperparameters, `D` observation fields.
 """
 

@@ -2,30 +2,33 @@
 
 The loop calls `step(loss)` after every update. At the end of an interval the run has its host
 validate and measure, lets the policy decide, and has the host write the new values. What differs
-between kinds of training is the host's (`hpo_env.control.host`).
+between kinds of training is the host's (`hpo_env.control.host`); what a run says is in
+`announcing`, and which losses can be gone by in `loss_check`.
+
+The file is long because it is one class with one subject, the turn from an interval to the next.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo_env.control.announcing import Announcer, RunLogger
 from hpo_env.control.decider import Decider, Decision
 from hpo_env.control.explain import Explanation, explain
 from hpo_env.control.host import Host
-from hpo_env.control.plain_host import read_number
+from hpo_env.control.loss_check import LossCheck
 from hpo_env.control.plan import Plan, whole_number
 from hpo_env.control.schedule_file import ScheduleRow, write_schedule
 from hpo_env.errors import ConfigurationError, ControllerWarning
 from hpo_env.policy import Policy
 from hpo_env.schedules import interval_factors, log_change, schedule
-from hpo_env.telemetry import NOT_NEGATIVE, REPORTED, Telemetry
+from hpo_env.telemetry import REPORTED, Telemetry
 
 Array = NDArray[np.float64]
 HostT = TypeVar("HostT", bound=Host)
@@ -33,19 +36,6 @@ HostT = TypeVar("HostT", bound=Host)
 __all__ = ["ControllerWarning", "Run", "RunLogger"]
 
 _STATE_VERSION = 1
-
-
-class RunLogger(Protocol):
-    """Where a run reports to; `hpo_env.integrations` has some."""
-
-    def log_decision(self, decision: Decision) -> None:
-        """Take note of a decision."""
-
-    def log_interval(self, step: int, measured: Mapping[str, float]) -> None:
-        """Take note of what an interval measured, without what was not measured."""
-
-    def close(self) -> None:
-        """Write everything out."""
 
 
 class Run(Generic[HostT]):
@@ -98,7 +88,8 @@ class Run(Generic[HostT]):
             policies, {n: there[n] for n in self._known if n in there}, host.features()
         )
         self.policy = self._decider.policy
-        self._loggers = list(loggers)
+        self._announcer = Announcer(loggers)
+        self._losses = LossCheck(self._announcer)
         self._on_roll_back = on_roll_back
         self._effective = self._decider.steering.initial.copy()  # [1, H]
         self._in_force = (self._effective * 0.0, 1.0)  # corrections [1, H], factor of the schedule
@@ -106,8 +97,6 @@ class Run(Generic[HostT]):
         self._end = 0
         self._is_open = False  # whether an interval is running
         self._is_superseded = False
-        self._unfit: set[str] = set()  # kinds of loss that were negative
-        self._warned: set[str] = set()
 
     # ------------------------------------------------------------------------- what the loop calls
 
@@ -117,7 +106,7 @@ class Run(Generic[HostT]):
         if state is not None:
             self.load_state_dict(state)
             return
-        validation_loss = self.host.mean_loss(self._validated())
+        validation_loss = self.host.mean_loss(self._losses.validated(self.host, is_guarded=True))
         if not math.isfinite(validation_loss):  # a loss that is not finite is no place to start
             validation_loss = math.nan
         self._decider.begin(
@@ -171,7 +160,7 @@ class Run(Generic[HostT]):
         self.plan = self.plan.extended(total_steps, interval=self.interval)
         self._decider.extend(self.plan.num_intervals)
         if was_over and not self.is_over:
-            self._warned.discard("over")
+            self._announcer.allow_again("over")
             self._turn()
 
     def explain(self, interval: int | None = None) -> Explanation:
@@ -211,7 +200,7 @@ class Run(Generic[HostT]):
         """
         failed = [d.interval - 1 for d in self.decisions if d.reason == "guard"]
         if failed:
-            self._warn(
+            self._announcer.warn(
                 f"schedule {failed}",
                 f"intervals {failed} of this run were cut short by the guard; a replay of its "
                 "schedule sets the same values but rolls nothing back, and may diverge there",
@@ -225,8 +214,7 @@ class Run(Generic[HostT]):
         again starts from those that were found in it, unless he has set others.
         """
         self.host.close()
-        for logger in self._loggers:
-            self._tell(logger, "close")
+        self._announcer.tell("close")
 
     def supersede(self) -> None:
         """Let go of the host, as another run was attached to the same training."""
@@ -248,7 +236,7 @@ class Run(Generic[HostT]):
             "num_steps": self.num_steps,
             "interval": self.interval,
             "is_open": self._is_open,
-            "unfit": sorted(self._unfit),
+            "unfit": sorted(self._losses.unfit),
             "end": self._end,
             "decider": self._decider.state_dict(),
             "effective": self._effective.tolist(),
@@ -283,7 +271,7 @@ class Run(Generic[HostT]):
         self.num_steps, self.interval = int(state["num_steps"]), int(state["interval"])
         self._end = int(state["end"])
         self._is_open = bool(state.get("is_open", not self.is_over))
-        self._unfit = set(state.get("unfit", ()))
+        self._losses.unfit = set(state.get("unfit", ()))
         self._effective = np.array(state["effective"], dtype=np.float64)
         train_loss, validation_loss = state["last_losses"]
         self._telemetry.train_loss[:] = train_loss
@@ -410,7 +398,7 @@ class Run(Generic[HostT]):
     def _goes_on(self) -> bool:
         """Say whether there are updates to come; catch up with what was interrupted."""
         if self._is_superseded:
-            self._warn(
+            self._announcer.warn(
                 "superseded",
                 "step() was called of a run that another one has taken the place of, which was "
                 "attached to the same training: nothing is done",
@@ -419,7 +407,7 @@ class Run(Generic[HostT]):
         if not self.is_over:
             self._turn()
         if self.is_over:
-            self._warn(
+            self._announcer.warn(
                 "over",
                 f"step() was called after the run's {self.plan.total_steps} updates: the values "
                 "stay as they are. Call extend(total_steps) to let the controller go on",
@@ -462,11 +450,13 @@ class Run(Generic[HostT]):
             trust=verdict.trust,
         )
         self.decisions.append(decision)
-        for logger in self._loggers:
-            self._tell(logger, "log_decision", decision)
+        self._announcer.tell("log_decision", decision)
 
     def _close_interval(self) -> None:
-        telemetry = self._fitting(self.host.measure(self._validated()))
+        is_guarded = self._decider.is_guarded
+        telemetry = self.host.measure(self._losses.validated(self.host, is_guarded=is_guarded))
+        if not self._losses.fitting(telemetry):
+            self._decider.give_up_sight()
         self._decider.close_interval(
             telemetry,
             values=self._effective,
@@ -475,8 +465,8 @@ class Run(Generic[HostT]):
         )
         self.interval += 1
         self._is_open = False
-        if self._decider.sight == "none" and not self._unfit:
-            self._warn(
+        if self._decider.sight == "none" and not self._losses.unfit:
+            self._announcer.warn(
                 "blind",
                 "there is no loss to go by: neither step(loss) nor validate() has given one. The "
                 "controller does nothing, the base schedule holds",
@@ -486,43 +476,7 @@ class Run(Generic[HostT]):
             for name in REPORTED
             if not math.isnan(value := float(getattr(self._telemetry, name)[0]))
         }
-        for logger in self._loggers:
-            self._tell(logger, "log_interval", self.num_steps, measured)
-
-    def _tell(self, logger: RunLogger, what: str, *args: Any) -> None:
-        """Tell a logger; one that fails is no reason to end a training."""
-        try:
-            getattr(logger, what)(*args)
-        except Exception as error:  # anybody's code, and perhaps a full disk
-            self._warn(
-                f"logger {type(logger).__name__}",
-                f"{type(logger).__name__}.{what} raised {type(error).__name__}: {error}. The run "
-                "goes on",
-            )
-
-    def _fitting(self, telemetry: Telemetry) -> Telemetry:
-        """Leave training losses out that are negative: no ratio says anything of them."""
-        names = [name for name in NOT_NEGATIVE if name.startswith("train_loss")]
-        if any(getattr(telemetry, name)[0] < 0.0 for name in names):
-            self._unfit.add("training")
-            alone = math.isnan(telemetry.validation_loss[0])
-            self._warn(
-                "negative training",
-                f"the training loss is negative ({telemetry.train_loss[0]:g}), and a policy goes "
-                "by ratios of losses. "
-                + (
-                    "The controller does nothing from here on, the base schedule holds: give "
-                    "validate= a positive loss to have it decide"
-                    if alone
-                    else "Only the validation loss is followed from here on"
-                ),
-            )
-            if alone:
-                self._decider.give_up_sight()
-        if "training" in self._unfit:
-            for name in names:
-                getattr(telemetry, name)[:] = math.nan
-        return telemetry
+        self._announcer.tell("log_interval", self.num_steps, measured)
 
     def _rolled_back(self, telemetry: Telemetry) -> bool:
         """Roll the interval back where the host can, and say what happened."""
@@ -531,7 +485,7 @@ class Run(Generic[HostT]):
             try:
                 self._on_roll_back()
             except Exception as error:  # anybody's code; a run of days must not end here
-                self._warn(
+                self._announcer.warn(
                     "on_roll_back",
                     f"on_roll_back() raised {type(error).__name__}: {error}. The run goes on",
                 )
@@ -539,7 +493,7 @@ class Run(Generic[HostT]):
         retreating = [n for n, r in zip(space.names, space.retreat, strict=True) if r != 0.0]
         done = ["the interval is rolled back"] if has_state else []
         done += [f"the guard moves {' and '.join(retreating)}"] if retreating else []
-        self._warn(
+        self._announcer.warn(
             "diverged",
             f"the training diverged in interval {self.interval}, before step {self.num_steps} "
             f"(training loss {telemetry.train_loss[0]:g}, validation loss "
@@ -553,48 +507,18 @@ class Run(Generic[HostT]):
     def _check_what_was_restored(self, telemetry: Telemetry) -> None:
         """Give the guard up where rolling back does not bring the training back."""
         spoiled, was_bad = self.host.unrestored(), math.isinf(telemetry.validation_loss[0])
-        if spoiled is None and was_bad and math.isinf(self.host.mean_loss(self._validated())):
-            spoiled = (
-                "something that only validate() meets, as the running means of batch "
-                "normalisation (attach with model=) or averaged weights (attach with "
-                "on_roll_back=)"
-            )
+        if spoiled is None and was_bad:
+            again = self._losses.validated(self.host, is_guarded=True)
+            if math.isinf(self.host.mean_loss(again)):
+                spoiled = (
+                    "something that only validate() meets, as the running means of batch "
+                    "normalisation (attach with model=) or averaged weights (attach with "
+                    "on_roll_back=)"
+                )
         if spoiled is not None:
             self._decider.is_guarded = False
-            self._warn(
+            self._announcer.warn(
                 "unrestored",
                 f"the interval is rolled back, but there is no copy of everything: {spoiled}. "
                 "Nothing is rolled back any more",
             )
-
-    def _validated(self) -> float:
-        """Return the validation loss, NaN where there is none."""
-        try:
-            result = self.host.validate()
-            if result is None:  # there is none, or it has nothing to say yet
-                return math.nan
-            loss = read_number(result)
-        except Exception as error:  # anybody's code; a run of days must not end here
-            self._warn(
-                "validate",
-                f"validate() raised {type(error).__name__}: {error}. The run goes on, with the "
-                "training loss in its place",
-            )
-            return math.nan
-        if loss < 0.0:
-            self._unfit.add("validation")
-            self._warn(
-                "negative",
-                f"validate() must return a positive loss, not a score or a log-likelihood; got "
-                f"{loss:g}. The training loss stands in",
-            )
-        if "validation" in self._unfit:
-            return math.nan
-        if not math.isfinite(loss) and not self._decider.is_guarded:
-            return math.nan  # nothing is done about it any more; the training loss stands in
-        return math.inf if math.isnan(loss) else loss  # measured, and as bad as can be
-
-    def _warn(self, kind: str, message: str) -> None:
-        if kind not in self._warned:
-            self._warned.add(kind)
-            warnings.warn(message, ControllerWarning, stacklevel=4)

@@ -3,6 +3,9 @@
 Weights and gradients are measured in a hook before the optimiser's step, so it does not matter when
 the loop zeroes its gradients; and the values are checked there, so it is noticed when somebody else
 writes them.
+
+The file is long because the hooks, what they measure and what they write turn on one another: a
+reader of one needs the others in sight.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ its address, `module:Class`, stands wherever a family's name may.
 
 All that others have to know of a family is declared here: what tells its tasks apart, what they are
 evaluated on, from which values, by which schedule, what its hosts can do. Nobody else keeps a
-table of families, or looks for a field that one of them happens to have.
+table of families, or looks for a field that one of them happens to have. The file is long because
+it is the whole contract, and is read from end to end by whoever writes a family.
 
 Axes: `N` lanes, `H` hyperparameters.
 """

@@ -1,0 +1,86 @@
+"""Which of a run's losses a policy can go by: it goes by ratios of positive numbers."""
+
+from __future__ import annotations
+
+import math
+
+from hpo_env.control.announcing import Announcer
+from hpo_env.control.host import Host
+from hpo_env.control.plain_host import read_number
+from hpo_env.telemetry import NOT_NEGATIVE, Telemetry
+
+
+class LossCheck:
+    """Looks at the losses of a run as they come, and remembers which kind is of no use.
+
+    Args:
+        announcer: Says so, once.
+
+    Attributes:
+        unfit: Kinds of loss that were negative: "training", "validation".
+    """
+
+    def __init__(self, announcer: Announcer) -> None:
+        self.unfit: set[str] = set()
+        self._announcer = announcer
+
+    def validated(self, host: Host, *, is_guarded: bool) -> float:
+        """Return the validation loss of a host, NaN where there is none.
+
+        Args:
+            host: What is asked.
+            is_guarded: Whether anything is done about a loss that is not finite; where not, the
+                training loss stands in.
+        """
+        try:
+            result = host.validate()
+            if result is None:  # there is none, or it has nothing to say yet
+                return math.nan
+            loss = read_number(result)
+        except Exception as error:  # anybody's code; a run of days must not end here
+            self._announcer.warn(
+                "validate",
+                f"validate() raised {type(error).__name__}: {error}. The run goes on, with the "
+                "training loss in its place",
+            )
+            return math.nan
+        if loss < 0.0:
+            self.unfit.add("validation")
+            self._announcer.warn(
+                "negative",
+                f"validate() must return a positive loss, not a score or a log-likelihood; got "
+                f"{loss:g}. The training loss stands in",
+            )
+        if "validation" in self.unfit:
+            return math.nan
+        if not math.isfinite(loss) and not is_guarded:
+            return math.nan  # nothing is done about it any more; the training loss stands in
+        return math.inf if math.isnan(loss) else loss  # measured, and as bad as can be
+
+    def fitting(self, telemetry: Telemetry) -> bool:
+        """Leave training losses out that are negative: no ratio says anything of them.
+
+        Returns:
+            Whether there is still a loss to go by.
+        """
+        sees = True
+        names = [name for name in NOT_NEGATIVE if name.startswith("train_loss")]
+        if any(getattr(telemetry, name)[0] < 0.0 for name in names):
+            self.unfit.add("training")
+            alone = math.isnan(telemetry.validation_loss[0])
+            self._announcer.warn(
+                "negative training",
+                f"the training loss is negative ({telemetry.train_loss[0]:g}), and a policy goes "
+                "by ratios of losses. "
+                + (
+                    "The controller does nothing from here on, the base schedule holds: give "
+                    "validate= a positive loss to have it decide"
+                    if alone
+                    else "Only the validation loss is followed from here on"
+                ),
+            )
+            sees = not alone
+        if "training" in self.unfit:
+            for name in names:
+                getattr(telemetry, name)[:] = math.nan
+        return sees
