@@ -91,6 +91,14 @@ class TorchHost(Host):
         self._groups = _group_writers(writers, self._optimizers, all_of_them=bool(schedulers))
         if self._live is not None and "learning_rate" in self._groups:
             self._groups["learning_rate"].begin_at(self._live.initial())
+        rate = writers.get("learning_rate")
+        # Under a scheduler that warms up from 0 it is another by now.
+        if rate is not None and rate.initial == 0.0:
+            warnings.warn(
+                "the learning rate is 0, which no factor changes: the controller leaves it alone",
+                ControllerWarning,
+                stacklevel=4,
+            )
         if self._live is not None:
             for writer in self._groups.values():
                 writer.follow(self._live.asked)
@@ -396,12 +404,6 @@ def _find_writers(
             warnings.warn(
                 f"initial names {name!r}, which nothing here can write: give "
                 f"bind={{{name!r}: function}}",
-                ControllerWarning,
-                stacklevel=5,
-            )
-        if name == "learning_rate" and writer is not None and writer.initial == 0.0:
-            warnings.warn(
-                "the learning rate is 0, which no factor changes: the controller leaves it alone",
                 ControllerWarning,
                 stacklevel=5,
             )

@@ -200,7 +200,7 @@ def test_an_error_in_a_worker_is_raised_here_and_the_others_stay_in_step() -> No
         env.reset(seed=0)
         held = env.snapshot()
         broken = [held["lanes"][0], {}]
-        with pytest.raises(KeyError, match="trainer") as caught:
+        with pytest.raises(KeyError, match="tasks") as caught:
             env.restore({"lanes": broken, "over": held["over"]})
         assert "In a worker:" in caught.value.__notes__[-1]
         env.restore(held)

@@ -103,7 +103,7 @@ def test_errors_in_an_actor_are_raised_here_as_they_are(cluster: Any) -> None:
     with on_ray(cluster, 2) as env:
         env.reset(seed=0)
         held = env.snapshot()
-        with pytest.raises(KeyError, match="trainer") as caught:
+        with pytest.raises(KeyError, match="tasks") as caught:
             env.restore({"lanes": [{}, {}], "over": held["over"]})
         assert "In a worker:" in caught.value.__notes__[-1]
 
