@@ -1,6 +1,6 @@
 """Opponents that act in the environment, step by step, as an agent does in training.
 
-An interval that fails is taken back by the environment's guard, is lost, and is charged like any
+An interval that fails is rolled back by the environment's guard, is lost, and is charged like any
 other.
 
 Axes: `E` runs, `N` lanes, `D` observation fields, `H` controlled hyperparameters, `T` decision

@@ -36,7 +36,7 @@ class OpenLoop(Opponent):
     The mean is taken over meta-training instances at equal shares of the run. Corrections are read
     off the effective values: what the ends of a range cut off does not count, and the guard's cuts
     after a failure do. The replay makes the moves that lead along the mean, and looks at nothing.
-    It has the controller's guard, which takes failed intervals back and cuts the rate, so that what
+    It has the controller's guard, which rolls failed intervals back and cuts the rate, so that what
     it lacks is the controller's eyes alone.
 
     Args:

@@ -197,7 +197,7 @@ class TaskFamily(ABC):
     update rule replaces it. What stands there for a learning rate is read back as the first."""
 
     can_roll_back: ClassVar[bool] = True
-    """Whether the hosts of this family can take a failed interval back, as trainers can. Where they
+    """Whether the hosts of this family can roll a failed interval back, as trainers can. Where they
     cannot, the environment does not either: the interval counts, and the guard moves next."""
 
     is_seeded: ClassVar[bool] = True

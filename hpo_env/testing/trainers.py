@@ -175,7 +175,7 @@ class TrainerRules(FamilyUnderTest):
             check_same(lane_of(telemetry, 0), course_a[interval + 1], f"{rule}: beside a reset")
             check_same(lane_of(telemetry, 1), course_c[interval], f"{rule}: a lane that is reset")
 
-    # ----------------------------------------------------------------- copied, restored, taken back
+    # ---------------------------------------------------------------- copied, restored, rolled back
 
     def test_a_snapshot_continues_in_its_lane_in_others_and_in_another_trainer(self) -> None:
         """Bit for bit, as often as it is restored, and after a journey to another process."""
