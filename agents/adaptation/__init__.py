@@ -1,0 +1,29 @@
+"""Meta-learning algorithms: models that adapt to a new task from a few examples.
+
+An algorithm learns over many tasks what a model starts from (`Algorithm.gradient`), and afterwards
+predicts on a task that it has never seen from the few examples of its support set
+(`Algorithm.predict`). The core is functional: meta-parameters go in, gradients come out; who steps
+along them is `training.MetaTraining`.
+
+    algorithm = algorithm_class("maml")(problem, MAMLSettings(inner_steps=5))
+    training = MetaTraining(algorithm, source, TrainingSettings(num_steps=2_000), seed=0)
+    training.run()
+    algorithm.predict(training.best, support, inputs)
+"""
+
+from agents.adaptation.base import Algorithm
+from agents.adaptation.episodes import Episodes, Examples
+from agents.adaptation.problems import Problem
+from agents.adaptation.registry import ALGORITHMS, algorithm_class
+from agents.adaptation.training import MetaTraining, TrainingSettings
+
+__all__ = [
+    "ALGORITHMS",
+    "Algorithm",
+    "Episodes",
+    "Examples",
+    "MetaTraining",
+    "Problem",
+    "TrainingSettings",
+    "algorithm_class",
+]

@@ -1,0 +1,54 @@
+"""The registry of meta-learning algorithms; one is imported when it is first asked for.
+
+One outside of this package is asked for by its address, `module:Class`.
+"""
+
+from __future__ import annotations
+
+from agents.adaptation.base import Algorithm
+from agents.learners.settings import Settings
+from hpo_env.addresses import is_address, load_address
+from hpo_env.errors import ConfigurationError, unknown_name
+
+ALGORITHMS: dict[str, str] = {
+    "maml": "agents.adaptation.maml:MAML",
+    "first_order_maml": "agents.adaptation.maml:FirstOrderMAML",
+    "reptile": "agents.adaptation.reptile:Reptile",
+    "imaml": "agents.adaptation.imaml:ImplicitMAML",
+    "meta_sgd": "agents.adaptation.meta_sgd:MetaSGD",
+    "leo": "agents.adaptation.leo:LatentEmbeddingOptimization",
+    "memory": "agents.adaptation.memory:MemoryAugmentedNetwork",
+    "matching": "agents.adaptation.matching:MatchingNetworks",
+    "prototypical": "agents.adaptation.prototypical:PrototypicalNetworks",
+}
+
+
+def algorithm_class(name: str) -> type[Algorithm]:
+    """Return the class of an algorithm.
+
+    Args:
+        name: A name of the registry, or `module:Class`.
+
+    Raises:
+        UnknownNameError: There is no algorithm of that name; the nearest are suggested.
+        ConfigurationError: The address leads nowhere, or to something that is no algorithm.
+    """
+    if name not in ALGORITHMS and not is_address(name):
+        raise unknown_name("algorithm", name, ALGORITHMS)
+    found = load_address("algorithm", ALGORITHMS.get(name, name))
+    if not (isinstance(found, type) and issubclass(found, Algorithm)):
+        raise ConfigurationError(
+            f"algorithm {name!r} must be a subclass of agents.adaptation.base.Algorithm; "
+            f"got {found}"
+        )
+    where = f"algorithm {found.__module__}:{found.__qualname__}"
+    for fact in ("name", "source"):
+        if not getattr(found, fact, None):
+            raise ConfigurationError(f"{where}: {fact} must be declared, and not be empty")
+    kind = getattr(found, "settings", None)
+    if not (isinstance(kind, type) and issubclass(kind, Settings)):
+        raise ConfigurationError(
+            f"{where}: settings must be declared, a dataclass that derives from "
+            f"agents.learners.settings.Settings; got {kind}"
+        )
+    return found
