@@ -5,14 +5,15 @@ predicts on a task that it has never seen from the few examples of its support s
 (`Algorithm.predict`). The core is functional: meta-parameters go in, gradients come out; who steps
 along them is `training.MetaTraining`.
 
-    algorithm = algorithm_class("maml")(problem, MAMLSettings(inner_steps=5))
-    training = MetaTraining(algorithm, source, TrainingSettings(num_steps=2_000), seed=0)
+    source = make_source("sinusoids", num_shots=10)
+    training = MetaTraining.of("maml", source, TrainingSettings(num_steps=2_000), seed=0)
     training.run()
-    algorithm.predict(training.best, support, inputs)
+    training.model().predict(support_inputs, support_targets, inputs)
 """
 
 from agents.adaptation.base import Algorithm
 from agents.adaptation.episodes import Episodes, Examples
+from agents.adaptation.model import FewShotModel
 from agents.adaptation.problems import Problem
 from agents.adaptation.registry import ALGORITHMS, algorithm_class
 from agents.adaptation.training import MetaTraining, TrainingSettings
@@ -22,6 +23,7 @@ __all__ = [
     "Algorithm",
     "Episodes",
     "Examples",
+    "FewShotModel",
     "MetaTraining",
     "Problem",
     "TrainingSettings",

@@ -1,4 +1,4 @@
-"""What every algorithm is: meta-parameters in, their gradient out; a support set in, predictions out.
+"""What every algorithm is: of meta-parameters it says where to go, and predicts by a support set.
 
 Adding one costs a file, a line in `registry.py` and no test: the contract suite
 (`agents.testing.adaptation`) finds it through the registry. One from outside needs no line: its
@@ -60,6 +60,7 @@ class Algorithm(ABC):
 
     def __init__(self, network: Network, settings: Any) -> None:
         self.network = network
+        self.told: Settings = settings
 
     @property
     def problem(self) -> Problem:

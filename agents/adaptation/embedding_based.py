@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch.func import vmap
@@ -28,12 +29,10 @@ class EmbeddingBased(Differentiable):
     Subclasses write `compare` for one task; the network's head is not used.
     """
 
-    settings: type[Settings] = EmbeddingSettings
+    settings: ClassVar[type[Settings]] = EmbeddingSettings
 
     @abstractmethod
-    def compare(
-        self, meta: Parameters, support: Examples, inputs: torch.Tensor
-    ) -> torch.Tensor:
+    def compare(self, meta: Parameters, support: Examples, inputs: torch.Tensor) -> torch.Tensor:
         """Predict `[Q, K]` for one task, from its support `[S, ...]` and queries `[Q, ...]`."""
 
     def initial(self, generator: torch.Generator) -> Parameters:

@@ -77,7 +77,7 @@ class ImplicitMAML(GradientBased):
         def of_task(support: Examples, query: Examples) -> tuple[Parameters, torch.Tensor]:
             adapted = self.adapted(fixed, support, self.inner.inner_steps, is_first_order=True)
             direct, loss = grad_and_value(support_loss(self.network, query))(adapted)
-            _, times_hessian = vjp(grad(support_loss(self.network, support)), adapted)
+            times_hessian = vjp(grad(support_loss(self.network, support)), adapted)[1]
 
             def system(vector: Parameters) -> Parameters:
                 (product,) = times_hessian(vector)

@@ -64,9 +64,7 @@ class MatchingNetworks(EmbeddingBased):
             meta |= drawn_cell("attentive", 2 * size, size, generator)
         return meta
 
-    def compare(
-        self, meta: Parameters, support: Examples, inputs: torch.Tensor
-    ) -> torch.Tensor:
+    def compare(self, meta: Parameters, support: Examples, inputs: torch.Tensor) -> torch.Tensor:
         """See `EmbeddingBased.compare`: logarithms of probabilities, or values."""
         known = self.network.embed(meta, support.inputs)
         asked = self.network.embed(meta, inputs)
@@ -100,7 +98,7 @@ def _in_context(meta: Parameters, known: torch.Tensor) -> torch.Tensor:
 def _read(meta: Parameters, name: str, rows: torch.Tensor) -> torch.Tensor:
     state = empty_state(1, rows.shape[1])
     outputs = []
-    for row in rows.split(1):
+    for row in rows[:, None].unbind():
         state = cell_step(meta, name, row, state)
         outputs.append(state.output)
     return torch.cat(outputs)

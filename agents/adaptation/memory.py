@@ -91,14 +91,12 @@ class MemoryAugmentedNetwork(EmbeddingBased):
             meta |= {f"{name}.weight": weight, f"{name}.bias": torch.zeros(fan_out)}
         return meta
 
-    def compare(
-        self, meta: Parameters, support: Examples, inputs: torch.Tensor
-    ) -> torch.Tensor:
+    def compare(self, meta: Parameters, support: Examples, inputs: torch.Tensor) -> torch.Tensor:
         """See `EmbeddingBased.compare`."""
         known = self.network.embed(meta, support.inputs)
         seen = torch.cat([known, self.problem.encoded(support.targets)], dim=-1)
         state, memory = empty_state(1, self._sizes.num_units), self._empty_memory()
-        for row in seen.split(1):
+        for row in seen[:, None].unbind():
             state = cell_step(meta, "controller", row, state)
             key = _linear(meta, "key", state.output)[0].tanh()
             gate = _linear(meta, "gate", state.output)[0].sigmoid()

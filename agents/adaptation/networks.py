@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -49,6 +51,10 @@ class Network(ABC):
         self.embedding_size = embedding_size
         outputs = problem.num_outputs
         self.shapes = shapes | {HEAD[0]: (outputs, embedding_size), HEAD[1]: (outputs,)}
+
+    @abstractmethod
+    def to_json(self) -> dict[str, Any]:
+        """Describe the network in plain data: its `kind` in `NETWORKS`, and its arguments."""
 
     @abstractmethod
     def embed(self, parameters: Parameters, inputs: torch.Tensor) -> torch.Tensor:
@@ -85,12 +91,16 @@ class Perceptron(Network):
         ):
             shapes |= {f"{layer}.weight": (fan_out, fan_in), f"{layer}.bias": (fan_out,)}
         super().__init__(problem, shapes, widths[-1])
-        self._num_layers = len(widths)
+        self._widths = widths
+
+    def to_json(self) -> dict[str, Any]:
+        """See `Network.to_json`."""
+        return {"kind": "perceptron", "widths": self._widths}
 
     def embed(self, parameters: Parameters, inputs: torch.Tensor) -> torch.Tensor:
         """See `Network.embed`."""
         hidden = inputs.flatten(1)
-        for layer in range(self._num_layers):
+        for layer in range(len(self._widths)):
             weight, bias = parameters[f"{layer}.weight"], parameters[f"{layer}.bias"]
             hidden = functional.linear(hidden, weight, bias).relu()
         return hidden
@@ -127,7 +137,16 @@ class ConvolutionalNet(Network):
             }
             channels, height, width = num_channels, (height + 1) // 2, (width + 1) // 2
         super().__init__(problem, shapes, num_channels * height * width)
+        self._num_channels = num_channels
         self._num_blocks = num_blocks
+
+    def to_json(self) -> dict[str, Any]:
+        """See `Network.to_json`."""
+        return {
+            "kind": "convolutional",
+            "num_channels": self._num_channels,
+            "num_blocks": self._num_blocks,
+        }
 
     def embed(self, parameters: Parameters, inputs: torch.Tensor) -> torch.Tensor:
         """See `Network.embed`."""
@@ -138,6 +157,13 @@ class ConvolutionalNet(Network):
             hidden = _normalised(hidden) * _over_pixels(parameters[f"{block}.scale"])
             hidden = (hidden + _over_pixels(parameters[f"{block}.offset"])).relu()
         return hidden.flatten(1)
+
+
+NETWORKS: dict[str, Callable[..., Network]] = {
+    "perceptron": Perceptron,
+    "convolutional": ConvolutionalNet,
+}
+"""What a file calls them."""
 
 
 def usual_network(problem: Problem) -> Network:

@@ -89,6 +89,4 @@ class Problem:
 
 def problem_of(source: FewShotSource) -> Problem:
     """Return what a source's tasks ask for."""
-    return Problem(
-        kind=source.kind, input_shape=source.input_shape, num_outputs=source.num_outputs
-    )
+    return Problem(kind=source.kind, input_shape=source.input_shape, num_outputs=source.num_outputs)

@@ -23,9 +23,7 @@ class PrototypicalNetworks(EmbeddingBased):
     source = "Snell, Swersky and Zemel (2017)"
     kinds = ("classification",)
 
-    def compare(
-        self, meta: Parameters, support: Examples, inputs: torch.Tensor
-    ) -> torch.Tensor:
+    def compare(self, meta: Parameters, support: Examples, inputs: torch.Tensor) -> torch.Tensor:
         """See `EmbeddingBased.compare`."""
         members = self.problem.encoded(support.targets)  # [S, K]
         sizes = members.sum(0)  # [K]

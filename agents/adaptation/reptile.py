@@ -56,7 +56,8 @@ class Reptile(GradientBased):
     ) -> MetaGradient:
         """See `Algorithm.gradient`; the loss is that of a query set which was trained on, too."""
         examples = episodes.joined()
-        rows = self._drawn_rows(*examples.inputs.shape[:2], generator)
+        num_tasks, num_examples = examples.inputs.shape[:2]
+        rows = self._drawn_rows(num_tasks, num_examples, generator)
         fixed = {name: value.detach() for name, value in meta.items()}
 
         def of_task(

@@ -9,14 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
 
 from agents.adaptation.base import Algorithm
 from agents.adaptation.episodes import Episodes, Examples
-from agents.adaptation.networks import Parameters
+from agents.adaptation.model import FewShotModel
+from agents.adaptation.networks import Parameters, usual_network
+from agents.adaptation.problems import problem_of
+from agents.adaptation.registry import algorithm_class
 from agents.learners.base import State
 from agents.learners.settings import Settings
 from hpo_env.errors import ConfigurationError
@@ -99,6 +102,41 @@ class MetaTraining:
             source.sample("validation", settings.num_validation_tasks, stream(seed, _VALIDATION))
         )
 
+    @classmethod
+    def of(
+        cls,
+        algorithm: str,
+        source: FewShotSource,
+        settings: TrainingSettings,
+        *,
+        seed: int,
+        algorithm_settings: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Build everything for a source's tasks, with the network that is usual for them.
+
+        Args:
+            algorithm: A name of the registry, or `module:Class`.
+            source: Where tasks come from.
+            settings: The outer loop.
+            seed: See above.
+            algorithm_settings: Settings of the algorithm by name; others at their defaults.
+
+        Raises:
+            UnknownNameError: There is no such algorithm.
+            ConfigurationError: A setting is unknown or out of range, or the algorithm cannot do
+                such tasks.
+        """
+        found = algorithm_class(algorithm)
+        try:
+            told = found.settings(**(algorithm_settings or {}))
+        except TypeError as error:
+            raise ConfigurationError(
+                f"algorithm {algorithm!r} has the settings {', '.join(found.settings.names())}; "
+                f"got {', '.join(algorithm_settings or ())}"
+            ) from error
+        network = usual_network(problem_of(source))
+        return cls(found(network, told), source, settings, seed=seed)
+
     def run(self, watch: Callable[[Progress], None] = lambda progress: None) -> None:
         """Train to the end, from wherever it stands.
 
@@ -133,6 +171,10 @@ class MetaTraining:
         is_due = self.step % self.settings.validate_every == 0
         score = self._validate() if is_due or self.step == self.settings.num_steps else None
         return Progress(self.step, loss, score)
+
+    def model(self) -> FewShotModel:
+        """Return what scored best on the validation tasks so far; what it began with at first."""
+        return FewShotModel(self.algorithm, dict(self.best))
 
     def state(self) -> State:
         """Copy all that later steps depend on; `load` is the inverse."""
@@ -200,9 +242,7 @@ def scores(
         episodes: The tasks.
         num_steps: See `Algorithm.predict`.
     """
-    outputs = algorithm.predict(
-        meta, episodes.support, episodes.query.inputs, num_steps=num_steps
-    )
+    outputs = algorithm.predict(meta, episodes.support, episodes.query.inputs, num_steps=num_steps)
     return algorithm.problem.score(outputs.detach(), episodes.query.targets)
 
 

@@ -37,6 +37,9 @@ COMMANDS: dict[str, Command] = {
         "agents.commands.compare", "compare a policy with all opponents, run by run"
     ),
     "forecast": Command("agents.commands.forecast", "forecast the series of a file of your own"),
+    "few-shot": Command(
+        "agents.commands.few_shot", "meta-train a model that adapts from a few examples"
+    ),
     "dashboard": Command("agents.commands.dashboard", "look at runs in TensorBoard"),
     "report": Command(
         "agents.commands.report", "write the analysis of a run as one HTML file to share"

@@ -234,9 +234,9 @@ def _drawn(character: str, path: Path) -> NDArray[np.uint8]:
     if box is not None:
         cut = large.crop(box)
         scale = (SIDE - 2 * _MARGIN) / max(cut.size)
-        size = tuple(max(1, round(scale * length)) for length in cut.size)
-        cut = cut.resize(size, Image.Resampling.BOX)
-        image.paste(cut, ((SIDE - size[0]) // 2, (SIDE - size[1]) // 2))
+        width, height = (max(1, round(scale * length)) for length in cut.size)
+        cut = cut.resize((width, height), Image.Resampling.BOX)
+        image.paste(cut, ((SIDE - width) // 2, (SIDE - height) // 2))
     return np.asarray(image)
 
 

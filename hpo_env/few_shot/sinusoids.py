@@ -48,9 +48,9 @@ class Sinusoids(FewShotSource):
             rng.uniform(*bounds, size=(num_tasks, 1, 1)) for bounds in (_AMPLITUDES, _PHASES)
         )
         num_points = self.num_shots + self.num_queries
-        inputs = rng.uniform(*_INPUTS, size=(num_tasks, num_points, 1))
-        targets: Array = (amplitudes * np.sin(inputs - phases)).astype(np.float32)
-        inputs = inputs.astype(np.float32)
+        drawn = rng.uniform(*_INPUTS, size=(num_tasks, num_points, 1))
+        targets: Array = (amplitudes * np.sin(drawn - phases)).astype(np.float32)
+        inputs: Array = drawn.astype(np.float32)
         shots = self.num_shots
         return FewShotTasks(
             support_inputs=inputs[:, :shots],
