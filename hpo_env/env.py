@@ -20,7 +20,9 @@ class HPOControlEnv(gym.Env[NDArray[np.float32], Any]):
     """One training run whose hyperparameters an agent turns while it goes on.
 
     Spaces, reward, episode end and info are those of `HPOControlVectorEnv`, without the lane axis:
-    `info["hyperparameters"]["learning_rate"]` is a float here.
+    `info["hyperparameters"]["learning_rate"]` is a float here. `info["task"]` is there from the
+    start: buffers that keep infos in columns would find None, which they refuse, in every row
+    without it.
 
     Args:
         render_mode: "rgb_array" or None.
@@ -74,7 +76,7 @@ class HPOControlEnv(gym.Env[NDArray[np.float32], Any]):
         _check_one_task((options or {}).get("tasks"))
         super().reset(seed=seed)
         observations, info = self.lanes.reset(seed=seed, options=options)
-        return observations[0], _unbatch(info)
+        return observations[0], self._of_this_run(info)
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Train for one decision interval; arguments and results as in the vector environment.
@@ -91,7 +93,7 @@ class HPOControlEnv(gym.Env[NDArray[np.float32], Any]):
             float(rewards[0]),
             bool(terminated[0]),
             bool(truncated[0]),
-            _unbatch(info),
+            self._of_this_run(info),
         )
 
     def _row(self, action: Any) -> NDArray[Any]:
@@ -107,6 +109,11 @@ class HPOControlEnv(gym.Env[NDArray[np.float32], Any]):
         if not np.isfinite(row).all():
             raise ActionError(f"an action must be finite; got {action}. Has the policy diverged?")
         return row[None]
+
+    def _of_this_run(self, info: dict[str, Any]) -> dict[str, Any]:
+        """Return the only lane's information, and which task it is about."""
+        (task,) = self.lanes.tasks
+        return {"task": task.name, **_unbatch(info)}
 
     def render(self) -> NDArray[np.uint8] | None:
         """Draw the run so far, RGB `[height, width, 3]`."""

@@ -62,7 +62,7 @@ class CheckFile:
         file: The file.
         target: The column to predict.
         kind: What the target is; guessed from the values when not given.
-        decimal: What stands before decimals, "." or ",".
+        decimal: What stands before decimals, "." or ","; a point when not given.
         thousands: What groups digits by three, such as ",".
         missing: Texts that mean "not known", such as "?".
         units: Texts beside numbers that are left out, such as "$".
@@ -73,7 +73,7 @@ class CheckFile:
     file: tyro.conf.Positional[Path]
     target: str
     kind: Kind | None = None
-    decimal: str = "."
+    decimal: str | None = None
     thousands: str | None = None
     missing: tuple[str, ...] = ()
     units: tuple[str, ...] = ()

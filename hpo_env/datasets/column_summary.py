@@ -54,7 +54,7 @@ def summarize_columns(table: Table, dataset: Dataset, target: str) -> Iterator[C
         if column.name == target:
             classes = f"{dataset.num_classes} classes"
             becomes = f"target, {classes if dataset.num_classes else 'a number'}"
-            yield _summary(column, becomes)
+            yield _summary(column, becomes, _misspelled(column))
         else:
             yield _summary(column, _becomes(column), _warnings(column, dataset))
 
@@ -127,7 +127,20 @@ def _warnings(column: Column, dataset: Dataset) -> tuple[str, ...]:
         )
     if _is_copy(column, dataset):
         warnings.append("it gives the target away; remove it, if it is not known beforehand")
-    return tuple(warnings)
+    return (*warnings, *_misspelled(column))
+
+
+def _misspelled(column: Column) -> tuple[str, ...]:
+    """Warn of levels that are one for people; of several such groups the first is named."""
+    groups: dict[str, list[str]] = {}
+    if column.is_text:
+        for level in sorted({str(value) for value in column.values if value is not None}):
+            groups.setdefault(level.casefold(), []).append(level)
+    for levels in groups.values():
+        if len(levels) > 1:
+            named = ", ".join(map(repr, levels))
+            return (f"{named} differ in nothing but upper and lower case; spell them alike",)
+    return ()
 
 
 def _is_identifier(column: Column) -> bool:

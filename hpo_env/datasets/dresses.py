@@ -38,6 +38,8 @@ def _dress(what: str, pattern: str, advice: str) -> Dress:
     return Dress(what, re.compile(pattern, re.IGNORECASE), advice)
 
 
+_IN_ONE_UNIT = "write them as numbers of one unit, such as hours"
+_FIRST_DAYS = "write the day on which each begins, like 2024-01-01"
 _DECIMAL_COMMA = _dress("decimal commas", rf"{SIGN}\d*,\d+(e[+-]?\d+)?", 'say decimal=","')
 _THOUSANDS_COMMA = _dress(
     "thousands separators",
@@ -58,6 +60,15 @@ _DRESSES = (
     _dress("decimal points", rf"{SIGN}\d*\.\d+", 'say decimal="."'),
     _dress("bounds", rf"[<>≤≥~]=?\s*{SIGN}{_PLAIN}", 'say units=["<", ">"] to take the bound'),
     _dress("negative numbers in brackets", r"\([\d.,]+\)", "write them with a minus"),
+    _dress("numbers with the minus behind", r"\d[\d.,]*\s*[-−]", "write the minus in front"),
+    _dress("powers of ten with a D", rf"{SIGN}\d*[.,]?\d+D[+-]?\d+", "write them with an E"),
+    _dress("durations", r"\d+ days?,? .*\d", _IN_ONE_UNIT),
+    _dress(
+        "durations",
+        r"(?=.*[dhms].*[hms])(\d+ ?d ?)?(\d+ ?h ?)?(\d+ ?m(in)? ?)?(\d+ ?s)?",
+        _IN_ONE_UNIT,
+    ),
+    _dress("quarters or weeks", r"\d{4}[- ]?[QWK]\d{1,2}|Q[1-4][- /]\d{4}", _FIRST_DAYS),
     _dress("clock times", r"\d{1,2}:\d{2}", 'say dates={{{column}: "%H:%M"}}'),
     _dress("clock times", r"\d{1,2}:\d{2}:\d{2}", 'say dates={{{column}: "%H:%M:%S"}}'),
     _dress("clock times", r"\d{1,2}:\d{2}:\d{2}\.\d+", 'say dates={{{column}: "%H:%M:%S.%f"}}'),
@@ -72,6 +83,7 @@ _DRESSES = (
     ),
     _dress("dates", rf"\d{{1,2}}[ -]{_MONTH}[ -]\d{{4}}", 'say dates={{{column}: "%d %b %Y"}}'),
     _dress("dates", rf"{_MONTH} \d{{1,2}}, \d{{4}}", 'say dates={{{column}: "%b %d, %Y"}}'),
+    _dress("dates", r"\d{1,2}\.? [^\W\d_]{3,} \d{4}", "write them like 2024-01-31"),
     _dress(
         "dates",
         r"\d{1,4}[./-]\d{1,2}[./-]\d{2,4}([T ,]+\d{1,2}:\d{2}.*)?",

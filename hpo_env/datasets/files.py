@@ -48,6 +48,22 @@ _FORMATS = {
 }
 SUFFIXES = tuple(_FORMATS)
 
+_AS_ONE_OF_THESE = "Save the table as one of these"
+_IS_TEXT = "If it is text with a header line, let its name end in .csv, whatever separates fields"
+_OTHER_SUFFIXES = dict.fromkeys((".tsv", ".tab", ".txt", ".dat", ".data", ".psv"), _IS_TEXT) | {
+    ".gz": "Unpack it: gunzip",
+    ".bz2": "Unpack it: bunzip2",
+    ".xz": "Unpack it: unxz",
+    ".zst": "Unpack it: unzstd",
+    ".zip": "Unpack it",
+    ".xlsx": "Save the sheet as CSV",
+    ".xls": "Save the sheet as CSV",
+    ".pq": "If it is Parquet, let its name end in .parquet",
+    ".parq": "If it is Parquet, let its name end in .parquet",
+    ".npy": "Save it with numpy.savez(path, x=x, y=y)",
+}
+"""What to do with files whose names end so."""
+
 _MARKS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x1f\x8b", "gzip", "Unpack it: gunzip"),
     (b"BZh", "bzip2", "Unpack it: bunzip2"),
@@ -82,8 +98,8 @@ def load_file(
     fields are separated by commas, semicolons, tabs, bars or spaces. An NPZ file has `x` `[R, D]`
     (or images `[R, channels, height, width]`) and the array `[R]` that `target` names;
     `feature_names` `[D]` may be given. All rows are kept. Columns that never vary are left out, and
-    so are the row numbers that pandas writes: a CSV column without a name, `__index_level_0__` in
-    Parquet.
+    so are the row names that pandas and R write: a first CSV column without a name, `Unnamed: 0`
+    if it has row numbers, `__index_level_0__` in Parquet.
 
     Args:
         path: Ends in `.csv`, `.parquet` or `.npz`; `~` is the home folder.
@@ -118,7 +134,7 @@ def open_table(path: str | Path, reading: Reading | None = None) -> Table:
         suffix = path.suffix.lower()
         if suffix not in _FORMATS:
             msg = f"the file's name must end in {', '.join(SUFFIXES)}; got {path.suffix!r}"
-            raise DatasetError(f"{msg}. Save the table as one of these")
+            raise DatasetError(f"{msg}. {_OTHER_SUFFIXES.get(suffix, _AS_ONE_OF_THESE)}")
         form = _FORMATS[suffix]
         try:
             _check_is_there(path)
@@ -140,8 +156,8 @@ def absolute(path: str | Path) -> Path:
     """
     try:
         return Path(os.path.abspath(Path(path).expanduser()))
-    except (RuntimeError, ValueError) as error:
-        raise DatasetError(f"{str(path)!r} is no path ({error}). Mend it") from error
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise DatasetError(f"{str(path)!r} is no path ({error}). Give a text or a Path") from error
 
 
 def _check_is_there(path: Path) -> None:
@@ -150,11 +166,16 @@ def _check_is_there(path: Path) -> None:
     what = "there is no such file"
     if path.exists():
         what = "it is a folder" if path.is_dir() else "it is no regular file"
+    elif path.is_symlink():
+        what = f"it is a link to {os.readlink(path)!r}, where there is no file"
+    elif ":/" in str(path):
+        what = "there is no such file, and nothing is fetched from the network: download it"
     raise DatasetError(f"{what}. Give the path of an existing file{_near_file(path)}")
 
 
 def _near_file(path: Path) -> str:
     beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    beside = [name for name in beside if name != path.name]
     near = difflib.get_close_matches(path.name, beside, n=1)
     return f"; beside it lies {near[0]!r}" if near else ""
 

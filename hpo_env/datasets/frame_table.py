@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ from hpo_env.errors import DatasetError
 if TYPE_CHECKING:
     import pandas as pd
 
+_NAMED_BY_PANDAS = re.compile(r"Unnamed: \d+")
+
 FREE_TEXT_SHARE = 0.5  # of a text column's values distinct: names or sentences, not categories
 
 
@@ -48,7 +51,8 @@ class FrameTable(Table):
         names = [str(column) for column in frame.columns]
         check_names(names)
         _check_types(frame)
-        self._frame = read_text(frame.set_axis(names, axis=1), reading)
+        frame = _without_row_numbers(frame.set_axis(names, axis=1))
+        self._frame = read_text(frame, reading)
 
     def _dataset(self, target: str, kind: Kind | None) -> Dataset:
         check_target_name(target, list(self._frame.columns), what="column")
@@ -71,6 +75,19 @@ class FrameTable(Table):
                 yield Column(name=name, values=texts)
             else:
                 yield Column(name=name, values=numbers(column), is_date=is_date(column))
+
+
+def _without_row_numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Leave out row numbers that were saved as a column without a name, and read again."""
+    numbers = np.arange(len(frame))
+    row_numbers = [
+        name
+        for name, dtype in frame.dtypes.items()
+        if _NAMED_BY_PANDAS.fullmatch(str(name))
+        and dtype.kind in "iu"
+        and any(np.array_equal(frame[name], numbers + first) for first in (0, 1))
+    ]
+    return frame.drop(columns=row_numbers)
 
 
 def _check_types(frame: pd.DataFrame) -> None:

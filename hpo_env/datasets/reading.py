@@ -12,7 +12,8 @@ from hpo_env.errors import ConfigurationError
 ISO = "ISO8601"
 """Format of dates such as 2026-01-31 or 2026-01-31T12:00; `pandas.to_datetime` knows it."""
 
-_DECIMALS = (".", ",")
+_POINT = "."
+_DECIMALS = (_POINT, ",")
 _THOUSANDS = (",", ".", "'", " ", "_")
 _Names = str | Sequence[str]
 
@@ -20,7 +21,7 @@ _Names = str | Sequence[str]
 class ReadingOptions(TypedDict, total=False):
     """The keywords by which a user says how text is to be read; see `Reading.of`."""
 
-    decimal: str
+    decimal: str | None
     thousands: str | None
     missing: _Names
     units: _Names
@@ -33,7 +34,8 @@ class Reading:
     """How text becomes numbers, dates or categories; made by `Reading.of`.
 
     Args:
-        decimal: What stands before decimals.
+        decimal: What stands before decimals; None: a point, but a column whose points seem to group
+            digits is refused.
         thousands: What groups digits by three; None: nothing does.
         missing: Texts that mean "not known"; those that are numbers hold for numbers, too.
         units: Texts before or after a number that are left out, such as "$" or "kg".
@@ -41,7 +43,7 @@ class Reading:
         categories: Columns whose values are names, although they look like numbers or dates.
     """
 
-    decimal: str = "."
+    decimal: str | None = None
     thousands: str | None = None
     missing: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
@@ -52,7 +54,7 @@ class Reading:
     def of(
         cls,
         *,
-        decimal: str = ".",
+        decimal: str | None = None,
         thousands: str | None = None,
         missing: _Names = (),
         units: _Names = (),
@@ -62,7 +64,7 @@ class Reading:
         """Make it of what a user writes.
 
         Args:
-            decimal: "." or ",".
+            decimal: ".", "," or None, which is a point unless points seem to group digits.
             thousands: One of `,` `.` `'` `_`, a space, or None.
             missing: One text or several: "?" or ["?", "n.a.", -999].
             units: One text or several.
@@ -76,22 +78,38 @@ class Reading:
             >>> Reading.of(missing="?", dates={"day": "%d.%m.%Y"}).dates
             (('day', '%d.%m.%Y'),)
         """
-        _check("decimal", decimal, decimal in _DECIMALS, "one of '.' and ','")
+        _check("decimal", decimal, decimal is None or decimal in _DECIMALS, "one of '.' and ','")
+        point = _POINT if decimal is None else decimal
         _check(
             "thousands",
             thousands,
-            thousands is None or (thousands in _THOUSANDS and thousands != decimal),
-            f"None or one of {_THOUSANDS}, and not {decimal=}",
+            thousands is None or (thousands in _THOUSANDS and thousands != point),
+            f"None or one of {_THOUSANDS}, and not decimal={point!r}",
         )
+        written = _texts("units", units)
+        for unit in written:
+            is_unit = re.search(r"[^\d.,+\-\s]", unit) is not None
+            _check("units", unit, is_unit, "made of more than digits, points and signs")
         formats = dates.items() if isinstance(dates, Mapping) else _texts("dates", dates)
+        days = tuple(f if isinstance(f, tuple) else (f, ISO) for f in formats)
+        are_texts = all(isinstance(text, str) for day in days for text in day)
+        _check("dates", dates, are_texts, "columns, or column -> strftime format")
+        names = _texts("categories", categories)
+        both = [name for name, _ in days if name in names]
+        _check("categories", both, not both, "other columns than those in dates")
         return cls(
             decimal=decimal,
             thousands=thousands,
             missing=_texts("missing", missing),
-            units=_texts("units", units),
-            dates=tuple(f if isinstance(f, tuple) else (f, ISO) for f in formats),
-            categories=_texts("categories", categories),
+            units=written,
+            dates=days,
+            categories=names,
         )
+
+    @property
+    def point(self) -> str:
+        """What stands before decimals."""
+        return _POINT if self.decimal is None else self.decimal
 
     def options(self) -> dict[str, Any]:
         """Return what `of` made it of, in plain data, without what is as usual."""
@@ -103,7 +121,7 @@ class Reading:
 
     def number_pattern(self) -> re.Pattern[str]:
         """Return what a number looks like, without its unit; group 1 has the digits before "e"."""
-        point, digits = re.escape(self.decimal), r"\d+"
+        point, digits = re.escape(self.point), r"\d+"
         if self.thousands is not None:
             digits = rf"(?:\d{{1,3}}(?:{re.escape(self.thousands)}\d{{3}})+|\d+)"
         number = rf"([+-]?(?:{digits}(?:{point}\d*)?|{point}\d+))(?:e[+-]?\d+)?"
@@ -113,7 +131,9 @@ class Reading:
 def _texts(option: str, value: object) -> tuple[str, ...]:
     if isinstance(value, str | int | float):
         value = (value,)
-    is_list = isinstance(value, Sequence) and all(isinstance(v, str | int | float) for v in value)
+    is_list = isinstance(value, Sequence) and all(
+        isinstance(v, str | int | float) and not isinstance(v, bool) for v in value
+    )
     _check(option, value, is_list, "a text, or a list of texts")
     assert isinstance(value, Sequence)
     return tuple(str(text) for text in value)

@@ -72,6 +72,8 @@ class Table(ABC):
         if kind is not None and kind not in get_args(Kind):
             raise unknown_name("kind of target", kind, get_args(Kind))
         with located(self.place):
+            if not isinstance(target, str):
+                raise DatasetError(f"target must be a name, which is text; got {target!r}")
             dataset = self._dataset(target, kind)
         dataset.x.setflags(write=False)
         dataset.y.setflags(write=False)

@@ -8,17 +8,18 @@ dates in another dress, is refused with the cells, the rows and the option that 
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.datasets.dresses import SIGN, find_dresses, quoted_json
+from hpo_env.datasets.digit_groups import PointsSeen
+from hpo_env.datasets.dresses import find_dresses, quoted_json
 from hpo_env.datasets.encoding import is_date, is_text
 from hpo_env.datasets.extras import require
+from hpo_env.datasets.number_texts import check_one_unit, exact_if_whole, parse_numbers
 from hpo_env.datasets.reading import ISO, Reading
 from hpo_env.errors import DatasetError
 
@@ -31,7 +32,9 @@ MISSING_WORDS = frozenset(
 """Read as missing among numbers, in any case; among categories they are names like any other."""
 
 _MOSTLY = 0.5
-_MINUS = "\u2212"
+_BLANKS = " \t\r\n\f\v\x85\u00a0\u2007\u2009\u202f\u3000\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+"""What nobody sees at the ends of a cell: white space, joiners, marks of direction and encoding."""
+
 _MAX_EXAMINED = 10_000  # distinct texts of a column that are looked at one by one
 _MAX_PROBLEMS = 5
 _MAX_EXAMPLES = 3
@@ -53,6 +56,7 @@ def read_text(frame: pd.DataFrame, reading: Reading) -> pd.DataFrame:
             column that is not there, or dates that do not have their format.
     """
     _check_known([str(name) for name in frame.columns], reading)
+    _check_repeated_header(frame)
     read: dict[Any, Any] = {}
     problems: list[str] = []
     for name, column in frame.items():
@@ -80,6 +84,23 @@ def _check_known(columns: list[str], reading: Reading) -> None:
                 raise DatasetError(f"{option} names a column {name!r} that is not there{hint}")
 
 
+def _check_repeated_header(frame: pd.DataFrame) -> None:
+    """Refuse rows that say the names of all columns again; all columns are text if there are."""
+    if frame.shape[1] < 2 or not all(is_text(column) for _, column in frame.items()):
+        return
+    repeats = np.ones(len(frame), dtype=bool)
+    for name, column in frame.items():
+        repeats[repeats] = column.to_numpy(dtype=object)[repeats] == name
+        if not repeats.any():
+            return
+    rows = np.flatnonzero(repeats) + 1
+    where = ", ".join(map(str, rows[:_MAX_EXAMPLES])) + (", …" if len(rows) > 3 else "")
+    raise DatasetError(
+        f"rows must be data; row {where} repeats the header, as in files that were joined. Remove "
+        "the repeated header"
+    )
+
+
 def _read_column(column: pd.Series[Any], reading: Reading) -> pd.Series[Any]:
     name = str(column.name)
     formats = dict(reading.dates)
@@ -93,20 +114,30 @@ def _read_column(column: pd.Series[Any], reading: Reading) -> pd.Series[Any]:
         return column  # whoever wrote it says that it is categories
     levels = _Levels.of(column)
     is_missing = np.array([text in ("", *reading.missing) for text in levels.texts], dtype=bool)
-    numbers = _numbers(levels.texts, reading)
-    if reading.decimal != "." and np.isnan(numbers[~is_missing]).any():
-        plain = _numbers(levels.texts, replace(reading, decimal=".", thousands=None))
+    numbers = parse_numbers(levels.texts, reading)
+    has_points = reading.point == "."
+    if not has_points and np.isnan(numbers[~is_missing]).any():
+        plain = parse_numbers(levels.texts, replace(reading, decimal=".", thousands=None))
         if not np.isnan(plain[~is_missing]).any():
-            numbers = plain  # one table may hold columns of both ways of writing
+            numbers, has_points = plain, True  # one table may hold columns of both ways of writing
     is_odd = np.isnan(numbers) & ~is_missing
     words = [text for text, odd in zip(levels.texts, is_odd, strict=True) if odd]
     if all(word.lower() in MISSING_WORDS for word in words) and len(words) < len(levels.texts):
         numbers[is_missing] = np.nan
+        if has_points and reading.decimal != "." and reading.thousands is None:
+            _check_points(levels, numbers)
+        check_one_unit(levels.texts, numbers, reading, column=name)
         return _like(column, levels.spread(numbers))
     _check_mostly_text(levels, is_odd, is_missing, reading)
     texts = np.array([*levels.texts, None], dtype=object)
     texts[:-1][is_missing] = None
     return _like(column, texts[levels.codes])
+
+
+def _check_points(levels: _Levels, numbers: NDArray[np.float64]) -> None:
+    seen = PointsSeen()
+    seen.see(text for text, number in zip(levels.texts, numbers, strict=True) if number == number)
+    seen.check(levels.name)
 
 
 def _like(column: pd.Series[Any], values: NDArray[Any]) -> pd.Series[Any]:
@@ -118,7 +149,7 @@ def _like(column: pd.Series[Any], values: NDArray[Any]) -> pd.Series[Any]:
 
 def _without_sentinels(column: pd.Series[Any], reading: Reading) -> pd.Series[Any]:
     """Make missing what `reading.missing` names by number, such as -999."""
-    sentinels = _numbers(reading.missing, reading)
+    sentinels = parse_numbers(reading.missing, reading)
     sentinels = sentinels[~np.isnan(sentinels)]
     if not len(sentinels) or is_date(column) or not column.isin(sentinels).any():
         return column
@@ -143,17 +174,27 @@ class _Levels:
     def of(cls, column: pd.Series[Any]) -> _Levels:
         try:
             codes, values = require("pandas").factorize(column)
-        except TypeError as error:
+        except Exception as error:  # types of others raise what they like
             raise DatasetError(
                 f"column {str(column.name)!r} must hold numbers, booleans, dates or text; it holds "
                 f"other objects ({error}). Remove it, or turn it into numbers"
             ) from error
-        texts = [str(v).replace("\u00a0", " ").replace("\u202f", " ").strip() for v in values]
+        texts = [
+            str(v).replace("\u00a0", " ").replace("\u202f", " ").strip(_BLANKS) for v in values
+        ]
         return cls(str(column.name), texts, codes)
 
-    def spread(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Give each row the value of its text; NaN where it is missing."""
-        return np.append(values, np.nan)[self.codes]
+    def spread(self, numbers: NDArray[np.float64]) -> NDArray[Any]:
+        """Give each row the number of its text; NaN where it is missing.
+
+        Raises:
+            DatasetError: They are whole, and too long for a type that has gaps.
+        """
+        is_gapless = bool((self.codes >= 0).all())
+        exact = exact_if_whole(self.texts, numbers, is_gapless=is_gapless, column=self.name)
+        if exact.dtype.kind != "f":
+            return exact[self.codes]
+        return np.append(exact, np.nan)[self.codes]
 
     def cells(self, which: Sequence[int]) -> str:
         """Name some of the texts with the rows that they are in, counted from 1."""
@@ -170,43 +211,19 @@ def _shortened(text: str) -> str:
     return text if len(text) <= 40 else text[:39] + "…"
 
 
-def _numbers(texts: Sequence[str], reading: Reading) -> NDArray[np.float64]:
-    """Read texts as numbers; NaN where one is none."""
-    pattern = reading.number_pattern()
-    number = _without_units(reading)
-    values = np.full(len(texts), np.nan)
-    for index, text in enumerate(texts):
-        bare = number(text.replace(_MINUS, "-"))
-        if pattern.fullmatch(bare):
-            if reading.thousands is not None:
-                bare = bare.replace(reading.thousands, "")
-            values[index] = float(bare.replace(reading.decimal, "."))
-    return values
-
-
-def _without_units(reading: Reading) -> Callable[[str], str]:
-    if not reading.units:
-        return str
-    unit = "|".join(map(re.escape, sorted(reading.units, key=len, reverse=True)))
-    before = re.compile(rf"({SIGN})\s*(?:{unit})\s*(?=[\d.,+-])")
-    after = re.compile(rf"(?<=[\d.,])\s*(?:{unit})")
-
-    def bare(text: str) -> str:
-        match = before.match(text)
-        text = match[1] + text[match.end() :] if match else text
-        found = [m for m in after.finditer(text) if m.end() == len(text)]
-        return text[: found[0].start()] if found else text
-
-    return bare
-
-
 def _read_dates(
     levels: _Levels, form: str, reading: Reading, column: pd.Series[Any]
 ) -> pd.Series[Any]:
     pandas = require("pandas")
     words = [t.lower() in MISSING_WORDS or t in ("", *reading.missing) for t in levels.texts]
     texts = [None if word else t for t, word in zip(levels.texts, words, strict=True)]
-    dates = pandas.to_datetime(texts, format=form, errors="coerce", utc=True).tz_localize(None)
+    try:
+        dates = pandas.to_datetime(texts, format=form, errors="coerce", utc=True).tz_localize(None)
+    except ValueError as error:
+        raise DatasetError(
+            f'dates must give a strftime format for {levels.name!r}, such as "%d.%m.%Y"; got '
+            f"{form!r} ({error}). Mend it"
+        ) from error
     bad = [i for i, text in enumerate(texts) if text is not None and dates[i] is pandas.NaT]
     if bad:
         how = "ISO 8601 (2026-01-31)" if form == ISO else f"of the format {form!r}"

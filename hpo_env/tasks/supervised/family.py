@@ -90,7 +90,8 @@ class SupervisedFamily(TaskFamily):
             in those that are given it.
         target: The column that a file's or DataFrame's rows are to predict.
         kind: What that column is; None: guessed from its values.
-        decimal: What stands before decimals in its text, "." or ",".
+        decimal: What stands before decimals in its text, "." or ","; None: a point, unless points
+            seem to group digits.
         thousands: What groups digits by three in its text; None: nothing does.
         missing: Texts that mean "not known", one or several.
         units: Texts beside numbers that are left out, such as "$", one or several.
@@ -146,7 +147,7 @@ class SupervisedFamily(TaskFamily):
         dataset: str | Path | InMemory | None = None,
         target: str | None = None,
         kind: Kind | None = None,
-        decimal: str = ".",
+        decimal: str | None = None,
         thousands: str | None = None,
         missing: str | Sequence[str] = (),
         units: str | Sequence[str] = (),

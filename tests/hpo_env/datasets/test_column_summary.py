@@ -102,6 +102,14 @@ def test_copies_of_the_target_are_warned_of(
     assert any("target" in warning for warning in warnings) == is_copy
 
 
+def test_levels_that_differ_in_case_alone_are_warned_of(tmp_path: Path) -> None:
+    colours = np.where(np.arange(R) == 3, "RED", COLOUR)
+    found = summaries(tmp_path, a=colours, b=PRICE, y=np.char.upper(COLOUR))
+    assert "'RED', 'red' differ in nothing but" in " ".join(found["a"].warnings)
+    assert not found["y"].warnings
+    assert summaries(tmp_path, b=PRICE, y=colours)["y"].warnings
+
+
 def test_arrays_are_summed_up_too(tmp_path: Path) -> None:
     path = tmp_path / "t.npz"
     np.savez(path, x=np.stack([PRICE, np.arange(R)], axis=1), y=COLOUR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -283,6 +284,46 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(DatasetError, match="it is a folder"):
         load_file(tmp_path / "folder.csv", target="label")
+
+
+@pytest.mark.parametrize(
+    ("to", "words"),
+    [
+        ("nowhere.csv", "it is a link to 'nowhere.csv', where there is no file"),
+        ("link.csv", "it is a link to 'link.csv', where there is no file"),
+        ("/dev/zero", "it is no regular file"),
+    ],
+)
+def test_links_that_lead_to_no_file_are_named(to: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to(to)
+    with pytest.raises(DatasetError, match=words) as raised:
+        load_file(tmp_path / "link.csv", target="label")
+    assert "beside it" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("https://example.org/t.csv", "nothing is fetched from the network: download it"),
+        (b"t.csv", "is no path"),
+        ("t.tsv", r"let its name end in \.csv"),
+        ("t.csv.gz", "Unpack it: gunzip"),
+        ("t.zip", "Unpack it"),
+        ("t.xlsx", "Save the sheet as CSV"),
+        ("t.parq", r"let its name end in \.parquet"),
+    ],
+)
+def test_what_is_no_table_here_is_answered_with_what_to_do(path: Any, words: str) -> None:
+    with pytest.raises(DatasetError, match=words):
+        load_file(path, target="label")
+
+
+def test_a_name_that_is_not_utf_8_is_read_and_named(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.csv"))
+    table().to_csv(path, index=False)
+    assert load_file(path, target="label").name == path.name
+    with pytest.raises(DatasetError, match=r"\udcff\.csv: there is no column"):
+        load_file(path, target="no")
 
 
 def test_an_unknown_suffix_names_those_that_are_allowed(tmp_path: Path) -> None:

@@ -104,3 +104,60 @@ def test_what_is_held_is_found_by_the_name_of_its_content() -> None:
 def test_another_process_says_to_save_it() -> None:
     with pytest.raises(DatasetError, match=r"memory of the process that made it.*to_parquet"):
         load("memory:" + "0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        (pd.Series(Y, index=range(1, R + 1)), "must have the same index"),
+        (pd.Series(Y)[::-1], "must have the same index"),
+        (pd.Series(Y, name="a"), "it has a column 'a', as y is called"),
+    ],
+)
+def test_a_series_that_does_not_belong_to_the_rows_is_refused(
+    y: pd.Series[Any], words: str
+) -> None:
+    with pytest.raises(DatasetError, match=words):
+        load((FRAME[["a"]], y))
+
+
+def test_what_is_masked_is_missing() -> None:
+    x = np.ma.masked_less(np.arange(2.0 * R).reshape(R, 2), 4.0)
+    assert np.isnan(load((x, Y)).x).sum() == 4
+    with pytest.raises(DatasetError, match="must be given in every row"):
+        load((X, np.ma.masked_less(np.arange(float(R)), 3.0)))
+    with pytest.raises(DatasetError, match="must not be masked"):
+        load((X, np.ma.masked_equal(np.array(["a", "b"] * (R // 2)), "a")))
+
+
+@pytest.mark.parametrize("values", [["u", "v"], [True, False], [1, 2.5], [0, 1]])
+def test_objects_of_one_type_are_what_they_hold(values: list[Any]) -> None:
+    plain = np.array(values * (R // 2))
+    one, other = load((X, plain.astype(object))), load((X, plain))
+    assert one.fingerprint == other.fingerprint
+
+
+@pytest.mark.parametrize("values", [["u", 1], [None, 1], [True, 1]])
+def test_objects_of_several_types_are_refused(values: list[Any]) -> None:
+    with pytest.raises(DatasetError, match="Python objects"):
+        load((X, np.array(values * (R // 2), dtype=object)))
+
+
+def test_tensors_are_taken_and_sparse_matrices_named() -> None:
+    torch, sparse = pytest.importorskip("torch"), pytest.importorskip("scipy.sparse")
+    assert load((torch.tensor(X), torch.tensor(Y))).fingerprint == load((X, Y)).fingerprint
+    with pytest.raises(DatasetError, match=r"x\.toarray\(\)"):
+        load((sparse.csr_matrix(X), Y))
+
+
+def test_names_of_columns_may_be_whole_numbers() -> None:
+    assert load(pd.DataFrame({0: X[:, 0], 1: Y}), 1).feature_names == ("0",)  # type: ignore[arg-type]
+    with pytest.raises(DatasetError, match="target must be a name"):
+        load(pd.DataFrame({0: X[:, 0], 1: Y}), 2)  # type: ignore[arg-type]
+
+
+def test_columns_of_lists_are_refused_whatever_type_they_have() -> None:
+    pa = pytest.importorskip("pyarrow")
+    lists = pd.array([[1]] * R, pd.ArrowDtype(pa.list_(pa.int64())))
+    with pytest.raises(DatasetError, match="'a' must hold numbers"):
+        load(FRAME.assign(a=lists), "y")
