@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hpo_env.control.host import Host
-from hpo_env.control.writers import Writer, write_all
+from hpo_env.control.writers import Writer, give_back, write_all
 from hpo_env.loss_summary import summarize_losses
 from hpo_env.telemetry import Telemetry
 
@@ -61,6 +61,10 @@ class PlainHost(Host):
     def write(self, values: Mapping[str, float]) -> Mapping[str, float]:
         """Call each writer."""
         return write_all(self._writers, values)
+
+    def close(self) -> None:
+        """Give the values back."""
+        give_back(self._writers)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the losses."""

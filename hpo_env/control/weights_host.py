@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hpo_env.control import replicas
 from hpo_env.control.host import Host, Steered
-from hpo_env.control.writers import Writer, write_all
+from hpo_env.control.writers import Writer, give_back, write_all
 from hpo_env.errors import ConfigurationError, ControllerWarning
 from hpo_env.measuring import IntervalMeasurement
 from hpo_env.telemetry import Telemetry
@@ -203,6 +203,10 @@ class WeightsHost(Host):
         self.measurement.load_state_dict(state["interval"])
         shapes = [[parameter.shape for parameter in part] for part in self.parameters]
         self.measurement.keep_copies_of(shapes)
+
+    def close(self) -> None:
+        """Give the values back."""
+        give_back(self._writers)
 
     def _measure(self, measure: Callable[[], None]) -> None:
         """Measure what can be measured: it is no reason to end a training."""
