@@ -26,6 +26,7 @@ from hpo_env.control.live_schedule import (
     unwrapped,
     unwrapped_scheduler,
 )
+from hpo_env.control.owners import Owners
 from hpo_env.control.param_groups import (
     GROUP_HYPERPARAMETERS,
     ClipWriter,
@@ -111,6 +112,11 @@ class TorchHost(Host):
             writers,
             parts=lambda: [_parameters(optimizer) for optimizer in self._optimizers],
             model=model,
+            owners=Owners(
+                [p for optimizer in self._optimizers for p in _parameters(optimizer)],
+                model,
+                near=[validate],
+            ),
             validate=validate,
         )
         self._is_checked = False  # for writes of others, right now
@@ -285,7 +291,8 @@ class TorchHost(Host):
         if torch.compiler.is_compiling():  # outside of the graph: see `WeightsHost.note_update`
             return None
         is_untouched = optimizer.param_groups[0]["lr"] is self._rates[part]
-        if is_untouched and self._is_idle and not self._measurement.is_due and len(args) < 2:
+        is_due = self._measurement.is_due or part in self.weights.unseen
+        if is_untouched and self._is_idle and not is_due and len(args) < 2:
             return None
         run = self._run
         assert run is not None

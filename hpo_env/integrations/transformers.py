@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from hpo_env.control.frames import variables
 from hpo_env.control.run import Run
 from hpo_env.control.torch_host import TorchHost
 from hpo_env.controller import Controller
@@ -148,7 +149,7 @@ def _calling_trainer() -> tuple[Any, Path | None]:
     trainer: Any = None
     frame: Any = sys._getframe(1)
     while frame is not None:
-        values = frame.f_locals
+        values = variables(frame)
         if isinstance(values.get("self"), _transformers.Trainer):
             trainer = values["self"]
             folder = values.get("resume_from_checkpoint")
