@@ -128,7 +128,9 @@ class Controller:
             model: Lets the controller move the rate of its dropout layers, put it back into
                 training mode after `validate`, and restore its buffers after a divergence.
             validate: Returns the validation loss, a positive number, at the start and after every
-                decision interval. Without it the training loss stands in, and the policy is told.
+                decision interval; None where there is no new one, as where the loop validates less
+                often (a number that it keeps and hands over again counts as None, too). Without it
+                the training loss stands in, and the policy is told.
             num_decisions: Decision intervals in the run; by default as many as in the policy's
                 training.
             base_schedule: What the decisions correct: the name of a schedule; or a torch scheduler

@@ -102,6 +102,11 @@ class IntervalMeasurement:
         if is_second_half and self.middle[part] is None:
             self.middle[part] = _copy(parameters)
 
+    def forget(self, part: int) -> None:
+        """Forget all that was measured of a part."""
+        self.start[part] = self.middle[part] = None
+        self.first_norms[part] = self.last_norms[part] = None
+
     def copy_middle(self, parameters: Sequence[Tensor], *, part: int = 0) -> None:
         """Copy the weights after the last update of the first half, where that is known later."""
         self.middle[part] = _copy(parameters)

@@ -142,5 +142,5 @@ class Host(Protocol):
         return
 
     def close(self) -> None:
-        """Leave the training as it was found, but for the values."""
+        """Leave the training as it was found."""
         return

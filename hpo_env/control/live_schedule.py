@@ -18,40 +18,32 @@ import torch
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from hpo_env.control.foresight import can_be_run_ahead
-from hpo_env.control.originals import original
-from hpo_env.control.param_groups import (
-    GROUP_HYPERPARAMETERS,
-    Group,
-    GroupKey,
-    has,
-    put,
-    read,
-)
+from hpo_env.control.param_groups import GROUP_HYPERPARAMETERS, Group, GroupKey, has, put, read
 from hpo_env.errors import ConfigurationError
 
 _MOST_SIMULATED_STEPS = 2000  # 10 ms; a schedule does not turn faster than that
 
 
 class ShadowOptimizer:
-    """What a scheduler sees of an optimiser: its param groups, without parameters."""
+    """What a scheduler sees of an optimiser: its param groups, without parameters.
 
-    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+    Args:
+        optimizer: The optimiser.
+        num_groups: How many of its groups the scheduler knows: torch's own refuse any other number.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, num_groups: int) -> None:
         self._optimizer = optimizer
         self._opt_called = True  # schedulers warn when they are stepped before the optimiser
         self.defaults = optimizer.defaults
-        self.keys = [GroupKey(optimizer, i) for i in range(len(optimizer.param_groups))]
+        self.keys = [GroupKey(optimizer, i) for i in range(num_groups)]
         self.state: dict[Any, Any] = {}
         self.param_groups = [
-            {k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups
+            {k: v for k, v in group.items() if k != "params"}
+            for group in optimizer.param_groups[:num_groups]
         ]
-        for key, group in zip(self.keys, self.param_groups, strict=True):
+        for group in self.param_groups:
             group["lr"] = float(group["lr"])  # a tensor would be shared with the optimiser
-            for name in GROUP_HYPERPARAMETERS:
-                if has(group, name):  # what an earlier run left is not what a schedule goes on from
-                    found = read(group, name)
-                    before = original(optimizer, (name, key), found)
-                    if before != found:
-                        put(group, name, before)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ShadowOptimizer:
         shadow = copy.copy(self)
@@ -79,7 +71,10 @@ class LiveSchedule:
         self, schedulers: Sequence[Any], optimizers: Sequence[torch.optim.Optimizer]
     ) -> None:
         self.schedulers = [unwrapped_scheduler(s) for s in schedulers]
-        self._shadows = [ShadowOptimizer(optimizer) for optimizer in optimizers]
+        parts = [part for scheduler in self.schedulers for part in _nested(scheduler)]
+        self._shadows = [
+            ShadowOptimizer(optimizer, _num_groups(optimizer, parts)) for optimizer in optimizers
+        ]
         for scheduler in self.schedulers:
             for part in _nested(scheduler):
                 owner = unwrapped(part.optimizer)
@@ -101,17 +96,31 @@ class LiveSchedule:
     def asked(self, key: GroupKey) -> Group | None:
         """Return what is written to in a group's place.
 
-        A group that was added after the schedule was attached is none of the schedule's.
+        A group that was added after the schedule was built is none of the schedule's.
         """
         for shadow in self._shadows:
             if key in shadow.keys:
                 return shadow.param_groups[shadow.keys.index(key)]
         return None
 
-    def initial(self) -> list[float]:
-        """Return the learning rates before any schedule, one a param group."""
-        groups = [g for shadow in self._shadows for g in shadow.param_groups]
-        return [float(group.get("initial_lr", group["lr"])) for group in groups]
+    def leader(self, optimizer: torch.optim.Optimizer) -> Group | None:
+        """Return a group that is scheduled as one that came later would be.
+
+        That is known where all groups of the optimiser are at the same share of their initial rates
+        now; None where they are not, as with a function for each.
+        """
+        shadow = next((s for s in self._shadows if s._optimizer is optimizer), None)
+        groups = [] if shadow is None else shadow.param_groups
+        factors = [(g["lr"] / _initial(g), g) for g in groups if _initial(g) > 0.0]
+        if not factors:
+            return None
+        lowest, highest = (choose(factor for factor, _ in factors) for choose in (min, max))
+        return factors[0][1] if highest - lowest <= 1e-9 * highest else None
+
+    def initial(self, key: GroupKey) -> float:
+        """Return a group's learning rate before any schedule, 0 for one that is not scheduled."""
+        group = self.asked(key)
+        return 0.0 if group is None else _initial(group)
 
     def note_middle(self, share: float) -> None:
         """Note the rates in the middle of an interval.
@@ -154,9 +163,11 @@ class LiveSchedule:
         """Go on where `state_dict` was called."""
         for name, values in state["groups"].items():
             groups = [g for s in self._shadows for g in s.param_groups if has(g, name)]
-            for group, value in zip(groups, values, strict=True):
+            for group, value in zip(groups, values, strict=False):  # there may be more by now
                 put(group, name, value)
-        self._middle_rates = list(state["middle_rates"])
+        count = len(self._middle_rates)
+        rates = [*state["middle_rates"], *self._middle_rates[len(state["middle_rates"]) :]]
+        self._middle_rates = rates[:count]
         self._middle_call = state["middle_call"]
         self._calls_an_interval = state["calls_an_interval"]
 
@@ -189,6 +200,17 @@ class LiveSchedule:
         except Exception:  # schedules are anybody's code, and this is only a forecast
             return now
         return now
+
+
+def _initial(group: Group) -> float:
+    return float(group["initial_lr"] if "initial_lr" in group else group["lr"])
+
+
+def _num_groups(optimizer: torch.optim.Optimizer, parts: Sequence[Any]) -> int:
+    """Return how many groups an optimiser had when the schedulers of it were built."""
+    bases = [p.base_lrs for p in parts if hasattr(p, "base_lrs") and _owner(p) is optimizer]
+    there = len(optimizer.param_groups)
+    return min(max(map(len, bases), default=there), there)
 
 
 def unwrapped(optimizer: Any) -> torch.optim.Optimizer:

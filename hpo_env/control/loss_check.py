@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from hpo_env.control.announcing import Announcer
 from hpo_env.control.host import Host
@@ -23,6 +24,7 @@ class LossCheck:
     def __init__(self, announcer: Announcer) -> None:
         self.unfit: set[str] = set()
         self._announcer = announcer
+        self._last: tuple[Any, float] = (None, math.nan)  # what validate() returned, and its number
 
     def validated(self, host: Host, *, is_guarded: bool) -> float:
         """Return the validation loss of a host, NaN where there is none.
@@ -37,6 +39,8 @@ class LossCheck:
             if result is None:  # there is none, or it has nothing to say yet
                 return math.nan
             loss = read_number(result)
+            if self._is_stale(result, loss):
+                return math.nan
         except Exception as error:  # anybody's code; a run of days must not end here
             self._announcer.warn(
                 "validate",
@@ -56,6 +60,17 @@ class LossCheck:
         if not math.isfinite(loss) and not is_guarded:
             return math.nan  # nothing is done about it any more; the training loss stands in
         return math.inf if math.isnan(loss) else loss  # measured, and as bad as can be
+
+    def _is_stale(self, result: Any, loss: float) -> bool:
+        """Say whether a result is the one before and was not worked out anew.
+
+        A loop that validates less often than it decides hands over the number that it has kept: the
+        same object. An equal number in another object may well be new.
+        """
+        last, before = self._last
+        self._last = (result, loss)
+        is_kept = result is last and loss == before and not isinstance(result, int)
+        return is_kept and math.isfinite(loss)  # Python keeps one object of each small int
 
     def fitting(self, telemetry: Telemetry) -> bool:
         """Leave training losses out that are negative: no ratio says anything of them.

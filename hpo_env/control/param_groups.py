@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import is_
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -35,9 +35,10 @@ class DropoutWriter:
 
     def __init__(self, layers: Sequence[nn.Module]) -> None:
         self.layers = list(layers)
-        rates = [original(layer, "p", float(layer.p)) for layer in self.layers]  # type: ignore[arg-type]
-        self.initial = max(rates)
-        self.ratios = [rate / self.initial for rate in rates]
+        self._found = [original(layer, "p", float(layer.p)) for layer in self.layers]  # type: ignore[arg-type]
+        self._written: list[float] | None = None
+        self.initial = max(self._found)
+        self.ratios = [rate / self.initial for rate in self._found]
 
     @classmethod
     def of(cls, model: nn.Module | None) -> DropoutWriter | None:
@@ -52,10 +53,18 @@ class DropoutWriter:
 
     def write(self, value: float) -> float:
         """Set every layer's rate."""
-        for layer, ratio in zip(self.layers, self.ratios, strict=True):
-            layer.p = written = value * ratio  # type: ignore[assignment]
-            keep(layer, "p", original=ratio * self.initial, written=written)
+        self._written = [value * ratio for ratio in self.ratios]
+        for layer, found, written in zip(self.layers, self._found, self._written, strict=True):
+            layer.p = written  # type: ignore[assignment]
+            keep(layer, "p", original=found, written=written)
         return max(float(layer.p) for layer in self.layers)  # type: ignore[arg-type]
+
+    def give_back(self) -> None:
+        """Give every layer its own rate back, unless somebody else has set another."""
+        written, self._written = self._written, None
+        for layer, found, ours in zip(self.layers, self._found, written or (), strict=False):
+            if layer.p == ours:
+                layer.p = found  # type: ignore[assignment]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -67,16 +76,22 @@ class Place:
         key: What tells the group from others.
         group: The group itself; another one once a state was loaded.
         start: Its own value before any schedule, or the one that a live schedule asks for now.
+        found: What it would have without a controller: `start`, but for a group that came later and
+            brought a value along that counts as corrected already.
         written: What was written last, as it was read back; NaN where that may change.
-        asked: The group that a live schedule writes to in its place, where there is one.
+        asked: The group that a live schedule writes to in its place, where there is one; or, of one
+            that came later, a group that moves as this one should.
+        shares: `start` and `found` over what is asked for.
     """
 
     owner: torch.optim.Optimizer
     key: GroupKey
     group: Group
     start: float
+    found: float
     written: float
     asked: Group | None = None
+    shares: tuple[float, float] = (1.0, 1.0)
 
 
 class GroupWriter:
@@ -98,7 +113,7 @@ class GroupWriter:
         self._seen: list[list[Group]] = []  # the groups of each optimiser at the last look
         self._places: list[Place] = []  # of those that have the hyperparameter
         self._uncorrected: Callable[[float], float] | None = None
-        self._asked: Callable[[GroupKey], Group | None] = lambda key: None
+        self._live: Asking | None = None
         places = self.places()
         self._reference = max(places, key=lambda place: place.start)
         self.initial = self._reference.start
@@ -130,22 +145,20 @@ class GroupWriter:
         ]
         return self._places
 
-    def follow(self, asked: Callable[[GroupKey], Group | None]) -> None:
+    def follow(self, live: Asking | None) -> None:
         """Take base values from what a live schedule writes to, from now on.
 
         Args:
-            asked: Returns the group that is written to in a group's place, None where there is
-                none.
+            live: The schedule; None: no longer.
         """
-        self._asked = asked
+        self._live = live
         for place in self._known.values():
-            place.asked = asked(place.key)
+            self._ask_for(place)
 
-    def begin_at(self, starts: Sequence[float]) -> None:
-        """Let the largest of these, one a group, stand for the whole."""
-        places = self.places()
-        self._reference = places[max(range(len(starts)), key=starts.__getitem__)]
-        self.initial = max(starts)
+    def begin_at(self, initial: Callable[[GroupKey], float]) -> None:
+        """Let the group stand for the whole that has the largest value before any schedule."""
+        self._reference = max(self.places(), key=lambda place: initial(place.key))
+        self.initial = initial(self._reference.key)
 
     def meet_with(self, uncorrected: Callable[[float], float]) -> None:
         """Say how the base of a group that comes later follows from the value that it has."""
@@ -155,17 +168,37 @@ class GroupWriter:
         """Read what the live schedule asks for now."""
         for place in self.places():
             if place.asked is not None:
-                place.start = read(place.asked, self.name)
+                asked = read(place.asked, self.name)
+                place.start, place.found = (asked * share for share in place.shares)
 
     def starts(self) -> list[float]:
         """Return the base value of each group; see `Place`."""
         return [place.start for place in self.places()]
 
-    def set_starts(self, starts: Sequence[float]) -> None:
-        """Give the groups other base values, in order; those that come later bring their own."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return what is known of the groups, in order."""
+        places = self.places()
+        is_there = self._reference in places
+        return {
+            "found": [place.found for place in places],
+            "reference": places.index(self._reference) if is_there else None,
+        }
+
+    def load_state_dict(self, starts: Sequence[float], state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was called; groups that come later bring their own values.
+
+        Args:
+            starts: What `starts` returned then.
+            state: What `state_dict` returned; empty in states of earlier versions.
+        """
         self.forget_written()
-        for place, start in zip(self.places(), starts, strict=False):
-            place.start = start
+        places = self.places()
+        found = state.get("found", starts)
+        for place, start, without in zip(places, starts, found, strict=False):
+            place.start, place.found = start, without
+        reference = state.get("reference")
+        if reference is not None and reference < len(places):
+            self._reference = places[reference]
         self.initial = self.base
 
     @property
@@ -240,26 +273,39 @@ class GroupWriter:
         for place in self._known.values():
             place.written = math.nan
 
-    def keep_originals(self) -> None:
-        """Note what the groups started from, for whoever attaches next."""
+    def give_back(self) -> None:
+        """Give every group what it would have by now, unless somebody else has written there."""
+        self.update()
         for place in self.places():
-            slot = (self.name, place.key)
-            keep(place.owner, slot, original=place.start, written=place.written)
+            if has(place.group, self.name) and read(place.group, self.name) == place.written:
+                put(place.group, self.name, place.found)
+            place.written = math.nan
 
     def _place(self, optimizer: torch.optim.Optimizer, number: int, group: Group) -> Place:
         key = GroupKey(optimizer, number)
         place = self._known.get(key)
         if place is None:
             value = read(group, self.name)
-            if self._uncorrected is None:  # found at the start
-                start = original(optimizer, (self.name, key), value)
-            else:
-                start = self._uncorrected(value)
-            place = Place(owner=optimizer, key=key, group=group, start=start, written=value)
-            place.asked = self._asked(key)
+            start = value if self._uncorrected is None else self._uncorrected(value)
+            place = Place(
+                owner=optimizer, key=key, group=group, start=start, found=value, written=value
+            )
+            self._ask_for(place)
             self._known[key] = place
         place.group = group
         return place
+
+    def _ask_for(self, place: Place) -> None:
+        """Find what the live schedule writes to in a place, or what moves as it should."""
+        place.asked, place.shares = None, (1.0, 1.0)
+        if self._live is None:
+            return
+        place.asked = self._live.asked(place.key)
+        if place.asked is None and self.name == "learning_rate":
+            leader = self._live.leader(place.owner)
+            asked = 0.0 if leader is None else read(leader, self.name)
+            if asked > 0.0:
+                place.asked, place.shares = leader, (place.start / asked, place.found / asked)
 
     def _in_ratio(self, value: float, base: float, reference: float) -> float:
         if value == reference:
@@ -267,6 +313,16 @@ class GroupWriter:
         if self.name == "momentum":
             return max(1.0 - (1.0 - value) * ((1.0 - base) / (1.0 - reference)), 0.0)
         return value * (base / reference) if reference else base
+
+
+class Asking(Protocol):
+    """A schedule that goes on writing, but elsewhere; see `LiveSchedule`."""
+
+    def asked(self, key: GroupKey) -> Group | None:
+        """Return what is written to in a group's place."""
+
+    def leader(self, optimizer: torch.optim.Optimizer) -> Group | None:
+        """Return what is written to as it would be for a group that came later."""
 
 
 @dataclass(kw_only=True)
@@ -282,6 +338,9 @@ class ClipWriter:
         """Set the norm."""
         self.value = value
         return value
+
+    def give_back(self) -> None:
+        """Do nothing: the norm is nobody's but ours."""
 
     def clip(self, parameters: Iterable[Tensor], scale: Tensor | float) -> None:
         """Clip gradients, which may be scaled."""

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from hpo_env.control.host import Host
-from hpo_env.control.writers import Writer, write_all
+from hpo_env.control.writers import Writer, give_back, write_all
+from hpo_env.errors import ConfigurationError
 from hpo_env.loss_summary import summarize_losses
 from hpo_env.telemetry import Telemetry
 
@@ -43,7 +44,7 @@ class PlainHost(Host):
     def note_update(self, loss: Any) -> None:
         """Keep the loss."""
         if loss is not None:
-            self._losses.append(read_number(loss))
+            self._losses.append(read_loss(loss))
 
     def validate(self) -> Any:
         """Call the function."""
@@ -62,6 +63,10 @@ class PlainHost(Host):
         """Call each writer."""
         return write_all(self._writers, values)
 
+    def close(self) -> None:
+        """Give the values back."""
+        give_back(self._writers)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the losses."""
         return {"losses": list(self._losses)}
@@ -69,6 +74,20 @@ class PlainHost(Host):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the losses back."""
         self._losses = list(state["losses"])
+
+
+def read_loss(value: Any) -> float:
+    """Read what `step` was given for a loss.
+
+    Raises:
+        ConfigurationError: It is no number.
+    """
+    try:
+        return read_number(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise ConfigurationError(
+            f"step(loss) needs one number, or a tensor of one element; got {value!r:.60}"
+        ) from error
 
 
 def read_number(value: Any) -> float:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,13 @@ HostT = TypeVar("HostT", bound=Host)
 __all__ = ["ControllerWarning", "Run", "RunLogger"]
 
 _STATE_VERSION = 1
+
+_SAID_OF_A_STEP = {
+    "superseded": "step() was called of a run that another one has taken the place of, which was "
+    "attached to the same training: nothing is done",
+    "closed": "step() was called after close(): nothing is done, the training has its own values "
+    "back. To have the last ones go on, leave the run open",
+}
 
 
 class Run(Generic[HostT]):
@@ -96,7 +103,7 @@ class Run(Generic[HostT]):
         self._factor_at: tuple[tuple[int, int], float] = ((-1, 0), 1.0)
         self._end = 0
         self._is_open = False  # whether an interval is running
-        self._is_superseded = False
+        self._end_of_it: Literal["", "closed", "superseded"] = ""
 
     # ------------------------------------------------------------------------- what the loop calls
 
@@ -121,7 +128,7 @@ class Run(Generic[HostT]):
             loss: The minibatch loss, a number or a tensor of one element; the tensor is not read
                 before the interval's end. None when there is no such thing.
         """
-        if (self.num_steps >= self._end or self._is_superseded) and not self._goes_on():
+        if (self.num_steps >= self._end or self._end_of_it) and not self._goes_on():
             return
         self.host.note_update(loss)
         self.num_steps += 1
@@ -154,8 +161,13 @@ class Run(Generic[HostT]):
             total_steps: Updates in the whole run.
 
         Raises:
-            ConfigurationError: Fewer than before.
+            ConfigurationError: Fewer than before, or the run is closed.
         """
+        if self._end_of_it:
+            raise ConfigurationError(
+                f"the run is {self._end_of_it} and cannot be extended: attach anew, with "
+                "state=run.state_dict() to go on from where it was"
+            )
         was_over = self.is_over
         self.plan = self.plan.extended(total_steps, interval=self.interval)
         self._decider.extend(self.plan.num_intervals)
@@ -208,17 +220,23 @@ class Run(Generic[HostT]):
         return write_schedule(path, self.schedule, total_steps=self.plan.total_steps)
 
     def close(self) -> None:
-        """Let go of the host and close the loggers; the values stay.
+        """Let go of the training, and close the loggers.
 
-        A loop that goes on with the optimiser goes on with the last values. Whoever attaches to it
-        again starts from those that were found in it, unless he has set others.
+        The training has the values again that the user gave it (or those that his own scheduler
+        asks for by now), unless he has set others in the meantime; so checkpoints that are saved
+        and schedulers that are built from here on know nothing of the controller. Functions that
+        were bound are called with the initial values that were given with them. A loop that is to
+        go on with the last values leaves the run open: after the last of its updates it writes
+        nothing but what a scheduler asks for, corrected as before, and costs nothing.
         """
-        self.host.close()
-        self._announcer.tell("close")
+        if self._end_of_it != "closed":
+            self._end_of_it = "closed"
+            self.host.close()
+            self._announcer.tell("close")
 
     def supersede(self) -> None:
         """Let go of the host, as another run was attached to the same training."""
-        self._is_superseded = True
+        self._end_of_it = "superseded"
         self.host.close()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -397,12 +415,8 @@ class Run(Generic[HostT]):
 
     def _goes_on(self) -> bool:
         """Say whether there are updates to come; catch up with what was interrupted."""
-        if self._is_superseded:
-            self._announcer.warn(
-                "superseded",
-                "step() was called of a run that another one has taken the place of, which was "
-                "attached to the same training: nothing is done",
-            )
+        if self._end_of_it:
+            self._announcer.warn(self._end_of_it, _SAID_OF_A_STEP[self._end_of_it])
             return False
         if not self.is_over:
             self._turn()

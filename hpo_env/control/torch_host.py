@@ -26,6 +26,7 @@ from hpo_env.control.live_schedule import (
     unwrapped,
     unwrapped_scheduler,
 )
+from hpo_env.control.owners import Owners
 from hpo_env.control.param_groups import (
     GROUP_HYPERPARAMETERS,
     ClipWriter,
@@ -90,7 +91,7 @@ class TorchHost(Host):
         self._live = LiveSchedule(schedulers, self._optimizers) if schedulers else None
         self._groups = _group_writers(writers, self._optimizers, all_of_them=bool(schedulers))
         if self._live is not None and "learning_rate" in self._groups:
-            self._groups["learning_rate"].begin_at(self._live.initial())
+            self._groups["learning_rate"].begin_at(self._live.initial)
         rate = writers.get("learning_rate")
         # Under a scheduler that warms up from 0 it is another by now.
         if rate is not None and rate.initial == 0.0:
@@ -101,7 +102,7 @@ class TorchHost(Host):
             )
         if self._live is not None:
             for writer in self._groups.values():
-                writer.follow(self._live.asked)
+                writer.follow(self._live)
         clip = writers.get("gradient_clip")
         self._clip = clip if isinstance(clip, ClipWriter) else None
         self._is_idle = True  # nothing to do at most steps
@@ -111,6 +112,11 @@ class TorchHost(Host):
             writers,
             parts=lambda: [_parameters(optimizer) for optimizer in self._optimizers],
             model=model,
+            owners=Owners(
+                [p for optimizer in self._optimizers for p in _parameters(optimizer)],
+                model,
+                near=[validate],
+            ),
             validate=validate,
         )
         self._is_checked = False  # for writes of others, right now
@@ -235,36 +241,37 @@ class TorchHost(Host):
         return self.weights.state_dict() | {
             "live": None if self._live is None else self._live.state_dict(),
             "base": {name: writer.starts() for name, writer in self._groups.items()},
+            "groups": {name: writer.state_dict() for name, writer in self._groups.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take them back."""
         self.weights.load_state_dict(state)
         for name, base in state["base"].items():
-            if name in self._groups:
-                self._groups[name].set_starts(base)
+            if name in self._groups:  # states of earlier versions hold base values alone
+                self._groups[name].load_state_dict(base, state.get("groups", {}).get(name, {}))
         if self._live is not None and state["live"] is not None:
             self._live.load_state_dict(state["live"])
+            for writer in self._groups.values():
+                writer.follow(self._live)
 
     def close(self) -> None:
-        """Take the hooks away and give torch schedulers their optimisers back; values stay.
+        """Take the hooks away, and give values and the optimisers of torch schedulers back.
 
-        Whoever attaches next to these optimisers starts from the values that were found in them,
-        where nobody has set others since.
+        Every place has what it would have without a controller: what was found in it, or what its
+        scheduler asks for by now, where nobody has set another value since.
         """
         was_attached = bool(self._handles)
         for handle in self._handles:
             handle.remove()
         self._handles = []
-        if self._live is not None:
-            if self._run is not None and was_attached:
-                self._write_what_is_due()
-            self._live.detach(self._optimizers)
         if was_attached:
-            for writer in self._groups.values():
-                writer.keep_originals()
+            for writer in (self._writers | self._groups).values():
+                writer.give_back()
+        if self._live is not None:
+            self._live.detach(self._optimizers)
         for writer in self._groups.values():
-            writer.follow(lambda key: None)  # and hold no scheduler any more
+            writer.follow(None)  # and hold no scheduler any more
         self._live = None
 
     def _write_what_is_due(self) -> None:
@@ -284,7 +291,8 @@ class TorchHost(Host):
         if torch.compiler.is_compiling():  # outside of the graph: see `WeightsHost.note_update`
             return None
         is_untouched = optimizer.param_groups[0]["lr"] is self._rates[part]
-        if is_untouched and self._is_idle and not self._measurement.is_due and len(args) < 2:
+        is_due = self._measurement.is_due or part in self.weights.unseen
+        if is_untouched and self._is_idle and not is_due and len(args) < 2:
             return None
         run = self._run
         assert run is not None
@@ -391,7 +399,7 @@ def _find_writers(
         writer: Writer | None = None
         if name in bind:
             start = initial.get(name, hyperparameter.default)
-            writer = FunctionWriter(function=bind[name], initial=start)
+            writer = FunctionWriter(function=bind[name], initial=start, is_known=name in initial)
         elif name in GROUP_HYPERPARAMETERS:
             writer = GroupWriter.of(name, optimizers)
         elif name == "dropout":

@@ -8,15 +8,18 @@ from __future__ import annotations
 import gc
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from hpo_env.control import replicas
 from hpo_env.control.host import Host, Steered
-from hpo_env.control.writers import Writer, write_all
+from hpo_env.control.owners import Owners
+from hpo_env.control.plain_host import read_loss
+from hpo_env.control.writers import Writer, give_back, write_all
 from hpo_env.errors import ConfigurationError, ControllerWarning
 from hpo_env.measuring import IntervalMeasurement
 from hpo_env.telemetry import Telemetry
@@ -33,6 +36,7 @@ class WeightsHost(Host):
         writers: What can be written, by hyperparameter.
         parts: Returns the weights, a list for each optimiser, in an order that stays.
         model: Its modes are put back after `validate`, and its buffers by a roll back.
+        owners: The models of the weights, where buffers and averages are put back as well.
         validate: Returns the validation loss; None where there is none.
         others: Returns tensors that no optimiser trains and a roll back puts back too, always the
             same ones.
@@ -44,19 +48,24 @@ class WeightsHost(Host):
         *,
         parts: Callable[[], list[list[Tensor]]],
         model: nn.Module | None = None,
+        owners: Owners | None = None,
         validate: Callable[[], Any] | None = None,
         others: Callable[[], list[Tensor]] | None = None,
     ) -> None:
         self._writers = dict(writers)
         self._model = model
+        self._owners = owners
         self._validate = validate
         self._parts = parts
         self.parameters = parts()
         self.measurement = IntervalMeasurement(1, len(self.parameters))
         self._others = others
         self._copies: list[tuple[Tensor, Tensor]] = []  # of all but what the measurement copies
-        self._buffers: dict[str, Tensor] = {}
-        self._unseen: set[int] = set()
+        self._buffers: list[tuple[nn.Module, str, Tensor]] = []
+        # Parts whose updates are not announced, as far as is known: those of compiled optimisers,
+        # of idle ones, of those of two steps.
+        self.unseen: set[int] = set()
+        self._announced: set[int] = set()  # in this interval
         self._has_failed_to_measure = False
         every = [parameter for part in self.parameters for parameter in part]
         self._device = every[0].device if every else torch.device("cpu")
@@ -73,8 +82,11 @@ class WeightsHost(Host):
 
     def before_update(self, part: int, *, gradient_scale: Tensor | float = 1.0) -> None:
         """Measure what is due before an update; a second call before the same one does nothing."""
+        if part in self.unseen:
+            self.unseen.discard(part)
+            self.measurement.forget(part)  # what was taken for its start, in case it was not
         if self._is_due:
-            self._unseen.discard(part)
+            self._announced.add(part)
             self._measure(
                 lambda: self.measurement.before_update(
                     self.parameters[part],
@@ -87,6 +99,8 @@ class WeightsHost(Host):
     def copy_weights(self, part: int = 0) -> None:
         """Do the first half of `before_update`, for hosts whose gradients come later."""
         if self._is_due:
+            self._announced.add(part)
+            self.unseen.discard(part)
             self.measurement.copy_weights(self.parameters[part], part=part)
 
     def measure_gradients(self, part: int = 0) -> None:
@@ -99,22 +113,25 @@ class WeightsHost(Host):
             )
 
     def begin_interval(self, num_updates: int) -> None:
-        """Copy the model's buffers; the weights are copied before the first update."""
-        before, self.parameters = self.measurement, self._parts()
+        """Copy buffers, and the weights whose first update may not be announced."""
+        self.parameters = self._parts()
         self.measurement = IntervalMeasurement(num_updates, len(self.parameters))
         self._copies = []
-        if self._model is not None:
-            self._buffers = {n: b.detach().clone() for n, b in self._model.named_buffers()}
+        self._buffers = [
+            (module, name, buffer.detach().clone())
+            for module in self._modules()
+            for name, buffer in module._buffers.items()
+            if buffer is not None
+        ]
         if self._others is not None:
             self.copy_too(self._others())
-        # Optimisers whose steps are not announced: compiled ones, idle ones, those of two steps.
-        self._unseen = {
-            part
-            for part, start in enumerate(before.start)
-            if start is None and before.num_done > 0 and part < len(self.parameters)
-        }
-        for part in self._unseen:
-            self.measurement.copy_weights(self.parameters[part], part=part)
+        if self._owners is not None:
+            self.copy_too(self._owners.averages())
+        self.unseen = set(range(len(self.parameters))) - self._announced
+        self._announced = set()
+        for part in self.unseen:
+            if not any(map(is_lazy, self.parameters[part])):  # they get their shape in an update
+                self.measurement.copy_weights(self.parameters[part], part=part)
 
     def copy_too(self, tensors: Iterable[Tensor]) -> None:
         """Copy further tensors, which a roll back of this interval puts back."""
@@ -127,9 +144,9 @@ class WeightsHost(Host):
                 f"step(loss) needs one number; got a tensor of shape {tuple(loss.shape)}. "
                 "Average it first"
             )
-        for part in self._unseen:
+        for part in self.unseen:
             self._measure_unseen(part)
-        self.measurement.after_update(loss)
+        self.measurement.after_update(loss if isinstance(loss, Tensor | None) else read_loss(loss))
 
     def validate(self) -> Any:
         """Call the function, and put every module back into its mode."""
@@ -169,12 +186,10 @@ class WeightsHost(Host):
         pairs = list(self._copies)
         for part, copies in zip(self.parameters, start, strict=True):
             pairs += zip(part, copies or (), strict=copies is not None)
-        if self._model is not None:
-            pairs += [
-                (buffer, self._buffers[name])
-                for name, buffer in self._model.named_buffers()
-                if name in self._buffers and self._buffers[name].shape == buffer.shape
-            ]
+        for module, name, copy in self._buffers:
+            buffer = module._buffers.get(name)
+            if buffer is not None and buffer.shape == copy.shape:
+                pairs.append((buffer, copy))
         with torch.no_grad():
             for tensor, copy in pairs:
                 tensor.copy_(copy)
@@ -182,9 +197,11 @@ class WeightsHost(Host):
 
     def unrestored(self) -> str | None:
         """Name what is not finite although everything was put back; None: nothing."""
-        if _are_finite(p for part in self.parameters for p in part):
-            return None
-        return "weights that are not finite"
+        if not _are_finite(p for part in self.parameters for p in part):
+            return "weights that are not finite"
+        if self._owners is not None and not _are_finite(self._owners.averages()):
+            return "averaged weights that are not finite"
+        return None
 
     def agreed(self, moves: list[float]) -> list[float]:
         """Return the first replica's moves."""
@@ -196,13 +213,26 @@ class WeightsHost(Host):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the measurement so far."""
-        return {"interval": self.measurement.state_dict()}
+        return {"interval": self.measurement.state_dict(), "unseen": sorted(self.unseen)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the measurement back, but for copies of weights that are others now."""
         self.measurement.load_state_dict(state["interval"])
         shapes = [[parameter.shape for parameter in part] for part in self.parameters]
         self.measurement.keep_copies_of(shapes)
+        # States of earlier versions do not say; there nothing was copied of such parts.
+        missing = [part for part, start in enumerate(self.measurement.start) if start is None]
+        self.unseen = set(state.get("unseen", missing)) & set(range(len(shapes)))
+
+    def close(self) -> None:
+        """Give the values back."""
+        give_back(self._writers)
+
+    def _modules(self) -> Iterable[nn.Module]:
+        """Return the modules whose buffers a roll back puts back."""
+        if self._owners is not None:
+            return self._owners.modules()
+        return () if self._model is None else self._model.modules()
 
     def _measure(self, measure: Callable[[], None]) -> None:
         """Measure what can be measured: it is no reason to end a training."""
@@ -223,7 +253,9 @@ class WeightsHost(Host):
         if not self._is_due:
             return
         parameters, measurement = self.parameters[part], self.measurement
-        self._measure(lambda: measurement.measure_gradients(_gradients(parameters), part=part))
+        start = measurement.start[part]
+        if start is not None and _have_moved(parameters, start):  # an idle one has no gradients
+            self._measure(lambda: measurement.measure_gradients(_gradients(parameters), part=part))
         if measurement.num_done + 1 == measurement.num_updates // 2:
             measurement.copy_middle(parameters, part=part)
 
@@ -244,6 +276,10 @@ class WeightsHost(Host):
 
 def _gradients(parameters: Iterable[Tensor]) -> list[Tensor]:
     return [p.grad for p in parameters if p.grad is not None]
+
+
+def _have_moved(tensors: Sequence[Tensor], before: Sequence[Tensor]) -> bool:
+    return any(not torch.equal(now, then) for now, then in zip(tensors, before, strict=False))
 
 
 def _are_finite(tensors: Iterable[Tensor]) -> bool:

@@ -1,10 +1,13 @@
-"""What a host can write: anything with an initial value and a way to set it."""
+"""What a host can write: anything with an initial value, a way to set it and one to undo that."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from hpo_env.errors import ControllerWarning
 
 
 class Writer(Protocol):
@@ -15,6 +18,9 @@ class Writer(Protocol):
     def write(self, value: float) -> float:
         """Set the value and return the one in force, read back from where it is used."""
 
+    def give_back(self) -> None:
+        """Put back what was found, unless somebody else has written there since."""
+
 
 @dataclass(kw_only=True)
 class FunctionWriter:
@@ -23,17 +29,42 @@ class FunctionWriter:
     Args:
         function: Called with each new value; may return the value that it really set.
         initial: The value in force when the run starts.
+        is_known: Whether that is what the user said; where it is a guess, nothing is given back.
     """
 
     function: Callable[[float], float | None]
     initial: float
+    is_known: bool = True
+    _has_written: bool = field(default=False, init=False)
 
     def write(self, value: float) -> float:
         """Call the function."""
+        self._has_written = True
         used = self.function(value)
         return value if used is None else float(used)
+
+    def give_back(self) -> None:
+        """Call the function with the initial value."""
+        if not (self._has_written and self.is_known):
+            return
+        self._has_written = False
+        try:
+            self.function(self.initial)
+        except Exception as error:  # anybody's code, and the training is over
+            warnings.warn(
+                f"the function that sets a value raised {type(error).__name__}: {error} when it "
+                f"was given back its initial value, {self.initial:g}",
+                ControllerWarning,
+                stacklevel=2,
+            )
 
 
 def write_all(writers: Mapping[str, Writer], values: Mapping[str, float]) -> dict[str, float]:
     """Write values by name, and return those in force."""
     return {name: float(writers[name].write(value)) for name, value in values.items()}
+
+
+def give_back(writers: Mapping[str, Writer]) -> None:
+    """Give back all of some values."""
+    for writer in writers.values():
+        writer.give_back()

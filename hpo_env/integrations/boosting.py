@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import Run
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
-from hpo_env.integrations.borrowed import BorrowedValue, BorrowingHost
+from hpo_env.integrations.borrowed import BorrowedValue
 from hpo_env.integrations.lengths import num_saved
 
 
@@ -28,7 +29,7 @@ class SteeredBoosting:
         self, controller: Controller, *, shrinkage: str = "learning_rate", **options: Any
     ) -> None:
         controller.policy.space.index(shrinkage)
-        self.run: Run[BorrowingHost] | None = None
+        self.run: Run[PlainHost] | None = None
         self._controller = controller
         self._shrinkage = shrinkage
         self._state: Mapping[str, Any] | None = options.pop("state", None)
@@ -48,7 +49,7 @@ class SteeredBoosting:
         self._validation_loss = None
         state, self._state = self._state, None
         total = num_saved(state) + to_come if total_steps is None else total_steps
-        host = BorrowingHost({self._shrinkage: value}, lambda: self._validation_loss)
+        host = PlainHost({self._shrinkage: value}, lambda: self._validation_loss)
         self.run = self._controller.steer(host, total_steps=total, state=state, **self._options)
 
     def finish_round(

@@ -8,12 +8,11 @@ owner lives, also where a training was interrupted and nothing could be given ba
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from hpo_env.control.plain_host import PlainHost
 from hpo_env.controller import ControllerWarning
 
 
@@ -95,30 +94,3 @@ class BorrowedValue:
         self._put(self.found)
         self._ours = self._read()
         del _LOANS[self._owner][self._name]
-
-
-class BorrowingHost(PlainHost):
-    """A `PlainHost` that gives back what it has written once it is closed.
-
-    Args:
-        values: What can be written, by hyperparameter.
-        validate: See `PlainHost`.
-    """
-
-    def __init__(
-        self,
-        values: Mapping[str, BorrowedValue],
-        validate: Callable[[], Any] | None = None,
-    ) -> None:
-        super().__init__(values, validate)
-        self.values = dict(values)
-
-    def close(self) -> None:
-        """Give the values back."""
-        give_back(self.values)
-
-
-def give_back(values: Mapping[str, BorrowedValue]) -> None:
-    """Give back all of some values."""
-    for value in values.values():
-        value.give_back()

@@ -20,7 +20,7 @@ from hpo_env.control.run import Run
 from hpo_env.control.weights_host import WeightsHost
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
-from hpo_env.integrations.borrowed import BorrowedValue, give_back
+from hpo_env.integrations.borrowed import BorrowedValue
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.lengths import num_saved
 
@@ -46,9 +46,8 @@ class ModelHost(WeightsHost):
             with torch.no_grad():
                 return None if validate is None else validate(model)
 
-        self._values = _values(model)
         super().__init__(
-            self._values,
+            _values(model),
             parts=lambda: [[weight.value for weight in model.trainable_weights]],
             model=model,
             validate=None if validate is None else validated,
@@ -89,10 +88,6 @@ class ModelHost(WeightsHost):
         self._batch += 1
         before, self._mean = self._mean, float(mean)
         return self._batch * self._mean - (self._batch - 1) * before
-
-    def close(self) -> None:
-        """Give the values back."""
-        give_back(self._values)
 
 
 class HPOControlCallback(_keras.callbacks.Callback):  # type: ignore[misc,name-defined]

@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import Run
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.boosting import SteeredBoosting
-from hpo_env.integrations.borrowed import BorrowedValue, BorrowingHost
+from hpo_env.integrations.borrowed import BorrowedValue
 from hpo_env.integrations.extras import require
 
 _RATE_ALIASES = ("learning_rate", "shrinkage_rate", "eta")
@@ -43,7 +44,7 @@ class HPOControl:
         self._boosting = SteeredBoosting(controller, **options)
 
     @property
-    def run(self) -> Run[BorrowingHost] | None:
+    def run(self) -> Run[PlainHost] | None:
         """The run of the last training, once it has begun."""
         return self._boosting.run
 

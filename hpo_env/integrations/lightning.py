@@ -22,7 +22,6 @@ from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.lengths import steps_to_come
-from hpo_env.integrations.steered_groups import SteeredGroups
 
 _lightning = require("lightning.pytorch", extra="lightning")
 
@@ -62,7 +61,6 @@ class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined
         self._total_steps = total_steps
         self._options = options
         self._state: Mapping[str, Any] | None = None
-        self._groups: SteeredGroups | None = None
         self._num_steps = 0
         self._loss: Any = None
         self._backward_loss: Any = None
@@ -85,7 +83,6 @@ class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined
         state, self._state = self._state, None  # of this training, not of a later one
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
         options = ({"base_schedule": schedulers} if schedulers else {}) | self._options
-        groups = SteeredGroups(trainer.optimizers)
         num_made = _num_made(trainer) if state is None else 0
         self.run = self._controller.attach(
             trainer.optimizers,
@@ -95,9 +92,6 @@ class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined
             state=state,
             **options,
         )
-        # A scheduler computes the next rate from the last, or from one that it keeps itself.
-        groups.begin(self.run, except_for=["learning_rate"] if schedulers else [])
-        self._groups = groups
         self._num_steps = trainer.global_step
         self._loss = self._backward_loss = None
 
@@ -141,6 +135,10 @@ class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined
         """Let go of the optimisers."""
         self._end()
 
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        """Let go of them, too, where the training is interrupted."""
+        self._end()
+
     def state_dict(self) -> dict[str, Any]:
         """Return the run's state, for Lightning's checkpoint."""
         return {} if self.run is None else {"run": self.run.state_dict()}
@@ -150,9 +148,9 @@ class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined
         self._state = state_dict.get("run")
 
     def _end(self) -> None:
-        """Close a run that goes on, and give the optimisers' own values back."""
-        if self._groups is not None:
-            self._groups.end()
+        """Close a run that goes on, which gives the optimisers' own values back."""
+        if self.run is not None:
+            self.run.close()
 
     def _validated(self, pl_module: Any) -> Any:
         assert self._validate is not None

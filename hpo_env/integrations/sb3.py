@@ -22,10 +22,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hpo_env.control.host import Steered
+from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import Run
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
-from hpo_env.integrations.borrowed import BorrowedValue, BorrowingHost
+from hpo_env.integrations.borrowed import BorrowedValue
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.lengths import num_saved
 
@@ -37,7 +38,7 @@ _ADVICE = "Take whatever sets it (another callback, a schedule) out, or this cal
 _NUM_POINTS = 21  # of a schedule, to find its largest value
 
 
-class AgentHost(BorrowingHost):
+class AgentHost(PlainHost):
     """An agent that is told no losses; an update is a rollout and the training on it.
 
     Args:

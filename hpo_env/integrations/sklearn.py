@@ -16,10 +16,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import Run
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
-from hpo_env.integrations.borrowed import BorrowedValue, BorrowingHost
+from hpo_env.integrations.borrowed import BorrowedValue
 from hpo_env.integrations.extras import require
 
 _ADVICE = "Take out of the loop whatever sets it (set_params), or the controller"
@@ -52,7 +53,7 @@ def attach(
     return run
 
 
-class EstimatorHost(BorrowingHost):
+class EstimatorHost(PlainHost):
     """An estimator that learns by `partial_fit`; arguments and errors are those of `attach`."""
 
     def __init__(self, estimator: Any, validate: Callable[[], Any] | None = None) -> None:

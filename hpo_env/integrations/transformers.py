@@ -21,12 +21,12 @@ from typing import Any
 
 import torch
 
+from hpo_env.control.frames import variables
 from hpo_env.control.run import Run
 from hpo_env.control.torch_host import TorchHost
 from hpo_env.controller import Controller
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.lengths import steps_to_come
-from hpo_env.integrations.steered_groups import SteeredGroups
 
 _transformers = require("transformers", extra="hf")
 
@@ -65,7 +65,6 @@ class HPOControlCallback(_transformers.TrainerCallback):  # type: ignore[misc,na
         self._losses: list[torch.Tensor] = []
         self._trainer: Any = None
         self._own_step: Any = None
-        self._groups: SteeredGroups | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Attach, once optimiser, scheduler and checkpoint are loaded."""
@@ -79,7 +78,6 @@ class HPOControlCallback(_transformers.TrainerCallback):  # type: ignore[misc,na
         options = {"base_schedule": kwargs["lr_scheduler"]} | self._options
         self._evaluated = float("nan") if saved is None else saved["evaluated"]
         self._losses = []
-        groups = SteeredGroups([kwargs["optimizer"]])
         num_made = step if saved is None else 0
         self.run = self._controller.attach(
             kwargs["optimizer"],
@@ -89,8 +87,6 @@ class HPOControlCallback(_transformers.TrainerCallback):  # type: ignore[misc,na
             state=None if saved is None else saved["run"],
             **options,
         )
-        groups.begin(self.run, except_for=["learning_rate"])  # each scheduler keeps the first
-        self._groups = groups
         if trainer is not None:
             self._trainer, self._own_step = trainer, vars(trainer).get("training_step")
             trainer.training_step = functools.partial(self._training_step, trainer.training_step)
@@ -120,19 +116,19 @@ class HPOControlCallback(_transformers.TrainerCallback):  # type: ignore[misc,na
         self._end()
 
     def _end(self) -> None:
-        """Close a run that goes on, and give the optimiser's own values back."""
+        """Close a run that goes on, which gives the optimiser's own values back."""
         if self._trainer is not None:
             del self._trainer.training_step
             if self._own_step is not None:
                 self._trainer.training_step = self._own_step
             self._trainer = None
-        if self._groups is not None:
-            self._groups.end()
+        if self.run is not None:
+            self.run.close()
 
     def _training_step(self, inner: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Note the loss of a batch: the trainer tells its callbacks only averages."""
         loss = inner(*args, **kwargs)
-        if self._groups is not None and self._groups.is_steered:
+        if self._trainer is not None:
             self._losses.append(loss.detach())
         return loss
 
@@ -153,7 +149,7 @@ def _calling_trainer() -> tuple[Any, Path | None]:
     trainer: Any = None
     frame: Any = sys._getframe(1)
     while frame is not None:
-        values = frame.f_locals
+        values = variables(frame)
         if isinstance(values.get("self"), _transformers.Trainer):
             trainer = values["self"]
             folder = values.get("resume_from_checkpoint")

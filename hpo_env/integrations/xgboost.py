@@ -16,11 +16,12 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import Run
 from hpo_env.controller import Controller, ControllerWarning
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.boosting import SteeredBoosting
-from hpo_env.integrations.borrowed import BorrowedValue, BorrowingHost
+from hpo_env.integrations.borrowed import BorrowedValue
 from hpo_env.integrations.extras import require
 
 _xgboost = require("xgboost", extra="boost")
@@ -53,7 +54,7 @@ class HPOControlCallback(_xgboost.callback.TrainingCallback):  # type: ignore[mi
         self._model: Any = None
 
     @property
-    def run(self) -> Run[BorrowingHost] | None:
+    def run(self) -> Run[PlainHost] | None:
         """The run of the last training, once it has begun."""
         return self._boosting.run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import copy
+import gc
 import itertools
 import math
 import pickle
@@ -17,6 +18,7 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler as ls
 
+from hpo_env.control.owners import Owners
 from hpo_env.controller import Controller, ControllerWarning, replay_schedule
 from hpo_env.errors import ConfigurationError
 from tests.hpo_env.controlled_runs import SPACE, Training, fixed_policy, random_policy
@@ -293,22 +295,184 @@ def test_weights_that_thaw_within_an_interval_are_put_back_too() -> None:
 
 def test_what_cannot_be_restored_is_said_once_and_ends_the_guard() -> None:
     training = Training()
-    training.model.insert(1, nn.BatchNorm1d(12))
+    average = [weight.detach().clone() for weight in training.model.parameters()]
     optimizer = OPTIMIZERS["adamw"](training.model.parameters())
+
+    def follow() -> None:
+        for mean, weight in zip(average, training.model.parameters(), strict=True):
+            mean += 0.1 * (weight.detach() - mean)
+
     run = Controller(random_policy()).attach(
-        optimizer, total_steps=STEPS, validate=training.validate
+        optimizer,
+        total_steps=STEPS,
+        validate=lambda: sum(float(mean.square().sum()) for mean in average),
     )
-    rows = training.x.clone()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        rows = training.x.clone()
         for step in range(STEPS):
             training.x = rows * (math.inf if step == 10 else 1.0)
-            training.train(optimizer, run, [step])
+            loss = training.loss(step)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            follow()
+            run.step(loss)
     first, second = (str(warning.message) for warning in caught)
     assert "rolled back, the guard moves" in first
     assert "no copy of everything" in second
-    assert "attach with model=" in second
+    assert "attach with on_roll_back=" in second
     assert sum(d.reason == "guard" for d in run.decisions) == 1
+
+
+def hidden_in_a_list(training: Training) -> Any:
+    """Put the model where only a search among all that lives finds it."""
+    model, training.model = training.model, None  # type: ignore[assignment]
+    hidden: list[Any] = [model]
+    for _ in range(8):
+        hidden = [hidden]
+    return hidden
+
+
+@pytest.mark.parametrize("is_affine", [True, False])
+@pytest.mark.parametrize("is_given", [True, False], ids=["model=", "no model="])
+def test_running_means_and_averages_are_put_back(is_affine: bool, is_given: bool) -> None:
+    training = Training()
+    norm = nn.BatchNorm1d(12, affine=is_affine)
+    training.model.insert(1, norm)
+    average = torch.optim.swa_utils.AveragedModel(training.model)
+    optimizer = OPTIMIZERS["adamw"](training.model.parameters())
+    run = Controller(random_policy()).attach(
+        optimizer,
+        total_steps=STEPS,
+        validate=training.validate,
+        model=training.model if is_given else None,
+    )
+    rows = training.x.clone()
+
+    def train() -> None:
+        for step in range(STEPS):
+            training.x = rows * (math.inf if step == 10 else 1.0)
+            loss = training.loss(step)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            average.update_parameters(training.model)
+            run.step(loss)
+
+    with pytest.warns(ControllerWarning, match="rolled back") as caught:
+        train()
+    assert len(caught) == 1
+    training.x = rows
+    assert math.isfinite(training.validate())
+    assert norm.running_mean is not None
+    assert norm.running_mean.isfinite().all()
+    assert all(weight.isfinite().all() for weight in average.parameters())
+
+
+def test_a_model_is_found_wherever_it_lives() -> None:
+    training = Training()
+    model = training.model
+    model.insert(1, nn.BatchNorm1d(12))
+    weights, last = list(model.parameters()), model[-1]
+    del model
+    hidden = hidden_in_a_list(training)
+    owners = Owners(weights, None)
+    is_last_found = any(module is last for module in owners.modules())
+    num_norms = sum(isinstance(module, nn.BatchNorm1d) for module in owners.modules())
+    assert (is_last_found, num_norms) == (True, 1)
+    del hidden, last
+    gc.collect()
+    assert not list(owners.modules())  # nothing is kept alive
+
+
+class TwoSteps(torch.optim.SGD):
+    """Steps as sharpness-aware minimisation does: not by `step`."""
+
+    def second_step(self) -> None:
+        """Step, without the hooks."""
+        with torch.no_grad():
+            for group in self.param_groups:
+                for weight in group["params"]:
+                    weight -= group["lr"] * weight.grad
+
+
+@pytest.mark.parametrize("bad", [1, 4, 7, 10, 13])  # in intervals of three updates
+def test_steps_that_are_not_announced_are_rolled_back_in_every_interval(bad: int) -> None:
+    training = Training()
+    optimizer = TwoSteps(training.model.parameters(), lr=0.01)
+    run = Controller(random_policy(["learning_rate"])).attach(
+        optimizer, total_steps=STEPS, validate=training.validate
+    )
+
+    def train() -> None:
+        for step in range(STEPS):
+            loss = training.loss(step) * (math.nan if step == bad else 1.0)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.second_step()
+            run.step(loss)
+
+    with pytest.warns(ControllerWarning, match="rolled back") as caught:
+        train()
+    assert len(caught) == 1
+    assert training.weights().isfinite().all()
+    assert run.decisions[-1].observation["has_gradient"] == 1.0
+
+
+@pytest.mark.parametrize("from_step", [STEPS, 10])
+def test_an_optimiser_that_idles_has_no_gradients(from_step: int) -> None:
+    seen = []
+    for is_attached in (True, False):
+        training, other = Training(), Training(1)
+        first, second = (OPTIMIZERS["adamw"](t.model.parameters()) for t in (training, other))
+        run = Controller(fixed_policy(0.1)).attach(
+            [first, second] if is_attached else first, total_steps=STEPS
+        )
+        for step in range(STEPS):
+            loss = training.loss(step)
+            first.zero_grad()  # what reaches the other adds up
+            (loss + other.loss(step)).backward()
+            first.step()
+            if step >= from_step:
+                second.step()
+            run.step(loss)
+        seen.append([d.observation["gradient_change"] for d in run.decisions])
+    assert seen[0][:4] == seen[1][:4]
+    assert (seen[0] == seen[1]) == (from_step == STEPS)
+
+
+@pytest.mark.parametrize("kind", ["number", "tensor"])
+def test_a_validation_that_was_kept_is_not_taken_for_a_new_one(kind: str) -> None:
+    training = Training()
+    optimizer = OPTIMIZERS["adamw"](training.model.parameters())
+
+    def evaluated() -> Any:
+        loss = training.validate()
+        return loss if kind == "number" else torch.tensor(loss)
+
+    kept = [evaluated()]
+    run = Controller(random_policy()).attach(
+        optimizer, total_steps=STEPS, validate=lambda: kept[-1], num_decisions=8
+    )
+    for step in range(STEPS):
+        training.train(optimizer, run, [step])
+        if step in (7, 16):  # within the third interval and the sixth
+            kept.append(evaluated())
+    seen = [decision.observation["has_validation"] for decision in run.decisions]
+    assert seen == [1.0, -1.0, -1.0, 1.0, -1.0, -1.0, 1.0, -1.0]
+
+
+@pytest.mark.parametrize("loss", ["high", [1.0], {"loss": 1.0}, 10**400])
+def test_a_loss_that_is_no_number_is_refused(loss: Any) -> None:
+    optimizer = OPTIMIZERS["adamw"](Training().model.parameters())
+    by_torch = Controller(random_policy()).attach(optimizer, total_steps=STEPS)
+    plain = Controller(random_policy(["learning_rate"])).drive(
+        {"learning_rate": lambda rate: None}, initial={"learning_rate": 0.1}, total_steps=STEPS
+    )
+    for run in (by_torch, plain):
+        with pytest.raises(ConfigurationError, match=r"step\(loss\) needs one number"):
+            run.step(loss)  # type: ignore[attr-defined]
 
 
 # ------------------------------------------------------------------------------------ other people
