@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from agents.commands import COMMANDS, Main, load_command
-from agents.standard_streams import survive_any_encoding
 from hpo_env.errors import HPOControlError
+
+from .commands import COMMANDS, Main, load_command
+from .standard_streams import survive_any_encoding
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, what shells expect

@@ -13,20 +13,21 @@ import torch
 import tyro
 from rich.console import Console
 
-from agents.comparing.comparison import Comparison, run_here
-from agents.comparing.display import make_display
-from agents.comparing.matrix import Extent
-from agents.comparing.schedules import compare_schedules
-from agents.config import TrainConfig
-from agents.meta_training import meta_train
-from agents.reporting.closing import draw_schedules, record_comparison, suite_rows, to_json
-from agents.reporting.comparisons import terminal_tables
-from agents.run_folder import to_json_bytes, write_atomically
 from hpo_env.addresses import file_name
 from hpo_env.policy import Policy
 from hpo_env.policy_file import load
 from hpo_env.tasks.base import Engine
 from hpo_env.tasks.registry import family_class
+
+from .comparing.comparison import Comparison, run_here
+from .comparing.display import make_display
+from .comparing.matrix import Extent
+from .comparing.schedules import compare_schedules
+from .config import TrainConfig
+from .meta_training import meta_train
+from .reporting.closing import draw_schedules, record_comparison, suite_rows, to_json
+from .reporting.comparisons import terminal_tables
+from .run_folder import to_json_bytes, write_atomically
 
 _OPPONENTS = ("default", "frozen", "constant_tuned", "cosine_tuned")
 _NUM_TUNING_TASKS = 16

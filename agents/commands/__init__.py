@@ -20,7 +20,7 @@ class Command:
     """A command.
 
     Args:
-        module: Where its `main` is.
+        module: The file beside this one that has its `main`.
         help: What it does, in a line.
     """
 
@@ -29,24 +29,14 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {
-    "train": Command("agents.commands.train", "meta-train an agent and export its policy"),
-    "evaluate": Command(
-        "agents.commands.evaluate", "compare a policy with schedules on held-out data"
-    ),
-    "compare": Command(
-        "agents.commands.compare", "compare a policy with all opponents, run by run"
-    ),
-    "forecast": Command("agents.commands.forecast", "forecast the series of a file of your own"),
-    "dashboard": Command("agents.commands.dashboard", "look at runs in TensorBoard"),
-    "report": Command(
-        "agents.commands.report", "write the analysis of a run as one HTML file to share"
-    ),
-    "zoo": Command(
-        "agents.commands.zoo", "the policies that are shipped: list, card, verify, make"
-    ),
-    "data": Command(
-        "agents.commands.data", "list and describe data sets, check a file of your own"
-    ),
+    "train": Command("train", "meta-train an agent and export its policy"),
+    "evaluate": Command("evaluate", "compare a policy with schedules on held-out data"),
+    "compare": Command("compare", "compare a policy with all opponents, run by run"),
+    "forecast": Command("forecast", "forecast the series of a file of your own"),
+    "dashboard": Command("dashboard", "look at runs in TensorBoard"),
+    "report": Command("report", "write the analysis of a run as one HTML file to share"),
+    "zoo": Command("zoo", "the policies that are shipped: list, card, verify, make"),
+    "data": Command("data", "list and describe data sets, check a file of your own"),
 }
 
 
@@ -58,5 +48,5 @@ def load_command(name: str) -> Main:
     """
     if name not in COMMANDS:
         raise unknown_name("command", name, COMMANDS)
-    main: Main = import_module(COMMANDS[name].module).main
+    main: Main = import_module(f"{__name__}.{COMMANDS[name].module}").main
     return main

@@ -8,8 +8,9 @@ from typing import Any
 
 import tyro
 
-from agents.config import TrainConfig
 from hpo_env.errors import ConfigurationError
+
+from ..config import TrainConfig
 
 _DECIDE_DEFAULTS = ("family", "agent", "preset")
 _WITH_RESUME = ("--resume", "--progress", "--family-options")
@@ -18,7 +19,7 @@ _WITH_RESUME = ("--resume", "--progress", "--family-options")
 def main(args: Sequence[str]) -> None:
     """Train as the arguments say."""
     config = parse(args)
-    from agents.meta_training import meta_train  # brings TensorBoard, which --help can do without
+    from ..meta_training import meta_train  # brings TensorBoard, which --help can do without
 
     folder = meta_train(config)
     if config.progress != "quiet":
