@@ -29,6 +29,7 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {
+    "demo": Command("demo", "meta-train for minutes, then compare on data and models not seen"),
     "train": Command("train", "meta-train an agent and export its policy"),
     "evaluate": Command("evaluate", "compare a policy with schedules on held-out data"),
     "compare": Command("compare", "compare a policy with all opponents, run by run"),
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Command] = {
     "report": Command("report", "write the analysis of a run as one HTML file to share"),
     "zoo": Command("zoo", "the policies that are shipped: list, card, verify, make"),
     "data": Command("data", "list and describe data sets, check a file of your own"),
+    "doctor": Command("doctor", "say what this machine has and lacks, and what mends it"),
 }
 
 
@@ -45,6 +47,7 @@ def load_command(name: str) -> Main:
 
     Raises:
         UnknownNameError: There is none of that name; the nearest are suggested.
+        ModuleNotFoundError: It needs a package that is not installed.
     """
     if name not in COMMANDS:
         raise unknown_name("command", name, COMMANDS)
