@@ -42,6 +42,7 @@ from ..opponents.base import Setup
 from ..opponents.registry import OPPONENTS, check_opponents, find_maker
 from ..reporting.comparisons import terminal_tables
 from ..run_folder import installed_versions
+from .help_texts import asks_for_short_help, short_help, with_all_help
 from .outputs import check_folder
 from .policies import load_policy
 
@@ -165,9 +166,20 @@ class CompareConfig:
         return self.storage
 
 
+USUAL = (
+    *("policy", "preset", "suites", "opponents", "starts", "family", "hyperparameters"),
+    *("out", "num_workers", "list"),
+)
+"""What `--help` explains."""
+
+
 def main(args: Sequence[str]) -> None:
     """Compare as the arguments say."""
-    run(tyro.cli(CompareConfig, args=list(args), prog="hpo-control compare"))
+    prog = "hpo-control compare"
+    if asks_for_short_help(args):
+        print(short_help(CompareConfig, USUAL, prog=prog))
+        return
+    run(tyro.cli(CompareConfig, args=with_all_help(args), prog=prog))
 
 
 def run(config: CompareConfig) -> None:

@@ -23,6 +23,7 @@ from ..family_options import FAMILY_OPTIONS
 from ..reporting.closing import draw_schedules, record_comparison, to_json
 from ..reporting.comparisons import terminal_tables
 from ..run_folder import to_json_bytes, write_atomically
+from .help_texts import asks_for_short_help, short_help, with_all_help
 from .outputs import check_file, check_folder
 from .policies import load_policy
 
@@ -136,9 +137,20 @@ class EvaluateConfig:
         )
 
 
+USUAL = (
+    *("policy", "preset", "split", "opponents", "starts", "family", "family_options"),
+    *("hyperparameters", "json", "figure"),
+)
+"""What `--help` explains."""
+
+
 def main(args: Sequence[str]) -> None:
     """Evaluate as the arguments say."""
-    run(tyro.cli(EvaluateConfig, args=list(args), prog="hpo-control evaluate"))
+    prog = "hpo-control evaluate"
+    if asks_for_short_help(args):
+        print(short_help(EvaluateConfig, USUAL, prog=prog))
+        return
+    run(tyro.cli(EvaluateConfig, args=with_all_help(args), prog=prog))
 
 
 def run(config: EvaluateConfig) -> None:
