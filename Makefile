@@ -27,7 +27,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	touch $@
 
 demo: install
-	$(BIN)/python -m agents.demo
+	$(BIN)/hpo-control demo
 
 test: install-dev
 	$(BIN)/ruff format --check .

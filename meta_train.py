@@ -1,4 +1,4 @@
-"""Meta-train an agent on HPOControl-v0: `python meta_train.py --help` explains every setting.
+"""Meta-train an agent on HPOControl-v0: `python meta_train.py --help` says how.
 
     python meta_train.py --family supervised --agent ppo --preset quick --seed 0
     python meta_train.py --resume logs/supervised-ppo-seed0-20260101T120000Z

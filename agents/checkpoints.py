@@ -19,9 +19,10 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from agents.learners.base import Learner, State
-from agents.run_folder import write_atomically
 from hpo_env.errors import RunFolderError
+
+from .learners.base import Learner, State
+from .run_folder import write_atomically
 
 _FORMAT = "hpo-control-checkpoint-1"
 _NEWEST_KEPT = 2  # the newest could be the one that turns out to be unreadable

@@ -14,14 +14,15 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from agents.family_options import FAMILY_OPTIONS
-from agents.learners.registry import LEARNERS, check_learner, learner_class
-from agents.learners.settings import Settings, check_at_least
 from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.schedules import schedule
 from hpo_env.sharding import Workers
 from hpo_env.tasks.base import Engine, check_choice
 from hpo_env.tasks.registry import FAMILIES, check_family, family_class
+
+from .family_options import FAMILY_OPTIONS
+from .learners.registry import LEARNERS, check_learner, learner_class
+from .learners.settings import Settings, check_at_least
 
 LearnedActions = Literal["continuous", "discrete"]
 """How learners act; one that knows joint choices alone makes them out of discrete ones itself."""

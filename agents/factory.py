@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from agents.config import TrainConfig
-from agents.learners.base import Learner
-from agents.learners.registry import learner_class
-from agents.learners.stepping import Env
 from hpo_env.errors import ConfigurationError
 from hpo_env.sharding import make_vector_env
 from hpo_env.tasks.base import Split
 from hpo_env.tasks.registry import family_class, make_family
+
+from .config import TrainConfig
+from .learners.base import Learner
+from .learners.registry import learner_class
+from .learners.stepping import Env
 
 
 def pinned(config: TrainConfig) -> TrainConfig:

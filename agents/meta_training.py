@@ -22,26 +22,27 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents import tags
-from agents.checkpoints import (
+from hpo_env.errors import DatasetError, RunFolderError
+from hpo_env.policy_file import load
+from hpo_env.tasks.registry import family_class
+
+from . import tags
+from .checkpoints import (
     Position,
     checkpoint_path,
     load_checkpoint,
     newest_checkpoint,
     save_checkpoint,
 )
-from agents.config import TrainConfig
-from agents.export import export_policy
-from agents.factory import make_env, make_learner, moved, pinned
-from agents.progress import ProgressDisplay, make_display
-from agents.reporting.tensorboard import conclude, introduce
-from agents.run_folder import RunFolder
-from agents.standard_streams import survive_any_encoding
-from agents.training_log import LaneMetrics, TrainingLog
-from agents.validation import VALIDATION_SEED, ValidationReport, validate_policy
-from hpo_env.errors import DatasetError, RunFolderError
-from hpo_env.policy_file import load
-from hpo_env.tasks.registry import family_class
+from .config import TrainConfig
+from .export import export_policy
+from .factory import make_env, make_learner, moved, pinned
+from .progress import ProgressDisplay, make_display
+from .reporting.tensorboard import conclude, introduce
+from .run_folder import RunFolder
+from .standard_streams import survive_any_encoding
+from .training_log import LaneMetrics, TrainingLog
+from .validation import VALIDATION_SEED, ValidationReport, validate_policy
 
 _POINT_STEPS = 2048  # least distance of two TensorBoard points, in env steps
 _ANALYSED_FROM = 20_000  # env steps; a shorter run is a trial, over before pictures are drawn
@@ -222,7 +223,7 @@ class MetaTraining:
     def _analyse(self, steps: int) -> None:
         """Draw what the exported policy does on the meta-validation tasks, once."""
         # Here, because matplotlib takes a second to import, which no short run waits for.
-        from agents.reporting.study import read_numbers, study_policy, write_study
+        from .reporting.study import read_numbers, study_policy, write_study
 
         if read_numbers(self.folder.path) is None:
             study = study_policy(

@@ -31,11 +31,12 @@ from pathlib import Path
 from typing import Any
 
 import hpo_env
-from agents.config import TrainConfig
-from agents.learners.registry import learner_class
 from hpo_env.arguments import is_folder
 from hpo_env.errors import RunFolderError
 from hpo_env.tasks.registry import family_class
+
+from .config import TrainConfig
+from .learners.registry import learner_class
 
 try:
     import fcntl

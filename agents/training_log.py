@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
-from agents import tags
-from agents.learners.stepping import LaneStep
+from . import tags
+from .learners.stepping import LaneStep
 
 _QUANTILES = {"p10": 0.1, "median": 0.5, "p90": 0.9}
 MOVE_BINS = np.linspace(-1.05, 1.05, 22)

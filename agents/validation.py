@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from agents.learners.base import Learner
-from agents.learners.stepping import Env, Stepper
 from hpo_env.reward import log_loss
 from hpo_env.seeding import lane_seeds
+
+from .learners.base import Learner
+from .learners.stepping import Env, Stepper
 
 VALIDATION_SEED = 1_000_000
 """Lane `i` of every meta-validation has this seed plus `i`."""

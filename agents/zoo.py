@@ -14,16 +14,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from agents.comparing.comparison import OnProgress, run_here
-from agents.comparing.matrix import Extent
-from agents.comparing.records import REFERENCE
-from agents.comparing.schedules import compare_schedules
-from agents.config import TrainConfig
-from agents.ensemble import combine
-from agents.familiarity_fit import fit_familiarity
-from agents.run_folder import run_prefix
-from agents.statistics.aggregate import OpponentSummary, summarise_suite
-from agents.statistics.pairing import PairedRuns, pair_runs
 from hpo_env.addresses import file_name, is_address
 from hpo_env.controller import ZOO
 from hpo_env.errors import ConfigurationError, PolicyFileError, unknown_name
@@ -32,6 +22,17 @@ from hpo_env.policy_file import CONTROLLER_FILE, load, save
 from hpo_env.restriction import restrict
 from hpo_env.tasks.base import Recipe, Suite
 from hpo_env.tasks.registry import FAMILIES, family_class
+
+from .comparing.comparison import OnProgress, run_here
+from .comparing.matrix import Extent
+from .comparing.records import REFERENCE
+from .comparing.schedules import compare_schedules
+from .config import TrainConfig
+from .ensemble import combine
+from .familiarity_fit import fit_familiarity
+from .run_folder import run_prefix
+from .statistics.aggregate import OpponentSummary, summarise_suite
+from .statistics.pairing import PairedRuns, pair_runs
 
 EVALUATION_FILE = "eval.json"
 CARD_FILE = "card.md"

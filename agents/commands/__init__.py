@@ -20,7 +20,7 @@ class Command:
     """A command.
 
     Args:
-        module: Where its `main` is.
+        module: The file beside this one that has its `main`.
         help: What it does, in a line.
     """
 
@@ -29,27 +29,17 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {
-    "train": Command("agents.commands.train", "meta-train an agent and export its policy"),
-    "evaluate": Command(
-        "agents.commands.evaluate", "compare a policy with schedules on held-out data"
-    ),
-    "compare": Command(
-        "agents.commands.compare", "compare a policy with all opponents, run by run"
-    ),
-    "forecast": Command("agents.commands.forecast", "forecast the series of a file of your own"),
-    "few-shot": Command(
-        "agents.commands.few_shot", "meta-train a model that adapts from a few examples"
-    ),
-    "dashboard": Command("agents.commands.dashboard", "look at runs in TensorBoard"),
-    "report": Command(
-        "agents.commands.report", "write the analysis of a run as one HTML file to share"
-    ),
-    "zoo": Command(
-        "agents.commands.zoo", "the policies that are shipped: list, card, verify, make"
-    ),
-    "data": Command(
-        "agents.commands.data", "list and describe data sets, check a file of your own"
-    ),
+    "demo": Command("demo", "meta-train for minutes, then compare on data and models not seen"),
+    "train": Command("train", "meta-train an agent and export its policy"),
+    "evaluate": Command("evaluate", "compare a policy with schedules on held-out data"),
+    "compare": Command("compare", "compare a policy with all opponents, run by run"),
+    "forecast": Command("forecast", "forecast the series of a file of your own"),
+    "few-shot": Command("few_shot", "meta-train a model that adapts from a few examples"),
+    "dashboard": Command("dashboard", "look at runs in TensorBoard"),
+    "report": Command("report", "write the analysis of a run as one HTML file to share"),
+    "zoo": Command("zoo", "the policies that are shipped: list, card, verify, make"),
+    "data": Command("data", "list and describe data sets, check a file of your own"),
+    "doctor": Command("doctor", "say what this machine has and lacks, and what mends it"),
 }
 
 
@@ -58,8 +48,9 @@ def load_command(name: str) -> Main:
 
     Raises:
         UnknownNameError: There is none of that name; the nearest are suggested.
+        ModuleNotFoundError: It needs a package that is not installed.
     """
     if name not in COMMANDS:
         raise unknown_name("command", name, COMMANDS)
-    main: Main = import_module(COMMANDS[name].module).main
+    main: Main = import_module(f"{__name__}.{COMMANDS[name].module}").main
     return main

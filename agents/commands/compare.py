@@ -16,33 +16,35 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from agents.commands.outputs import check_folder
-from agents.commands.policies import load_policy
-from agents.comparing import results
-from agents.comparing.comparison import (
+from hpo_env.errors import ConfigurationError, unknown_name
+from hpo_env.policy import Policy
+from hpo_env.tasks.base import Engine
+from hpo_env.tasks.registry import family_class
+
+from ..comparing import results
+from ..comparing.comparison import (
     Comparison,
     check_trainer_options,
     chosen_suites,
     collect,
     make_comparison,
 )
-from agents.comparing.display import Display, make_display
-from agents.comparing.jobs import Job, make_jobs
-from agents.comparing.matrix import Extent
-from agents.comparing.presets import PRESETS, Amounts
-from agents.comparing.ray_workers import RayWorkers
-from agents.comparing.running import Failure, IncompleteComparisonError, run_jobs
-from agents.comparing.store import Store
-from agents.comparing.workers import InProcess, ProcessWorkers, Workers
-from agents.family_options import FAMILY_OPTIONS
-from agents.opponents.base import Setup
-from agents.opponents.registry import OPPONENTS, check_opponents, find_maker
-from agents.reporting.comparisons import terminal_tables
-from agents.run_folder import installed_versions
-from hpo_env.errors import ConfigurationError, unknown_name
-from hpo_env.policy import Policy
-from hpo_env.tasks.base import Engine
-from hpo_env.tasks.registry import family_class
+from ..comparing.display import Display, make_display
+from ..comparing.jobs import Job, make_jobs
+from ..comparing.matrix import Extent
+from ..comparing.presets import PRESETS, Amounts
+from ..comparing.ray_workers import RayWorkers
+from ..comparing.running import Failure, IncompleteComparisonError, run_jobs
+from ..comparing.store import Store
+from ..comparing.workers import InProcess, ProcessWorkers, Workers
+from ..family_options import FAMILY_OPTIONS
+from ..opponents.base import Setup
+from ..opponents.registry import OPPONENTS, check_opponents, find_maker
+from ..reporting.comparisons import terminal_tables
+from ..run_folder import installed_versions
+from .help_texts import asks_for_short_help, short_help, with_all_help
+from .outputs import check_folder
+from .policies import load_policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,9 +166,20 @@ class CompareConfig:
         return self.storage
 
 
+USUAL = (
+    *("policy", "preset", "suites", "opponents", "starts", "family", "hyperparameters"),
+    *("out", "num_workers", "list"),
+)
+"""What `--help` explains."""
+
+
 def main(args: Sequence[str]) -> None:
     """Compare as the arguments say."""
-    run(tyro.cli(CompareConfig, args=list(args), prog="hpo-control compare"))
+    prog = "hpo-control compare"
+    if asks_for_short_help(args):
+        print(short_help(CompareConfig, USUAL, prog=prog))
+        return
+    run(tyro.cli(CompareConfig, args=with_all_help(args), prog=prog))
 
 
 def run(config: CompareConfig) -> None:

@@ -101,8 +101,8 @@ def _has_layout(run: Path) -> bool:
 def _write_layout(runs: Sequence[Path], folder: Path) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
-    from agents.reporting.curves import hyperparameters_in, read_curves
-    from agents.reporting.layout import make_layout
+    from ..reporting.curves import hyperparameters_in, read_curves
+    from ..reporting.layout import make_layout
 
     folders = {path.parent: None for run in runs for path in sorted(run.rglob(EVENTS))}
     names = {name: None for path in folders for name in hyperparameters_in(read_curves(path))}

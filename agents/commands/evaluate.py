@@ -10,20 +10,22 @@ from typing import Annotated, Any
 import tyro
 from rich.console import Console
 
-from agents.commands.outputs import check_file, check_folder
-from agents.commands.policies import load_policy
-from agents.comparing.comparison import Compared, Comparison, run_here
-from agents.comparing.display import make_display
-from agents.comparing.matrix import Extent
-from agents.comparing.schedules import compare_schedules
-from agents.family_options import FAMILY_OPTIONS
-from agents.reporting.closing import draw_schedules, record_comparison, to_json
-from agents.reporting.comparisons import terminal_tables
-from agents.run_folder import to_json_bytes, write_atomically
 from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.rendering import require_matplotlib
 from hpo_env.tasks.base import Engine, Split, Suite
 from hpo_env.tasks.registry import family_class
+
+from ..comparing.comparison import Compared, Comparison, run_here
+from ..comparing.display import make_display
+from ..comparing.matrix import Extent
+from ..comparing.schedules import compare_schedules
+from ..family_options import FAMILY_OPTIONS
+from ..reporting.closing import draw_schedules, record_comparison, to_json
+from ..reporting.comparisons import terminal_tables
+from ..run_folder import to_json_bytes, write_atomically
+from .help_texts import asks_for_short_help, short_help, with_all_help
+from .outputs import check_file, check_folder
+from .policies import load_policy
 
 PRESETS: dict[str, dict[str, int]] = {
     "quick": {"tasks": 8, "seeds": 1, "tuning_tasks": 8},
@@ -135,9 +137,20 @@ class EvaluateConfig:
         )
 
 
+USUAL = (
+    *("policy", "preset", "split", "opponents", "starts", "family", "family_options"),
+    *("hyperparameters", "json", "figure"),
+)
+"""What `--help` explains."""
+
+
 def main(args: Sequence[str]) -> None:
     """Evaluate as the arguments say."""
-    run(tyro.cli(EvaluateConfig, args=list(args), prog="hpo-control evaluate"))
+    prog = "hpo-control evaluate"
+    if asks_for_short_help(args):
+        print(short_help(EvaluateConfig, USUAL, prog=prog))
+        return
+    run(tyro.cli(EvaluateConfig, args=with_all_help(args), prog=prog))
 
 
 def run(config: EvaluateConfig) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import tyro
 
-from agents.reporting.style import PALETTE, new_figure, styled
 from hpo_env.errors import DatasetError
 from hpo_env.forecasting import (
     MEAN,
@@ -20,6 +19,8 @@ from hpo_env.forecasting import (
     forecast_table,
     read_table,
 )
+
+from ..reporting.style import PALETTE, new_figure, styled
 
 _MOST_DRAWN = 6
 _SEEN_PER_STEP = 4  # observations drawn for every step that is forecast

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import tyro
 
-from agents.commands.dashboard import EVENTS, check_has_events
-from agents.commands.outputs import check_file
-from agents.run_folder import write_atomically
 from hpo_env.arguments import is_folder
 from hpo_env.errors import ConfigurationError, RunFolderError
+
+from ..run_folder import write_atomically
+from .dashboard import EVENTS, check_has_events
+from .outputs import check_file
 
 _RECORDS_FILE = "records.parquet"
 _MAX_NAMED = 5
@@ -59,7 +60,7 @@ def main(args: Sequence[str]) -> None:
 
 def _run_report(run: Path, out: Path) -> dict[Path, str]:
     _check_is_a_run(run)
-    from agents.reporting.runs import render_report
+    from ..reporting.runs import render_report
 
     return {out: render_report(run)}
 
@@ -84,9 +85,9 @@ def _check_is_a_run(folder: Path) -> None:
 
 
 def _comparison_report(folder: Path, out: Path) -> dict[Path, str]:
-    from agents.comparing.records import read_records
-    from agents.comparing.results import read_comparison
-    from agents.reporting.comparisons import comparison_markdown, render_comparison
+    from ..comparing.records import read_records
+    from ..comparing.results import read_comparison
+    from ..reporting.comparisons import comparison_markdown, render_comparison
 
     frame = read_records(folder / _RECORDS_FILE)
     return {

@@ -8,8 +8,18 @@ from typing import Any
 
 import tyro
 
-from agents.config import TrainConfig
 from hpo_env.errors import ConfigurationError
+from hpo_env.tasks.registry import FAMILIES
+
+from ..config import PRESETS, TrainConfig
+from ..learners.registry import LEARNERS
+from .help_texts import asks_for_short_help, short_help, with_all_help
+
+USUAL = (
+    *("family", "agent", "preset", "steps", "seed", "num_envs"),
+    *("hyperparameters", "family_options", "num_workers", "run_dir", "resume"),
+)
+"""What `--help` explains."""
 
 _DECIDE_DEFAULTS = ("family", "agent", "preset")
 _WITH_RESUME = ("--resume", "--progress", "--family-options")
@@ -17,21 +27,34 @@ _WITH_RESUME = ("--resume", "--progress", "--family-options")
 
 def main(args: Sequence[str]) -> None:
     """Train as the arguments say."""
-    config = parse(args)
-    from agents.meta_training import meta_train  # brings TensorBoard, which --help can do without
+    if asks_for_short_help(args):
+        print(help_text())
+        return
+    config = parse(with_all_help(args))
+    from ..meta_training import meta_train  # brings TensorBoard, which --help can do without
 
     folder = meta_train(config)
     if config.progress != "quiet":
-        print(
-            f"done. Outcome: {folder / 'result.json'}\ncurves: tensorboard --logdir {folder.parent}"
-        )
+        print(f"done. Outcome: {folder / 'result.json'}")
+        print(f"curves: hpo-control dashboard {folder.parent}")
+
+
+def help_text() -> str:
+    """Return what `--help` prints."""
+    return short_help(
+        TrainConfig,
+        USUAL,
+        prog="hpo-control train",
+        names={"family": FAMILIES, "agent": LEARNERS, "preset": PRESETS},
+        more="An agent has settings of its own, such as --learning-rate.",
+    )
 
 
 def parse(args: Sequence[str]) -> TrainConfig:
     """Turn command-line arguments into a configuration.
 
     The preset, the agent and the family decide which other settings there are and what their
-    defaults are, so they are read first: `--help` shows the values that would be in force.
+    defaults are, so they are read first: `--help-all` shows the values that would be in force.
 
     Raises:
         ConfigurationError: A setting cannot be, or `--resume` came with settings of its own.

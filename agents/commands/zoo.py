@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
 
-from agents import zoo
-from agents.commands.policies import policy_folder
-from agents.comparing.display import make_display
-from agents.run_folder import to_json_bytes, write_atomically
 from hpo_env.errors import ConfigurationError
 from hpo_env.policy_file import CONTROLLER_FILE, WEIGHTS_FILE, load
+
+from .. import zoo
+from ..comparing.display import make_display
+from ..run_folder import to_json_bytes, write_atomically
+from .policies import policy_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +142,7 @@ def _evaluate(config: EvaluatePolicy) -> None:
 
 
 def _make(config: MakePolicy) -> None:
-    from agents.meta_training import meta_train
+    from ..meta_training import meta_train
 
     family, recipe = zoo.find_recipe(config.name, config.family)
     members = zoo.train(family, recipe, config.run_dir, meta_train)

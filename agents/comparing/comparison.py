@@ -8,20 +8,21 @@ from typing import Any
 
 import pandas as pd
 
-from agents.comparing.jobs import make_jobs
-from agents.comparing.matrix import Extent, Matrix, build_matrix
-from agents.comparing.records import REFERENCE, record, to_frame
-from agents.comparing.running import IncompleteComparisonError, Standing, run_jobs
-from agents.comparing.store import MemoryStore, Store
-from agents.comparing.workers import InProcess
-from agents.opponents.base import Instance, Opponent, Setup, label_need
-from agents.opponents.in_environment import check_fits
-from agents.opponents.registry import make_opponent
 from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.policy import Policy
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Suite, TaskFamily
 from hpo_env.tasks.registry import family_class, make_family
+
+from ..opponents.base import Instance, Opponent, Setup, label_need
+from ..opponents.in_environment import check_fits
+from ..opponents.registry import make_opponent
+from .jobs import make_jobs
+from .matrix import Extent, Matrix, build_matrix
+from .records import REFERENCE, record, to_frame
+from .running import IncompleteComparisonError, Standing, run_jobs
+from .store import MemoryStore, Store
+from .workers import InProcess
 
 OnProgress = Callable[[Standing], None]
 """Called when a job has ended."""

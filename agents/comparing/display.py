@@ -10,7 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from agents.comparing.running import Standing
+from .running import Standing
 
 _SECONDS_BETWEEN_LINES = 15.0
 

@@ -14,11 +14,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.comparing.keys import canonical_json
-from agents.comparing.matrix import Cell, Matrix, Preparation
-from agents.comparing.store import Store, outcome_to_json
-from agents.opponents.base import Opponent
-from agents.opponents.lanes import Bench
+from ..opponents.base import Opponent
+from ..opponents.lanes import Bench
+from .keys import canonical_json
+from .matrix import Cell, Matrix, Preparation
+from .store import Store, outcome_to_json
 
 _LANES_PER_JOB = 64  # more lanes are hardly cheaper, and a job that is lost is run again as a whole
 _TUNING_RUNS = 10  # a guess: configurations that an opponent tries on each meta-training instance

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from agents.opponents.base import Instance, Opponent
-from agents.opponents.lanes import Bench
 from hpo_env.errors import ConfigurationError
 from hpo_env.policy import Policy
+
+from ..opponents.base import Instance, Opponent
+from ..opponents.lanes import Bench
 
 PROTOCOL = 3
 """Raised when the same inputs give other outcomes than before: cells of older numbers are left."""

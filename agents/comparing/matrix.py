@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.comparing import keys
-from agents.opponents.base import Instance, Opponent
-from agents.opponents.drawing import make_tasks
-from agents.opponents.lanes import Bench
 from hpo_env.errors import ConfigurationError
 from hpo_env.tasks.base import Engine, Suite
 from hpo_env.tasks.registry import family_class, make_family
+
+from ..opponents.base import Instance, Opponent
+from ..opponents.drawing import make_tasks
+from ..opponents.lanes import Bench
+from . import keys
 
 
 @dataclass(frozen=True, kw_only=True)

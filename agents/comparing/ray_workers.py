@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from agents.comparing.jobs import Job, Result, attempt_on_one_core
-from agents.comparing.workers import Workers
 from hpo_env.errors import ConfigurationError
 from hpo_env.sharding.ray_pool import import_ray
+
+from .jobs import Job, Result, attempt_on_one_core
+from .workers import Workers
 
 
 class RayWorkers(Workers):

@@ -13,9 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from agents.opponents.instances import Instance, Outcome
 from hpo_env.errors import ConfigurationError
 from hpo_env.reward import LOSS_FLOOR
+
+from ..opponents.instances import Instance, Outcome
 
 REFERENCE = "controller"
 """The opponent that all others are compared with."""

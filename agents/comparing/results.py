@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agents.comparing.records import column_help, write_records
-from agents.run_folder import to_json_bytes, write_atomically
+from ..run_folder import to_json_bytes, write_atomically
+from .records import column_help, write_records
 
 RECORDS_FILE = "records.parquet"
 RECORDS_JSON_FILE = "records.json"

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
-from agents.comparing.jobs import Job, PrepareJob, Result, RunJob
-from agents.comparing.pace import Pace
-from agents.comparing.store import Store
-from agents.comparing.workers import Workers
 from hpo_env.errors import HPOControlError
+
+from .jobs import Job, PrepareJob, Result, RunJob
+from .pace import Pace
+from .store import Store
+from .workers import Workers
 
 
 class IncompleteComparisonError(HPOControlError, RuntimeError):

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from agents.comparing.comparison import Comparison, make_comparison
-from agents.comparing.matrix import Extent
-from agents.opponents.base import Setup
 from hpo_env.policy import Policy
 from hpo_env.tasks.base import Suite
 from hpo_env.tasks.registry import family_class
+
+from ..opponents.base import Setup
+from .comparison import Comparison, make_comparison
+from .matrix import Extent
 
 SCHEDULES = (
     "default",

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from agents.comparing.keys import digest
-from agents.opponents.base import Outcome
-from agents.run_folder import write_atomically
+from ..opponents.base import Outcome
+from ..run_folder import write_atomically
+from .keys import digest
 
 
 class Store:

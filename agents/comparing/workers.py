@@ -12,8 +12,9 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from agents.comparing.jobs import Job, Result, attempt, attempt_on_one_core, use_one_thread
 from hpo_env.sharding.one_thread import one_thread
+
+from .jobs import Job, Result, attempt, attempt_on_one_core, use_one_thread
 
 _GRACE_SECONDS = 5.0
 

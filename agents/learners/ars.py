@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.learners.base import Learner, State, Watcher, segment_seed
-from agents.learners.provenance import describe
-from agents.learners.settings import ARSSettings
-from agents.learners.stepping import Array, Env, Stepper
 from hpo_env.policy import Policy
 from hpo_env.seeding import MAX_EPISODE_SEED, stream
 from hpo_env.tasks.registry import registered_name
+
+from .base import Learner, State, Watcher, segment_seed
+from .provenance import describe
+from .settings import ARSSettings
+from .stepping import Array, Env, Stepper
 
 _FINAL_RATE = 0.02  # share of the step length left at the end
 _NO_SPREAD = 1e-8  # returns this close say nothing

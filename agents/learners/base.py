@@ -16,9 +16,10 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.learners.settings import Settings
-from agents.learners.stepping import Array, Env, LaneStep
 from hpo_env.policy import Policy
+
+from .settings import Settings
+from .stepping import Array, Env, LaneStep
 
 State = dict[str, NDArray[Any] | int | float]
 """All that the next segment depends on, by name; arrays in it are copies."""

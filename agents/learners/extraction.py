@@ -20,13 +20,14 @@ from stable_baselines3.sac.policies import SACPolicy
 from stable_baselines3.td3.policies import TD3Policy
 from torch import nn
 
-from agents.learners.moves import is_recurrent
-from agents.learners.provenance import describe
-from agents.learners.stepping import Env
 from hpo_env.errors import ConfigurationError
 from hpo_env.lstm import Lstm
 from hpo_env.policy import Activation, Head, Policy
 from hpo_env.tasks.registry import registered_name
+
+from .moves import is_recurrent
+from .provenance import describe
+from .stepping import Env
 
 PACKAGES = ("stable-baselines3", "torch", "gymnasium", "numpy")
 """Whose versions a policy carries."""

@@ -25,10 +25,11 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 from torch import Tensor, nn
 
-from agents.learners.vec_env import unwrap
 from hpo_env.reward import log_loss
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Task
+
+from .vec_env import unwrap
 
 _WORD_SIZE = 12
 """Width of the code of a name: names get random directions, nearly orthogonal, without a list."""

@@ -5,21 +5,25 @@ A learner outside of this package is asked for by its address, `module:Class`.
 
 from __future__ import annotations
 
-from agents.learners.base import Learner
-from agents.learners.settings import Settings
 from hpo_env.addresses import is_address, load_address
 from hpo_env.errors import ConfigurationError, unknown_name
 
-LEARNERS: dict[str, str] = {
-    "ppo": "agents.learners.sb3:PPO",
-    "a2c": "agents.learners.sb3:A2C",
-    "sac": "agents.learners.sb3:SAC",
-    "td3": "agents.learners.sb3:TD3",
-    "dqn": "agents.learners.sb3:DQN",
-    "tqc": "agents.learners.sb3:TQC",
-    "recurrent_ppo": "agents.learners.sb3:RecurrentPPO",
-    "ars": "agents.learners.ars:AugmentedRandomSearch",
+from .base import Learner
+from .settings import Settings
+
+_CLASSES = {
+    "ppo": "sb3:PPO",
+    "a2c": "sb3:A2C",
+    "sac": "sb3:SAC",
+    "td3": "sb3:TD3",
+    "dqn": "sb3:DQN",
+    "tqc": "sb3:TQC",
+    "recurrent_ppo": "sb3:RecurrentPPO",
+    "ars": "ars:AugmentedRandomSearch",
 }
+
+LEARNERS: dict[str, str] = {name: f"{__package__}.{place}" for name, place in _CLASSES.items()}
+"""Name of each learner, and where it is: `module:Class`."""
 
 
 def learner_class(name: str) -> type[Learner]:
@@ -36,7 +40,7 @@ def learner_class(name: str) -> type[Learner]:
     found = load_address("agent", LEARNERS.get(name, name))
     if not (isinstance(found, type) and issubclass(found, Learner)):
         raise ConfigurationError(
-            f"agent {name!r} must be a subclass of agents.learners.base.Learner; got {found}"
+            f"agent {name!r} must be a subclass of hpo_agents.learners.base.Learner; got {found}"
         )
     _check_declarations(found)
     return found
@@ -60,7 +64,7 @@ def _check_declarations(learner: type[Learner]) -> None:
     if not (isinstance(kind, type) and issubclass(kind, Settings)) or kind is Settings:
         raise ConfigurationError(
             f"{where}: settings must be declared, a dataclass that derives from "
-            f"agents.learners.settings.Settings; got {kind}"
+            f"settings.Settings; got {kind}"
         )
     modes = learner.action_modes
     if not modes or not set(modes) <= {"discrete", "continuous"}:

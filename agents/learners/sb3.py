@@ -16,23 +16,24 @@ from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 
-from agents.learners.actions import JointActions
-from agents.learners.base import Learner, State, Watcher, segment_seed
-from agents.learners.extraction import extract_policy
-from agents.learners.moves import deterministic_moves
-from agents.learners.privileged import AsymmetricPolicy, PrivilegedObservations, widen
-from agents.learners.sb3_state import read_state, write_state
-from agents.learners.settings import (
+from hpo_env.errors import MissingExtraError
+from hpo_env.policy import Policy
+
+from .actions import JointActions
+from .base import Learner, State, Watcher, segment_seed
+from .extraction import extract_policy
+from .moves import deterministic_moves
+from .privileged import AsymmetricPolicy, PrivilegedObservations, widen
+from .sb3_state import read_state, write_state
+from .settings import (
     A2CSettings,
     DQNSettings,
     OffPolicySettings,
     PPOSettings,
     RecurrentPPOSettings,
 )
-from agents.learners.stepping import Array, Env
-from agents.learners.vec_env import SB3VecEnv, unwrap
-from hpo_env.errors import MissingExtraError
-from hpo_env.policy import Policy
+from .stepping import Array, Env
+from .vec_env import SB3VecEnv, unwrap
 
 _FINAL_RATE = (
     0.02  # share of the learning rate left at the end; at 0 the last rollouts teach nothing

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
-from agents.learners.stepping import Env, LaneStep, Stepper
 from hpo_env.errors import ConfigurationError
+
+from .stepping import Env, LaneStep, Stepper
 
 
 class SB3VecEnv(VecEnv):

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.opponents.base import Instance, Opponent, Setup
-from agents.opponents.in_environment import Act, InEnvironment
 from hpo_env.hyperparameters import LEVELS
 from hpo_env.vector_env import HPOControlVectorEnv
+
+from .base import Instance, Opponent, Setup
+from .in_environment import Act, InEnvironment
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agents.opponents.base import Opponent, Setup
-from agents.opponents.sampler import RandomSampler, Sampler
-from agents.opponents.search import Search
-from agents.opponents.successive_halving import ETA, best, make_bracket, most_halvings
-from agents.opponents.trials import Trial, Trials
+from .base import Opponent, Setup
+from .sampler import RandomSampler, Sampler
+from .search import Search
+from .successive_halving import ETA, best, make_bracket, most_halvings
+from .trials import Trial, Trials
 
 NUM_WORKERS = 8
 """Simulated workers: enough for promotions to be decided on unfinished rungs, as they are meant to

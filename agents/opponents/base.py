@@ -17,10 +17,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.opponents.instances import Instance, Outcome
-from agents.opponents.lanes import Bench
 from hpo_env.errors import ConfigurationError
 from hpo_env.policy import Policy
+
+from .instances import Instance, Outcome
+from .lanes import Bench
 
 __all__ = ["Instance", "Opponent", "Outcome", "Prepared", "Setup", "label_need"]
 

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.base import Instance
-from agents.opponents.driving import Choose, run_once
-from agents.opponents.lanes import Bench, Lanes, with_initial
-from agents.opponents.rules import find_rule
-from agents.opponents.sampler import RandomSampler
-from agents.opponents.search_space import SearchSpace
 from hpo_env.hyperparameters import HyperparameterSpace
+
+from .base import Instance
+from .driving import Choose, run_once
+from .lanes import Bench, Lanes, with_initial
+from .rules import find_rule
+from .sampler import RandomSampler
+from .search_space import SearchSpace
 
 Array = NDArray[np.float64]
 

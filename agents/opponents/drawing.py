@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from agents.opponents.starts import with_start
 from hpo_env.errors import ConfigurationError
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Task, TaskFamily
+
+from .starts import with_start
 
 _NUM_CANDIDATES = 8  # enough that a name which is still missing is nearly always among them
 

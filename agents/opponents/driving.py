@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.instances import Instance, Outcome
-from agents.opponents.lanes import Bench, Lanes
 from hpo_env.networks.updaters import Updater
 from hpo_env.tasks.base import Task
 from hpo_env.telemetry import Telemetry
+
+from .instances import Instance, Outcome
+from .lanes import Bench, Lanes
 
 Array = NDArray[np.float64]
 Choose = Callable[[Lanes, Telemetry | None], Array]

@@ -8,9 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.rates import AdaptiveRates, Array, scaled_patience
 from hpo_env.hyperparameters import Hyperparameter
 from hpo_env.telemetry import Telemetry
+
+from .rates import AdaptiveRates, Array, scaled_patience
 
 _FACTOR = 0.95
 _THRESHOLD = 1e-6  # absolute

@@ -11,9 +11,9 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.base import Opponent, Setup
-from agents.opponents.search import Search
-from agents.opponents.trials import Trials
+from .base import Opponent, Setup
+from .search import Search
+from .trials import Trials
 
 
 def grid_levels(num_points: int, num_hyperparameters: int) -> list[int]:

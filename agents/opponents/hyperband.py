@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle
 
-from agents.opponents.base import Opponent, Setup
-from agents.opponents.successive_halving import ETA, SuccessiveHalving, most_halvings
+from .base import Opponent, Setup
+from .successive_halving import ETA, SuccessiveHalving, most_halvings
 
 
 def hyperband_sizes(most: int) -> list[tuple[int, int]]:

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from agents.opponents.base import Opponent, Setup
-from agents.opponents.hyperband import Hyperband
-from agents.opponents.optuna_study import (
+from .base import Opponent, Setup
+from .hyperband import Hyperband
+from .optuna_study import (
     OptunaSampler,
     open_study,
     quiet,
@@ -22,8 +22,8 @@ from agents.opponents.optuna_study import (
     sampler_seed,
     study_name,
 )
-from agents.opponents.sampler import Sampler
-from agents.opponents.trials import Trial, Trials
+from .sampler import Sampler
+from .trials import Trial, Trials
 
 
 class RungSampler(OptunaSampler):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.opponents.rates import AdaptiveRates
 from hpo_env.telemetry import Telemetry
+
+from .rates import AdaptiveRates
 
 STRENGTH = 0.2
 """Largest relative change of the rate in one interval: that of a strength of 0.02 an update over

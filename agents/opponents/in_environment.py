@@ -19,13 +19,14 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from agents.opponents.base import Instance, Opponent, Outcome, Prepared
-from agents.opponents.driving import running_order
-from agents.opponents.lanes import Bench
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.policy import Policy
 from hpo_env.vector_env import HPOControlVectorEnv
+
+from .base import Instance, Opponent, Outcome, Prepared
+from .driving import running_order
+from .lanes import Bench
 
 Array = NDArray[np.float64]
 Act = Callable[[NDArray[np.float32]], Array]

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.base import Instance, Opponent, Outcome, Prepared
-from agents.opponents.driving import run_once
-from agents.opponents.lanes import Bench, with_initial
 from hpo_env.errors import ConfigurationError
 from hpo_env.tasks.base import Task
 from hpo_env.tasks.local_level import LocalLevelTask, kalman_gain
 from hpo_env.tasks.quadratic import QuadraticTask, optimal_rates
+
+from .base import Instance, Opponent, Outcome, Prepared
+from .driving import run_once
+from .lanes import Bench, with_initial
 
 
 @dataclass(frozen=True, kw_only=True)

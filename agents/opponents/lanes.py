@@ -18,8 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.instances import Instance, Outcome
-from agents.opponents.starts import leading_column
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.networks.updaters import Updater
@@ -28,6 +26,9 @@ from hpo_env.seeding import draw_episode_seed
 from hpo_env.tasks.base import Engine, Task, TaskFamily, Trainer
 from hpo_env.tasks.registry import make_family
 from hpo_env.telemetry import Telemetry
+
+from .instances import Instance, Outcome
+from .starts import leading_column
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64] | Sequence[int]

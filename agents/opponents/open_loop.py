@@ -11,16 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.ablations import PolicyOpponent
-from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
-from agents.opponents.in_environment import Act, InEnvironment
-from agents.opponents.lanes import Bench
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.policy import Policy
 from hpo_env.schedules import interval_factors
 from hpo_env.tasks.base import Task
 from hpo_env.vector_env import HPOControlVectorEnv
+
+from .ablations import PolicyOpponent
+from .base import Instance, Opponent, Outcome, Prepared, Setup
+from .in_environment import Act, InEnvironment
+from .lanes import Bench
 
 Array = NDArray[np.float64]
 

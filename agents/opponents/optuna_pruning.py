@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from agents.opponents.base import Opponent, Setup
-from agents.opponents.optuna_study import (
+from .base import Opponent, Setup
+from .optuna_study import (
     OptunaSampler,
     open_study,
     quiet,
@@ -18,9 +18,9 @@ from agents.opponents.optuna_study import (
     sampler_seed,
     study_name,
 )
-from agents.opponents.search import Search
-from agents.opponents.sequential import PARALLEL
-from agents.opponents.trials import Trial, Trials
+from .search import Search
+from .sequential import PARALLEL
+from .trials import Trial, Trials
 
 WARMUP_SHARE = 0.25
 """Share of a run in which nothing is pruned: under a schedule that starts high, early losses say

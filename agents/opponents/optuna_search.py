@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agents.opponents.base import Opponent, Setup
-from agents.opponents.optuna_study import (
+from hpo_env.integrations.extras import require
+
+from .base import Opponent, Setup
+from .optuna_study import (
     OptunaSampler,
     open_study,
     quiet,
@@ -22,10 +24,9 @@ from agents.opponents.optuna_study import (
     sampler_seed,
     study_name,
 )
-from agents.opponents.sampler import Sampler
-from agents.opponents.sequential import Sequential
-from agents.opponents.trials import Trials
-from hpo_env.integrations.extras import require
+from .sampler import Sampler
+from .sequential import Sequential
+from .trials import Trials
 
 if TYPE_CHECKING:
     import optuna

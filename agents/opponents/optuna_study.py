@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.base import Opponent
-from agents.opponents.sampler import Sampler
-from agents.opponents.trials import Trial, Trials
 from hpo_env.integrations.extras import require
+
+from .base import Opponent
+from .sampler import Sampler
+from .trials import Trial, Trials
 
 if TYPE_CHECKING:
     import optuna

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
-from agents.opponents.driving import batches
-from agents.opponents.lanes import Bench, Lanes
 from hpo_env.hyperparameters import LEVELS
 from hpo_env.schedules import interval_factors
+
+from .base import Instance, Opponent, Outcome, Prepared, Setup
+from .driving import batches
+from .lanes import Bench, Lanes
 
 Array = NDArray[np.float64]
 

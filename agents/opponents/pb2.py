@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.base import Opponent, Setup
-from agents.opponents.pbt import PBT, Explorer
-from agents.opponents.trials import Trials
 from hpo_env.integrations.extras import require
 
+from .base import Opponent, Setup
+from .pbt import PBT, Explorer
+from .trials import Trials
+
 if TYPE_CHECKING:
-    from agents.opponents.time_varying_gp import TimeVaryingGP
+    from .time_varying_gp import TimeVaryingGP
 
 Array = NDArray[np.float64]
 
@@ -60,7 +61,7 @@ class Bandit(Explorer):
             return self._choose(len(sources), staying)
 
     def _choose(self, count: int, staying: Array) -> Array:
-        from agents.opponents.time_varying_gp import TimeVaryingGP
+        from .time_varying_gp import TimeVaryingGP
 
         now = float(len(self._points))
         times = np.repeat(np.arange(now), [len(points) for points in self._points])

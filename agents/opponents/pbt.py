@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.base import Opponent, Setup
-from agents.opponents.search import Search
-from agents.opponents.search_space import SearchSpace
-from agents.opponents.trials import Trials
+from .base import Opponent, Setup
+from .search import Search
+from .search_space import SearchSpace
+from .trials import Trials
 
 Array = NDArray[np.float64]
 

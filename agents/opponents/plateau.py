@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.opponents.rates import AdaptiveRates, Array, scaled_patience
 from hpo_env.hyperparameters import Hyperparameter
 from hpo_env.telemetry import Telemetry
+
+from .rates import AdaptiveRates, Array, scaled_patience
 
 _FACTOR = 0.1
 _THRESHOLD = 1e-4  # relative

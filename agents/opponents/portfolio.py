@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
-from agents.opponents.configurations import Configuration, at_defaults, draw_values, log_losses
-from agents.opponents.driving import batches
-from agents.opponents.lanes import Bench, Lanes
-from agents.opponents.tuned import distinct_canonical
 from hpo_env.seeding import stream
+
+from .base import Instance, Opponent, Outcome, Prepared, Setup
+from .configurations import Configuration, at_defaults, draw_values, log_losses
+from .driving import batches
+from .lanes import Bench, Lanes
+from .tuned import distinct_canonical
 
 Array = NDArray[np.float64]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.opponents.base import Opponent, Setup
-from agents.opponents.sampler import RandomSampler
-from agents.opponents.search import Search
-from agents.opponents.trials import Trials
+from .base import Opponent, Setup
+from .sampler import RandomSampler
+from .search import Search
+from .trials import Trials
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,10 +14,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.driving import Choose
-from agents.opponents.lanes import Lanes
 from hpo_env.hyperparameters import Hyperparameter
 from hpo_env.telemetry import Telemetry
+
+from .driving import Choose
+from .lanes import Lanes
 
 Array = NDArray[np.float64]
 Rule = Callable[[Lanes, Array], Choose]

@@ -8,63 +8,66 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from agents.opponents.base import Opponent, Setup
 from hpo_env.addresses import is_address, load_address
 from hpo_env.errors import unknown_name
 
-OPPONENTS: dict[str, str] = {
+from .base import Opponent, Setup
+
+_MAKERS = {
     # One run, no tuning.
-    "default": "agents.opponents.schedules:default",
-    "cosine": "agents.opponents.schedules:from_defaults",
-    "warmup_cosine": "agents.opponents.schedules:from_defaults",
-    "one_cycle": "agents.opponents.schedules:from_defaults",
-    "step": "agents.opponents.schedules:from_defaults",
-    "linear": "agents.opponents.schedules:from_defaults",
-    "plateau": "agents.opponents.schedules:from_defaults",
-    "warm_restarts": "agents.opponents.schedules:from_defaults",
-    "greedy_lr": "agents.opponents.schedules:from_defaults",
-    "interval_hypergradient": "agents.opponents.schedules:from_defaults",
-    "user_constant": "agents.opponents.schedules:user_constant",
+    "default": "schedules:default",
+    "cosine": "schedules:from_defaults",
+    "warmup_cosine": "schedules:from_defaults",
+    "one_cycle": "schedules:from_defaults",
+    "step": "schedules:from_defaults",
+    "linear": "schedules:from_defaults",
+    "plateau": "schedules:from_defaults",
+    "warm_restarts": "schedules:from_defaults",
+    "greedy_lr": "schedules:from_defaults",
+    "interval_hypergradient": "schedules:from_defaults",
+    "user_constant": "schedules:user_constant",
     # One run, by an optimiser that finds its own rate.
-    "schedule_free": "agents.opponents.parameter_free.opponent:schedule_free",
-    "prodigy": "agents.opponents.parameter_free.opponent:prodigy",
-    "d_adaptation": "agents.opponents.parameter_free.opponent:d_adaptation",
-    "dog": "agents.opponents.parameter_free.opponent:dog",
-    "dowg": "agents.opponents.parameter_free.opponent:dowg",
-    "cocob": "agents.opponents.parameter_free.opponent:cocob",
+    "schedule_free": "parameter_free.opponent:schedule_free",
+    "prodigy": "parameter_free.opponent:prodigy",
+    "d_adaptation": "parameter_free.opponent:d_adaptation",
+    "dog": "parameter_free.opponent:dog",
+    "dowg": "parameter_free.opponent:dowg",
+    "cocob": "parameter_free.opponent:cocob",
     # One run, tuned across the meta-training tasks.
-    "fixed_tuned": "agents.opponents.tuned:fixed_tuned",
-    "constant_tuned": "agents.opponents.tuned:tuned",
-    "cosine_tuned": "agents.opponents.tuned:tuned",
-    "warmup_cosine_tuned": "agents.opponents.tuned:tuned",
-    "one_cycle_tuned": "agents.opponents.tuned:tuned",
-    "plateau_tuned": "agents.opponents.tuned:tuned",
-    "cosine_per_optimizer": "agents.opponents.tuned:per_optimizer",
-    "one_cycle_per_optimizer": "agents.opponents.tuned:per_optimizer",
+    "fixed_tuned": "tuned:fixed_tuned",
+    "constant_tuned": "tuned:tuned",
+    "cosine_tuned": "tuned:tuned",
+    "warmup_cosine_tuned": "tuned:tuned",
+    "one_cycle_tuned": "tuned:tuned",
+    "plateau_tuned": "tuned:tuned",
+    "cosine_per_optimizer": "tuned:per_optimizer",
+    "one_cycle_per_optimizer": "tuned:per_optimizer",
     # A few runs, in an order learned on the meta-training tasks.
-    "portfolio": "agents.opponents.portfolio:portfolio",
+    "portfolio": "portfolio:portfolio",
     # The controller, and what is left of it without a policy, without eyes, and with foresight.
-    "controller": "agents.opponents.ablations:controller",
-    "frozen": "agents.opponents.schedules:frozen",
-    "random_moves": "agents.opponents.ablations:random_moves",
-    "open_loop": "agents.opponents.open_loop:open_loop",
-    "oracle_greedy": "agents.opponents.oracle:oracle_greedy",
+    "controller": "ablations:controller",
+    "frozen": "schedules:frozen",
+    "random_moves": "ablations:random_moves",
+    "open_loop": "open_loop:open_loop",
+    "oracle_greedy": "oracle:oracle_greedy",
     # Many runs: searches that train each instance again and again.
-    "grid_search": "agents.opponents.grid:grid_search",
-    "random_search": "agents.opponents.random_search:random_search",
-    "optuna_tpe": "agents.opponents.optuna_search:tpe",
-    "optuna_gp": "agents.opponents.optuna_search:gaussian_process",
-    "optuna_cma_es": "agents.opponents.optuna_search:cma_es",
-    "optuna_tpe_pruned": "agents.opponents.optuna_pruning:pruned_tpe",
-    "smac3": "agents.opponents.smac_search:smac3",
-    "successive_halving": "agents.opponents.successive_halving:successive_halving",
-    "hyperband": "agents.opponents.hyperband:hyperband",
-    "hyperband_tpe": "agents.opponents.hyperband_tpe:hyperband_tpe",
-    "asha": "agents.opponents.asha:asha",
-    "pbt": "agents.opponents.pbt:pbt",
-    "pbt_constant": "agents.opponents.pbt:pbt_constant",
-    "pb2": "agents.opponents.pb2:pb2",
+    "grid_search": "grid:grid_search",
+    "random_search": "random_search:random_search",
+    "optuna_tpe": "optuna_search:tpe",
+    "optuna_gp": "optuna_search:gaussian_process",
+    "optuna_cma_es": "optuna_search:cma_es",
+    "optuna_tpe_pruned": "optuna_pruning:pruned_tpe",
+    "smac3": "smac_search:smac3",
+    "successive_halving": "successive_halving:successive_halving",
+    "hyperband": "hyperband:hyperband",
+    "hyperband_tpe": "hyperband_tpe:hyperband_tpe",
+    "asha": "asha:asha",
+    "pbt": "pbt:pbt",
+    "pbt_constant": "pbt:pbt_constant",
+    "pb2": "pb2:pb2",
 }
+
+OPPONENTS: dict[str, str] = {name: f"{__package__}.{maker}" for name, maker in _MAKERS.items()}
 """Name of each opponent, and where its maker is: `module:function` of a name and a `Setup`."""
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from agents.opponents.greedy import GreedyRates
-from agents.opponents.hypergradient import HypergradientRates
-from agents.opponents.plateau import PlateauRates
-from agents.opponents.rates import Rule, adapt, follow
-from agents.opponents.restarts import restart_factors
 from hpo_env.errors import unknown_name
 from hpo_env.schedules import SCHEDULES, interval_factors
+
+from .greedy import GreedyRates
+from .hypergradient import HypergradientRates
+from .plateau import PlateauRates
+from .rates import Rule, adapt, follow
+from .restarts import restart_factors
 
 RULES: dict[str, Rule] = {
     **{name: follow(partial(interval_factors, name)) for name in SCHEDULES},

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.trials import Trial
+from .trials import Trial
 
 Array = NDArray[np.float64]
 

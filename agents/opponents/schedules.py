@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
-from agents.opponents.configurations import at_defaults
-from agents.opponents.driving import run_once
-from agents.opponents.lanes import Bench
-from agents.opponents.rules import find_rule, rule_needs
+from .base import Instance, Opponent, Outcome, Prepared, Setup
+from .configurations import at_defaults
+from .driving import run_once
+from .lanes import Bench
+from .rules import find_rule, rule_needs
 
 
 @dataclass(frozen=True, kw_only=True)

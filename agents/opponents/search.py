@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from agents.opponents.base import Instance, Opponent, Outcome, Prepared
-from agents.opponents.lanes import Bench, with_initial
-from agents.opponents.trials import Trials
+from .base import Instance, Opponent, Outcome, Prepared
+from .lanes import Bench, with_initial
+from .trials import Trials
 
 
 @dataclass(frozen=True, kw_only=True)

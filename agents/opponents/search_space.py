@@ -14,8 +14,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.starts import lowest_start
 from hpo_env.hyperparameters import HyperparameterSpace
+
+from .starts import lowest_start
 
 Array = NDArray[np.float64]
 

@@ -6,9 +6,9 @@ from abc import abstractmethod
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from agents.opponents.sampler import Sampler
-from agents.opponents.search import Search
-from agents.opponents.trials import Trials
+from .sampler import Sampler
+from .search import Search
+from .trials import Trials
 
 PARALLEL = 4
 """Trials proposed at once: lanes that train together are cheaper than runs one after the other, and

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.base import Opponent, Setup
-from agents.opponents.sampler import Sampler
-from agents.opponents.sequential import PARALLEL, Sequential
-from agents.opponents.trials import Trial, Trials
 from hpo_env.integrations.extras import require
+
+from .base import Opponent, Setup
+from .sampler import Sampler
+from .sequential import PARALLEL, Sequential
+from .trials import Trial, Trials
 
 Array = NDArray[np.float64]
 

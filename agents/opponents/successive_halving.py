@@ -13,10 +13,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import repeat
 
-from agents.opponents.base import Opponent, Setup
-from agents.opponents.sampler import RandomSampler, Sampler
-from agents.opponents.search import Search
-from agents.opponents.trials import Trial, Trials
+from .base import Opponent, Setup
+from .sampler import RandomSampler, Sampler
+from .search import Search
+from .trials import Trial, Trials
 
 ETA = 3
 """One in `ETA` is promoted (Li et al., 2018, sec. 2.5: 3 or 4, and theory would have e)."""

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.base import Instance
-from agents.opponents.lanes import Bench, Frozen
-from agents.opponents.search_space import SearchSpace
 from hpo_env.reward import log_diverged, log_loss
 from hpo_env.schedules import interval_factors
+
+from .base import Instance
+from .lanes import Bench, Frozen
+from .search_space import SearchSpace
 
 Array = NDArray[np.float64]
 

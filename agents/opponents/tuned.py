@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup, label_need
-from agents.opponents.configurations import Configuration, at_defaults, draw_values, log_losses
-from agents.opponents.driving import Choose, run_once
-from agents.opponents.lanes import Bench, Lanes
-from agents.opponents.rules import find_rule, rule_needs
-from agents.opponents.starts import start_grid
 from hpo_env.errors import ConfigurationError
 from hpo_env.seeding import stream
+
+from .base import Instance, Opponent, Outcome, Prepared, Setup, label_need
+from .configurations import Configuration, at_defaults, draw_values, log_losses
+from .driving import Choose, run_once
+from .lanes import Bench, Lanes
+from .rules import find_rule, rule_needs
+from .starts import start_grid
 
 Array = NDArray[np.float64]
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from agents.comparing.comparison import Compared, Comparison
-from agents.comparing.results import scalar_rows
-from agents.reporting import comparisons, study
 from hpo_env.tasks.registry import family_class
+
+from ..comparing.comparison import Compared, Comparison
+from ..comparing.results import scalar_rows
+from . import comparisons, study
 
 
 def suite_rows(compared: Compared, suite: str) -> pd.DataFrame:

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from agents.comparing.records import LABEL, label_names
-from agents.reporting.tables import Table
-from agents.statistics.aggregate import OpponentSummary
-from agents.statistics.costs import Cost
-from agents.statistics.intervals import TIE, Interval
-from agents.statistics.pairing import REFERENCE, PairedRuns
-from agents.statistics.resampling import Resamples
-from agents.statistics.trials_equivalent import TrialsEquivalent
+from ..comparing.records import LABEL, label_names
+from ..statistics.aggregate import OpponentSummary
+from ..statistics.costs import Cost
+from ..statistics.intervals import TIE, Interval
+from ..statistics.pairing import REFERENCE, PairedRuns
+from ..statistics.resampling import Resamples
+from ..statistics.trials_equivalent import TrialsEquivalent
+from .tables import Table
 
 IsKnown = Callable[[str, str], bool | None]
 """Says whether meta-training has tasks whose label of a name has a value; None: not known."""

@@ -16,16 +16,13 @@ import numpy as np
 import pandas as pd
 from rich.table import Table as TerminalTable
 
-from agents.reporting import comparison_tables as contents
-from agents.reporting import figures, page
-from agents.reporting.schedules import by_start
-from agents.reporting.style import styled
-from agents.reporting.tables import facts_table
-from agents.run_folder import write_atomically
-from agents.statistics.aggregate import OpponentSummary, summarise_suite
-from agents.statistics.costs import mean_costs
-from agents.statistics.pairing import REFERENCE, PairedRuns, pair_runs
-from agents.statistics.profiles import (
+from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace, Scale
+
+from ..run_folder import write_atomically
+from ..statistics.aggregate import OpponentSummary, summarise_suite
+from ..statistics.costs import mean_costs
+from ..statistics.pairing import REFERENCE, PairedRuns, pair_runs
+from ..statistics.profiles import (
     ANCHOR,
     TAU_MAX,
     cost_ratios,
@@ -33,8 +30,12 @@ from agents.statistics.profiles import (
     integrated_score,
     targets,
 )
-from agents.statistics.trials_equivalent import trials_equivalent
-from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace, Scale
+from ..statistics.trials_equivalent import trials_equivalent
+from . import comparison_tables as contents
+from . import figures, page
+from .schedules import by_start
+from .style import styled
+from .tables import facts_table
 
 _REGRET_CAPTION = (
     "Where each opponent wins and where it loses: mean log regret by task. 0 is the best that any "

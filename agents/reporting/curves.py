@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from agents import tags
-from agents.reporting.layout import Panel
-from agents.reporting.style import LINES, PALETTE, new_figure
-from agents.training_log import MOVE_BINS
+from .. import tags
+from ..training_log import MOVE_BINS
+from .layout import Panel
+from .style import LINES, PALETTE, new_figure
 
 Array = NDArray[np.float64]
 

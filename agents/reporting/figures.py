@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.reporting.importance import Dependence
-from agents.reporting.schedules import Group, log_changes, over_progress, schedules
-from agents.reporting.style import BAND, GREY, LINES, MARKERS, PALETTE, new_figure, set_axis
-from agents.statistics.aggregate import OpponentSummary
-from agents.statistics.anytime import anytime_losses, budget_grid
-from agents.statistics.pairing import REFERENCE, PairedRuns, mean_by
-from agents.statistics.profiles import (
+from hpo_env.hyperparameters import Scale
+
+from ..statistics.aggregate import OpponentSummary
+from ..statistics.anytime import anytime_losses, budget_grid
+from ..statistics.pairing import REFERENCE, PairedRuns, mean_by
+from ..statistics.profiles import (
     TAU_MAX,
     cost_profile,
     cost_ratios,
@@ -28,8 +27,10 @@ from agents.statistics.profiles import (
     score_profile,
     targets,
 )
-from agents.statistics.regret import best_known, log_regret
-from hpo_env.hyperparameters import Scale
+from ..statistics.regret import best_known, log_regret
+from .importance import Dependence
+from .schedules import Group, log_changes, over_progress, schedules
+from .style import BAND, GREY, LINES, MARKERS, PALETTE, new_figure, set_axis
 
 Array = NDArray[np.float64]
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.comparing.records import record
-from agents.opponents.base import Instance, Outcome
 from hpo_env.tasks.base import Task, TaskFamily
+
+from ..comparing.records import record
+from ..opponents.base import Instance, Outcome
 
 Array = NDArray[np.float64]
 

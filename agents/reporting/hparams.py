@@ -23,7 +23,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 )
 from torch.utils.tensorboard import SummaryWriter
 
-from agents import tags
+from .. import tags
 
 NAMES = (
     *("Agent", "Family", "Kind", "Opponent", "Task"),

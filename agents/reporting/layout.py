@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agents import tags
+from .. import tags
 
 Layout = dict[str, dict[str, list[str | list[str]]]]
 """By category and chart: `["Margin", [value, lower, upper]]` or `["Multiline", [regex, ...]]`."""

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from agents.reporting.style import inline_svg, save_figure
+from .style import inline_svg, save_figure
 
 _STYLE = """\
 :root { --paper: #ffffff; --ink: #1f1f1f; --quiet: #5c5c5c; --line: #d5d5d5; --shade: #f4f4f2;

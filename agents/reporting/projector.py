@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
-from agents import tags
-from agents.reporting.recording import Recording
-from agents.reporting.schedules import by_start, words_of
-from agents.statistics.intervals import TIE
 from hpo_env.reward import bounded_log_loss
+
+from .. import tags
+from ..statistics.intervals import TIE
+from .recording import Recording
+from .schedules import by_start, words_of
 
 Array = NDArray[np.float64]
 

@@ -14,11 +14,12 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from agents.reporting.frames import Reached
 from hpo_env.hyperparameters import LEVELS
 from hpo_env.sharding import ShardedVectorEnv
 from hpo_env.tasks.base import TaskFamily
 from hpo_env.vector_env import HPOControlVectorEnv
+
+from .frames import Reached
 
 Array = NDArray[np.float64]
 Lanes = HPOControlVectorEnv | ShardedVectorEnv

@@ -11,11 +11,11 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from agents import tags
-from agents.reporting import page
-from agents.reporting.comparison_tables import short_table
-from agents.reporting.comparisons import SCHEDULES_CAPTION
-from agents.reporting.curves import (
+from .. import tags
+from . import page
+from .comparison_tables import short_table
+from .comparisons import SCHEDULES_CAPTION
+from .curves import (
     Curves,
     hyperparameters_in,
     moves_figure,
@@ -23,10 +23,10 @@ from agents.reporting.curves import (
     present,
     read_curves,
 )
-from agents.reporting.hparams import SWITCHED_OFF
-from agents.reporting.layout import Panel, single_run_panels, training_panels
-from agents.reporting.study import read_numbers
-from agents.reporting.tables import facts_table, listing
+from .hparams import SWITCHED_OFF
+from .layout import Panel, single_run_panels, training_panels
+from .study import read_numbers
+from .tables import facts_table, listing
 
 _OFF_NOTE = (
     f"“{SWITCHED_OFF}” is the controller switched off: the task's own start on the policy's base "

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agents.statistics.pairing import PairedRuns
+from ..statistics.pairing import PairedRuns
 
 Array = NDArray[np.float64]
 

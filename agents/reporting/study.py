@@ -25,17 +25,27 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
-from agents import tags
-from agents.comparing.records import to_frame
-from agents.reporting import figures
-from agents.reporting.comparisons import plain, summary_json
-from agents.reporting.frames import rows_of
-from agents.reporting.hparams import SWITCHED_OFF, write_end, write_start
-from agents.reporting.importance import partial_dependence, permutation_importance, strongest
-from agents.reporting.layout import make_layout
-from agents.reporting.projector import embed, gains, principal_plane, write_projector
-from agents.reporting.recording import Lanes, Recording, record, still
-from agents.reporting.schedules import (
+from hpo_env.errors import ConfigurationError
+from hpo_env.hyperparameters import HyperparameterSpace
+from hpo_env.policy import Policy
+from hpo_env.tasks.base import Engine, Task
+from hpo_env.vector_env import HPOControlVectorEnv
+
+from .. import tags
+from ..comparing.records import to_frame
+from ..run_folder import to_json_bytes, write_atomically
+from ..statistics.aggregate import summarise_suite
+from ..statistics.pairing import REFERENCE, PairedRuns, mean_by, pair_runs
+from ..statistics.regret import log_regret
+from . import figures
+from .comparisons import plain, summary_json
+from .frames import rows_of
+from .hparams import SWITCHED_OFF, write_end, write_start
+from .importance import partial_dependence, permutation_importance, strongest
+from .layout import make_layout
+from .projector import embed, gains, principal_plane, write_projector
+from .recording import Lanes, Recording, record, still
+from .schedules import (
     Group,
     by_task,
     log_changes,
@@ -43,17 +53,8 @@ from agents.reporting.schedules import (
     schedules,
     words_of,
 )
-from agents.reporting.style import BAND, save_figure
-from agents.reporting.tensorboard import write_facts, write_picture
-from agents.run_folder import to_json_bytes, write_atomically
-from agents.statistics.aggregate import summarise_suite
-from agents.statistics.pairing import REFERENCE, PairedRuns, mean_by, pair_runs
-from agents.statistics.regret import log_regret
-from hpo_env.errors import ConfigurationError
-from hpo_env.hyperparameters import HyperparameterSpace
-from hpo_env.policy import Policy
-from hpo_env.tasks.base import Engine, Task
-from hpo_env.vector_env import HPOControlVectorEnv
+from .style import BAND, save_figure
+from .tensorboard import write_facts, write_picture
 
 ANALYSIS = "analysis.json"
 _MAX_RECORDED = 64  # runs: the pictures of observations do not change with more

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.run_folder import write_atomically
 from hpo_env.hyperparameters import Scale
 from hpo_env.rendering import require_matplotlib
+
+from ..run_folder import write_atomically
 
 Array = NDArray[np.float64]
 

@@ -10,10 +10,10 @@ from typing import Any
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
-from agents import tags
-from agents.reporting.hparams import flattened, training_row, write_end, write_start
-from agents.reporting.layout import make_layout
-from agents.reporting.tables import facts_table
+from .. import tags
+from .hparams import flattened, training_row, write_end, write_start
+from .layout import make_layout
+from .tables import facts_table
 
 
 def introduce(path: Path, config: Mapping[str, Any], hyperparameters: Sequence[str]) -> None:

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from agents.statistics import resampling
-from agents.statistics.intervals import TIE, interquartile_mean
-from agents.statistics.pairing import REFERENCE, PairedRuns, mean_by
-from agents.statistics.regret import log_regret, normalised_regret
-from agents.statistics.resampling import Estimate, Resamples
+from . import resampling
+from .intervals import TIE, interquartile_mean
+from .pairing import REFERENCE, PairedRuns, mean_by
+from .regret import log_regret, normalised_regret
+from .resampling import Estimate, Resamples
 
 Array = NDArray[np.float64]
 

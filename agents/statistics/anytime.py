@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agents.statistics.incumbent import incumbents, row_log_loss
-from agents.statistics.pairing import PairedRuns
+from .incumbent import incumbents, row_log_loss
+from .pairing import PairedRuns
 
 Array = NDArray[np.float64]
 Measure = Literal["validation", "test"]

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.statistics.pairing import PairedRuns, mean_by
-from agents.statistics.regret import best_known
-from agents.statistics.resampling import Estimate, Resamples
-from agents.statistics.trials_equivalent import trials_equivalent
 from hpo_env.errors import ConfigurationError
 from hpo_env.seeding import stream
+
+from .pairing import PairedRuns, mean_by
+from .regret import best_known
+from .resampling import Estimate, Resamples
+from .trials_equivalent import trials_equivalent
 
 Array = NDArray[np.float64]
 

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agents.comparing.records import LABEL, REFERENCE, label_names
 from hpo_env.errors import ConfigurationError, unknown_name
+
+from ..comparing.records import LABEL, REFERENCE, label_names
 
 __all__ = ["REFERENCE", "PairedRuns", "mean_by", "pair_runs", "run_columns", "task_columns"]
 

@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.statistics.intervals import Interval, collapse_strata
 from hpo_env.seeding import stream
+
+from .intervals import Interval, collapse_strata
 
 Array = NDArray[np.float64]
 Statistic = Callable[[Array, Array], Array]

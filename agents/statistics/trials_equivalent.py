@@ -21,10 +21,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from agents.statistics import resampling
-from agents.statistics.incumbent import incumbents, row_log_loss
-from agents.statistics.pairing import PairedRuns
-from agents.statistics.resampling import Estimate, Resamples
+from . import resampling
+from .incumbent import incumbents, row_log_loss
+from .pairing import PairedRuns
+from .resampling import Estimate, Resamples
 
 Array = NDArray[np.float64]
 

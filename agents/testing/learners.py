@@ -22,16 +22,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agents.checkpoints import Position, load_checkpoint, save_checkpoint
-from agents.config import TrainConfig
-from agents.export import export_policy
-from agents.factory import make_env, make_learner
-from agents.learners.base import Learner, State
-from agents.learners.registry import learner_class
-from agents.learners.stepping import LaneStep, Stepper
-from agents.run_folder import run_prefix
 from hpo_env.errors import ConfigurationError
 from hpo_env.policy_file import load
+
+from ..checkpoints import Position, load_checkpoint, save_checkpoint
+from ..config import TrainConfig
+from ..export import export_policy
+from ..factory import make_env, make_learner
+from ..learners.base import Learner, State
+from ..learners.registry import learner_class
+from ..learners.stepping import LaneStep, Stepper
+from ..run_folder import run_prefix
 
 _TOLERANCE = 1e-4  # float32 in torch and in numpy
 

@@ -20,15 +20,16 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from agents.comparing.store import outcome_from_json, outcome_to_json
-from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup, label_need
-from agents.opponents.lanes import Bench
-from agents.opponents.registry import make_opponent
 from hpo_env.errors import MissingExtraError
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Task
 from hpo_env.testing.policies import linear_policy
 from hpo_env.testing.under_test import NUM_DECISIONS, FamilyUnderTest
+
+from ..comparing.store import outcome_from_json, outcome_to_json
+from ..opponents.base import Instance, Opponent, Outcome, Prepared, Setup, label_need
+from ..opponents.lanes import Bench
+from ..opponents.registry import make_opponent
 
 NUM_RUNS = 4
 """Full runs that a search may spend, and runs that a population keeps."""

@@ -25,14 +25,15 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import hpo_env
-from agents.cli import EXIT_INTERRUPTED, main
-from agents.opponents.registry import OPPONENTS
 from hpo_env import testing
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.policy_file import load
 from hpo_env.tasks.base import Recipe, Trainer
 from hpo_env.testing.under_test import NUM_DECISIONS, FamilyUnderTest
+
+from ..cli import EXIT_INTERRUPTED, main
+from ..opponents.registry import OPPONENTS
 
 TRAINING: Mapping[str, Any] = {
     "num_envs": 4,

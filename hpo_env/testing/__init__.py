@@ -27,10 +27,10 @@ from hpo_env.errors import MissingExtraError
 SUITES: dict[str, str] = {
     "FamilyContract": "hpo_env.testing.families:FamilyContract",
     "FamilyUnderTest": "hpo_env.testing.under_test:FamilyUnderTest",
-    "FamilyUses": "agents.testing.uses:FamilyUses",
+    "FamilyUses": "hpo_agents.testing.uses:FamilyUses",
     "HostContract": "hpo_env.testing.hosts:HostContract",
-    "LearnerContract": "agents.testing.learners:LearnerContract",
-    "OpponentContract": "agents.testing.opponents:OpponentContract",
+    "LearnerContract": "hpo_agents.testing.learners:LearnerContract",
+    "OpponentContract": "hpo_agents.testing.opponents:OpponentContract",
     "ParityContract": "hpo_env.testing.parity:ParityContract",
 }
 """Where each suite is: addresses, as the environment must not import the agents."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents.commands.train import parse
+from agents.commands.train import main, parse
 from agents.config import PRESETS, TrainConfig
 from agents.learners.registry import LEARNERS
 from agents.learners.settings import A2CSettings, OffPolicySettings, PPOSettings
@@ -120,9 +120,9 @@ def test_resume_takes_no_other_settings() -> None:
         parse(["--resume", "logs/x", "--steps=5"])
 
 
-def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_whole_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_info:
-        parse(["--help", "--preset", "quick"])
+        main(["--help-all", "--preset", "quick"])
     assert exit_info.value.code == 0
     shown = capsys.readouterr().out
     for name in {*TrainConfig.__dataclass_fields__, *PPOSettings.names()} - {"settings"}:

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
-from agents.opponents.driving import Choose, run_once
-from agents.opponents.lanes import Bench, Lanes, with_initial
-from agents.opponents.parameter_free.table import updater
 from hpo_env.tasks.registry import make_family
+
+from ..base import Instance, Opponent, Outcome, Prepared, Setup
+from ..driving import Choose, run_once
+from ..lanes import Bench, Lanes, with_initial
+from .table import updater
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,14 +6,15 @@ compares them.
 
 from __future__ import annotations
 
-from agents.opponents.parameter_free.cocob import COCOB
-from agents.opponents.parameter_free.d_adaptation import DAdaptationAdamW
-from agents.opponents.parameter_free.dog import DoG
-from agents.opponents.parameter_free.dowg import DoWG
-from agents.opponents.parameter_free.prodigy import Prodigy
-from agents.opponents.parameter_free.schedule_free import ScheduleFreeAdamW
 from hpo_env.errors import unknown_name
 from hpo_env.networks.updaters import Updater
+
+from .cocob import COCOB
+from .d_adaptation import DAdaptationAdamW
+from .dog import DoG
+from .dowg import DoWG
+from .prodigy import Prodigy
+from .schedule_free import ScheduleFreeAdamW
 
 UPDATERS: dict[str, Updater] = {
     "schedule_free": ScheduleFreeAdamW(),

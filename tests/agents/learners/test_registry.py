@@ -36,7 +36,7 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     ("attribute", "message"),
     [
         ("Learner_", "has no 'Learner_'"),
-        ("LEARNERS", "must be a subclass of agents.learners.base.Learner"),
+        ("LEARNERS", "must be a subclass of hpo_agents.learners.base.Learner"),
         ("Nameless", "name must be declared"),
         ("Untold", "settings must be declared, a dataclass"),
         ("Idle", r"action_modes must be some of 'discrete' and 'continuous'; got \('sleeping',\)"),

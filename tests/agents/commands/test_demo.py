@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.demo import DemoConfig, run
+from agents.commands.demo import DemoConfig, run
 
 
 def test_the_demo_trains_evaluates_and_says_where_everything_is(
@@ -16,7 +16,7 @@ def test_the_demo_trains_evaluates_and_says_where_everything_is(
     folder = run(DemoConfig(steps=1, tasks=1, run_dir=tmp_path))
     printed = capsys.readouterr().out
     assert "constant_tuned" in printed
-    assert f"tensorboard --logdir {tmp_path}" in printed
+    assert f"hpo-control dashboard {tmp_path}" in printed
     for name in ("data", "model"):
         assert (folder / f"schedules-{name}.png").stat().st_size > 10_000
         evaluation = json.loads((folder / f"evaluation-{name}.json").read_text())

@@ -1,4 +1,4 @@
-"""`make demo`: meta-train on real data sets, then evaluate on data sets and a model not seen.
+"""`hpo-control demo`: meta-train on real data sets, then evaluate on what was not seen.
 
 Nothing here is special to the demo: it calls what `meta_train.py` and `hpo-control evaluate` call.
 """
@@ -6,6 +6,7 @@ Nothing here is special to the demo: it calls what `meta_train.py` and `hpo-cont
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,20 +14,21 @@ import torch
 import tyro
 from rich.console import Console
 
-from agents.comparing.comparison import Comparison, run_here
-from agents.comparing.display import make_display
-from agents.comparing.matrix import Extent
-from agents.comparing.schedules import compare_schedules
-from agents.config import TrainConfig
-from agents.meta_training import meta_train
-from agents.reporting.closing import draw_schedules, record_comparison, suite_rows, to_json
-from agents.reporting.comparisons import terminal_tables
-from agents.run_folder import to_json_bytes, write_atomically
 from hpo_env.addresses import file_name
 from hpo_env.policy import Policy
 from hpo_env.policy_file import load
 from hpo_env.tasks.base import Engine
 from hpo_env.tasks.registry import family_class
+
+from ..comparing.comparison import Comparison, run_here
+from ..comparing.display import make_display
+from ..comparing.matrix import Extent
+from ..comparing.schedules import compare_schedules
+from ..config import TrainConfig
+from ..meta_training import meta_train
+from ..reporting.closing import draw_schedules, record_comparison, suite_rows, to_json
+from ..reporting.comparisons import terminal_tables
+from ..run_folder import to_json_bytes, write_atomically
 
 _OPPONENTS = ("default", "frozen", "constant_tuned", "cosine_tuned")
 _NUM_TUNING_TASKS = 16
@@ -53,9 +55,9 @@ class DemoConfig:
     run_dir: Path = Path("logs")
 
 
-def main() -> None:
-    """Run the demo as the command line says."""
-    run(tyro.cli(DemoConfig, prog="python -m agents.demo"))
+def main(args: Sequence[str]) -> None:
+    """Run the demo as the arguments say."""
+    run(tyro.cli(DemoConfig, args=list(args), prog="hpo-control demo"))
 
 
 def run(config: DemoConfig) -> Path:
@@ -94,8 +96,8 @@ def run(config: DemoConfig) -> Path:
     for line in (
         *(f"learned schedules: {picture}" for picture in pictures),
         f"policy: {folder / 'policy'}",
-        f"all of it on a page: .venv/bin/hpo-control report {folder}",
-        f"curves: .venv/bin/tensorboard --logdir {config.run_dir}",
+        f"all of it on a page: hpo-control report {folder}",
+        f"curves: hpo-control dashboard {config.run_dir}",
     ):
         console.print(line, highlight=False, soft_wrap=True)
     return folder
@@ -113,7 +115,3 @@ def _comparison(policy: Policy, config: DemoConfig) -> Comparison:
     )
     scenes = family.suites_in_short() if family.demo_scenes is None else family.demo_scenes
     return compare_schedules(policy, policy.family, scenes, extent, names=_OPPONENTS)
-
-
-if __name__ == "__main__":
-    main()
