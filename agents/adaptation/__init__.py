@@ -11,12 +11,12 @@ along them is `training.MetaTraining`.
     training.model().predict(support_inputs, support_targets, inputs)
 """
 
-from agents.adaptation.base import Algorithm
-from agents.adaptation.episodes import Episodes, Examples
-from agents.adaptation.model import FewShotModel
-from agents.adaptation.problems import Problem
-from agents.adaptation.registry import ALGORITHMS, algorithm_class
-from agents.adaptation.training import MetaTraining, TrainingSettings
+from .base import Algorithm
+from .episodes import Episodes, Examples
+from .model import FewShotModel
+from .problems import Problem
+from .registry import ALGORITHMS, algorithm_class
+from .training import MetaTraining, TrainingSettings
 
 __all__ = [
     "ALGORITHMS",

@@ -14,10 +14,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 
-from agents.adaptation.episodes import Episodes, Examples
-from agents.adaptation.networks import Network, Parameters
-from agents.adaptation.problems import Problem
-from agents.learners.settings import Settings
+from ..learners.settings import Settings
+from .episodes import Episodes, Examples
+from .networks import Network, Parameters
+from .problems import Problem
 
 
 class MetaGradient(NamedTuple):

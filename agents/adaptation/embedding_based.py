@@ -12,10 +12,10 @@ from typing import ClassVar
 import torch
 from torch.func import vmap
 
-from agents.adaptation.base import Differentiable
-from agents.adaptation.episodes import Episodes, Examples
-from agents.adaptation.networks import HEAD, Parameters
-from agents.learners.settings import Settings
+from ..learners.settings import Settings
+from .base import Differentiable
+from .episodes import Episodes, Examples
+from .networks import HEAD, Parameters
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,11 +8,11 @@ from typing import ClassVar
 import torch
 from torch.func import vmap
 
-from agents.adaptation.base import Algorithm
-from agents.adaptation.episodes import Examples
-from agents.adaptation.inner_loop import Loss, Rates, descend, support_loss
-from agents.adaptation.networks import Network, Parameters
-from agents.learners.settings import Settings
+from ..learners.settings import Settings
+from .base import Algorithm
+from .episodes import Examples
+from .inner_loop import Loss, Rates, descend, support_loss
+from .networks import Network, Parameters
 
 
 @dataclass(frozen=True, kw_only=True)

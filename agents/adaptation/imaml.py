@@ -16,11 +16,11 @@ from typing import ClassVar
 import torch
 from torch.func import grad, grad_and_value, vjp, vmap
 
-from agents.adaptation.base import MetaGradient
-from agents.adaptation.episodes import Episodes, Examples
-from agents.adaptation.gradient_based import GradientBased, InnerLoopSettings
-from agents.adaptation.inner_loop import Loss, support_loss
-from agents.adaptation.networks import Network, Parameters
+from .base import MetaGradient
+from .episodes import Episodes, Examples
+from .gradient_based import GradientBased, InnerLoopSettings
+from .inner_loop import Loss, support_loss
+from .networks import Network, Parameters
 
 _TINY = 1e-20  # what is this small is zero, and not divided by
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import torch
 from torch.func import grad
 
-from agents.adaptation.episodes import Examples
-from agents.adaptation.networks import Network, Parameters
+from .episodes import Examples
+from .networks import Network, Parameters
 
 Loss = Callable[[Parameters], torch.Tensor]
 """A scalar of parameters."""

@@ -23,11 +23,11 @@ import torch
 from torch.func import vmap
 from torch.nn import functional
 
-from agents.adaptation.base import Differentiable
-from agents.adaptation.episodes import Episodes, Examples
-from agents.adaptation.inner_loop import Loss, descend
-from agents.adaptation.networks import HEAD, Network, Parameters
-from agents.learners.settings import Settings
+from ..learners.settings import Settings
+from .base import Differentiable
+from .episodes import Episodes, Examples
+from .inner_loop import Loss, descend
+from .networks import HEAD, Network, Parameters
 
 _CODE_RATE, _HEAD_RATE = "log_code_rate", "log_head_rate"
 _LOG_SPREAD, _MIDDLE = 2.0, -2.0  # spreads lie between e^-4 and 1

@@ -13,11 +13,11 @@ from typing import ClassVar
 import torch
 from torch.func import vmap
 
-from agents.adaptation.base import Differentiable
-from agents.adaptation.episodes import Episodes, Examples
-from agents.adaptation.gradient_based import GradientBased, InnerLoopSettings
-from agents.adaptation.inner_loop import support_loss
-from agents.adaptation.networks import Parameters
+from .base import Differentiable
+from .episodes import Episodes, Examples
+from .gradient_based import GradientBased, InnerLoopSettings
+from .inner_loop import support_loss
+from .networks import Parameters
 
 
 class MAML(GradientBased, Differentiable):

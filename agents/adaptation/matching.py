@@ -18,10 +18,10 @@ from typing import ClassVar
 import torch
 from torch.nn import functional
 
-from agents.adaptation.embedding_based import EmbeddingBased, EmbeddingSettings
-from agents.adaptation.episodes import Examples
-from agents.adaptation.networks import Network, Parameters
-from agents.adaptation.recurrent import CellState, cell_step, drawn_cell, empty_state
+from .embedding_based import EmbeddingBased, EmbeddingSettings
+from .episodes import Examples
+from .networks import Network, Parameters
+from .recurrent import CellState, cell_step, drawn_cell, empty_state
 
 _SHARPNESS = "log_sharpness"
 _START_SHARPNESS = 10.0

@@ -21,10 +21,10 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch.nn import functional
 
-from agents.adaptation.embedding_based import EmbeddingBased, EmbeddingSettings
-from agents.adaptation.episodes import Examples
-from agents.adaptation.networks import Network, Parameters
-from agents.adaptation.recurrent import CellState, cell_step, drawn_cell, empty_state
+from .embedding_based import EmbeddingBased, EmbeddingSettings
+from .episodes import Examples
+from .networks import Network, Parameters
+from .recurrent import CellState, cell_step, drawn_cell, empty_state
 
 _EMPTY = 1e-6  # a memory of zeros has no direction
 

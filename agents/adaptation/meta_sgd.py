@@ -11,11 +11,12 @@ from typing import ClassVar
 
 import torch
 
-from agents.adaptation.gradient_based import InnerLoopSettings
-from agents.adaptation.inner_loop import Rates
-from agents.adaptation.maml import MAML
-from agents.adaptation.networks import Network, Parameters
 from hpo_env.errors import ConfigurationError
+
+from .gradient_based import InnerLoopSettings
+from .inner_loop import Rates
+from .maml import MAML
+from .networks import Network, Parameters
 
 _RATE = "rate."
 

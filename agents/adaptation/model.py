@@ -17,13 +17,14 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
-from agents.adaptation.base import Algorithm
-from agents.adaptation.episodes import Examples
-from agents.adaptation.networks import NETWORKS, Parameters
-from agents.adaptation.problems import Problem
-from agents.adaptation.registry import algorithm_class
-from agents.run_folder import write_atomically
 from hpo_env.errors import ConfigurationError, HPOControlError
+
+from ..run_folder import write_atomically
+from .base import Algorithm
+from .episodes import Examples
+from .networks import NETWORKS, Parameters
+from .problems import Problem
+from .registry import algorithm_class
 
 _FORMAT = "hpo-control-few-shot-1"
 

@@ -23,8 +23,9 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from agents.adaptation.problems import Problem
 from hpo_env.errors import ConfigurationError
+
+from .problems import Problem
 
 Parameters = dict[str, torch.Tensor]
 """Tensors by name."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import torch
 
-from agents.adaptation.embedding_based import EmbeddingBased
-from agents.adaptation.episodes import Examples
-from agents.adaptation.networks import Parameters
+from .embedding_based import EmbeddingBased
+from .episodes import Examples
+from .networks import Parameters
 
 _FAR = 1e9  # finite, so that the loss of a query whose class has no example can be differentiated
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional
 
-from agents.adaptation.networks import Parameters
+from .networks import Parameters
 
 
 class CellState(NamedTuple):

@@ -5,22 +5,26 @@ One outside of this package is asked for by its address, `module:Class`.
 
 from __future__ import annotations
 
-from agents.adaptation.base import Algorithm
-from agents.learners.settings import Settings
 from hpo_env.addresses import is_address, load_address
 from hpo_env.errors import ConfigurationError, unknown_name
 
-ALGORITHMS: dict[str, str] = {
-    "maml": "agents.adaptation.maml:MAML",
-    "first_order_maml": "agents.adaptation.maml:FirstOrderMAML",
-    "reptile": "agents.adaptation.reptile:Reptile",
-    "imaml": "agents.adaptation.imaml:ImplicitMAML",
-    "meta_sgd": "agents.adaptation.meta_sgd:MetaSGD",
-    "leo": "agents.adaptation.leo:LatentEmbeddingOptimization",
-    "memory": "agents.adaptation.memory:MemoryAugmentedNetwork",
-    "matching": "agents.adaptation.matching:MatchingNetworks",
-    "prototypical": "agents.adaptation.prototypical:PrototypicalNetworks",
+from ..learners.settings import Settings
+from .base import Algorithm
+
+_CLASSES = {
+    "maml": "maml:MAML",
+    "first_order_maml": "maml:FirstOrderMAML",
+    "reptile": "reptile:Reptile",
+    "imaml": "imaml:ImplicitMAML",
+    "meta_sgd": "meta_sgd:MetaSGD",
+    "leo": "leo:LatentEmbeddingOptimization",
+    "memory": "memory:MemoryAugmentedNetwork",
+    "matching": "matching:MatchingNetworks",
+    "prototypical": "prototypical:PrototypicalNetworks",
 }
+
+ALGORITHMS: dict[str, str] = {name: f"{__package__}.{place}" for name, place in _CLASSES.items()}
+"""Name of each algorithm, and where it is: `module:Class`."""
 
 
 def algorithm_class(name: str) -> type[Algorithm]:

@@ -14,17 +14,18 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 import torch
 
-from agents.adaptation.base import Algorithm
-from agents.adaptation.episodes import Episodes, Examples
-from agents.adaptation.model import FewShotModel
-from agents.adaptation.networks import Parameters, usual_network
-from agents.adaptation.problems import problem_of
-from agents.adaptation.registry import algorithm_class
-from agents.learners.base import State
-from agents.learners.settings import Settings
 from hpo_env.errors import ConfigurationError
 from hpo_env.few_shot import FewShotSource, FewShotTasks
 from hpo_env.seeding import stream
+
+from ..learners.base import State
+from ..learners.settings import Settings
+from .base import Algorithm
+from .episodes import Episodes, Examples
+from .model import FewShotModel
+from .networks import Parameters, usual_network
+from .problems import problem_of
+from .registry import algorithm_class
 
 _TASKS, _DRAWS, _START, _VALIDATION = "tasks", "draws", "start", "validation"
 

@@ -14,18 +14,19 @@ import tyro
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
-from agents.adaptation.training import (
+from hpo_env.errors import ConfigurationError, RunFolderError
+from hpo_env.few_shot import make_source
+from hpo_env.few_shot.base import FewShotSource
+from hpo_env.seeding import stream
+
+from ..adaptation.training import (
     MetaTraining,
     Progress,
     TrainingSettings,
     as_episodes,
     scores,
 )
-from agents.run_folder import write_atomically
-from hpo_env.errors import ConfigurationError, RunFolderError
-from hpo_env.few_shot import make_source
-from hpo_env.few_shot.base import FewShotSource
-from hpo_env.seeding import stream
+from ..run_folder import write_atomically
 
 _STEPS_SHOWN = (0, 1, 5, 10)
 _CHECKPOINT, _MODEL = "checkpoint.safetensors", "model.safetensors"

@@ -21,16 +21,17 @@ import numpy as np
 import pytest
 import torch
 
-from agents.adaptation.base import Algorithm, Differentiable
-from agents.adaptation.episodes import Episodes, Examples
-from agents.adaptation.model import FewShotModel
-from agents.adaptation.networks import Perceptron
-from agents.adaptation.problems import problem_of
-from agents.adaptation.registry import algorithm_class
-from agents.adaptation.training import MetaTraining, TrainingSettings, as_episodes, scores
 from hpo_env.datasets.base import Split
 from hpo_env.few_shot import FewShotSource, FewShotTasks
 from hpo_env.seeding import stream
+
+from ..adaptation.base import Algorithm, Differentiable
+from ..adaptation.episodes import Episodes, Examples
+from ..adaptation.model import FewShotModel
+from ..adaptation.networks import Perceptron
+from ..adaptation.problems import problem_of
+from ..adaptation.registry import algorithm_class
+from ..adaptation.training import MetaTraining, TrainingSettings, as_episodes, scores
 
 _KINDS = ("classification", "regression")
 _STEP = 1e-6  # of central differences, in double precision
