@@ -37,8 +37,7 @@ _LOSS, _SCORE = "few_shot/query_loss", "few_shot/validation_score"
 class FewShotConfig:
     """Meta-train an algorithm on few-shot tasks, and judge it on tasks never seen.
 
-    The folder gets model.safetensors, which agents.adaptation.FewShotModel loads, result.json,
-    TensorBoard's curves and a checkpoint. The same command goes on where it was stopped.
+    The folder gets model, result and TensorBoard's curves. The same command goes on after a stop.
 
     Args:
         algorithm: maml, first_order_maml, reptile, imaml, meta_sgd, leo, memory, matching,
