@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -92,3 +94,7 @@ class TestCharacters:
         monkeypatch.setattr(characters_module, "_FONTS", tmp_path)
         with pytest.raises(MissingExtraError, match="apt-get install culmus"):
             characters_module._folders()
+
+    def test_the_gate_installs_every_package(self):
+        script = (Path(__file__).parents[3] / ".ci" / "run").read_text()
+        assert set(characters_module.PACKAGES) <= set(script.split())
