@@ -1,6 +1,6 @@
 """How many inputs are tried, and what they are made of.
 
-2,000 of every kind in the gate, a kind being what one file of tests makes; `make fuzz` tries 100,000.
+The gate has 2,000 of every kind, a kind being what one file of tests makes; `make fuzz` 100,000.
 HPO_CONTROL_FUZZ says another number, HPO_CONTROL_FUZZ_SEED tries others.
 """
 
