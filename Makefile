@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 # One thread a process: with more, OpenMP's barriers spin and everything crawls on a busy machine.
 export OMP_NUM_THREADS := 1
 
-.PHONY: install install-dev demo test bench zoo clean
+.PHONY: install install-dev demo test fuzz bench zoo clean
 
 # What it takes to train, evaluate and measure.
 install: $(VENV)/.installed
@@ -35,6 +35,10 @@ test: install-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-fail-under 90
+
+# Strange files, arguments and command lines by the 100,000: a night.
+fuzz: install-dev
+	HPO_CONTROL_FUZZ=100000 $(BIN)/python -m pytest --numprocesses 2 tests/fuzzing
 
 bench: install
 	$(BIN)/python benchmarks/throughput.py

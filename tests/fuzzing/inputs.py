@@ -1,6 +1,7 @@
 """How many inputs are tried, and what they are made of.
 
-Few in the gate; `HPO_CONTROL_FUZZ=100000` tries as many of every kind.
+The gate has 2,000 of every kind, a kind being what one file of tests makes; `make fuzz` 100,000.
+HPO_CONTROL_FUZZ says another number, HPO_CONTROL_FUZZ_SEED tries others.
 """
 
 from __future__ import annotations
@@ -25,15 +26,20 @@ VALUES: tuple[Any, ...] = (
 """Values that somebody's file or script has where another was meant; all but NaN are JSON."""
 
 
-def amount(usual: int) -> int:
-    """Return how many inputs of a kind to try, `usual` of them in the gate."""
-    return int(os.environ.get("HPO_CONTROL_FUZZ", usual))
+def amount() -> int:
+    """Return how many inputs of a kind to try."""
+    return int(os.environ.get("HPO_CONTROL_FUZZ", "2000"))
 
 
-def generators(usual: int) -> Iterator[np.random.Generator]:
-    """Yield a generator an input, the same ones in every run."""
-    for seed in range(amount(usual)):
-        yield np.random.default_rng([1983, seed])
+def generators(share: float) -> Iterator[np.random.Generator]:
+    """Yield a generator an input, the same ones in every run.
+
+    Args:
+        share: Of the inputs of a kind; those of its tests add up to 1.
+    """
+    seed = int(os.environ.get("HPO_CONTROL_FUZZ_SEED", "1983"))
+    for index in range(max(1, round(share * amount()))):
+        yield np.random.default_rng([seed, index])
 
 
 def pick(rng: np.random.Generator, values: Any) -> Any:

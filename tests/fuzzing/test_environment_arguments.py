@@ -59,13 +59,15 @@ def anything(rng: Generator, fitting: tuple[Any, ...]) -> Any:
 def arguments(rng: Generator) -> dict[str, Any]:
     names = rng.choice([*FITTING], size=rng.integers(1, 4), replace=False)
     usual = {"family": pick(rng, ("quadratic", "quadratic", "supervised")), "engine": "eager"}
+    if usual["family"] == "supervised":
+        usual |= {"updates_per_decision": 1}
     return usual | {str(name): anything(rng, FITTING[name]) for name in names}
 
 
 def test_arguments() -> None:
     made = 0
     HPOControlEnv(dataset="digits", engine="eager")  # what is imported and read once
-    for rng in generators(500):
+    for rng in generators(0.5):
         given = arguments(rng)
         num_envs: Any = anything(rng, (1, 2, 3))
         if isinstance(num_envs, int) and num_envs > 100:
@@ -101,7 +103,7 @@ def test_actions_seeds_and_options() -> None:
     single = [HPOControlEnv(family="quadratic", action_mode=mode) for mode in modes]
     for env in (*lanes, *single):
         env.reset(seed=0)
-    for rng in generators(500):
+    for rng in generators(0.5):
         env = pick(rng, [*lanes, *single])
         is_single = isinstance(env, HPOControlEnv)
         seed = anything(rng, (None, 0, 1, [1, 2], (None, 3)))

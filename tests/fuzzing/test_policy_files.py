@@ -95,33 +95,33 @@ def is_loaded(folder: Path, what: object) -> bool:
     return False
 
 
-def test_doctored_documents_whose_checksum_is_right(small: Path, tmp_path: Path) -> None:
-    shutil.copytree(small, tmp_path, dirs_exist_ok=True)
+def test_doctored_documents_whose_checksum_is_right(small: Path, quick_path: Path) -> None:
+    shutil.copytree(small, quick_path, dirs_exist_ok=True)
     text = (small / CONTROLLER_FILE).read_text()
     loaded = 0
-    for rng in generators(400):
+    for rng in generators(0.6):
         document: dict[str, Any] = json.loads(text)
         for _ in range(rng.integers(1, 3)):
             with_another_entry(document, rng)
         if rng.random() < 0.9:
             document["sha256"] = policy_file._checksum(document)
-        (tmp_path / CONTROLLER_FILE).write_text(json.dumps(document))
-        loaded += is_loaded(tmp_path, document)
+        (quick_path / CONTROLLER_FILE).write_text(json.dumps(document))
+        loaded += is_loaded(quick_path, document)
     assert loaded  # what is not covered, such as notes, may be edited
 
 
-def test_exchanged_bytes(small: Path, tmp_path: Path) -> None:
-    for rng in generators(300):
-        shutil.copytree(small, tmp_path, dirs_exist_ok=True)
+def test_exchanged_bytes(small: Path, quick_path: Path) -> None:
+    for rng in generators(0.4):
+        shutil.copytree(small, quick_path, dirs_exist_ok=True)
         name = pick(rng, (CONTROLLER_FILE, WEIGHTS_FILE))
         content = with_other_bytes((small / name).read_bytes(), rng)
-        (tmp_path / name).write_bytes(content)
+        (quick_path / name).write_bytes(content)
         if name == WEIGHTS_FILE:  # past the checksums
             document = json.loads((small / CONTROLLER_FILE).read_text())
             document["weights_sha256"] = hashlib.sha256(content).hexdigest()
             document["sha256"] = policy_file._checksum(document)
-            (tmp_path / CONTROLLER_FILE).write_text(json.dumps(document))
-        is_loaded(tmp_path, content)
+            (quick_path / CONTROLLER_FILE).write_text(json.dumps(document))
+        is_loaded(quick_path, content)
 
 
 @pytest.mark.parametrize("digits", [301, 309, 4000, 5000])
