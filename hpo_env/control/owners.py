@@ -55,15 +55,15 @@ class Owners:
     def modules(self) -> Iterator[nn.Module]:
         """Yield all modules of the models, each once."""
         seen: set[nn.Module] = set()
-        models = [reference() for reference in (*self._models, *self._averages)]
+        models = [reference() for reference in self._models]
         for model in (model for model in models if model is not None):
             for _, module in model.named_modules(memo=seen):
                 yield module
 
-    def averages(self) -> list[Tensor]:
-        """Return the averaged weights."""
+    def averages(self) -> list[list[Tensor]]:
+        """Return the tensors of each average of such models, perhaps of another training."""
         models = [reference() for reference in self._averages]
-        return [p for model in models if model is not None for p in model.parameters()]
+        return [[*m.parameters(), *m.buffers()] for m in models if m is not None]
 
 
 def _of(wanted: set[int], modules: Sequence[nn.Module]) -> list[nn.Module]:

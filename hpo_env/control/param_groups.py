@@ -165,8 +165,8 @@ class GroupWriter:
         self._uncorrected = uncorrected
 
     def update(self) -> None:
-        """Read what the live schedule asks for now."""
-        for place in self.places():
+        """Read what the live schedule asks for now, for the groups of the last look at them."""
+        for place in self._places:
             if place.asked is not None:
                 asked = read(place.asked, self.name)
                 place.start, place.found = (asked * share for share in place.shares)
@@ -204,7 +204,7 @@ class GroupWriter:
     @property
     def reference(self) -> Place:
         """The group of the whole; another one while its base value is 0 or it is gone."""
-        places = self.places()
+        places = self._places
         if (self._reference.start > 0.0 and self._reference in places) or not places:
             return self._reference
         best = max(places, key=lambda place: place.start)
@@ -226,10 +226,10 @@ class GroupWriter:
             base: The base value of the reference.
             corrected: Corrects the base value of any other group.
         """
-        for place in self.places():
+        for place in self._places:
             new = value if place.start == base else corrected(place.start)
             if self.name == "momentum" and isinstance(place.owner, torch.optim.RMSprop):
-                new = max(new, _LEAST_RMSPROP_MOMENTUM) if place.start > 0.0 else 0.0
+                new = max(new, _LEAST_RMSPROP_MOMENTUM) if place.found > 0.0 else 0.0
             place.written = put(place.group, self.name, new)
         first = self._reference  # and no look for another one at most steps
         reference = first if first.start == base else self.reference
@@ -237,6 +237,7 @@ class GroupWriter:
 
     def write(self, value: float) -> float:
         """Set every group so that their base values keep their ratios (`1 - momentum` its own)."""
+        self.places()
         reference = self.base
         return self.write_corrected(
             value, reference, lambda base: self._in_ratio(value, base, reference)
@@ -275,8 +276,9 @@ class GroupWriter:
 
     def give_back(self) -> None:
         """Give every group what it would have by now, unless somebody else has written there."""
+        places = self.places()
         self.update()
-        for place in self.places():
+        for place in places:
             if has(place.group, self.name) and read(place.group, self.name) == place.written:
                 put(place.group, self.name, place.found)
             place.written = math.nan

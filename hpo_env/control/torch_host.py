@@ -219,6 +219,8 @@ class TorchHost(Host):
         if self._live is None:
             return None
         for writer in self._groups.values():
+            if not self._is_checked:  # else the groups have just been looked at
+                writer.places()
             writer.update()
         return {name: writer.base for name, writer in self._groups.items()}
 

@@ -62,6 +62,7 @@ class WeightsHost(Host):
         self._others = others
         self._copies: list[tuple[Tensor, Tensor]] = []  # of all but what the measurement copies
         self._buffers: list[tuple[nn.Module, str, Tensor]] = []
+        self._averages: list[list[tuple[Tensor, Tensor]]] = []
         # Parts whose updates are not announced, as far as is known: those of compiled optimisers,
         # of idle ones, of those of two steps.
         self.unseen: set[int] = set()
@@ -125,8 +126,8 @@ class WeightsHost(Host):
         ]
         if self._others is not None:
             self.copy_too(self._others())
-        if self._owners is not None:
-            self.copy_too(self._owners.averages())
+        averages = [] if self._owners is None else self._owners.averages()
+        self._averages = [[(t, t.detach().clone()) for t in tensors] for tensors in averages]
         self.unseen = set(range(len(self.parameters))) - self._announced
         self._announced = set()
         for part in self.unseen:
@@ -186,6 +187,9 @@ class WeightsHost(Host):
         pairs = list(self._copies)
         for part, copies in zip(self.parameters, start, strict=True):
             pairs += zip(part, copies or (), strict=copies is not None)
+        for average in self._averages:  # the others may be those of another training
+            if not _are_finite(tensor for tensor, _ in average):
+                pairs += average
         for module, name, copy in self._buffers:
             buffer = module._buffers.get(name)
             if buffer is not None and buffer.shape == copy.shape:
@@ -197,11 +201,9 @@ class WeightsHost(Host):
 
     def unrestored(self) -> str | None:
         """Name what is not finite although everything was put back; None: nothing."""
-        if not _are_finite(p for part in self.parameters for p in part):
-            return "weights that are not finite"
-        if self._owners is not None and not _are_finite(self._owners.averages()):
-            return "averaged weights that are not finite"
-        return None
+        if _are_finite(p for part in self.parameters for p in part):
+            return None
+        return "weights that are not finite"
 
     def agreed(self, moves: list[float]) -> list[float]:
         """Return the first replica's moves."""

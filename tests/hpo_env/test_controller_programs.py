@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import warnings
@@ -16,7 +17,8 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler as ls
 
-from hpo_env.control import live_schedule
+from hpo_env.control import live_schedule, owners
+from hpo_env.control.param_groups import has, read
 from hpo_env.controller import Controller, ControllerWarning
 from hpo_env.errors import HPOControlError
 from hpo_env.policy import Policy
@@ -47,35 +49,36 @@ class Program:
             lambda g: torch.optim.SGD(g, momentum=0.9),
             lambda g: torch.optim.RMSprop(g, momentum=0.3),
         ]
-        self.optimizer: torch.optim.Optimizer = kinds[int(self.rng.integers(3))](groups)
-        self.scheduler = self.some_scheduler()
+        self.kind, self.choice = kinds[int(self.rng.integers(3))], int(self.rng.integers(6))
+        # A twin without a controller: what it has is what the user finds after close().
+        twins = [{"params": [nn.Parameter(torch.zeros(1))], "lr": g["lr"]} for g in groups]
+        self.twin = self.kind(twins)
+        self.twins_scheduler = some_scheduler(self.twin, self.choice)
+        self.optimizer: torch.optim.Optimizer = self.kind(groups)
+        self.scheduler = some_scheduler(self.optimizer, self.choice)
         self.run: Any = None
         self.attach()
 
     def rate(self) -> float:
         return float(10.0 ** self.rng.uniform(-5, -1))
 
-    def some_scheduler(self) -> Any:
-        choice = self.rng.integers(4)
-        if choice == 0:
-            return ls.StepLR(self.optimizer, 5, 0.5)
-        if choice == 1:
-            return ls.LambdaLR(self.optimizer, lambda t: float(t > 7))
-        return None
-
     def attach(self, state: Any = None) -> None:
-        self.run = Controller(self.policy).attach(
-            self.optimizer,
-            total_steps=self.total,
-            num_decisions=8,
-            base_schedule=self.scheduler,
-            validate=self.validate if self.has_validation else None,
-            state=state,
-        )
+        try:
+            self.run = Controller(self.policy).attach(
+                self.optimizer,
+                total_steps=self.total,
+                num_decisions=8,
+                base_schedule=self.scheduler,
+                validate=self.validate if self.has_validation else None,
+                state=state,
+            )
+        except KeyboardInterrupt:  # in validate; and the cell is run again
+            self.attach(state)
 
     def validate(self) -> float | None:
-        if self.rng.random() < 0.1:
-            raise RuntimeError("no disk")
+        chance = self.rng.random()
+        if chance < 0.1:
+            raise KeyboardInterrupt if chance < 0.02 else RuntimeError("no disk")
         return None if self.rng.random() < 0.2 else float(self.loss())
 
     def loss(self) -> torch.Tensor:
@@ -89,20 +92,19 @@ class Program:
         self.optimizer.step()
         if self.scheduler is not None:
             self.scheduler.step()
-        self.run.step(loss if self.has_losses else None)
+            self.twins_scheduler.step()
+        try:
+            self.run.step(loss if self.has_losses else None)
+        except KeyboardInterrupt:  # in validate; and the cell is run again
+            if self.rng.random() < 0.5:
+                self.attach_again()
 
     def add_group(self) -> None:
-        weight = nn.Parameter(torch.randn(2))
+        weight, rate = nn.Parameter(torch.randn(2)), self.rate()
         self.weights.append(weight)
-        self.optimizer.add_param_group({"params": [weight], "lr": self.rate()})
-        self.scheduler_is_of_old_groups()
-
-    def scheduler_is_of_old_groups(self) -> None:
-        """Let the loop forget its scheduler: torch's own refuse groups that came later."""
-        if self.scheduler is not None:
-            self.run.close()
-            self.scheduler = None
-            self.attach()
+        self.optimizer.add_param_group({"params": [weight], "lr": rate})
+        if self.scheduler is None:  # torch's own refuse groups that came later
+            self.twin.add_param_group({"params": [nn.Parameter(torch.zeros(1))], "lr": rate})
 
     def freeze_weights(self) -> None:
         weight = self.weights[int(self.rng.integers(len(self.weights)))]
@@ -115,12 +117,67 @@ class Program:
         self.total = max(self.total + int(self.rng.integers(-3, 6)), 1)
         self.attach(state)
 
+    def resume_elsewhere(self) -> None:
+        """Go on as another process would, with all that was saved."""
+        if self.scheduler is not None and len(self.weights) > 3:
+            return  # no scheduler can be built that knows some of the groups
+        state = copy.deepcopy(self.run.state_dict())
+        optimizer_state = copy.deepcopy(self.optimizer.state_dict())
+        scheduler_state = self.scheduler.state_dict() if self.scheduler is not None else None
+        flags = [weight.requires_grad for weight in self.weights]
+        self.weights = [nn.Parameter(weight.detach().clone()) for weight in self.weights]
+        for weight, flag in zip(self.weights, flags, strict=True):
+            weight.requires_grad_(flag)
+        self.optimizer = self.kind([{"params": [w], "lr": self.rate()} for w in self.weights])
+        self.scheduler = some_scheduler(self.optimizer, self.choice)
+        loads = [lambda: self.optimizer.load_state_dict(optimizer_state)]
+        if self.scheduler is not None:
+            loads.append(lambda: self.scheduler.load_state_dict(scheduler_state))
+        is_before = self.rng.random() < 0.5
+        for load in loads if is_before else ():
+            load()
+        self.attach(state)
+        for load in () if is_before else loads:
+            load()
+
+    def attach_again(self) -> None:
+        """Attach over a run that is still open, which must have left what the user wrote."""
+        self.attach()
+
+    def pause(self) -> None:
+        """Close the run, look, perhaps set another rate, and attach a new one."""
+        self.run.close()
+        self.check_what_the_user_finds()
+        if self.scheduler is None and self.rng.random() < 0.5:
+            rate = self.rate()
+            for optimizer in (self.optimizer, self.twin):
+                optimizer.param_groups[-1]["lr"] = rate
+        self.attach()
+
+    def check_what_the_user_finds(self) -> None:
+        """Compare with the twin, which no controller has ever seen."""
+        assert not self.optimizer._optimizer_step_pre_hooks
+        assert self.scheduler is None or self.scheduler.optimizer is self.optimizer
+        for group, twin in zip(self.optimizer.param_groups, self.twin.param_groups, strict=False):
+            for name in NAMES:
+                if has(twin, name):
+                    found, expected = read(group, name), read(twin, name)
+                    assert math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-15), name
+
     def extend(self) -> None:
         self.run.extend(self.run.plan.total_steps + int(self.rng.integers(0, 9)))
         self.total = self.run.plan.total_steps
 
     def play(self) -> None:
-        acts = [self.add_group, self.freeze_weights, self.resume, self.extend, self.attach]
+        acts = [
+            self.add_group,
+            self.freeze_weights,
+            self.resume,
+            self.resume_elsewhere,
+            self.extend,
+            self.attach_again,
+            self.pause,
+        ]
         for _ in range(self.total + 3):
             if self.rng.random() < 0.15:
                 try:
@@ -130,8 +187,7 @@ class Program:
             self.step()
             self.check()
         self.run.close()
-        assert not self.optimizer._optimizer_step_pre_hooks
-        assert self.scheduler is None or self.scheduler.optimizer is self.optimizer
+        self.check_what_the_user_finds()
 
     def check(self) -> None:
         """Check what must hold after every step of every loop."""
@@ -154,11 +210,27 @@ class Program:
                     assert math.isclose(place.written, corrected, rel_tol=1e-9, abs_tol=2e-6), name
         if run.decisions[-1].reason == "blind" and not (self.has_losses or self.has_validation):
             assert not run._decider.steering.corrections.any()
+            for name, writer in run.host._groups.items():
+                factor = run._in_force[1] if name == "learning_rate" else 1.0
+                for place in writer.places()[:3]:
+                    assert math.isclose(place.written, place.start * factor, abs_tol=2e-6), name
+
+
+def some_scheduler(optimizer: torch.optim.Optimizer, choice: int) -> Any:
+    """Build one of some schedulers, or none."""
+    if choice == 0:
+        return ls.StepLR(optimizer, 5, 0.5)
+    if choice == 1:
+        return ls.LambdaLR(optimizer, lambda t: float(t > 7))
+    if choice == 2:
+        return ls.ExponentialLR(optimizer, 0.9)  # computes each rate from the last
+    return None
 
 
 def test_whatever_a_loop_does_the_promises_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The search for schedulers of others looks through the whole process.
+    # Searches for schedulers of others and for modules look through the whole process.
     monkeypatch.setattr(live_schedule, "_living_schedulers", lambda optimizers: [])
+    monkeypatch.setattr(owners, "_living_modules", list)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ControllerWarning)
         warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
