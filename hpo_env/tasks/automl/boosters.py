@@ -21,13 +21,13 @@ SIDES = ("train", "validation", "test")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rounds:
-    """Losses after each round of an interval, `[N, T]`; NaN beyond the rounds of a lane.
+    """Losses after each round of an interval, `[N, T]`; NaN where none was measured.
 
     Args:
-        train: On the rows that train.
+        train: On the rows that train, at least after the last round.
         validation: On validation rows.
-        test: On test rows; for results alone.
-        test_metric: R² or accuracy on test rows.
+        test: On test rows, at least after rounds that are the best so far; for results alone.
+        test_metric: R² or accuracy, the same.
     """
 
     train: Array
@@ -42,12 +42,13 @@ class Boosters(Protocol):
     def start(self, lanes: Lanes, tasks: list[AutomlTask], seeds: list[int]) -> Rounds:
         """Start in some lanes from the best constants; return their losses `[n, 1]`."""
 
-    def advance(self, values: Array, num_rounds: NDArray[np.int64]) -> Rounds:
+    def advance(self, values: Array, num_rounds: NDArray[np.int64], best: Array) -> Rounds:
         """Grow trees in every lane.
 
         Args:
             values: Hyperparameters in the family's order `[N, H]`.
             num_rounds: How many rounds `[N]`.
+            best: Lowest validation losses so far `[N]`: tested are the rounds that are below.
         """
 
     def snapshot(self, lanes: Lanes) -> Any:

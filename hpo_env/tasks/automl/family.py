@@ -11,18 +11,22 @@ Split are the tables: no table of the test side is seen in meta-training or chos
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from hpo_env.errors import ConfigurationError, unknown_name
+from hpo_env.tasks.automl.array_boosters import ArrayBoosters
+from hpo_env.tasks.automl.boosters import Boosters
 from hpo_env.tasks.automl.lightgbm_boosters import LightGBMBoosters
+from hpo_env.tasks.automl.native_boosters import NativeBoosters
 from hpo_env.tasks.automl.progress import FEATURES, LOSS_FLOOR
 from hpo_env.tasks.automl.space import HYPERPARAMETERS, LIBRARY_NAMES
-from hpo_env.tasks.automl.tables import NUM_VARIANTS, part, table_names
+from hpo_env.tasks.automl.tables import NUM_VARIANTS, draw_part, table_names, target_of_table
 from hpo_env.tasks.automl.task import AutomlTask
 from hpo_env.tasks.automl.trainer import AutomlTrainer
 from hpo_env.tasks.base import Engine, Split, Suite, Task, TaskFamily, Trainer
+from hpo_env.tasks.building import BuildError
 
 _DECISIONS = (20, 25, 30, 40)
 _ROUNDS = (2, 3, 4, 5, 6, 8, 10)
@@ -120,24 +124,37 @@ class AutomlFamily(TaskFamily):
         return tuple(values.tolist())
 
     def make_trainer(self, num_lanes: int, *, engine: Engine, device: str) -> Trainer:
-        """Build the trainer; engine "reference" is LightGBM, device "cpu"."""
-        if device != "cpu" or engine not in ("auto", "reference"):
+        """Build the trainer; "eager" is NumPy, "reference" LightGBM, device "cpu"."""
+        if device != "cpu" or engine == "compiled":
             raise ConfigurationError(
-                "task family 'automl' runs on the CPU with engine 'reference' (LightGBM) or "
-                f"'auto'; got engine={engine!r}, device={device!r}"
+                "task family 'automl' runs on the CPU with engine 'native', 'eager', 'reference' "
+                f"(LightGBM) or 'auto'; got engine={engine!r}, device={device!r}"
             )
-        return AutomlTrainer(LightGBMBoosters(num_lanes), num_lanes)
+        return AutomlTrainer(_boosters(num_lanes, engine), num_lanes)
 
     # --------------------------------------------------------------------------------- the insides
 
     def _task(self, table: str, split_seed: int, decisions: int, rounds: int) -> AutomlTask:
         """Make a task from the usual start; 0 decisions or rounds are those of evaluation."""
-        drawn = part(table, split_seed, is_whole=self.split != "train")
-        facts: dict[str, Any] = vars(drawn)
+        part = draw_part(table, split_seed, is_whole=self.split != "train")
         return AutomlTask(
             name=table,
+            target=target_of_table(table),
             num_decisions=self.num_decisions or decisions or _EVALUATION_DECISIONS,
             initial=tuple(self.space.defaults.tolist()),
             rounds_per_decision=self.rounds_per_decision or rounds or _EVALUATION_ROUNDS,
-            **facts,
+            **part._asdict(),
         )
+
+
+def _boosters(num_lanes: int, engine: Engine) -> Boosters:
+    if engine == "reference":
+        return LightGBMBoosters(num_lanes)
+    if engine == "eager":
+        return ArrayBoosters(num_lanes)
+    try:
+        return NativeBoosters(num_lanes)
+    except BuildError as error:
+        if engine == "native":
+            raise ConfigurationError(f"engine 'native' cannot be had: {error}") from error
+        return ArrayBoosters(num_lanes)

@@ -81,7 +81,7 @@ class LightGBMBoosters(Boosters):
             rows.append([constant_losses(lane.problem)])
         return _rounds(rows)
 
-    def advance(self, values: Array, num_rounds: NDArray[np.int64]) -> Rounds:
+    def advance(self, values: Array, num_rounds: NDArray[np.int64], best: Array) -> Rounds:
         """See `Boosters.advance`."""
         rows = []
         for lane, row, count in zip(self._lanes, values, num_rounds, strict=True):

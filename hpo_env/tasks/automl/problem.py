@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hpo_env.datasets import MixedTable, load_mixed
 from hpo_env.seeding import stream
-from hpo_env.tasks.automl.task import AutomlTask, Target
+from hpo_env.tasks.automl.task import AutomlTask, Part, Target
 
 Array = NDArray[np.float64]
 
@@ -87,20 +87,13 @@ def target_of(table: MixedTable) -> Target:
     return "binary" if table.num_classes == 2 else "multiclass"
 
 
-@lru_cache(maxsize=512)
-def prepare(table: str, split_seed: int, num_rows: int, num_columns: int) -> Problem:
-    """Make the arrays of a task; equal tasks give equal arrays, and the latest are kept.
-
-    Args:
-        table: A name of the registry of data sets.
-        split_seed: Decides which rows and columns, and the split.
-        num_rows: Rows in use, all sides together.
-        num_columns: Columns in use.
-    """
-    source = load_mixed(table)
-    rng = stream(split_seed, "split")
-    rows = rng.permutation(len(source.y))[:num_rows]
-    columns = np.sort(rng.permutation(source.x.shape[1])[:num_columns])
+@lru_cache(maxsize=256)
+def prepare(part: Part) -> Problem:
+    """Make the arrays of a part of a table; equal parts give equal arrays, the latest are kept."""
+    source = load_mixed(part.table)
+    rng = stream(part.split_seed, "split")
+    rows = rng.permutation(len(source.y))[: part.num_rows]
+    columns = np.sort(rng.permutation(source.x.shape[1])[: part.num_columns])
     y, num_classes = source.y[rows], 1
     if source.kind == "classification":
         is_kept, y, num_classes = _without_rare(y)
@@ -149,7 +142,7 @@ def _split(y: Array, *, is_stratified: bool) -> list[NDArray[np.int64]]:
 
 def problem_of(task: AutomlTask) -> Problem:
     """Make the arrays of a task."""
-    return prepare(task.table, task.split_seed, task.num_rows, task.num_columns)
+    return prepare(task.part)
 
 
 def loss_of(problem: Problem, scores: Array, y: Array) -> float:

@@ -7,14 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from hpo_env.tasks.base import Task
 
 Target = Literal["regression", "binary", "multiclass"]
-"""What a booster is trained for: the square of the error, or the log loss of two or more classes."""
+"""What a booster is trained for: squared errors, or the log loss of two or more classes."""
 
 _LARGE = 2000
+
+
+class Part(NamedTuple):
+    """Rows and columns of a table.
+
+    Args:
+        table: A name of `tables.table_names`.
+        split_seed: Decides which rows and columns are taken, and how the rows are split.
+        num_rows: Rows in use, all sides of the split together.
+        num_columns: Columns in use.
+    """
+
+    table: str
+    split_seed: int
+    num_rows: int
+    num_columns: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +54,11 @@ class AutomlTask(Task):
     num_columns: int
     rounds_per_decision: int
     knows_training_loss: bool = True
+
+    @property
+    def part(self) -> Part:
+        """What of its table the task is about: tasks that share it share its arrays."""
+        return Part(self.table, self.split_seed, self.num_rows, self.num_columns)
 
     @property
     def labels(self) -> Mapping[str, str]:

@@ -70,7 +70,7 @@ class AutomlTrainer(Trainer):
     def advance(self, values: Array) -> tuple[Telemetry, Array]:
         """Boost for a decision interval; see `Trainer.advance`."""
         self._before = self._copies(self._every)
-        rounds = self._boosters.advance(values, self._num_rounds)
+        rounds = self._boosters.advance(values, self._num_rounds, self._best)
         self._note_best(rounds)
         last = self._num_rounds - 1
         now, train = rounds.validation[self._every, last], rounds.train[self._every, last]
