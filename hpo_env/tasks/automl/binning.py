@@ -22,7 +22,9 @@ Array = NDArray[np.float64]
 MAX_BINS = 64
 """Of a column, that of what is missing included: a set of bins then fits a machine word."""
 
-_COVERED = 0.99  # of the rows with a category: rarer ones share the bin of the missing, as LightGBM's
+_COVERED = (
+    0.99  # of the rows with a category: rarer ones share the bin of the missing, as LightGBM's
+)
 _RIDGE = 1.0
 _LARGEST_INPUT = 8.0  # deviations: one wild cell must not decide a stage
 _MOST_LEVELS = 12  # of a category, that become inputs

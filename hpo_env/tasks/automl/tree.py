@@ -135,7 +135,9 @@ class Tree:
 
     def _divide_best(self) -> bool:
         """Divide the leaf of the largest gain; say whether there was one."""
-        splits = [(leaf.split.gain, -place) for place, leaf in enumerate(self._leaves) if leaf.split]
+        splits = [
+            (leaf.split.gain, -place) for place, leaf in enumerate(self._leaves) if leaf.split
+        ]
         if not splits:
             return False
         place = -max(splits)[1]
@@ -164,9 +166,7 @@ class Tree:
             grown, applied = (
                 rows[split.left[bins[rows]] == is_left] for rows in (parent.grown, parent.applied)
             )
-            leaves.append(
-                _Leaf(grown=grown, applied=applied, sums=sums, extra_l2=split.extra_l2)
-            )
+            leaves.append(_Leaf(grown=grown, applied=applied, sums=sums, extra_l2=split.extra_l2))
         return leaves[0], leaves[1]
 
     def _find(self, leaf: _Leaf) -> None:
@@ -254,6 +254,12 @@ class Tree:
                 group = 0.0
                 gain = self._gains(leaf, sums[None], l2)[0]
                 found.append(
-                    Split(gain=gain, column=column, left=bins.copy(), extra_l2=l2 - self._settings.l2, sums=sums)
+                    Split(
+                        gain=gain,
+                        column=column,
+                        left=bins.copy(),
+                        extra_l2=l2 - self._settings.l2,
+                        sums=sums,
+                    )
                 )
         return found
