@@ -45,6 +45,8 @@ OPPONENTS: dict[str, str] = {
     "portfolio": "agents.opponents.portfolio:portfolio",
     # The controller, and what is left of it without a policy, without eyes, and with foresight.
     "controller": "agents.opponents.ablations:controller",
+    "controller_learned_start": "agents.opponents.learned_start:steered",
+    "learned_start": "agents.opponents.learned_start:kept",
     "frozen": "agents.opponents.schedules:frozen",
     "random_moves": "agents.opponents.ablations:random_moves",
     "open_loop": "agents.opponents.open_loop:open_loop",

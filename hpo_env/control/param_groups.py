@@ -36,7 +36,7 @@ class DropoutWriter:
     def __init__(self, layers: Sequence[nn.Module]) -> None:
         self.layers = list(layers)
         rates = [original(layer, "p", float(layer.p)) for layer in self.layers]  # type: ignore[arg-type]
-        self.initial = max(rates)
+        self.initial = self._found = max(rates)
         self.ratios = [rate / self.initial for rate in rates]
 
     @classmethod
@@ -50,11 +50,15 @@ class DropoutWriter:
         layers = [m for m in model.modules() if isinstance(m, kind) and m.p > 0.0]
         return cls(layers) if layers else None
 
+    def start_at(self, value: float) -> None:
+        """See `Writer.start_at`; the layers keep their ratios."""
+        self.initial = value
+
     def write(self, value: float) -> float:
         """Set every layer's rate."""
         for layer, ratio in zip(self.layers, self.ratios, strict=True):
             layer.p = written = value * ratio  # type: ignore[assignment]
-            keep(layer, "p", original=ratio * self.initial, written=written)
+            keep(layer, "p", original=ratio * self._found, written=written)
         return max(float(layer.p) for layer in self.layers)  # type: ignore[arg-type]
 
 
@@ -69,6 +73,7 @@ class Place:
         start: Its own value before any schedule, or the one that a live schedule asks for now.
         written: What was written last, as it was read back; NaN where that may change.
         asked: The group that a live schedule writes to in its place, where there is one.
+        found: What was there before another start took its place; None where none has.
     """
 
     owner: torch.optim.Optimizer
@@ -77,6 +82,7 @@ class Place:
     start: float
     written: float
     asked: Group | None = None
+    found: float | None = None
 
 
 class GroupWriter:
@@ -146,6 +152,14 @@ class GroupWriter:
         places = self.places()
         self._reference = places[max(range(len(starts)), key=starts.__getitem__)]
         self.initial = max(starts)
+
+    def start_at(self, value: float) -> None:
+        """Take another base value for the whole; the groups keep their ratios."""
+        reference = self.base
+        for place in self.places():
+            place.found = place.start if place.found is None else place.found
+            place.start = self._in_ratio(value, place.start, reference)
+        self.initial = self.base
 
     def meet_with(self, uncorrected: Callable[[float], float]) -> None:
         """Say how the base of a group that comes later follows from the value that it has."""
@@ -244,7 +258,8 @@ class GroupWriter:
         """Note what the groups started from, for whoever attaches next."""
         for place in self.places():
             slot = (self.name, place.key)
-            keep(place.owner, slot, original=place.start, written=place.written)
+            found = place.start if place.found is None else place.found
+            keep(place.owner, slot, original=found, written=place.written)
 
     def _place(self, optimizer: torch.optim.Optimizer, number: int, group: Group) -> Place:
         key = GroupKey(optimizer, number)
@@ -277,6 +292,10 @@ class ClipWriter:
 
     def __post_init__(self) -> None:
         self.value = self.initial
+
+    def start_at(self, value: float) -> None:
+        """See `Writer.start_at`."""
+        self.initial = self.value = value
 
     def write(self, value: float) -> float:
         """Set the norm."""

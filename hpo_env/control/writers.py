@@ -12,6 +12,9 @@ class Writer(Protocol):
 
     initial: float
 
+    def start_at(self, value: float) -> None:
+        """Take another value for the initial one; nothing is written yet."""
+
     def write(self, value: float) -> float:
         """Set the value and return the one in force, read back from where it is used."""
 
@@ -28,10 +31,20 @@ class FunctionWriter:
     function: Callable[[float], float | None]
     initial: float
 
+    def start_at(self, value: float) -> None:
+        """See `Writer.start_at`."""
+        self.initial = value
+
     def write(self, value: float) -> float:
         """Call the function."""
         used = self.function(value)
         return value if used is None else float(used)
+
+
+def start_all(writers: Mapping[str, Writer], values: Mapping[str, float]) -> None:
+    """Take other values for the initial ones, by name."""
+    for name, value in values.items():
+        writers[name].start_at(value)
 
 
 def write_all(writers: Mapping[str, Writer], values: Mapping[str, float]) -> dict[str, float]:
