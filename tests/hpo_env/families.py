@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from hpo_env.tasks import local_level
+from hpo_env.tasks.automl import native_boosters
 from hpo_env.tasks.automl import problem as automl_problem
 from hpo_env.tasks.automl.problem import Problem as TableProblem
 from hpo_env.tasks.automl.problem import Side
@@ -55,7 +56,8 @@ class Automl(FamilyUnderTest):
 
     def mislead(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(automl_problem, "Problem", _turned)
-        monkeypatch.setattr(automl_problem, "prepare", cache(automl_problem.prepare.__wrapped__))
+        for module, name in ((automl_problem, "prepare"), (native_boosters, "_native")):
+            monkeypatch.setattr(module, name, cache(getattr(module, name).__wrapped__))
 
 
 def _named(name: str) -> type[FamilyUnderTest]:

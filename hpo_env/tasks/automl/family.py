@@ -16,6 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from hpo_env.errors import ConfigurationError, unknown_name
+from hpo_env.starts import Problem
 from hpo_env.tasks.automl.array_boosters import ArrayBoosters
 from hpo_env.tasks.automl.boosters import Boosters
 from hpo_env.tasks.automl.lightgbm_boosters import LightGBMBoosters
@@ -89,6 +90,11 @@ class AutomlFamily(TaskFamily):
             if table not in self.tables:
                 raise unknown_name(f"table of side {split!r}", table, self.tables)
             self.tables = (table,)
+
+    def problem(self, task: Task) -> Problem:
+        """Say what is predicted, and from how many rows that train."""
+        assert isinstance(task, AutomlTask)
+        return Problem(kind=task.target, size=float(task.num_train_rows))
 
     def effort(self, task: Task) -> float:
         """Estimate the work: rows, columns, scores and rounds."""

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from hpo_env.datasets import MixedTable, load_mixed
 from hpo_env.seeding import stream
-from hpo_env.tasks.automl.task import AutomlTask, Part, Target
+from hpo_env.tasks.automl.task import TRAIN_SHARE, AutomlTask, Part, Target
 
 Array = NDArray[np.float64]
 
-_SHARES = (0.6, 0.8)  # where training rows end, and where validation rows do
+_SHARES = (TRAIN_SHARE, 0.8)  # where training rows end, and where validation rows do
 _FEWEST_OF_CLASS = 10
 
 

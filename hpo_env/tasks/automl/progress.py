@@ -66,7 +66,7 @@ _ENTRIES: Mapping[str, _Entry] = {
         lambda m: np.tanh((m["now"] - m["best"]) / 0.02),
     ),
     "since_best": _Entry(
-        "Intervals since the best round, 1 from five on", lambda m: np.minimum(m["since"] / 5.0, 1.0)
+        "Intervals since the best round, 1 from 5 on", lambda m: np.minimum(m["since"] / 5.0, 1.0),
     ),
     "change": _Entry("Fall of the latest round's log loss in the interval, 0.76 at 5 %",
                      _squash("change", 0.05)),

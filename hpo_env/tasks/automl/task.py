@@ -14,7 +14,10 @@ from hpo_env.tasks.base import Task
 Target = Literal["regression", "binary", "multiclass"]
 """What a booster is trained for: squared errors, or the log loss of two or more classes."""
 
-_LARGE = 2000
+TRAIN_SHARE = 0.6
+"""Of the rows, that trees grow on."""
+
+_LARGE = 1000
 
 
 class Part(NamedTuple):
@@ -61,16 +64,21 @@ class AutomlTask(Task):
         return Part(self.table, self.split_seed, self.num_rows, self.num_columns)
 
     @property
+    def num_train_rows(self) -> int:
+        """Rows that grow trees, to one or two."""
+        return round(TRAIN_SHARE * self.num_rows)
+
+    @property
     def labels(self) -> Mapping[str, str]:
         """What settings depend on most: what is predicted, and from how many rows."""
-        return {"target": self.target, "size": size_of(self.num_rows)}
+        return {"target": self.target, "size": size_of(self.num_train_rows)}
 
 
 def size_of(num_rows: int) -> str:
-    """Say how large a table is: "small" up to 2,000 rows of all sides, "large" beyond.
+    """Say how large a table is: "small" below 1,000 rows that train, "large" from there on.
 
     Example:
-        >>> size_of(2000), size_of(2001)
+        >>> size_of(999), size_of(1000)
         ('small', 'large')
     """
-    return "small" if num_rows <= _LARGE else "large"
+    return "small" if num_rows < _LARGE else "large"
