@@ -19,7 +19,7 @@ from hpo_env.tasks.automl.task import Target
 
 _ADVICE = "Take lightgbm.reset_parameter(...) out of the callbacks, or this one"
 
-_NAMES: Mapping[str, tuple[str, ...]] = {
+LIGHTGBM_NAMES: Mapping[str, tuple[str, ...]] = {
     "learning_rate": ("learning_rate", "shrinkage_rate", "eta"),
     "num_leaves": ("num_leaves", "num_leaf", "max_leaves", "max_leaf", "max_leaf_nodes"),
     "min_data_in_leaf": (
@@ -121,7 +121,7 @@ class LightGBMParameters:
             read=lambda: self._read("learning_rate"),
             put=lambda there: self._model.reset_parameter(_handed_over("learning_rate", there)),
             make=lambda rate: {"learning_rate": rate},
-            number=lambda there: float(given(there, _NAMES["learning_rate"], 0.1)),
+            number=lambda there: float(given(there, LIGHTGBM_NAMES["learning_rate"], 0.1)),
             advice=_ADVICE,
         )
 
@@ -163,13 +163,13 @@ class LightGBMParameters:
     def _read(self, name: str) -> dict[str, Any]:
         """Return what is given of a hyperparameter, by LightGBM's names."""
         params = {**self._model.params, **self._pending}
-        names = (*_NAMES[name], *(_FREQUENCY if name == "row_fraction" else ()))
+        names = (*LIGHTGBM_NAMES[name], *(_FREQUENCY if name == "row_fraction" else ()))
         return {one: params[one] for one in names if params.get(one) is not None}
 
     def _can_lower_leaf(self) -> bool:
         """Say whether the fewest rows of a leaf may fall: columns may have been left out for it."""
         params = self._model.params  # those of the data are among them
-        if int(given(params, _NAMES["min_data_in_leaf"], _UNSET["min_data_in_leaf"])) <= 1:
+        if int(given(params, LIGHTGBM_NAMES["min_data_in_leaf"], _UNSET["min_data_in_leaf"])) <= 1:
             return True
         return str(params.get("feature_pre_filter", True)).lower() in ("false", "0", "-")
 
@@ -192,7 +192,7 @@ class LightGBMParameters:
 
     def _say_what_is_clipped(self, movable: list[str]) -> None:
         there = self._read("row_fraction")
-        share = float(given(there, _NAMES["row_fraction"], 1.0))
+        share = float(given(there, LIGHTGBM_NAMES["row_fraction"], 1.0))
         if "row_fraction" in movable and _frequency(there) and share < LEAST_ROWS:
             warnings.warn(
                 f"bagging_fraction={share:g} is raised to {LEAST_ROWS:g} for this training: moved "
@@ -209,7 +209,7 @@ def _frequency(there: Mapping[str, Any]) -> int:
 
 def _number(name: str, there: Mapping[str, Any]) -> float:
     """Read a value, moved into what is safe, and to where a factor has an effect."""
-    value = float(given(there, _NAMES[name], _UNSET[name]))
+    value = float(given(there, LIGHTGBM_NAMES[name], _UNSET[name]))
     if name == "row_fraction":
         return min(max(value, LEAST_ROWS), MOST) if _frequency(there) > 0 else MOST
     if name == "column_fraction":
@@ -219,8 +219,8 @@ def _number(name: str, there: Mapping[str, Any]) -> float:
 
 def _handed_over(name: str, there: Mapping[str, Any]) -> dict[str, Any]:
     """Return what to set so that a hyperparameter is as it was read, under LightGBM's own name."""
-    main = _NAMES[name][0]
-    value = given(there, _NAMES[name], _UNSET[name])
+    main = LIGHTGBM_NAMES[name][0]
+    value = given(there, LIGHTGBM_NAMES[name], _UNSET[name])
     if name != "row_fraction":
         return {main: value}
     if _frequency(there) > 0:  # never across 0.5, not even to give it back

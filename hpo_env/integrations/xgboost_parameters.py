@@ -20,7 +20,7 @@ from hpo_env.tasks.automl.task import Target
 
 _ADVICE = "Take whatever else sets it (a LearningRateScheduler, set_param) out, or this callback"
 
-_NAMES: Mapping[str, tuple[str, ...]] = {
+XGBOOST_NAMES: Mapping[str, tuple[str, ...]] = {
     "learning_rate": ("learning_rate",),
     "num_leaves": ("max_leaves", "grow_policy", "max_depth"),
     "min_data_in_leaf": ("min_child_weight",),
@@ -28,6 +28,12 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "row_fraction": ("subsample",),
     "column_fraction": ("colsample_bytree",),
 }
+XGBOOST_OTHERS: Mapping[str, tuple[str, ...]] = {
+    "learning_rate": ("eta",),
+    "lambda_l2": ("lambda",),
+}
+"""Further names that XGBoost takes for them."""
+
 _WHOLE = ("max_leaves", "max_depth")
 _LEAF_BY_LEAF = {"grow_policy": "lossguide", "max_depth": 0}
 _LOWEST = {h.name: float(h.low) for h in HYPERPARAMETERS}
@@ -96,7 +102,7 @@ class XGBoostParameters:
     def values(self) -> dict[str, BorrowedValue]:
         """Return what writes each hyperparameter that this booster lets be moved."""
         method = learner_of(self._model)["gradient_booster"]["gbtree_train_param"]
-        names = [name for name in _NAMES if name != "num_leaves" or not _is_exact(method)]
+        names = [name for name in XGBOOST_NAMES if name != "num_leaves" or not _is_exact(method)]
         return {name: self._value(name) for name in names}
 
     def flush(self) -> None:
@@ -130,11 +136,11 @@ class XGBoostParameters:
             booster = learner_of(self._model)["gradient_booster"]
             self._found = dict(booster["tree_train_param"])
         there = {**self._found, **self._pending}
-        return {one: _as_kept(there[one]) for one in _NAMES[name]}
+        return {one: _as_kept(there[one]) for one in XGBOOST_NAMES[name]}
 
     def _number(self, name: str, there: Mapping[str, Any]) -> float:
         """Read a value, moved into what is safe, and to where a factor has an effect."""
-        value = float(there[_NAMES[name][0]])
+        value = float(there[XGBOOST_NAMES[name][0]])
         if name == "num_leaves":
             depth = float(there["max_depth"])
             by_depth = 2.0**depth if 0.0 < depth < 32.0 else _MOST_LEAVES
