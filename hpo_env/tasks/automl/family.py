@@ -23,6 +23,7 @@ from hpo_env.tasks.automl.lightgbm_boosters import LightGBMBoosters
 from hpo_env.tasks.automl.native_boosters import NativeBoosters
 from hpo_env.tasks.automl.progress import FEATURES, LOSS_FLOOR
 from hpo_env.tasks.automl.space import HYPERPARAMETERS, LIBRARY_NAMES
+from hpo_env.tasks.automl.starts import LEARNED_START
 from hpo_env.tasks.automl.tables import NUM_VARIANTS, draw_part, table_names, target_of_table
 from hpo_env.tasks.automl.task import AutomlTask
 from hpo_env.tasks.automl.trainer import AutomlTrainer
@@ -31,7 +32,7 @@ from hpo_env.tasks.building import BuildError
 
 _DECISIONS = (20, 25, 30, 40)
 _ROUNDS = (2, 3, 4, 5, 6, 8, 10)
-_MOST_ROUNDS = 240  # of a training run: longer ones teach nothing that these do not
+_MOST_ROUNDS = 200  # of a training run: longer ones teach nothing that these do not
 _EVALUATION_DECISIONS, _EVALUATION_ROUNDS = 40, 5
 _USUAL_STARTS, _RANDOM_STARTS = 0.35, 0.65
 _WITHOUT_TRAINING_LOSS = 0.15  # of training runs, as many users' loops do not evaluate it
@@ -67,6 +68,7 @@ class AutomlFamily(TaskFamily):
         Suite(name="test", help="new tables, whole", options={"split": "test"}),
     )
     features: ClassVar = FEATURES
+    learned_start = LEARNED_START
     can_roll_back = False  # LightGBM's and XGBoost's runs keep what has grown
     twin = "hpo_env.tasks.automl.host:train"
     loss_floor = LOSS_FLOOR
