@@ -20,6 +20,7 @@ from hpo_env.starts import Problem
 from hpo_env.tasks.automl.array_boosters import ArrayBoosters
 from hpo_env.tasks.automl.boosters import Boosters
 from hpo_env.tasks.automl.lightgbm_boosters import LightGBMBoosters
+from hpo_env.tasks.automl.native.kernel import set_num_threads
 from hpo_env.tasks.automl.native_boosters import NativeBoosters
 from hpo_env.tasks.automl.progress import FEATURES, LOSS_FLOOR
 from hpo_env.tasks.automl.space import HYPERPARAMETERS, LIBRARY_NAMES
@@ -92,6 +93,11 @@ class AutomlFamily(TaskFamily):
             if table not in self.tables:
                 raise unknown_name(f"table of side {split!r}", table, self.tables)
             self.tables = (table,)
+
+    @classmethod
+    def set_num_threads(cls, num_threads: int) -> None:
+        """Set the threads of the native booster."""
+        set_num_threads(num_threads)
 
     def problem(self, task: Task) -> Problem:
         """Say what is predicted, and from how many rows that train."""
