@@ -57,7 +57,7 @@ class Config:
         libraries: Of own, lightgbm and xgboost.
         trials: Numbers of trials of TPE to compare with, on the own booster.
         splits: How often each table is split.
-        most_rows: Leave larger tables out; None: none.
+        most_rows: Of a table that are used; more than there are for all.
         out: Where the tables go.
     """
 
@@ -66,7 +66,7 @@ class Config:
     libraries: tuple[str, ...] = ("own",)
     trials: tuple[int, ...] = ()
     splits: int = 3
-    most_rows: int | None = None
+    most_rows: int = 1_000_000
     out: Path = Path("benchmarks/results/automl")
 
 
@@ -76,16 +76,12 @@ class Panel:
     Args:
         family: Of the side.
         splits: How often each table is split.
-        most_rows: Larger tables are left out.
     """
 
-    def __init__(self, family: AutomlFamily, splits: int, most_rows: int | None) -> None:
+    def __init__(self, family: AutomlFamily, splits: int) -> None:
         self.family = family
         self.tasks: list[AutomlTask] = [
-            task
-            for split in range(splits)
-            for task in family.tasks(split)
-            if most_rows is None or task.num_rows <= most_rows
+            task for split in range(splits) for task in family.tasks(split)
         ]
         self.seeds = [1000 + place for place in range(len(self.tasks))]
         self.defaults = np.array([task.initial for task in self.tasks])
@@ -262,7 +258,7 @@ def _formatted(label: str, found: tuple[float, float, float, float]) -> str:
 def main(config: Config) -> None:
     """Measure, and write what was found."""
     family = AutomlFamily(split=config.on, num_decisions=DECISIONS, rounds_per_decision=ROUNDS)
-    panel = Panel(family, config.splits, config.most_rows)
+    panel = Panel(family, config.splits)
     folders = config.policies or (SHIPPED,)
     policies = {
         folder.parent.name if folder.name == "policy" else folder.name: load(folder)
