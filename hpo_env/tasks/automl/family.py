@@ -20,10 +20,18 @@ from hpo_env.starts import Problem
 from hpo_env.tasks.automl.array_boosters import ArrayBoosters
 from hpo_env.tasks.automl.boosters import Boosters
 from hpo_env.tasks.automl.lightgbm_boosters import LightGBMBoosters
+from hpo_env.tasks.automl.native.kernel import set_num_threads
 from hpo_env.tasks.automl.native_boosters import NativeBoosters
 from hpo_env.tasks.automl.progress import FEATURES, LOSS_FLOOR
 from hpo_env.tasks.automl.space import HYPERPARAMETERS, LIBRARY_NAMES
-from hpo_env.tasks.automl.tables import NUM_VARIANTS, draw_part, table_names, target_of_table
+from hpo_env.tasks.automl.starts import LEARNED_START
+from hpo_env.tasks.automl.tables import (
+    MOST_ROWS,
+    NUM_VARIANTS,
+    draw_part,
+    table_names,
+    target_of_table,
+)
 from hpo_env.tasks.automl.task import AutomlTask
 from hpo_env.tasks.automl.trainer import AutomlTrainer
 from hpo_env.tasks.base import Engine, Split, Suite, Task, TaskFamily, Trainer
@@ -31,9 +39,10 @@ from hpo_env.tasks.building import BuildError
 
 _DECISIONS = (20, 25, 30, 40)
 _ROUNDS = (2, 3, 4, 5, 6, 8, 10)
-_MOST_ROUNDS = 240  # of a training run: longer ones teach nothing that these do not
+_MOST_ROUNDS = 200  # of a training run: longer ones teach nothing that these do not
 _EVALUATION_DECISIONS, _EVALUATION_ROUNDS = 40, 5
 _USUAL_STARTS, _RANDOM_STARTS = 0.35, 0.65
+FEWEST_ROWS = 30
 _WITHOUT_TRAINING_LOSS = 0.15  # of training runs, as many users' loops do not evaluate it
 
 
@@ -41,11 +50,13 @@ class AutomlFamily(TaskFamily):
     """Boosting on named tables.
 
     Args:
-        split: "test" has tables of its own, whole; training draws parts of rows and columns.
+        split: "test" has tables of its own; training draws parts of rows and columns.
         num_decisions: Of every run; None: 20 to 40.
         rounds_per_decision: Boosting rounds between decisions; None: 2 to 10, and 5 where results
             are measured.
-        table: Only this one, of whatever side.
+        most_rows: Rows of a table that are used at most; None: all of the test side's, 2,500 of
+            others.
+        table: Only this one, of the side.
 
     Raises:
         ConfigurationError: An option is out of range.
@@ -64,9 +75,12 @@ class AutomlFamily(TaskFamily):
             options={"split": "validation"},
             is_for_results=False,
         ),
-        Suite(name="test", help="new tables, whole", options={"split": "test"}),
+        Suite(name="test", help="new tables", options={"split": "test", "most_rows": 2500}),
+        Suite(name="large", help="new tables, all of their rows", options={"split": "test"}),
     )
+    quick_suites = ("test",)
     features: ClassVar = FEATURES
+    learned_start = LEARNED_START
     can_roll_back = False  # LightGBM's and XGBoost's runs keep what has grown
     twin = "hpo_env.tasks.automl.host:train"
     loss_floor = LOSS_FLOOR
@@ -77,6 +91,7 @@ class AutomlFamily(TaskFamily):
         split: Split = "train",
         num_decisions: int | None = None,
         rounds_per_decision: int | None = None,
+        most_rows: int | None = None,
         table: str | None = None,
     ) -> None:
         super().__init__(split=split, num_decisions=num_decisions)
@@ -84,12 +99,22 @@ class AutomlFamily(TaskFamily):
             raise ConfigurationError(
                 f"rounds_per_decision must be a positive integer; got {rounds_per_decision}"
             )
+        if most_rows is not None and most_rows < FEWEST_ROWS:
+            raise ConfigurationError(
+                f"most_rows must be at least {FEWEST_ROWS}, to be split three ways; got {most_rows}"
+            )
+        self.most_rows = MOST_ROWS if most_rows is None and split != "test" else most_rows
         self.rounds_per_decision = rounds_per_decision
         self.tables = table_names(split)
         if table is not None:
             if table not in self.tables:
                 raise unknown_name(f"table of side {split!r}", table, self.tables)
             self.tables = (table,)
+
+    @classmethod
+    def set_num_threads(cls, num_threads: int) -> None:
+        """Set the threads of the native booster."""
+        set_num_threads(num_threads)
 
     def problem(self, task: Task) -> Problem:
         """Say what is predicted, and from how many rows that train."""
@@ -110,7 +135,7 @@ class AutomlFamily(TaskFamily):
         """Draw a task."""
         table = str(rng.choice(self.tables))
         if self.split != "train":
-            return self._task(table, int(rng.integers(2**31)), 0, 0)
+            return self._task(table, int(rng.integers(NUM_VARIANTS)), 0, 0)
         decisions = int(rng.choice(_DECISIONS))
         fitting = [rounds for rounds in _ROUNDS if rounds * decisions <= _MOST_ROUNDS]
         task = self._task(
@@ -142,7 +167,9 @@ class AutomlFamily(TaskFamily):
 
     def _task(self, table: str, split_seed: int, decisions: int, rounds: int) -> AutomlTask:
         """Make a task from the usual start; 0 decisions or rounds are those of evaluation."""
-        part = draw_part(table, split_seed, is_whole=self.split != "train")
+        part = draw_part(
+            table, split_seed, most_rows=self.most_rows, is_varied=self.split == "train"
+        )
         return AutomlTask(
             name=table,
             target=target_of_table(table),

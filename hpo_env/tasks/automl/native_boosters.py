@@ -95,7 +95,7 @@ def _rounds(losses: Array) -> Rounds:
     return Rounds(train=train, validation=validation, test=test, test_metric=metric)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=1024)
 def _native(part: Part) -> NativeTable:
     """Put the part of a table into bins, once a process."""
     return NativeTable(binned(part))

@@ -12,9 +12,12 @@ from hpo_env.tasks.automl.task import Part, Target
 from hpo_env.tasks.base import Split
 
 NUM_VARIANTS = 16
-"""Parts that are drawn of a training table: each is prepared once in a process."""
+"""Parts that are drawn of a table: each is prepared once in a process."""
 
-_LEAST_ROWS, _MOST_ROWS = 500, 2500
+MOST_ROWS = 2500
+"""Rows of a part outside of the test side: more cost time, and teach little that fewer do not."""
+
+_LEAST_ROWS = 500
 _SHARE_WHOLE = 0.5  # of parts that keep all columns
 
 
@@ -25,19 +28,21 @@ def table_names(split: Split) -> tuple[str, ...]:
 
 
 @cache
-def draw_part(table: str, split_seed: int, *, is_whole: bool) -> Part:
-    """Draw a part of a table, a function of table and seed alone.
+def draw_part(table: str, split_seed: int, *, most_rows: int | None, is_varied: bool) -> Part:
+    """Draw a part of a table, a function of the arguments alone.
 
     Args:
         table: A name of `table_names`.
         split_seed: From 0 on.
-        is_whole: Whether all rows and columns are kept.
+        most_rows: Rows that are kept at most; None: all.
+        is_varied: Whether fewer are drawn, and at times some of the columns.
     """
     num_rows, num_columns = load_mixed(table).x.shape
-    if not is_whole:
+    num_rows = num_rows if most_rows is None else min(num_rows, most_rows)
+    if is_varied:
         rng = stream(split_seed, "part", table)
-        most = min(num_rows, _MOST_ROWS)
-        num_rows = min(num_rows, round(_LEAST_ROWS * (most / _LEAST_ROWS) ** float(rng.random())))
+        least = min(_LEAST_ROWS, num_rows)
+        num_rows = round(least * (num_rows / least) ** float(rng.random()))
         if rng.random() >= _SHARE_WHOLE:
             share = float(rng.uniform(0.5, 1.0))
             num_columns = max(min(2, num_columns), round(share * num_columns))

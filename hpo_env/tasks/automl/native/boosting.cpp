@@ -3,6 +3,9 @@
 // A lane is a function of its table, its generator and its values alone; what runs beside it
 // changes no bit of it. Trees are applied to all rows as they grow and then forgotten.
 
+#include <atomic>
+#include <thread>
+
 #include "rounds.hpp"
 
 using namespace boosting;
@@ -67,19 +70,20 @@ void boosting_start(void* table, float* scores, double* losses) {
   losses[3] = metric_of(lane);
 }
 
-// Boosts n lanes: values [n, 7], num_rounds [n], best validation losses [n] so far. Losses
-// [4, n, most_rounds]: of validation rows after each round, of training rows after the last, and
-// test loss and metric after rounds that are the best so far. The others stay as they are.
-void boosting_advance(int64_t num_lanes, void** tables, float** scores, uint64_t* states,
-                      const double* values, const int64_t* num_rounds, const double* best,
-                      int64_t most_rounds, double* losses) {
-  static thread_local Workspace work;
-  for (int64_t i = 0; i < num_lanes; i++) {
+// Boosts n lanes over some threads: values [n, 7], num_rounds [n], best validation losses [n] so
+// far. Losses [4, n, most_rounds]: of validation rows after each round, of training rows after the
+// last, and test loss and metric after rounds that are the best so far. The others stay as they
+// are.
+void boosting_advance(int64_t num_threads, int64_t num_lanes, void** tables, float** scores,
+                      uint64_t* states, const double* values, const int64_t* num_rounds,
+                      const double* best, int64_t most_rounds, double* losses) {
+  const auto advance = [&](int64_t i, Workspace& work) {
     Lane lane{*static_cast<Table*>(tables[i]), scores[i], Generator{states[i]}};
     const Settings settings = settings_of(values + 7 * i);
     double lowest = best[i];
     double* found[4];
-    for (int side = 0; side < 4; side++) found[side] = losses + (side * num_lanes + i) * most_rounds;
+    for (int64_t side = 0; side < 4; side++)
+      found[side] = losses + (side * num_lanes + i) * most_rounds;
     for (int64_t round = 0; round < num_rounds[i]; round++) {
       const bool with_linear =
           round == 0 && settings.linear_shrinkage > 0.0 && lane.table.num_inputs > 0;
@@ -93,6 +97,15 @@ void boosting_advance(int64_t num_lanes, void** tables, float** scores, uint64_t
     }
     if (num_rounds[i] > 0) found[0][num_rounds[i] - 1] = loss_of(lane, kTrain);
     states[i] = lane.random.state;
-  }
+  };
+  std::atomic<int64_t> next{0};
+  const auto take = [&] {
+    static thread_local Workspace work;
+    for (int64_t i = next++; i < num_lanes; i = next++) advance(i, work);
+  };
+  std::vector<std::thread> others;
+  for (int64_t k = 1; k < std::min(num_threads, num_lanes); k++) others.emplace_back(take);
+  take();
+  for (std::thread& other : others) other.join();
 }
 }

@@ -14,14 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo_env.errors import ConfigurationError
 from hpo_env.tasks.automl.binning import BinnedTable, LinearInputs
 from hpo_env.tasks.building import BuildError, built
 
 _SOURCE = Path(__file__).with_name("boosting.cpp")
 # Without contraction the kernel rounds as its twin does.
-_FLAGS = ("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-ffp-contract=off")
+_FLAGS = ("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-ffp-contract=off", "-pthread")
 _TARGETS = {"regression": 0, "binary": 1, "multiclass": 2}
 _POINTER = ctypes.c_void_p
+
+_num_threads = 1
 
 
 class NativeTable:
@@ -103,6 +106,7 @@ def advance(
     pointers = (_POINTER * count)(*(table.pointer for table in tables))
     places = (_POINTER * count)(*(part.ctypes.data for part in scores))
     load().boosting_advance(
+        ctypes.c_int64(_num_threads),
         ctypes.c_int64(count),
         pointers,
         places,
@@ -111,6 +115,18 @@ def advance(
         address(losses),
     )
     return losses
+
+
+def set_num_threads(num_threads: int) -> None:
+    """Set how many threads of this process share the lanes of a call; 1 until it is called.
+
+    Raises:
+        ConfigurationError: It is below 1.
+    """
+    global _num_threads
+    if num_threads < 1:
+        raise ConfigurationError(f"num_threads must be at least 1; got {num_threads}")
+    _num_threads = num_threads
 
 
 @cache

@@ -123,3 +123,18 @@ def test_the_generator_is_splitmix64():
         3203168211198807973,
         9817491932198370423,
     ]
+
+
+def test_threads_change_nothing():
+    one, chosen = task(*TASKS["classes"]), values(row_fraction=0.6)
+    setting, counts, lanes = np.tile(chosen, (5, 1)), np.full(5, 4), np.arange(5)
+    found = []
+    try:
+        for num_threads in (1, 3):
+            AutomlFamily.set_num_threads(num_threads)
+            boosters = NativeBoosters(5)
+            boosters.start(lanes, [one] * 5, list(range(5)))
+            found.append(boosters.advance(setting, counts, np.full(5, np.inf)).validation)
+    finally:
+        AutomlFamily.set_num_threads(1)
+    assert np.array_equal(*found)
