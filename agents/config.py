@@ -65,6 +65,8 @@ class TrainConfig:
         availability: How often hyperparameters that not every loop has can be moved in a training
             episode: a policy has to have met loops without them. Each episode draws the probability
             evenly between this and 1, in [0, 1].
+        learned_start: Share of the episodes, in [0, 1], that begin at the family's learned start
+            in place of what the task drew; for families that have one.
         num_decisions: Decisions in an episode; the family draws its own when not given.
         updates_per_decision: Inner updates between two decisions; the family's own when not given.
         family_options: Further options of the family, for instance `dataset=digits optimizer=sgd`.
@@ -108,6 +110,7 @@ class TrainConfig:
     action_mode: str | None = None
     base_schedule: str | None = None
     availability: float = 1.0
+    learned_start: float = 0.0
     num_decisions: int | None = None
     updates_per_decision: int | None = None
     family_options: Annotated[Mapping[str, Any], FAMILY_OPTIONS] = field(default_factory=dict)
@@ -256,6 +259,7 @@ class TrainConfig:
             "num_decisions": self.num_decisions,
             "action_mode": self.action_mode,
             "base_schedule": self.base_schedule,
+            "learned_start": self.learned_start,
             "engine": self.engine,
             "device": self.device,
             **options,

@@ -301,7 +301,11 @@ def ship(family: str, recipe: Recipe, members: Sequence[Path], out: Path) -> Pat
     together = combine(policies)
     config = recipe_config(family, recipe)
     known = fit_familiarity(
-        together, seed=0, availability=config.availability, **config.family_options
+        together,
+        seed=0,
+        availability=config.availability,
+        learned_start=config.learned_start,
+        **config.family_options,
     )
     whole = replace(known, metadata=_metadata([p.metadata for p in policies]))
     return save(whole if recipe.keeps is None else restrict(whole, recipe.keeps), out)

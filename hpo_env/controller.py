@@ -30,6 +30,7 @@ from hpo_env.control.writers import FunctionWriter
 from hpo_env.errors import ConfigurationError, PolicyFileError
 from hpo_env.policy import Policy
 from hpo_env.policy_file import CONTROLLER_FILE, load
+from hpo_env.starts import Problem, Start, chosen_start
 
 if TYPE_CHECKING:
     from torch import nn
@@ -112,6 +113,8 @@ class Controller:
         loggers: Sequence[RunLogger] = (),
         state: Mapping[str, Any] | None = None,
         on_roll_back: Callable[[], object] | None = None,
+        start: Start | None = None,
+        problem: Problem | None = None,
     ) -> Run[TorchHost]:
         """Steer a training loop of torch.
 
@@ -144,6 +147,10 @@ class Controller:
             state: A saved `run.state_dict()` to go on from.
             on_roll_back: Called after an interval was rolled back, to put back what the controller
                 has no copy of, such as averaged weights.
+            start: "user" begins at the values that the loop has, "learned" at those that were best
+                on the training tasks of the policy; what the policy does not move stays. None: what
+                was measured to be better, which is "user" for a policy without a learned start.
+            problem: What a learned start goes by, where it tells kinds and sizes apart.
 
         Returns:
             The run: call `run.step(loss)` after each `optimizer.step()`.
@@ -173,6 +180,8 @@ class Controller:
             loggers=loggers,
             state=state,
             on_roll_back=on_roll_back,
+            start=start,
+            problem=problem,
         )
 
     def drive(
@@ -187,6 +196,8 @@ class Controller:
         loggers: Sequence[RunLogger] = (),
         state: Mapping[str, Any] | None = None,
         on_roll_back: Callable[[], object] | None = None,
+        start: Start | None = None,
+        problem: Problem | None = None,
     ) -> Run[PlainHost]:
         """Steer a training that is not torch's: call `run.step(loss)` after every update.
 
@@ -201,6 +212,8 @@ class Controller:
             state: A saved `run.state_dict()` to go on from.
             on_roll_back: Called after an interval was rolled back, to put back what the controller
                 has no copy of, such as averaged weights.
+            start: See `attach`.
+            problem: See `attach`.
 
         Raises:
             ConfigurationError: A number is out of range, or a function has no initial value.
@@ -225,6 +238,8 @@ class Controller:
             loggers=loggers,
             state=state,
             on_roll_back=on_roll_back,
+            start=start,
+            problem=problem,
         )
 
     def steer(
@@ -237,6 +252,8 @@ class Controller:
         loggers: Sequence[RunLogger] = (),
         state: Mapping[str, Any] | None = None,
         on_roll_back: Callable[[], object] | None = None,
+        start: Start | None = None,
+        problem: Problem | None = None,
     ) -> Run[HostT]:
         """Steer whatever a host knows how to measure and to write.
 
@@ -250,6 +267,8 @@ class Controller:
             state: A saved `run.state_dict()` to go on from.
             on_roll_back: Called after an interval was rolled back, to put back what the controller
                 has no copy of, such as averaged weights.
+            start: See `attach`.
+            problem: What a learned start goes by; None: what the host says of it.
 
         Returns:
             The run: call `run.step(loss)` after each update.
@@ -260,6 +279,11 @@ class Controller:
             UnknownNameError: There is no schedule of that name.
         """
         try:
+            own = host.problem() if problem is None else problem
+            values = chosen_start(self.policy.learned_start, start, own)
+            values = {name: value for name, value in values.items() if name in host.initial}
+            if values:
+                host.start_at(values)
             run = Run(
                 self.policies,
                 host,

@@ -57,6 +57,7 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
         base_schedule: str = "constant",
         on_divergence: OnDivergence | None = None,
         availability: float = 1.0,
+        learned_start: float = 0.0,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
         tasks: Sequence[Task] | None = None,
@@ -71,6 +72,7 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
                 f"render_mode must be 'rgb_array' or None; got {render_mode!r}"
             )
         availability = share("availability", availability)
+        learned_start = share("learned_start", learned_start)
         check_choice("action mode", action_mode, ActionMode)
         if on_divergence is not None:
             check_choice("treatment of divergence", on_divergence, OnDivergence)
@@ -84,6 +86,12 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
         self.base_schedule = base_schedule
         self.action_mode = action_mode
         self.availability = availability
+        if learned_start > 0.0 and self.family.learned_start is None:
+            raise ConfigurationError(
+                f"learned_start={learned_start:g} needs a family with a learned start, and "
+                f"{family!r} has none: leave it out"
+            )
+        self.learned_start = learned_start
         self.num_envs = num_envs
         self.render_mode = render_mode
         self.autoreset_mode = checked_autoreset_mode(autoreset_mode)

@@ -27,6 +27,7 @@ from hpo_env.lstm import tensor_shapes as memory_shapes
 from hpo_env.observation import field_names
 from hpo_env.reward import LOSS_FLOOR
 from hpo_env.schedules import schedule
+from hpo_env.starts import LearnedStart
 
 Activation = Literal["tanh", "relu"]
 Head = Literal["clipped", "squashed", "choices", "likeliest", "joint_choice"]
@@ -84,6 +85,9 @@ class Policy:
         familiarity: What its observations looked like in meta-training. An observation that is far
             from that shrinks the corrections towards the base schedule; see `act`. None trusts the
             network everywhere.
+        memory: What stands between observation and layers, where it remembers; None: nothing.
+        learned_start: The values of its hyperparameters that were best to begin from on the
+            training tasks; None: there are none, runs begin at the user's own.
 
     Raises:
         ConfigurationError: A shape, a dtype or a value contradicts the above.
@@ -118,6 +122,7 @@ class Policy:
     features: tuple[str, ...] = ()
     familiarity: Familiarity | None = None
     memory: Lstm | None = None
+    learned_start: LearnedStart | None = None
 
     def __post_init__(self) -> None:
         """Check that the network fits the observation, the head and itself."""
@@ -135,6 +140,8 @@ class Policy:
                 f"one bias a layer and at least one layer must be given; "
                 f"got {len(self.weights)} weights and {len(self.biases)} biases"
             )
+        if self.learned_start is not None:
+            self.learned_start.check(self.space)
         width = None if self.memory is None else self.memory.width
         shapes = tensor_shapes(self.layer_sizes, width) | familiarity_shapes(len(self.fields))
         for name, tensor in self.tensors().items():

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from hpo_env.errors import HPOControlError, PolicyFileError
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.reward import LOSS_FLOOR
+from hpo_env.starts import LearnedStart
 
 _MAX_LAYERS, _MAX_WIDTH = 16, 16_384  # far beyond any controller: stops absurd files early
 _GUARDED_IN_2 = {"learning_rate": {"retreat": -1.0, "is_always_available": True}}
@@ -103,6 +104,18 @@ def read_scale_of_familiarity(
         return None
     scale = {"offset": 0.0} | entry(path, document, "familiarity", dict)  # older files have none
     return entry(path, scale, "threshold", float), entry(path, scale, "offset", float)
+
+
+def read_learned_start(path: Path, document: Mapping[str, Any]) -> LearnedStart | None:
+    """Read the learned start; most policies have none, and no such entry."""
+    if "learned_start" not in document:
+        return None
+    try:
+        return LearnedStart.from_json(entry(path, document, "learned_start", dict))
+    except PolicyFileError:
+        raise
+    except HPOControlError as error:
+        raise PolicyFileError(f"{path}: 'learned_start': {error}. {FIX}") from error
 
 
 def read_memory_width(path: Path, document: Mapping[str, Any]) -> int | None:

@@ -40,6 +40,7 @@ from hpo_env.policy_entries import (
     read_features,
     read_fields,
     read_floor,
+    read_learned_start,
     read_memory_width,
     read_scale_of_familiarity,
     read_sizes,
@@ -55,7 +56,8 @@ CONTROLLER_FILE = "controller.json"
 FORMAT = "hpo-control-policy"
 FORMAT_VERSION = 3
 """1 took the most probable of five choices, 2 takes their mean, in 3 hyperparameters say what the
-guard does to them, the family's floor of the loss is there, and a policy may have a memory."""
+guard does to them, the family's floor of the loss is there, and a policy may have a memory.
+`features` and `learned_start` came to 3 later, where a policy has them."""
 _READABLE = (2, 3)
 
 _NUM_GOLDEN = 8
@@ -155,6 +157,7 @@ def load(folder: str | Path) -> Policy:
             features=features,
             familiarity=_familiarity(tensors, scale, columns, num_fields),
             memory=None if memory_width is None else _memory(tensors),
+            learned_start=read_learned_start(path, document),
         )
     except PolicyFileError:
         raise
@@ -182,6 +185,9 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
     memory: dict[str, Any] = {}
     if policy.memory is not None:
         memory = {"memory": {"kind": "lstm", "width": policy.memory.width}}
+    start: dict[str, Any] = {}
+    if policy.learned_start is not None:
+        start = {"learned_start": policy.learned_start.to_json()}
     document: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -196,6 +202,7 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
         "observation_fields": list(policy.fields),
         **({"features": list(policy.features)} if policy.features else {}),
         "hyperparameters": policy.space.to_json(),
+        **start,
         "weights_sha256": weights_sha256,
         **familiarity,
         "golden": golden,

@@ -77,6 +77,7 @@ def restrict(policy: Policy, names: Sequence[str]) -> Policy:
         weights=tuple(weights),
         biases=tuple(biases),
         memory=memory,
+        learned_start=policy.learned_start and policy.learned_start.subset(kept),
         familiarity=policy.familiarity
         and _restrict_familiarity(policy.familiarity, columns, gone, given),
     )

@@ -108,6 +108,8 @@ class HPOControlVectorEnv(LanesEnv):
             may lack, so not for a learning rate. What cannot be moved keeps its base value and is
             masked in the observation, as in a user's loop that has no such thing. With 0 all
             numbers of hyperparameters are equally frequent, with 1 all can always be moved.
+        learned_start: Share, in [0, 1], of the drawn episodes that begin at the family's learned
+            start in place of the values that the task drew. Needs a family that has one.
         engine: "native" is the fastest: every architecture has a fused kernel, which a C++ compiler
             builds once a machine. "compiled" is torch.compile and takes seconds to start, "eager"
             starts at once, "reference" trains with torch.optim, one lane after the other. "auto"
@@ -140,6 +142,7 @@ class HPOControlVectorEnv(LanesEnv):
         base_schedule: str = "constant",
         on_divergence: OnDivergence | None = None,
         availability: float = 1.0,
+        learned_start: float = 0.0,
         engine: Engine = "auto",
         device: str = "cpu",
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
@@ -158,6 +161,7 @@ class HPOControlVectorEnv(LanesEnv):
             base_schedule=base_schedule,
             on_divergence=on_divergence,
             availability=availability,
+            learned_start=learned_start,
             autoreset_mode=autoreset_mode,
             render_mode=render_mode,
             tasks=tasks,
@@ -395,7 +399,7 @@ class HPOControlVectorEnv(LanesEnv):
             return
         for lane in lanes:
             given = self._given[lane]
-            self.tasks[lane] = self.family.sample(self._rngs[lane]) if given is None else given
+            self.tasks[lane] = self._drawn(self._rngs[lane]) if given is None else given
         seeds = [draw_episode_seed(self._rngs[lane]) for lane in lanes]
         tasks = [self.tasks[lane] for lane in lanes]
         check_tasks(self.family, tasks)
@@ -426,6 +430,13 @@ class HPOControlVectorEnv(LanesEnv):
             for lane in lanes:
                 self._histories[lane] = RunHistory(title=self.tasks[lane].name)
             self._record(lanes)
+
+    def _drawn(self, rng: np.random.Generator) -> Task:
+        """Draw a task, at its own start or at the learned one."""
+        task = self.family.sample(rng)
+        if self.learned_start > 0.0 and rng.random() < self.learned_start:
+            return self.family.at_learned_start(task)
+        return task
 
     def _info(
         self, mask: NDArray[np.bool_], ends: NDArray[np.int64] | None = None

@@ -100,6 +100,8 @@ class AugmentedRandomSearch(Learner):
             biases=(np.ascontiguousarray(weights[:, -1]),),
             metadata=describe("ARS", self._num_steps, ("gymnasium", "numpy"), metadata),
             loss_floor=env.family.loss_floor,
+            learned_start=env.family.learned_start
+            and env.family.learned_start.subset(env.controlled.names),
         )
 
     @property

@@ -70,6 +70,8 @@ def extract_policy(
         loss_floor=env.family.loss_floor,
         features=tuple(env.family.features),
         memory=_memory(model),
+        learned_start=env.family.learned_start
+        and env.family.learned_start.subset(env.controlled.names),
     )
 
 

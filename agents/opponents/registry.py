@@ -46,6 +46,8 @@ _MAKERS = {
     "portfolio": "portfolio:portfolio",
     # The controller, and what is left of it without a policy, without eyes, and with foresight.
     "controller": "ablations:controller",
+    "controller_learned_start": "learned_start:steered",
+    "learned_start": "learned_start:kept",
     "frozen": "schedules:frozen",
     "random_moves": "ablations:random_moves",
     "open_loop": "open_loop:open_loop",

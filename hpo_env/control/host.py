@@ -12,6 +12,8 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from hpo_env.errors import ConfigurationError
+from hpo_env.starts import Problem
 from hpo_env.telemetry import Telemetry
 
 
@@ -67,6 +69,27 @@ class Host(Protocol):
     @abstractmethod
     def initial(self) -> Mapping[str, float]:
         """The value at the start, before any schedule, of all that can be written, by name."""
+
+    def problem(self) -> Problem:
+        """Say what is known of the problem, in the words of the policy's family.
+
+        A learned start goes by it.
+        """
+        return Problem()
+
+    def start_at(self, values: Mapping[str, float]) -> None:
+        """Take other values for the initial ones, before `begin`; those found are given back.
+
+        Args:
+            values: Some of what can be written, by name.
+
+        Raises:
+            ConfigurationError: This host cannot.
+        """
+        raise ConfigurationError(
+            f"start='learned' cannot be had here: {type(self).__name__} begins at the values that "
+            "it finds. Leave start out, and set the values before"
+        )
 
     def begin(self, run: Steered) -> None:
         """Get ready: hang up hooks, keep the run where it has to be called."""

@@ -51,6 +51,10 @@ class DropoutWriter:
         layers = [m for m in model.modules() if isinstance(m, kind) and m.p > 0.0]
         return cls(layers) if layers else None
 
+    def start_at(self, value: float) -> None:
+        """See `Writer.start_at`; the layers keep their ratios."""
+        self.initial = value
+
     def write(self, value: float) -> float:
         """Set every layer's rate."""
         self._written = [value * ratio for ratio in self.ratios]
@@ -159,6 +163,13 @@ class GroupWriter:
         """Let the group stand for the whole that has the largest value before any schedule."""
         self._reference = max(self.places(), key=lambda place: initial(place.key))
         self.initial = initial(self._reference.key)
+
+    def start_at(self, value: float) -> None:
+        """Take another base value for the whole; the groups keep their ratios."""
+        reference = self.base
+        for place in self.places():
+            place.start = self._in_ratio(value, place.start, reference)
+        self.initial = self.base
 
     def meet_with(self, uncorrected: Callable[[float], float]) -> None:
         """Say how the base of a group that comes later follows from the value that it has."""
@@ -335,6 +346,10 @@ class ClipWriter:
 
     def __post_init__(self) -> None:
         self.value = self.initial
+
+    def start_at(self, value: float) -> None:
+        """See `Writer.start_at`."""
+        self.initial = self.value = value
 
     def write(self, value: float) -> float:
         """Set the norm."""

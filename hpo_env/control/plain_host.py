@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hpo_env.control.host import Host
-from hpo_env.control.writers import Writer, give_back, write_all
+from hpo_env.control.writers import Writer, give_back, start_all, write_all
 from hpo_env.errors import ConfigurationError
 from hpo_env.loss_summary import summarize_losses
 from hpo_env.telemetry import Telemetry
@@ -35,6 +35,10 @@ class PlainHost(Host):
     def initial(self) -> Mapping[str, float]:
         """See `Host.initial`."""
         return {name: writer.initial for name, writer in self._writers.items()}
+
+    def start_at(self, values: Mapping[str, float]) -> None:
+        """See `Host.start_at`."""
+        start_all(self._writers, values)
 
     def begin_interval(self, num_updates: int) -> None:
         """Forget the losses of the interval before."""

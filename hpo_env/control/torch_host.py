@@ -136,6 +136,15 @@ class TorchHost(Host):
         """See `Host.initial`."""
         return self.weights.initial
 
+    def start_at(self, values: Mapping[str, float]) -> None:
+        """See `Host.start_at`; a torch scheduler goes its own way, and is refused."""
+        if self._live is not None:
+            raise ConfigurationError(
+                "start='learned' and a torch scheduler as base_schedule cannot both hold: give the "
+                "name of a schedule, or leave start out"
+            )
+        self.weights.start_at(values)
+
     def begin(self, run: Steered) -> None:
         """Hang up the hooks."""
         self._run = run

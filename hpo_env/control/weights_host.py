@@ -19,7 +19,7 @@ from hpo_env.control import replicas
 from hpo_env.control.host import Host, Steered
 from hpo_env.control.owners import Owners
 from hpo_env.control.plain_host import read_loss
-from hpo_env.control.writers import Writer, give_back, write_all
+from hpo_env.control.writers import Writer, give_back, start_all, write_all
 from hpo_env.errors import ConfigurationError, ControllerWarning
 from hpo_env.measuring import IntervalMeasurement
 from hpo_env.telemetry import Telemetry
@@ -76,6 +76,10 @@ class WeightsHost(Host):
     def initial(self) -> Mapping[str, float]:
         """See `Host.initial`."""
         return {name: writer.initial for name, writer in self._writers.items()}
+
+    def start_at(self, values: Mapping[str, float]) -> None:
+        """See `Host.start_at`."""
+        start_all(self._writers, values)
 
     def begin(self, run: Steered) -> None:
         """Keep the run: nothing is measured once it is over."""

@@ -15,6 +15,9 @@ class Writer(Protocol):
 
     initial: float
 
+    def start_at(self, value: float) -> None:
+        """Take another value for the initial one; nothing is written yet."""
+
     def write(self, value: float) -> float:
         """Set the value and return the one in force, read back from where it is used."""
 
@@ -37,6 +40,10 @@ class FunctionWriter:
     is_known: bool = True
     _has_written: bool = field(default=False, init=False)
 
+    def start_at(self, value: float) -> None:
+        """See `Writer.start_at`."""
+        self.initial = value
+
     def write(self, value: float) -> float:
         """Call the function."""
         self._has_written = True
@@ -57,6 +64,12 @@ class FunctionWriter:
                 ControllerWarning,
                 stacklevel=2,
             )
+
+
+def start_all(writers: Mapping[str, Writer], values: Mapping[str, float]) -> None:
+    """Take other values for the initial ones, by name."""
+    for name, value in values.items():
+        writers[name].start_at(value)
 
 
 def write_all(writers: Mapping[str, Writer], values: Mapping[str, float]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Unpack
 
-from hpo_env.datasets.base import Dataset, Kind, describe
+from hpo_env.datasets.base import Dataset, Kind, MixedTable, describe
 from hpo_env.datasets.files import SUFFIXES, absolute, load_file, open_table
 from hpo_env.datasets.memory import InMemory, held, hold, is_held, load_in_memory
 from hpo_env.datasets.reading import Reading, ReadingOptions
@@ -20,6 +20,7 @@ from hpo_env.datasets.registry import (
     dataset_names,
     is_named,
     load_dataset,
+    load_mixed,
 )
 from hpo_env.errors import DatasetError
 
@@ -28,6 +29,7 @@ __all__ = [
     "DatasetInfo",
     "InMemory",
     "Kind",
+    "MixedTable",
     "Reading",
     "ReadingOptions",
     "Split",
@@ -42,6 +44,7 @@ __all__ = [
     "load",
     "load_dataset",
     "load_file",
+    "load_mixed",
     "open_table",
 ]
 

@@ -123,6 +123,29 @@ class Dataset:
             raise DatasetError(f"data set {self.name!r}: {rule}")
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MixedTable:
+    """Columns of two sorts, and the target.
+
+    Args:
+        name: Of the data set.
+        kind: What the target is.
+        x: Cells `[R, D]`, float64: numbers, or codes 0, 1, … of categories; NaN where missing.
+        is_categorical: Which columns hold codes, bool `[D]`.
+        y: Labels 0..K-1 or numbers `[R]`, float64.
+        num_classes: K; 0 for regression.
+        column_names: D of them.
+    """
+
+    name: str
+    kind: Kind
+    x: NDArray[np.float64]
+    is_categorical: NDArray[np.bool_]
+    y: NDArray[np.float64]
+    num_classes: int
+    column_names: tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetInfo:
     """What is known of a named data set before it is loaded.
@@ -135,7 +158,10 @@ class DatasetInfo:
         licence: Terms of use; "unknown" where nobody states them.
         description: One line: what is predicted from what.
         loader: Makes the data set anew.
-        is_on_request: Whether it is used only when asked for by name, as not every machine has it.
+        is_on_request: Whether it is used only when asked for by name: not every machine has it, or
+            one family alone draws from it.
+        mixed_loader: Makes the same table with its categories as they are; None where there are
+            none.
     """
 
     name: str
@@ -146,6 +172,7 @@ class DatasetInfo:
     description: str
     loader: Callable[[], Dataset]
     is_on_request: bool = False
+    mixed_loader: Callable[[], MixedTable] | None = None
 
 
 def describe(dataset: Dataset) -> dict[str, object]:

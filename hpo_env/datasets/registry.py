@@ -13,14 +13,24 @@ from functools import cache
 
 from hpo_env.datasets import (
     debian_images,
+    rdatasets_boosting,
     rdatasets_classification,
     rdatasets_regression,
     sklearn_tables,
 )
-from hpo_env.datasets.base import Dataset, DatasetInfo, Kind, Split
+from hpo_env.datasets.base import Dataset, DatasetInfo, Kind, MixedTable, Split
+from hpo_env.datasets.mixed import as_mixed
 from hpo_env.errors import unknown_name
 
-__all__ = ["DatasetInfo", "Split", "dataset_info", "dataset_names", "is_named", "load_dataset"]
+__all__ = [
+    "DatasetInfo",
+    "Split",
+    "dataset_info",
+    "dataset_names",
+    "is_named",
+    "load_dataset",
+    "load_mixed",
+]
 
 
 @cache
@@ -32,6 +42,7 @@ def _registry() -> dict[str, DatasetInfo]:
             rdatasets_classification,
             rdatasets_regression,
             debian_images,
+            rdatasets_boosting,
         )
         for table in source.TABLES
     ]
@@ -96,3 +107,21 @@ def load_dataset(name: str) -> Dataset:
     dataset.x.setflags(write=False)
     dataset.y.setflags(write=False)
     return dataset
+
+
+@cache
+def load_mixed(name: str) -> MixedTable:
+    """Load a named data set with its categories as they are; numbers where it has none.
+
+    Returns:
+        The table; its arrays are read-only.
+
+    Raises:
+        UnknownNameError: There is none of that name.
+        MissingExtraError: The package that carries it is not installed.
+    """
+    loader = dataset_info(name).mixed_loader
+    table = as_mixed(load_dataset(name)) if loader is None else loader()
+    for array in (table.x, table.y, table.is_categorical):
+        array.setflags(write=False)
+    return table

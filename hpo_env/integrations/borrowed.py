@@ -68,6 +68,10 @@ class BorrowedValue:
         self.is_lost = False
         self._ours = present
 
+    def start_at(self, value: float) -> None:
+        """See `Writer.start_at`; what is given back is what was found."""
+        self.initial = value
+
     def write(self, value: float) -> float:
         """Put the value in place, unless somebody else did; return the one in force."""
         present = self._read()

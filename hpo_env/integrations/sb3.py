@@ -66,6 +66,15 @@ class AgentHost(PlainHost):
         self.has_schedule = bool(self._schedules)
         self._run: Steered | None = None
 
+    def start_at(self, values: Mapping[str, float]) -> None:
+        """See `Host.start_at`; an agent with schedules of its own goes its own way."""
+        if self.has_schedule:
+            raise ConfigurationError(
+                "start='learned' and a schedule of the agent's own cannot both hold: give the "
+                "agent numbers, or leave start out"
+            )
+        super().start_at(values)
+
     def begin(self, run: Steered) -> None:
         """Keep the run, which has to write as often as the schedule goes on."""
         self._run = run

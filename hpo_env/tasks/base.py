@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -26,6 +26,7 @@ from hpo_env.arguments import whole_number
 from hpo_env.errors import ConfigurationError, ContractError, unknown_name
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.reward import LOSS_FLOOR
+from hpo_env.starts import LearnedStart, Problem
 from hpo_env.telemetry import Telemetry
 
 if TYPE_CHECKING:  # torch is not needed to read what a family says of itself
@@ -34,12 +35,13 @@ if TYPE_CHECKING:  # torch is not needed to read what a family says of itself
 Split = Literal["train", "validation", "test"]
 Engine = Literal["auto", "native", "compiled", "eager", "reference"]
 
-Capability = Literal["rate", "gradients", "optimizer"]
+Capability = Literal["rate", "gradients", "optimizer", "learned_start"]
 """What an opponent may need of a family.
 
 - rate: a hyperparameter that the base schedule multiplies.
 - gradients: `gradient_norm_first` and its like are measured.
 - optimizer: a trainer that can be given another update rule, `TaskFamily.make_updated_trainer`.
+- learned_start: the setting to begin from, `TaskFamily.learned_start`.
 
 Runs can be snapshot and forked in every family: the contract of `Trainer` demands it.
 """
@@ -153,6 +155,10 @@ class TaskFamily(ABC):
     """Usual initial values of `leading`, from each of which an evaluation starts its tasks; where
     there are none, tasks keep what they drew."""
 
+    learned_start: ClassVar[LearnedStart | None] = None
+    """The setting that was best on the training tasks, in a few cases by `problem`. Policies of the
+    family take it along, and training episodes may begin there; None: there is none."""
+
     suites: ClassVar[tuple[Suite, ...]] = (
         Suite(
             name="validation",
@@ -186,7 +192,8 @@ class TaskFamily(ABC):
     """Settings of meta-training other than an agent's usual ones, by agent."""
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
-    """What opponents can rely on; see `Capability`. "rate" follows from the hyperparameters."""
+    """What opponents can rely on; see `Capability`. "rate" and "learned_start" follow from
+    the declarations of these."""
 
     relocatable_options: ClassVar[tuple[str, ...]] = ()
     """Names of the options that say where something is, and not what it is: what a fingerprint of
@@ -249,8 +256,12 @@ class TaskFamily(ABC):
     @classmethod
     def offers(cls) -> frozenset[Capability]:
         """Return all that opponents can rely on."""
-        has_rate = any(h.scheduled for h in cls.hyperparameters)
-        return cls.capabilities | (frozenset({"rate"}) if has_rate else frozenset())
+        found: set[Capability] = set(cls.capabilities)
+        if any(h.scheduled for h in cls.hyperparameters):
+            found.add("rate")
+        if cls.learned_start is not None:
+            found.add("learned_start")
+        return frozenset(found)
 
     @classmethod
     def all_recipes(cls) -> tuple[Recipe, ...]:
@@ -313,6 +324,22 @@ class TaskFamily(ABC):
     def defaults(self, task: Task) -> NDArray[np.float64]:
         """Return the values that somebody who chooses nothing would start the task with `[H]`."""
         return self.space.defaults.copy()
+
+    def problem(self, task: Task) -> Problem:
+        """Say of a task what the learned start goes by; a host says the same of a user's run."""
+        return Problem()
+
+    def at_learned_start(self, task: Task) -> Task:
+        """Return the task as it is begun from the learned start.
+
+        Raises:
+            ConfigurationError: The family has none.
+        """
+        if self.learned_start is None:
+            raise ConfigurationError(f"task family {self.name!r} has no learned start")
+        values = self.learned_start.values_for(self.problem(task))
+        pairs = zip(self.space.names, task.initial, strict=True)
+        return replace(task, initial=tuple(values.get(name, own) for name, own in pairs))
 
     def check_updater(self, updater: Updater) -> None:
         """Check whether an update rule can be given at all.

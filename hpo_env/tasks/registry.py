@@ -17,6 +17,7 @@ from hpo_env.tasks.declarations import check_declarations
 FAMILIES: dict[str, str] = {
     "supervised": "hpo_env.tasks.supervised.family:SupervisedFamily",
     "quadratic": "hpo_env.tasks.quadratic:QuadraticFamily",
+    "automl": "hpo_env.tasks.automl.family:AutomlFamily",
     "forecasting": "hpo_env.tasks.forecasting.family:ForecastingFamily",
     "local_level": "hpo_env.tasks.local_level:LocalLevelFamily",
 }

@@ -18,6 +18,7 @@ import pytest
 
 from hpo_env.control.host import Host
 from hpo_env.control.plain_host import read_number
+from hpo_env.errors import ConfigurationError
 from hpo_env.telemetry import MEASUREMENTS, NOT_NEGATIVE, Telemetry
 
 _NUM_UPDATES = 4
@@ -99,6 +100,20 @@ class HostContract(ABC):
         initial = dict(training.host.initial)
         assert initial, "initial must name at least one hyperparameter that can be written"
         assert initial == pytest.approx(dict(training.read()), rel=self.tolerance)
+
+    def test_it_begins_at_another_start_or_says_that_it_cannot(self) -> None:
+        """A learned start takes the place of the values that were found."""
+        training = self.make()
+        asked = {name: _FACTOR * value for name, value in training.host.initial.items()}
+        try:
+            training.host.start_at(asked)
+        except ConfigurationError:
+            return
+        assert dict(training.host.initial) == pytest.approx(asked, rel=self.tolerance)
+        training.host.begin(_Run())
+        training.host.begin_interval(_NUM_UPDATES)
+        training.host.write(training.host.initial)
+        assert dict(training.read()) == pytest.approx(asked, rel=max(self.tolerance, 0.1))
 
     def test_what_is_written_is_in_use_and_read_back(self) -> None:
         """The values in force are known, whatever the host rounds or refuses."""

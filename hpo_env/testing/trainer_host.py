@@ -14,6 +14,7 @@ import numpy as np
 from hpo_env.control.host import Host
 from hpo_env.control.run import Run
 from hpo_env.controller import Controller
+from hpo_env.starts import Problem
 from hpo_env.tasks.base import Engine, Task, TaskFamily
 from hpo_env.telemetry import Telemetry
 
@@ -38,11 +39,20 @@ class TrainerHost(Host):
         self._telemetry = self._trainer.reset(_LANE, [task], [seed])
         self._values = np.array([task.initial])
         self._initial = dict(zip(family.space.names, task.initial, strict=True))
+        self._problem = family.problem(task)
 
     @property
     def initial(self) -> Mapping[str, float]:
         """See `Host.initial`."""
         return self._initial
+
+    def problem(self) -> Problem:
+        """See `Host.problem`."""
+        return self._problem
+
+    def start_at(self, values: Mapping[str, float]) -> None:
+        """See `Host.start_at`."""
+        self._initial |= values
 
     def note_update(self, loss: Any) -> None:
         """Train for one interval."""

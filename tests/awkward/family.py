@@ -5,6 +5,7 @@ the folder works wherever it is put. What is awkward about it:
 
 - its tasks have fields called `game` and `optimizer`, and the second means something of its own;
 - no learning rate and nothing that a schedule multiplies: a whole number and a linear width;
+- a learned start that tells games apart, and is not where runs begin unless somebody says so;
 - a validation loss that reaches 0, a training loss below 0, and hosts that cannot roll back.
 """
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.hyperparameters import Hyperparameter
+from hpo_env.starts import LearnedStart, Problem, StartCase
 from hpo_env.tasks.array import check_array_engine
 from hpo_env.tasks.bands import draw_banded
 from hpo_env.tasks.base import Engine, Split, Suite, Task, TaskFamily, Trainer, check_choice
@@ -87,6 +89,13 @@ class AwkwardFamily(TaskFamily):
     )
     default_controlled: ClassVar[tuple[str, ...]] = ("width", "tries")
     starts: ClassVar[tuple[float, ...]] = (0.1, 2.0)
+    learned_start: ClassVar[LearnedStart | None] = LearnedStart(
+        cases=(
+            StartCase(kind="bowl", values={"tries": 8.0, "width": 0.8}),
+            StartCase(values={"tries": 6.0, "width": 0.3}),
+        ),
+        is_default=False,
+    )
     suites: ClassVar[tuple[Suite, ...]] = (
         Suite(
             name="validation",
@@ -134,6 +143,10 @@ class AwkwardFamily(TaskFamily):
             optimizer=OPTIMIZERS[int(rng.integers(len(OPTIMIZERS)))],
             distance=draw_banded(rng, *_DISTANCES, self.split),
         )
+
+    def problem(self, task: Task) -> Problem:
+        """Say which game it is."""
+        return Problem(kind=task.labels["game"])
 
     def make_trainer(self, num_lanes: int, *, engine: Engine, device: str) -> Trainer:
         """Build the trainer; engine "auto" or "eager", device "cpu"."""

@@ -25,6 +25,7 @@ FITTING: dict[str, tuple[Any, ...]] = {
     "base_schedule": ("constant", "cosine", "one_cycle"),
     "on_divergence": (None, "roll_back", "cut", "end"),
     "availability": (0.0, 0.5, 1),
+    "learned_start": (0.0, 0),
     "engine": ("auto", "eager"),
     "device": ("cpu",),
     "autoreset_mode": ("SameStep", "NextStep", "Disabled", gym.vector.AutoresetMode.DISABLED),

@@ -21,6 +21,7 @@ from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.observation import field_names
 from hpo_env.policy import Policy, num_outputs
 from hpo_env.policy_file import CONTROLLER_FILE, WEIGHTS_FILE, load, save
+from hpo_env.starts import LearnedStart, StartCase
 from hpo_env.tasks.registry import family_class
 from tests.fuzzing.inputs import VALUES, generators, in_time, pick
 from tests.hpo_env.remembering import remembering
@@ -42,6 +43,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         weights=(np.ones(sizes[::-1], dtype=np.float32),),
         biases=(np.zeros(sizes[1], dtype=np.float32),),
         metadata={"note": "x"},
+        learned_start=LearnedStart(
+            cases=(
+                StartCase(kind="binary", max_size=1e3, values={"momentum": 0.5}),
+                StartCase(values={"momentum": 0.8}),
+            )
+        ),
     )
     return save(remembering(policy, 2), tmp_path_factory.mktemp("fuzz") / "policy")
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar
 
 import pytest
 
 from hpo_env.tasks import local_level
+from hpo_env.tasks.automl import native_boosters
+from hpo_env.tasks.automl import problem as automl_problem
+from hpo_env.tasks.automl.problem import Problem as TableProblem
+from hpo_env.tasks.automl.problem import Side
 from hpo_env.tasks.base import Engine
 from hpo_env.tasks.registry import FAMILIES
 from hpo_env.tasks.supervised import data as supervised_data
@@ -38,6 +43,23 @@ class LocalLevel(FamilyUnderTest):
         monkeypatch.setattr(local_level, "_TEST", slice(96, 100))
 
 
+def _turned(**parts: Any) -> TableProblem:
+    """Turn the test targets round, so that the better a model is, the worse its test loss."""
+    test, last = parts.pop("test"), parts["num_classes"] - 1
+    y = -10.0 * test.y if parts["target"] == "regression" else last - test.y
+    return TableProblem(test=Side(x=test.x, y=y), **parts)
+
+
+class Automl(FamilyUnderTest):
+    family: ClassVar[str] = "automl"
+    options: ClassVar[Mapping[str, Any]] = {"rounds_per_decision": 2}
+
+    def mislead(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(automl_problem, "Problem", _turned)
+        for module, name in ((automl_problem, "prepare"), (native_boosters, "_native")):
+            monkeypatch.setattr(module, name, cache(getattr(module, name).__wrapped__))
+
+
 def _named(name: str) -> type[FamilyUnderTest]:
     """Make the plain case: a family that is small already."""
     return type(name, (FamilyUnderTest,), {"family": name})
@@ -45,6 +67,7 @@ def _named(name: str) -> type[FamilyUnderTest]:
 
 UNDER_TEST: dict[str, type[FamilyUnderTest]] = {
     **{name: _named(name) for name in FAMILIES},
+    "automl": Automl,
     "supervised": Supervised,
     "local_level": LocalLevel,
 }

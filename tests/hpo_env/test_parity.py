@@ -10,7 +10,7 @@ from hpo_env.tasks.registry import FAMILIES
 from hpo_env.testing.parity import ParityContract
 from tests.hpo_env.families import SMALL
 
-_EXACT = {"supervised": "reference"}
+_EXACT = {"supervised": "reference", "automl": "reference"}
 
 for _name in FAMILIES:
     _options = {k: v for k, v in SMALL[_name].items() if k not in ("engine", "num_decisions")}

@@ -23,6 +23,7 @@ from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.observation import OBSERVATION_VERSION, field_names
 from hpo_env.policy import Head, Policy, num_outputs
 from hpo_env.policy_file import CONTROLLER_FILE, WEIGHTS_FILE, load, save
+from hpo_env.starts import LearnedStart, StartCase
 from tests.hpo_env.remembering import remembering
 
 LEARNING_RATE = Hyperparameter(
@@ -30,6 +31,12 @@ LEARNING_RATE = Hyperparameter(
 )
 MOMENTUM = Hyperparameter(
     name="momentum", low=0.0, high=0.99, default=0.9, max_step=2.0, scale="one_minus_log"
+)
+LEARNED_START = LearnedStart(
+    cases=(
+        StartCase(kind="binary", max_size=1e3, values={"learning_rate": 0.05}),
+        StartCase(values={"learning_rate": 0.1}),
+    )
 )
 
 
@@ -62,8 +69,14 @@ def policies(draw: st.DrawFn) -> Policy:
         else {},
         features=features,
         familiarity=familiarity,
+        learned_start=draw(st.sampled_from([None, LEARNED_START])),
     )
     return remembering(policy, draw(st.integers(1, 4))) if draw(st.booleans()) else policy
+
+
+@pytest.fixture
+def saved_start(saved: Path, tmp_path: Path) -> Path:
+    return save(replace(load(saved), learned_start=LEARNED_START), tmp_path / "start")
 
 
 def make_familiarity(num_fields: int, rng: np.random.Generator) -> Familiarity:
@@ -357,6 +370,51 @@ def test_doctored_familiarity_is_refused(
     write_json(saved_familiar, document)
     with pytest.raises(PolicyFileError, match=message):
         load(saved_familiar)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.pop("cases"), "'learned_start': not a learned start"),
+        (lambda s: s.update(cases=[]), "the last case of a learned start must fit every problem"),
+        (lambda s: s.update(cases="all"), "not a learned start"),
+        (lambda s: s.update(colour="red"), "not a learned start.*colour"),
+        (lambda s: s.update(is_default="yes"), "is_default must be True or False; got 'yes'"),
+        (lambda s: s["cases"].pop(), "the last case of a learned start must fit every problem"),
+        (lambda s: s["cases"][0].update(kind=3), "kind must be a text or None; got 3"),
+        (lambda s: s["cases"][0].update(min_size=2e3), "0 <= min_size < max_size must hold"),
+        (lambda s: s["cases"][0].update(max_size="big"), "0 <= min_size < max_size must hold"),
+        (lambda s: s["cases"][0].update(values={}), "must have at least one value"),
+        (lambda s: s["cases"][0].update(values={"momentum": 0.5}), "for the same hyperparameters"),
+        (lambda s: s["cases"][0]["values"].update(learning_rate="x"), "must be finite numbers"),
+        (lambda s: s["cases"][0]["values"].update(learning_rate=9.0), r"range of learning_rate"),
+        (
+            lambda s: [case["values"].update(momentum=0.5) for case in s["cases"]],
+            "unknown hyperparameter 'momentum'",
+        ),
+    ],
+)
+def test_a_doctored_learned_start_is_refused(
+    saved_start: Path, change: Change, message: str
+) -> None:
+    document = read_json(saved_start)
+    change(document["learned_start"])
+    write_json(saved_start, document)
+    with pytest.raises(PolicyFileError, match=message) as caught:
+        load(saved_start)
+    assert str(saved_start) in str(caught.value)
+
+
+def test_a_learned_start_that_is_no_mapping_is_refused(saved_start: Path) -> None:
+    write_json(saved_start, read_json(saved_start) | {"learned_start": [1]})
+    with pytest.raises(PolicyFileError, match="'learned_start' must be a dict"):
+        load(saved_start)
+
+
+def test_a_policy_without_a_learned_start_is_written_as_before_there_was_such_a_thing(
+    saved: Path,
+) -> None:
+    assert "learned_start" not in read_json(saved)
 
 
 def test_moved_arrays_of_familiarity_are_noticed(saved_familiar: Path) -> None:

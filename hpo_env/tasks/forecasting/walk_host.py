@@ -44,6 +44,10 @@ class WalkHost(Host):
         """See `Host.initial`."""
         return self._initial
 
+    def start_at(self, values: Mapping[str, float]) -> None:
+        """See `Host.start_at`."""
+        self._initial |= values
+
     def note_update(self, loss: Any) -> None:
         """Take in the observations up to the next decision, if there are more."""
         walks = self._walks

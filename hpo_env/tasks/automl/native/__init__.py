@@ -1,0 +1,1 @@
+"""The booster in C++."""
