@@ -177,12 +177,13 @@ class Decider:
         """Take in the interval that just ended; see `Steering.close_interval`.
 
         Where it has no loss, nobody decides next: the corrections stay as they are when there was
-        one before, and go when there never was one.
+        one before, and go when there never was one. A policy that sees a family's own features is
+        not blind without a loss.
         """
         if not math.isnan(followed_loss(telemetry)[0][0]) or telemetry.diverged[0]:
             self.sight = "clear"
         elif not self.has_seen:
-            self.sight = "none"
+            self.sight = "clear" if self.policy.features else "none"
         elif self.sight == "clear":
             self.sight = "waiting"
         self.steering.close_interval(
