@@ -18,6 +18,7 @@ FAMILIES: dict[str, str] = {
     "supervised": "hpo_env.tasks.supervised.family:SupervisedFamily",
     "quadratic": "hpo_env.tasks.quadratic:QuadraticFamily",
     "forecasting": "hpo_env.tasks.forecasting.family:ForecastingFamily",
+    "reinforcement": "hpo_env.tasks.reinforcement.family:ReinforcementFamily",
     "local_level": "hpo_env.tasks.local_level:LocalLevelFamily",
 }
 
