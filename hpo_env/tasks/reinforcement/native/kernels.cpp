@@ -103,6 +103,8 @@ void advance(Lane& lane, const double* values, double* out) {
                         tally);
     }
     report(tally, progress, out);
+    // A2C makes one step from where its rollout came from: nothing to measure, and SB3 logs none.
+    if (lane.settings[ALGORITHM] != PPO) out[APPROX_KL] = out[CLIP_FRACTION] = NAN;
     report_way(before.data(), middle.data(), lane.weights, lane.shape.count, half > 0, out);
 }
 
