@@ -24,6 +24,7 @@ from hpo_env.tasks.reinforcement.environments.base import EnvironmentType
 from hpo_env.tasks.reinforcement.environments.registry import TYPES, types_of
 from hpo_env.tasks.reinforcement.features import FEATURES
 from hpo_env.tasks.reinforcement.native.kernel import Kernel
+from hpo_env.tasks.reinforcement.reference import Reference
 from hpo_env.tasks.reinforcement.returns import REGRET_FLOOR
 from hpo_env.tasks.reinforcement.space import CONTROLLED, HYPERPARAMETERS
 from hpo_env.tasks.reinforcement.task import Algorithm, ReinforcementTask
@@ -156,16 +157,20 @@ class ReinforcementFamily(TaskFamily):
         return float(task.total_steps * (1.0 + 3.0 * epochs) * 2 * weights)
 
     def make_trainer(self, num_lanes: int, *, engine: Engine, device: str) -> Trainer:
-        """Build the trainer; engine "native", or "auto", device "cpu"."""
-        if device != "cpu" or engine not in ("auto", "native"):
+        """Build the trainer; engine "native", "eager" (NumPy, slow), or "auto", device "cpu"."""
+        if device != "cpu" or engine == "compiled":
             raise ConfigurationError(
-                "task family 'reinforcement' runs on the CPU with engine 'native' or 'auto'; "
-                f"got engine={engine!r}, device={device!r}"
+                "task family 'reinforcement' runs on the CPU with engine 'native', 'eager', "
+                f"'reference' or 'auto'; got engine={engine!r}, device={device!r}"
             )
+        if engine in ("eager", "reference"):
+            return ReinforcementTrainer(num_lanes, engine=Reference())
         try:
             return ReinforcementTrainer(num_lanes, engine=Kernel())
         except BuildError as error:
-            raise ConfigurationError(f"engine 'native' cannot be had: {error}") from error
+            if engine == "native":
+                raise ConfigurationError(f"engine 'native' cannot be had: {error}") from error
+            return ReinforcementTrainer(num_lanes, engine=Reference())
 
     def _initial(self, rng: np.random.Generator) -> tuple[float, ...]:
         """Draw initial values: those of Stable-Baselines3, or any of what an agent moves."""
