@@ -34,6 +34,7 @@ from hpo_env.tasks.reinforcement.environments.base import EnvironmentType
 from hpo_env.tasks.reinforcement.environments.registry import TYPES, types_of
 from hpo_env.tasks.reinforcement.features import FEATURES
 from hpo_env.tasks.reinforcement.native.kernel import Kernel
+from hpo_env.tasks.reinforcement.reference import Reference
 from hpo_env.tasks.reinforcement.returns import REGRET_FLOOR
 from hpo_env.tasks.reinforcement.space import CONTROLLED, HYPERPARAMETERS
 from hpo_env.tasks.reinforcement.task import Algorithm, ReinforcementTask
@@ -47,7 +48,7 @@ DEFAULTS: Mapping[Algorithm, Mapping[str, float]] = {
 }
 """Stable-Baselines3's defaults where they are not those of the space."""
 
-_REFERENCE = "hpo_env.tasks.reinforcement.reference:ReferenceTrainer"
+_REFERENCE = "hpo_env.tasks.reinforcement.agent_reference:ReferenceTrainer"
 """Where the trainer is that needs Stable-Baselines3."""
 
 _SHAPES = ((1, 2048, 1), (8, 128, 3), (4, 256, 3), (16, 64, 3), (1, 1024, 2), (4, 512, 2))
@@ -100,7 +101,7 @@ class ReinforcementFamily(TaskFamily):
     features: ClassVar[Mapping[str, str]] = FEATURES
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"policy_divergence"})
     is_loss_hidden = True
-    twin = "hpo_env.tasks.reinforcement.reference:train"
+    twin = "hpo_env.tasks.reinforcement.agent_reference:train"
     loss_floor = REGRET_FLOOR
     # What a run's return is worth differs by far more between environments than between moves.
     agent_settings: ClassVar = {
@@ -170,19 +171,27 @@ class ReinforcementFamily(TaskFamily):
         return float(task.total_steps * (1.0 + 3.0 * epochs) * 2 * weights)
 
     def make_trainer(self, num_lanes: int, *, engine: Engine, device: str) -> Trainer:
-        """Build the trainer; engine "native", "reference" (SB3 itself), or "auto", device "cpu"."""
-        if device != "cpu" or engine not in ("auto", "native", "reference"):
+        """Build the trainer, on device "cpu".
+
+        Engine "native", "eager" (NumPy, slow), "reference" (Stable-Baselines3's own agents, slower
+        still), or "auto".
+        """
+        if device != "cpu" or engine == "compiled":
             raise ConfigurationError(
-                "task family 'reinforcement' runs on the CPU with engine 'native', 'reference' or "
-                f"'auto'; got engine={engine!r}, device={device!r}"
+                "task family 'reinforcement' runs on the CPU with engine 'native', 'eager', "
+                f"'reference' or 'auto'; got engine={engine!r}, device={device!r}"
             )
         if engine == "reference":
             reference: Trainer = load_address("trainer", _REFERENCE)(num_lanes)
             return reference
+        if engine == "eager":
+            return ReinforcementTrainer(num_lanes, engine=Reference())
         try:
             return ReinforcementTrainer(num_lanes, engine=Kernel())
         except BuildError as error:
-            raise ConfigurationError(f"engine 'native' cannot be had: {error}") from error
+            if engine == "native":
+                raise ConfigurationError(f"engine 'native' cannot be had: {error}") from error
+            return ReinforcementTrainer(num_lanes, engine=Reference())
 
     def _initial(self, rng: np.random.Generator) -> tuple[float, ...]:
         """Draw initial values: those of Stable-Baselines3, or any of what an agent moves."""

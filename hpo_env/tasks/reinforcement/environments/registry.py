@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hpo_env.tasks.base import Split
-from hpo_env.tasks.reinforcement.environments import classic
+from hpo_env.tasks.reinforcement.environments import classic, games, grids, motion
 from hpo_env.tasks.reinforcement.environments.base import EnvironmentType
 
 TYPES: tuple[EnvironmentType, ...] = (
@@ -119,12 +119,251 @@ TYPES: tuple[EnvironmentType, ...] = (
         help="swing two links up, driving the first joint",
         rules=classic.Pendubot,
         physics={
-            "usual": (9.8, 1.0, 1.0, 1.0, 12.0),
-            "strong": (9.8, 1.0, 1.0, 1.0, 18.0),
-            "weak": (9.8, 1.0, 1.0, 1.0, 8.0),
-            "light": (9.8, 0.8, 0.7, 0.7, 8.0),
+            "usual": (9.8, 1.0, 1.0, 1.0, 5.0),
+            "strong": (9.8, 1.0, 1.0, 1.0, 8.0),
+            "little gravity": (6.0, 1.0, 1.0, 1.0, 4.0),
+            "light": (9.8, 0.8, 0.7, 0.7, 4.0),
         },
         split="validation",
+    ),
+    EnvironmentType(
+        name="point_mass",
+        help="bring a mass to a target and hold it there",
+        rules=motion.PointMass,
+        physics={
+            "usual": (2.0, 0.5, 0.0, 1.0),
+            "weak": (0.7, 0.3, 0.0, 1.0),
+            "slippery": (3.0, 0.0, 0.0, 1.0),
+            "gusty": (2.0, 0.5, 1.0, 1.0),
+            "wide": (2.0, 0.5, 0.2, 4.0),
+        },
+    ),
+    EnvironmentType(
+        name="point_goal",
+        help="find a target that alone pays",
+        rules=motion.PointGoal,
+        physics={
+            "usual": (2.0, 1.0, 0.0, 1.5, 0.3),
+            "small": (2.0, 1.0, 0.0, 1.5, 0.15),
+            "wide": (2.5, 1.0, 0.0, 3.0, 0.4),
+            "gusty": (2.0, 1.0, 1.5, 1.5, 0.25),
+            "slippery": (2.0, 0.1, 0.0, 2.0, 0.3),
+        },
+    ),
+    EnvironmentType(
+        name="regulator",
+        help="hold an unstable linear system at 0",
+        rules=motion.Regulator,
+        physics={
+            "usual": (1.02, 0.4, 0.4, 0.05),
+            "stable": (0.95, 0.6, 0.4, 0.1),
+            "unstable": (1.1, 0.5, 0.6, 0.05),
+            "weak": (1.02, 0.3, 0.2, 0.03),
+            "noisy": (1.0, 0.4, 0.5, 0.25),
+        },
+    ),
+    EnvironmentType(
+        name="reacher",
+        help="bring the tip of two driven links to a target",
+        rules=motion.Reacher,
+        physics={
+            "usual": (10.0, 1.0, 1.0),
+            "weak": (5.0, 1.0, 1.0),
+            "short": (10.0, 1.0, 0.5),
+            "slippery": (8.0, 0.2, 1.0),
+        },
+        split="validation",
+    ),
+    EnvironmentType(
+        name="spring_chain",
+        help="push the first of three masses on springs until the last stands at a target",
+        rules=motion.SpringChain,
+        physics={
+            "usual": (2.0, 0.4, 1.0),
+            "soft": (0.8, 0.4, 0.8),
+            "stiff": (6.0, 0.4, 1.2),
+            "slippery": (2.0, 0.1, 0.8),
+            "strong": (2.0, 0.6, 2.5),
+        },
+    ),
+    EnvironmentType(
+        name="tanks",
+        help="set a pump so that the lower of two tanks follows a level",
+        rules=motion.Tanks,
+        physics={
+            "usual": (2.0, 1.0, 0.0, 1.0),
+            "slow pump": (2.0, 1.0, 0.0, 0.15),
+            "noisy": (2.0, 1.0, 0.02, 1.0),
+            "strong pump": (5.0, 1.0, 0.0, 0.5),
+            "fast drain": (4.0, 2.0, 0.005, 0.5),
+        },
+    ),
+    EnvironmentType(
+        name="ball_on_beam",
+        help="keep a ball on a beam by tilting it",
+        rules=motion.BallOnBeam,
+        physics={
+            "usual": (9.8, 1.0, 0.0),
+            "fast beam": (9.8, 3.0, 0.0),
+            "little gravity": (4.0, 1.0, 0.0),
+            "gusty": (9.8, 1.5, 3.0),
+            "much gravity": (20.0, 1.5, 0.0),
+        },
+    ),
+    EnvironmentType(
+        name="frozen_lake",
+        help="cross ice past holes",
+        rules=grids.FrozenLake,
+        physics={
+            "usual": (1.0 / 3.0, 6304.0),
+            "firm": (0.0, 6304.0),
+            "less slippery": (0.1, 6304.0),
+            "other holes": (0.1, 9264.0),
+            "few holes": (0.2, 1056.0),
+        },
+        gymnasium="FrozenLake-v1",
+    ),
+    EnvironmentType(
+        name="cliff",
+        help="go along a cliff without falling",
+        rules=grids.Cliff,
+        physics={
+            "usual": (12.0, 0.0),
+            "short": (6.0, 0.0),
+            "slippery": (8.0, 0.1),
+            "long and slippery": (12.0, 0.05),
+        },
+        gymnasium="CliffWalking-v1",
+    ),
+    EnvironmentType(
+        name="deep_sea",
+        help="dive along a diagonal of which only the last step pays",
+        rules=grids.DeepSea,
+        physics={
+            "size 4": (4.0, 11.0),
+            "size 5": (5.0, 12.0),
+            "size 6": (6.0, 13.0),
+            "size 7": (7.0, 14.0),
+            "size 8": (8.0, 15.0),
+            "size 10": (10.0, 16.0),
+        },
+    ),
+    EnvironmentType(
+        name="river_swim",
+        help="swim upstream, where much is paid seldom",
+        rules=grids.RiverSwim,
+        physics={
+            "usual": (6.0, 0.35, 0.6, 0.005),
+            "short": (4.0, 0.35, 0.6, 0.005),
+            "long": (8.0, 0.6, 0.35, 0.005),
+            "tempting": (6.0, 0.5, 0.45, 0.05),
+            "easy": (8.0, 0.8, 0.15, 0.01),
+        },
+    ),
+    EnvironmentType(
+        name="random_table",
+        help="find the states that pay where steps lead at random",
+        rules=grids.RandomTable,
+        physics={
+            "first": (1.0, 0.2, 0.0),
+            "second": (2.0, 0.2, 0.1),
+            "third": (3.0, 0.1, 0.0),
+            "fourth": (4.0, 0.3, 0.3),
+            "fifth": (5.0, 0.15, 0.5),
+            "sixth": (6.0, 0.2, 1.0),
+        },
+    ),
+    EnvironmentType(
+        name="four_rooms",
+        help="find the goal in four rooms",
+        rules=grids.FourRooms,
+        physics={
+            "usual": (1.0, 0.0),
+            "wandering goal": (0.0, 0.0),
+            "slippery": (1.0, 0.2),
+        },
+        split="validation",
+    ),
+    EnvironmentType(
+        name="key_and_door",
+        help="fetch a key, then go to the door",
+        rules=grids.KeyAndDoor,
+        physics={
+            "usual": (5.0, 0.3, 0.01),
+            "small": (4.0, 0.3, 0.01),
+            "large": (7.0, 0.3, 0.01),
+            "free steps": (5.0, 0.3, 0.0),
+            "worthless key": (5.0, 0.0, 0.01),
+        },
+    ),
+    EnvironmentType(
+        name="context_bandit",
+        help="choose the arm that eight numbers tell",
+        rules=grids.ContextBandit,
+        physics={
+            "first": (1.0, 1.0),
+            "second": (2.0, 0.7),
+            "third": (3.0, 0.3),
+            "fourth": (4.0, 0.1),
+        },
+    ),
+    EnvironmentType(
+        name="catch",
+        help="catch a falling ball",
+        rules=games.Catch,
+        physics={"usual": (0.0,), "drifting": (0.3,), "drifting more": (0.7,)},
+    ),
+    EnvironmentType(
+        name="bricks",
+        help="hit bricks with a ball, and do not miss it",
+        rules=games.Bricks,
+        physics={
+            "usual": (3.0, 2.0),
+            "narrow": (3.0, 1.0),
+            "one row": (1.0, 2.0),
+            "wide": (2.0, 3.0),
+        },
+    ),
+    EnvironmentType(
+        name="dodge",
+        help="keep away from falling blocks",
+        rules=games.Dodge,
+        physics={"usual": (0.2,), "few": (0.1,), "many": (0.35,), "crowded": (0.6,)},
+    ),
+    EnvironmentType(
+        name="crossing",
+        help="cross five lanes of cars, and again",
+        rules=games.Crossing,
+        physics={
+            "usual": (0.05, 0.03, 0.25),
+            "slow": (0.03, 0.02, 0.3),
+            "long cars": (0.05, 0.03, 0.4),
+            "fast": (0.1, 0.05, 0.3),
+        },
+        split="validation",
+    ),
+    EnvironmentType(
+        name="gather",
+        help="gather things while somebody gives chase",
+        rules=games.Gather,
+        physics={
+            "usual": (0.4, 1.0),
+            "slow chaser": (0.2, 1.0),
+            "fast chaser": (0.6, 1.0),
+            "nobody": (0.0, 0.0),
+            "costly": (0.4, 5.0),
+        },
+    ),
+    EnvironmentType(
+        name="squash",
+        help="play a ball against a wall",
+        rules=games.Squash,
+        physics={
+            "usual": (0.08, 0.2, 0.08),
+            "fast": (0.15, 0.25, 0.12),
+            "small paddle": (0.06, 0.1, 0.08),
+            "slow paddle": (0.06, 0.2, 0.04),
+        },
     ),
 )
 

@@ -2,7 +2,8 @@
 
 #pragma once
 
-#include "classic.hpp"
+#include "games.hpp"
+#include "motion.hpp"
 
 namespace learners {
 
@@ -36,6 +37,27 @@ const Environment ENVIRONMENTS[] = {
     make<SparsePendulum>(),
     make<Acrobot>(),
     make<Pendubot>(),
+    make<PointMass>(),
+    make<PointGoal>(),
+    make<Regulator>(),
+    make<Reacher>(),
+    make<SpringChain>(),
+    make<Tanks>(),
+    make<BallOnBeam>(),
+    make<FrozenLake>(),
+    make<Cliff>(),
+    make<DeepSea>(),
+    make<RiverSwim>(),
+    make<RandomTable>(),
+    make<FourRooms>(),
+    make<KeyAndDoor>(),
+    make<ContextBandit>(),
+    make<Catch>(),
+    make<Bricks>(),
+    make<Dodge>(),
+    make<Crossing>(),
+    make<Gather>(),
+    make<Squash>(),
 };
 
 constexpr int64_t NUM_ENVIRONMENTS = sizeof ENVIRONMENTS / sizeof *ENVIRONMENTS;

@@ -39,7 +39,7 @@ Memory& memory() {
     return kept;
 }
 
-void report(const Tally& t, const Progress& p, double* out) {
+void report(const Tally& t, const Progress& p, bool is_ppo, double* out) {
     std::fill_n(out, NUM_COLUMNS, NAN);
     out[NUM_EPISODES] = t.episodes;
     if (t.episodes > 0) {
@@ -52,8 +52,10 @@ void report(const Tally& t, const Progress& p, double* out) {
     out[REWARD_SPREAD] = std::sqrt(std::max(0.0, t.square_reward / t.steps - mean * mean));
     if (p.updates == 0) return;
     out[EXPLAINED_VARIANCE] = p.explained / p.updates;
-    out[APPROX_KL] = p.divergence / p.updates;
-    out[CLIP_FRACTION] = p.clipped / p.updates;
+    if (is_ppo) {
+        out[APPROX_KL] = p.divergence / p.updates;
+        out[CLIP_FRACTION] = p.clipped / p.updates;
+    }
     out[POLICY_ENTROPY] = p.entropy / p.updates;
     out[VALUE_LOSS] = p.value_loss / p.updates;
     out[GRADIENT_NORM] = p.norm / p.minibatches;
@@ -86,7 +88,7 @@ void begin(Lane& lane, const double* values, double* out) {
     Tally tally;
     start(lane);
     collect<HIDDEN>(lane, (float)values[DISCOUNT], (float)values[REWARD_SCALE], memory().work, tally);
-    report(tally, Progress(), out);
+    report(tally, Progress(), true, out);
 }
 
 template <int HIDDEN>
@@ -102,9 +104,7 @@ void advance(Lane& lane, const double* values, double* out) {
         collect<HIDDEN>(lane, (float)values[DISCOUNT], (float)values[REWARD_SCALE], memory().work,
                         tally);
     }
-    report(tally, progress, out);
-    // A2C makes one step from where its rollout came from: nothing to measure, and SB3 logs none.
-    if (lane.settings[ALGORITHM] != PPO) out[APPROX_KL] = out[CLIP_FRACTION] = NAN;
+    report(tally, progress, lane.settings[ALGORITHM] == PPO, out);
     report_way(before.data(), middle.data(), lane.weights, lane.shape.count, half > 0, out);
 }
 
