@@ -29,7 +29,7 @@ from hpo_env.telemetry import Telemetry
 
 _LANE = np.array([0])
 _ENDS = {h.name: (h.low, h.high) for h in HYPERPARAMETERS} | {"entropy": (ENTROPY_FLOOR, math.inf)}
-_NOT_FINITE = "weights are not finite"
+_NOT_FINITE = "gradients are not finite"
 
 
 class AgentHost(BorrowingHost):
@@ -80,6 +80,9 @@ class AgentHost(BorrowingHost):
             dones: Where the last step ended an episode `[num_envs]`.
         """
         buffer = getattr(self._model, "rollout_buffer", None)
+        if buffer is not None and not np.isfinite(buffer.rewards).all():
+            np.nan_to_num(buffer.rewards, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+            self._has_other_targets = True
         if buffer is not None and self._has_other_targets:
             buffer.compute_returns_and_advantage(last_values=last_values, dones=dones)
         self._has_other_targets = False
@@ -88,17 +91,18 @@ class AgentHost(BorrowingHost):
     def end_update(self) -> None:
         """Look at an update that has just been made, before the rollout that follows.
 
-        Weights that are not finite would end the training in the middle of the rollout: those of
-        the interval's start are put back at once, and the interval counts as failed. An update on
-        the rollout of a policy that has collapsed is taken back with it.
+        Where gradients were not finite the weights of the interval's start are put back at once, as
+        a rollout comes next, and the interval counts as failed. An update on the rollout of a
+        policy that has collapsed is taken back with it.
         """
         self.has_updated = True
+        is_spoiled = self._meter.has_bad_gradients or not self._is_finite()
         if self._put_back_next is not None:
             self._put_back(self._put_back_next)
             self._put_back_next = None
         else:
             self._meter.end_update()
-        if not self._is_finite():
+        if is_spoiled:
             self._failure = _NOT_FINITE
             self._put_back(self._start)
         if self._num_done + 1 == self._num_updates // 2:

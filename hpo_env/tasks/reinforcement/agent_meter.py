@@ -41,7 +41,7 @@ class _Collected:
         rewards: As the agent got them, `[num_envs]` a step.
         updates: What each update logged, by measure.
         spreads: Standard deviations of advantages and targets, an update each.
-        norms: Of the gradient before clipping, a minibatch each; tensors until they are read.
+        norms: Of the gradient before clipping, a minibatch each.
         is_clipped: Whether those were above the limit.
     """
 
@@ -49,8 +49,8 @@ class _Collected:
     rewards: list[Array] = field(default_factory=list)
     updates: list[dict[str, float]] = field(default_factory=list)
     spreads: list[tuple[float, float]] = field(default_factory=list)
-    norms: list[Any] = field(default_factory=list)
-    is_clipped: list[Any] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+    is_clipped: list[bool] = field(default_factory=list)
 
 
 class AgentMeter:
@@ -64,7 +64,8 @@ class AgentMeter:
 
     Attributes:
         has_constant_returns: Whether all episodes so far had one and the same return.
-        has_bad_returns: Whether a return was not finite; such episodes are left out.
+        has_bad_rewards: Whether a reward was not finite; episodes with such are left out.
+        has_bad_gradients: Whether a gradient was not finite since the last `end_update`.
         num_episodes: Episodes that have ended since the start.
     """
 
@@ -76,7 +77,7 @@ class AgentMeter:
         self._running = np.zeros((2, model.n_envs))  # returns and lengths of unfinished episodes
         self._span = (math.inf, -math.inf)
         self._now = _Collected()
-        self.has_bad_returns = False
+        self.has_bad_rewards = self.has_bad_gradients = False
         self.num_episodes = 0
 
     @property
@@ -111,7 +112,9 @@ class AgentMeter:
             dones: Where an episode ended `[num_envs]`.
         """
         rewards = np.array(rewards, dtype=np.float64)  # a copy: it is written to afterwards
-        self._now.rewards.append(rewards)
+        is_good = np.isfinite(rewards)
+        self.has_bad_rewards |= not is_good.all()
+        self._now.rewards.append(np.where(is_good, rewards, 0.0))
         self._running += [self._paid(rewards), np.ones(len(rewards))]
         for env in np.flatnonzero(dones).tolist():
             info = infos[env]
@@ -129,6 +132,7 @@ class AgentMeter:
 
     def end_update(self) -> None:
         """Read what the update that has just been made has logged."""
+        self.has_bad_gradients = False
         logged = self._model.logger.name_to_value
         row = [
             sign * float(logged[key]) if key in logged else math.nan
@@ -139,7 +143,6 @@ class AgentMeter:
     @property
     def gradient_norms(self) -> list[float]:
         """Norms of the gradient before clipping so far, a minibatch each."""
-        self._read_norms()
         return self._now.norms
 
     def take(self) -> Array:
@@ -152,7 +155,6 @@ class AgentMeter:
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was collected so far, as plain data; `load_state_dict` is the inverse."""
-        self._read_norms()
         return {
             "episodes": [list(episode) for episode in self._now.episodes],
             "rewards": [step.tolist() for step in self._now.rewards],
@@ -190,7 +192,6 @@ class AgentMeter:
 
     def _note_episode(self, result: float, length: float, is_truncated: bool) -> None:
         if not math.isfinite(result):
-            self.has_bad_returns = True
             return
         self.num_episodes += 1
         self._span = (min(self._span[0], result), max(self._span[1], result))
@@ -200,19 +201,24 @@ class AgentMeter:
         self._squares.append(parameter.grad.detach().square().sum())
 
     def _end_minibatch(self, *_: Any) -> None:
-        """Work the norm out before the optimiser steps; a tensor is read later."""
-        if self._squares:
-            norm = sum(self._squares) ** 0.5
+        """Work the norm out before the optimiser steps; keep steps that would spoil the weights.
+
+        An agent whose weights are not finite ends its training at once, in the middle of an update,
+        where no callback could put anything right.
+        """
+        if not self._squares:
+            return
+        norm = float(sum(self._squares)) ** 0.5
+        self._squares = []
+        if math.isfinite(norm):
             self._now.norms.append(norm)
             self._now.is_clipped.append(norm > self._model.max_grad_norm)
-            self._squares = []
-
-    def _read_norms(self) -> None:
-        self._now.norms = [float(norm) for norm in self._now.norms]
-        self._now.is_clipped = [bool(one) for one in self._now.is_clipped]
+            return
+        self.has_bad_gradients = True
+        for parameter in self._model.policy.parameters():
+            parameter.grad = None
 
     def _measured(self) -> dict[str, float]:
-        self._read_norms()
         results = np.array([episode[0] for episode in self._now.episodes])
         found = {"num_episodes": float(len(results))}
         if len(results):
