@@ -25,6 +25,8 @@ OPPONENTS: dict[str, str] = {
     "greedy_lr": "agents.opponents.schedules:from_defaults",
     "interval_hypergradient": "agents.opponents.schedules:from_defaults",
     "user_constant": "agents.opponents.schedules:user_constant",
+    "kl_adaptive": "agents.opponents.kl_adaptive:kl_adaptive",
+    "ultho": "agents.opponents.clustered_bandit:ultho",
     # One run, by an optimiser that finds its own rate.
     "schedule_free": "agents.opponents.parameter_free.opponent:schedule_free",
     "prodigy": "agents.opponents.parameter_free.opponent:prodigy",
@@ -34,6 +36,7 @@ OPPONENTS: dict[str, str] = {
     "cocob": "agents.opponents.parameter_free.opponent:cocob",
     # One run, tuned across the meta-training tasks.
     "fixed_tuned": "agents.opponents.tuned:fixed_tuned",
+    "goto": "agents.opponents.goto:goto",
     "constant_tuned": "agents.opponents.tuned:tuned",
     "cosine_tuned": "agents.opponents.tuned:tuned",
     "warmup_cosine_tuned": "agents.opponents.tuned:tuned",

@@ -69,6 +69,10 @@ class BorrowedValue:
         self.is_lost = False
         self._ours = present
 
+    def was_found_as(self, value: float) -> None:
+        """Take a number for what was found, in a process before this one that left another."""
+        self.found, self.initial = self._make(value), value
+
     def write(self, value: float) -> float:
         """Put the value in place, unless somebody else did; return the one in force."""
         present = self._read()

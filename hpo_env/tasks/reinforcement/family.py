@@ -17,8 +17,18 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from hpo_env.addresses import load_address
 from hpo_env.errors import ConfigurationError, unknown_name
-from hpo_env.tasks.base import Engine, Split, Suite, Task, TaskFamily, Trainer, check_choice
+from hpo_env.tasks.base import (
+    Capability,
+    Engine,
+    Split,
+    Suite,
+    Task,
+    TaskFamily,
+    Trainer,
+    check_choice,
+)
 from hpo_env.tasks.building import BuildError
 from hpo_env.tasks.reinforcement.environments.base import EnvironmentType
 from hpo_env.tasks.reinforcement.environments.registry import TYPES, types_of
@@ -37,6 +47,9 @@ DEFAULTS: Mapping[Algorithm, Mapping[str, float]] = {
     "a2c": {"learning_rate": 7e-4, "gae_lambda": 0.999},  # SB3's own is 1, off this axis's end
 }
 """Stable-Baselines3's defaults where they are not those of the space."""
+
+_REFERENCE = "hpo_env.tasks.reinforcement.agent_reference:ReferenceTrainer"
+"""Where the trainer is that needs Stable-Baselines3."""
 
 _SHAPES = ((1, 2048, 1), (8, 128, 3), (4, 256, 3), (16, 64, 3), (1, 1024, 2), (4, 512, 2))
 """Environments side by side, steps of a rollout, rollouts in an interval: 2,048 to 4,096 steps."""
@@ -86,8 +99,9 @@ class ReinforcementFamily(TaskFamily):
         ),
     )
     features: ClassVar[Mapping[str, str]] = FEATURES
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({"policy_divergence"})
     is_loss_hidden = True
-    can_roll_back = False  # a model whose weights are not finite raises before a callback sees it
+    twin = "hpo_env.tasks.reinforcement.agent_reference:train"
     loss_floor = REGRET_FLOOR
     # What a run's return is worth differs by far more between environments than between moves.
     agent_settings: ClassVar = {
@@ -157,13 +171,20 @@ class ReinforcementFamily(TaskFamily):
         return float(task.total_steps * (1.0 + 3.0 * epochs) * 2 * weights)
 
     def make_trainer(self, num_lanes: int, *, engine: Engine, device: str) -> Trainer:
-        """Build the trainer; engine "native", "eager" (NumPy, slow), or "auto", device "cpu"."""
+        """Build the trainer, on device "cpu".
+
+        Engine "native", "eager" (NumPy, slow), "reference" (Stable-Baselines3's own agents, slower
+        still), or "auto".
+        """
         if device != "cpu" or engine == "compiled":
             raise ConfigurationError(
                 "task family 'reinforcement' runs on the CPU with engine 'native', 'eager', "
                 f"'reference' or 'auto'; got engine={engine!r}, device={device!r}"
             )
-        if engine in ("eager", "reference"):
+        if engine == "reference":
+            reference: Trainer = load_address("trainer", _REFERENCE)(num_lanes)
+            return reference
+        if engine == "eager":
             return ReinforcementTrainer(num_lanes, engine=Reference())
         try:
             return ReinforcementTrainer(num_lanes, engine=Kernel())

@@ -15,6 +15,7 @@ from hpo_env.seeding import stream
 from hpo_env.tasks.base import Task, Trainer
 from hpo_env.tasks.reinforcement.columns import COLUMNS, TELEMETRY
 from hpo_env.tasks.reinforcement.features import LearningCurve
+from hpo_env.tasks.reinforcement.measures import COLUMN
 from hpo_env.tasks.reinforcement.measures import NAMES as MEASURES
 from hpo_env.tasks.reinforcement.memory import Learner
 from hpo_env.tasks.reinforcement.returns import regret
@@ -93,6 +94,10 @@ class ReinforcementTrainer(Trainer):
     def features(self, lanes: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return what the run shows of itself `[n, F]`; see `features.FEATURES`."""
         return self.curve.features(lanes)
+
+    def policy_divergence(self, lanes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """See `Trainer.policy_divergence`; A2C measures none."""
+        return np.asarray(self.curve.measures[lanes, COLUMN["approx_kl"]])
 
     def test(self, lanes: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Play other episodes.
