@@ -33,6 +33,7 @@ _FLAGS = (
     "-fno-trapping-math",
     "-fno-signed-zeros",
     "-fassociative-math",
+    "-ffp-contract=fast",
 )
 
 
