@@ -5,9 +5,9 @@
 
 Each run is PPO with Stable-Baselines3's defaults ("default"), with the setting that rl-zoo ships
 for the environment ("zoo", hyperparams/ppo.yml), or with the defaults and the callback
-("controller"). All make the same steps. What counts are the returns of training episodes, as a user sees them: the
-area is their mean over the whole run, every part of it weighing the same, the final value that over
-its last tenth. Finished runs stay in the file and are not made again.
+("controller"). All make the same steps. What counts are the returns of training episodes, as a user
+sees them: the area is their mean over the whole run, every part of it weighing the same, the final
+value that over its last tenth. Finished runs stay in the file and are not made again.
 
 Needs gymnasium[box2d] for LunarLander and MinAtar for its games; what is not installed is left out.
 """
