@@ -100,7 +100,7 @@ class AgentTraining:
 
     def take_step(self, local: Mapping[str, Any]) -> None:
         """Take in a step of the environments, from what `collect_rollouts` has at hand."""
-        self._meter.take_step(local["infos"], local["rewards"], local["dones"])
+        self._meter.read_step(local["infos"], local["rewards"], local["dones"])
 
     def end_rollout(self, local: Mapping[str, Any]) -> None:
         """Decide where an interval has ended; the next update goes by what is written here."""

@@ -350,7 +350,7 @@ def test_episodes_are_counted_where_nobody_reports_them(normalises: bool) -> Non
             local = self.locals
             unreported = [{k: v for k, v in i.items() if k != "episode"} for i in local["infos"]]
             for meter, infos in zip(self.meters, (local["infos"], unreported), strict=True):
-                meter.take_step(infos, local["rewards"], local["dones"])
+                meter.read_step(infos, local["rewards"], local["dones"])
             return True
 
     env = sb3.common.env_util.make_vec_env("CartPole-v1", 2, seed=0)
