@@ -90,15 +90,16 @@ def log_losses(
         rule = find_rule(schedule)
         chosen = [c for c, conf in enumerate(configurations) if conf.schedule == schedule]
         pairs = [(i, c) for i in range(len(instances)) for c in chosen]
-        configured = [_configured(instances[i], configurations[c], bench.space) for i, c in pairs]
-        outcomes = run_once(bench, configured, lambda lanes: rule(lanes, lanes.initial))  # noqa: B023
+        started = [configured(instances[i], configurations[c], bench.space) for i, c in pairs]
+        outcomes = run_once(bench, started, lambda lanes: rule(lanes, lanes.initial))  # noqa: B023
         for (i, c), outcome in zip(pairs, outcomes, strict=True):
             scores[i, c] = outcome.log_last_loss(bench.loss_floor)
     return scores
 
 
-def _configured(
+def configured(
     instance: Instance, configuration: Configuration, space: HyperparameterSpace
 ) -> Instance:
+    """Return the instance started at a configuration's values."""
     own = np.array([instance.task.initial])
     return with_initial(instance, configuration.initial(space, own)[0])

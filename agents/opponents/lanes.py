@@ -209,6 +209,14 @@ class Lanes:
         finished = log_loss(np.where(self.diverged, 1.0, self.losses), self.bench.loss_floor)
         return np.where(self.diverged, np.inf, finished)
 
+    @property
+    def policy_divergence(self) -> Array:
+        """How far the last interval's updates moved each policy `[N]`, in nats; NaN: not known.
+
+        Of families that offer "policy_divergence"; see `Trainer.policy_divergence`.
+        """
+        return self._trainer.policy_divergence(np.arange(len(self)))
+
     # ------------------------------------------------------------------------------------ training
 
     def restart(self, slots: Indices) -> Telemetry:

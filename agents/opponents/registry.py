@@ -26,6 +26,8 @@ _MAKERS = {
     "greedy_lr": "schedules:from_defaults",
     "interval_hypergradient": "schedules:from_defaults",
     "user_constant": "schedules:user_constant",
+    "kl_adaptive": "kl_adaptive:kl_adaptive",
+    "ultho": "clustered_bandit:ultho",
     # One run, by an optimiser that finds its own rate.
     "schedule_free": "parameter_free.opponent:schedule_free",
     "prodigy": "parameter_free.opponent:prodigy",
@@ -35,6 +37,7 @@ _MAKERS = {
     "cocob": "parameter_free.opponent:cocob",
     # One run, tuned across the meta-training tasks.
     "fixed_tuned": "tuned:fixed_tuned",
+    "goto": "goto:goto",
     "constant_tuned": "tuned:tuned",
     "cosine_tuned": "tuned:tuned",
     "warmup_cosine_tuned": "tuned:tuned",

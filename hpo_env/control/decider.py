@@ -177,9 +177,11 @@ class Decider:
         """Take in the interval that just ended; see `Steering.close_interval`.
 
         Where it has no loss, nobody decides next: the corrections stay as they are when there was
-        one before, and go when there never was one.
+        one before, and go when there never was one. A policy that reads entries of the observation
+        that only its family has goes by those, whether there is a loss or not.
         """
-        if not math.isnan(followed_loss(telemetry)[0][0]) or telemetry.diverged[0]:
+        has_loss = not math.isnan(followed_loss(telemetry)[0][0])
+        if has_loss or telemetry.diverged[0] or self.policy.features:
             self.sight = "clear"
         elif not self.has_seen:
             self.sight = "none"

@@ -132,6 +132,10 @@ class Host(Protocol):
         """Name what is still spoiled after a roll back; None where nothing is known to be."""
         return None
 
+    def failure(self) -> str | None:
+        """Say why an interval that was measured as diverged has failed; None: its losses say it."""
+        return None
+
     def base(self) -> Mapping[str, float] | None:
         """Return the values that a schedule of the host's own asks for now; None: it has none."""
         return None

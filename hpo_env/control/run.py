@@ -507,12 +507,14 @@ class Run(Generic[HostT]):
         retreating = [n for n, r in zip(space.names, space.retreat, strict=True) if r != 0.0]
         done = ["the interval is rolled back"] if has_state else []
         done += [f"the guard moves {' and '.join(retreating)}"] if retreating else []
+        why = self.host.failure() or (
+            f"training loss {telemetry.train_loss[0]:g}, validation loss "
+            f"{telemetry.validation_loss[0]:g}"
+        )
         self._announcer.warn(
             "diverged",
             f"the training diverged in interval {self.interval}, before step {self.num_steps} "
-            f"(training loss {telemetry.train_loss[0]:g}, validation loss "
-            f"{telemetry.validation_loss[0]:g}): "
-            + (", ".join(done) or "nothing can be done but go on"),
+            f"({why}): " + (", ".join(done) or "nothing can be done but go on"),
         )
         if has_state:
             self._check_what_was_restored(telemetry)

@@ -72,6 +72,10 @@ class BorrowedValue:
         """See `Writer.start_at`; what is given back is what was found."""
         self.initial = value
 
+    def was_found_as(self, value: float) -> None:
+        """Take a number for what was found, in a process before this one that left another."""
+        self.found, self.initial = self._make(value), value
+
     def write(self, value: float) -> float:
         """Put the value in place, unless somebody else did; return the one in force."""
         present = self._read()

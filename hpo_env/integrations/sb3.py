@@ -1,6 +1,11 @@
-"""Stable-Baselines3: a callback that steers an agent's own hyperparameters, rollout by rollout.
+"""Stable-Baselines3: a callback that steers an agent's own hyperparameters while it learns.
 
-The interface for policies of the reinforcement family. It writes where the agent really reads:
+    agent.learn(500_000, callback=HPOControlCallback("reinforcement"))
+
+Policies of the reinforcement family go by the returns of training episodes and by what the agent
+logs; they decide once a rollout is collected, and move all that `sb3_values` lists. Policies of
+other families go by a loss, which `validate` must give; for them a decision is taken every few
+rollouts:
 
 =================  ==========================================  ===============================
 hyperparameter     written to                                  read by
@@ -19,23 +24,46 @@ range that is one stays the agent's own, unless the learning rate is one too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
+from hpo_env.addresses import load_address
 from hpo_env.control.host import Steered
 from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import Run
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
-from hpo_env.integrations.borrowed import BorrowedValue
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.lengths import num_saved
+from hpo_env.integrations.sb3_schedules import OwnSchedules
+from hpo_env.integrations.sb3_values import loss_steered_values
 
 _callbacks = require("stable_baselines3.common.callbacks", extra="train")
-_utils = require("stable_baselines3.common.utils", extra="train")
 _on_policy = require("stable_baselines3.common.on_policy_algorithm", extra="train")
 
-_ADVICE = "Take whatever sets it (another callback, a schedule) out, or this callback"
-_NUM_POINTS = 21  # of a schedule, to find its largest value
+_BY_RETURNS: Mapping[str, str] = {
+    "reinforcement": "hpo_env.tasks.reinforcement.agent_training:AgentTraining",
+}
+"""Families whose policies see an agent as it is, and what tells them: a `Training`. The room of a
+family is its own, and is entered when such a policy is used."""
+
+
+class Training(Protocol):
+    """One call of `learn()`, steered."""
+
+    run: Run[Any] | None
+
+    def begin_rollout(self) -> None:
+        """Take note that a rollout begins, or that there is none any more."""
+
+    def take_step(self, local: Mapping[str, Any]) -> None:
+        """Take in a step of the environments, given the local variables of `collect_rollouts`."""
+
+    def end_rollout(self, local: Mapping[str, Any]) -> None:
+        """Take note that a rollout is complete."""
+
+    def close(self) -> None:
+        """Take note that the training has ended."""
 
 
 class AgentHost(PlainHost):
@@ -46,7 +74,7 @@ class AgentHost(PlainHost):
         validate: Takes the agent and returns a positive number that should fall.
 
     Attributes:
-        has_schedule: Whether the agent's own learning rate is a function of the progress.
+        schedules: The agent's own.
 
     Raises:
         ConfigurationError: The agent is of another kind.
@@ -58,17 +86,14 @@ class AgentHost(PlainHost):
                 "an on-policy agent (PPO, A2C) must be given, which learns rollout by rollout; "
                 f"got {type(model).__name__}"
             )
-        values = _values(model)
+        values = loss_steered_values(model)
         super().__init__(values, None if validate is None else lambda: validate(model))
-        self._model = model
-        schedules = {n: values[n].found for n in ("learning_rate", "clip_range") if n in values}
-        self._schedules = {n: s for n, s in schedules.items() if not _is_constant(s)}
-        self.has_schedule = bool(self._schedules)
+        self.schedules = OwnSchedules(model, values)
         self._run: Steered | None = None
 
     def start_at(self, values: Mapping[str, float]) -> None:
         """See `Host.start_at`; an agent with schedules of its own goes its own way."""
-        if self.has_schedule:
+        if self.schedules.names:
             raise ConfigurationError(
                 "start='learned' and a schedule of the agent's own cannot both hold: give the "
                 "agent numbers, or leave start out"
@@ -81,162 +106,169 @@ class AgentHost(PlainHost):
 
     def follow_schedule(self) -> None:
         """Write what the schedule asks for in the training on the next rollout."""
-        if self.has_schedule and self._run is not None and not self._run.is_over:
-            self._run.write()
+        self.schedules.follow(self._run)
 
     def base(self) -> Mapping[str, float] | None:
         """Return what the agent's own schedules ask for in the training that comes next."""
-        if not self._schedules:
-            return None
-        progress = self._progress_remaining()
-        return {name: float(schedule(progress)) for name, schedule in self._schedules.items()}
+        return self.schedules.base(self._rollouts_ahead)
 
     def base_change(self) -> tuple[float, float] | None:
         """Return the learning rate in the middle of this interval and of the next."""
-        if not self._schedules:
-            return None
-        half = 0.5 * self._num_updates * self._share_of_a_rollout()
-        now = self._progress_remaining()
-        rate = self._schedules["learning_rate"]
-        return float(rate(min(now + half, 1.0))), float(rate(max(now - half, 0.0)))
+        return self.schedules.base_change(self._num_updates, self._rollouts_ahead)
 
-    def _share_of_a_rollout(self) -> float:
-        model = self._model
-        return float(model.n_steps * model.n_envs / max(model._total_timesteps, 1))
-
-    def _progress_remaining(self) -> float:
-        """Return what the agent will pass to its schedules in the next training."""
-        model = self._model
-        done = model.num_timesteps / max(model._total_timesteps, 1)
+    @property
+    def _rollouts_ahead(self) -> float:
         # Before the first rollout of all nothing is trained: its end is what comes next.
-        ahead = 0.0 if self._run is not None and self._run.has_decided else 1.0
-        return float(min(max(1.0 - done - ahead * self._share_of_a_rollout(), 0.0), 1.0))
+        return 0.0 if self._run is not None and self._run.has_decided else 1.0
 
 
-class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-defined]
-    """Steers `model.learn` of an on-policy agent (PPO, A2C), any number of times.
-
-    Args:
-        controller: What decides.
-        validate: Takes the agent and returns a positive number that should fall, such as the
-            distance of its mean return from the best return there is.
-        **options: Further arguments of `Controller.steer`; a `state` to go on from is used once.
-
-    Attributes:
-        run: The run of the last training, once it has begun.
-
-    Raises:
-        ConfigurationError: While training: the agent is of another kind, or has a schedule of its
-            own beside `base_schedule`.
-    """
+class LossSteeredTraining:
+    """A training whose policy goes by a loss; see `HPOControlCallback`."""
 
     def __init__(
-        self, controller: Controller, *, validate: Callable[[Any], float], **options: Any
+        self,
+        model: Any,
+        controller: Controller,
+        *,
+        total_timesteps: int,
+        validate: Callable[[Any], float],
+        state: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__()
-        self.run: Run[AgentHost] | None = None
-        self._controller = controller
-        self._validate = validate
-        self._state: Mapping[str, Any] | None = options.pop("state", None)
-        self._options = options
-        self._num_rollouts = 0
-
-    def _on_training_start(self) -> None:
-        model: Any = self.model
-        host = AgentHost(model, self._validate)
-        if host.has_schedule and self._options.get("base_schedule") is not None:
+        host = AgentHost(model, validate)
+        if host.schedules.names and options.get("base_schedule") is not None:
             raise ConfigurationError(
                 "the agent's learning_rate is a schedule already, which is corrected: build the "
                 "agent with a number, or leave out base_schedule"
             )
         self._num_rollouts = 0
         steps_a_rollout = model.n_steps * model.n_envs
-        to_come = -(-(self.locals["total_timesteps"] - self.num_timesteps) // steps_a_rollout)
-        state, self._state = self._state, None
+        to_come = -(-(total_timesteps - model.num_timesteps) // steps_a_rollout)
         total = max(num_saved(state) + to_come, 1)
-        self.run = self._controller.steer(host, total_steps=total, state=state, **self._options)
+        self.run: Run[AgentHost] = controller.steer(host, total_steps=total, state=state, **options)
 
-    def _on_step(self) -> bool:
-        return True
+    def begin_rollout(self) -> None:
+        """See `Training.begin_rollout`."""
 
-    def _on_rollout_end(self) -> None:
+    def take_step(self, local: Mapping[str, Any]) -> None:
+        """See `Training.take_step`."""
+
+    def end_rollout(self, local: Mapping[str, Any]) -> None:
+        """See `Training.end_rollout`."""
         # The rollout before the first update belongs to the values that are in force already.
-        if self.run is not None:
-            if self._num_rollouts > 0:
-                self.run.step()
-            self.run.host.follow_schedule()
+        if self._num_rollouts > 0:
+            self.run.step()
+        self.run.host.follow_schedule()
         self._num_rollouts += 1
 
-    def _on_training_end(self) -> None:
-        if self.run is None:
-            return
+    def close(self) -> None:
+        """See `Training.close`."""
         if not self.run.is_over:
             self.run.step()
         self.run.close()
 
 
+class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-defined]
+    """Steers `model.learn` of an agent, any number of times; the agent's own values are put back.
+
+    Policies of the reinforcement family steer PPO, A2C and DQN; those that go by a loss, PPO and
+    A2C.
+
+    Args:
+        controller: What decides, or the name or folder of a policy: see
+            `Controller.from_pretrained`.
+        validate: For policies that go by a loss: takes the agent and returns a positive number that
+            should fall, such as the distance of its mean return from the best return there is.
+        state: A saved `callback.state_dict()` to go on from; it is used once.
+        **options: Further arguments of `Controller.steer`. With a policy of the reinforcement
+            family also `is_guarded`: whether an agent whose returns have collapsed is put back to
+            where they were best, True by default.
+
+    Attributes:
+        run: The run of the last training, once it has begun.
+
+    Raises:
+        PolicyFileError: There is no such policy.
+        ConfigurationError: `validate` is missing, or is given to a policy that has no use for it.
+            While training begins: the agent is of another kind, or has a schedule of its own
+            beside `base_schedule`.
+    """
+
+    def __init__(
+        self,
+        controller: Controller | str | Path,
+        *,
+        validate: Callable[[Any], float] | None = None,
+        state: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        if not isinstance(controller, Controller):
+            controller = Controller.from_pretrained(controller)
+        family = controller.policy.family
+        self._by_returns = _BY_RETURNS.get(family)
+        if self._by_returns is None and validate is None:
+            raise ConfigurationError(
+                f"a policy of family {family!r} goes by a loss that should fall: give validate=, "
+                f"or take one of {' or '.join(map(repr, _BY_RETURNS))}, which goes by returns"
+            )
+        if self._by_returns is not None and validate is not None:
+            raise ConfigurationError(
+                f"a policy of family {family!r} goes by the returns of training episodes: leave "
+                "validate= out"
+            )
+        self._controller = controller
+        self._state = state
+        self._options = options if validate is None else options | {"validate": validate}
+        self._training: Training | None = None
+
+    @property
+    def run(self) -> Run[Any] | None:
+        """See the class."""
+        return None if self._training is None else self._training.run
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the run, to be saved beside the agent; `state=` goes on from it.
+
+        Raises:
+            ConfigurationError: No run has begun.
+        """
+        if self.run is None:
+            raise ConfigurationError(
+                "no run has begun, so there is no state: save once the first rollout is collected"
+            )
+        return self.run.state_dict()
+
+    def _on_training_start(self) -> None:
+        make: Any = (
+            LossSteeredTraining
+            if self._by_returns is None
+            else load_address("training", self._by_returns)
+        )
+        state, self._state = self._state, None
+        total = self.locals["total_timesteps"]
+        self._training = make(
+            self.model, self._controller, total_timesteps=total, state=state, **self._options
+        )
+
+    def _on_rollout_start(self) -> None:
+        if self._training is not None:
+            self._training.begin_rollout()
+
+    def _on_step(self) -> bool:
+        if self._training is not None:
+            self._training.take_step(self.locals)
+        return True
+
+    def _on_rollout_end(self) -> None:
+        if self._training is not None:
+            self._training.end_rollout(self.locals)
+
+    def _on_training_end(self) -> None:
+        if self._training is not None:
+            self._training.close()
+
+
 def make_host(model: Any, validate: Callable[[Any], float] | None = None) -> AgentHost:
     """Make the host of an agent; arguments and errors are those of `AgentHost`."""
     return AgentHost(model, validate)
-
-
-def _values(model: Any) -> dict[str, BorrowedValue]:
-    """Find what the agent lets one write."""
-
-    def schedule(attribute: str, name: str) -> BorrowedValue:
-        return BorrowedValue(
-            model,
-            name,
-            read=lambda: getattr(model, attribute),
-            put=lambda new: setattr(model, attribute, new),
-            make=_utils.FloatSchedule,
-            number=_peak,
-            advice=_ADVICE,
-        )
-
-    def put_in_buffer(attribute: str) -> Callable[[float], None]:
-        def put(value: float) -> None:
-            setattr(model, attribute, value)
-            setattr(model.rollout_buffer, attribute, value)
-
-        return put
-
-    def in_buffer(attribute: str, name: str) -> BorrowedValue:
-        return BorrowedValue(
-            model,
-            name,
-            read=lambda: getattr(model.rollout_buffer, attribute),
-            put=put_in_buffer(attribute),
-            advice=_ADVICE,
-        )
-
-    found = {
-        "learning_rate": schedule("lr_schedule", "learning_rate"),
-        "entropy": BorrowedValue(
-            model,
-            "entropy",
-            read=lambda: model.ent_coef,
-            put=lambda value: setattr(model, "ent_coef", value),
-            advice=_ADVICE,
-        ),
-        "discount": in_buffer("gamma", "discount"),
-        "gae_lambda": in_buffer("gae_lambda", "gae_lambda"),
-    }
-    if hasattr(model, "clip_range"):
-        clip_range = schedule("clip_range", "clip_range")
-        has_base = not _is_constant(found["learning_rate"].found)
-        if has_base or _is_constant(clip_range.found):
-            found["clip_range"] = clip_range
-    return found
-
-
-def _is_constant(schedule: Any) -> bool:
-    inner = getattr(schedule, "value_schedule", schedule)
-    return isinstance(inner, _utils.ConstantSchedule)
-
-
-def _peak(schedule: Any) -> float:
-    """Return the largest value of a schedule: what it is a schedule of."""
-    if _is_constant(schedule):
-        return float(schedule(1.0))
-    return max(float(schedule(point / (_NUM_POINTS - 1))) for point in range(_NUM_POINTS))

@@ -35,13 +35,14 @@ if TYPE_CHECKING:  # torch is not needed to read what a family says of itself
 Split = Literal["train", "validation", "test"]
 Engine = Literal["auto", "native", "compiled", "eager", "reference"]
 
-Capability = Literal["rate", "gradients", "optimizer", "learned_start"]
+Capability = Literal["rate", "gradients", "optimizer", "learned_start", "policy_divergence"]
 """What an opponent may need of a family.
 
 - rate: a hyperparameter that the base schedule multiplies.
 - gradients: `gradient_norm_first` and its like are measured.
 - optimizer: a trainer that can be given another update rule, `TaskFamily.make_updated_trainer`.
 - learned_start: the setting to begin from, `TaskFamily.learned_start`.
+- policy_divergence: what learns is a stochastic policy, `Trainer.policy_divergence`.
 
 Runs can be snapshot and forked in every family: the contract of `Trainer` demands it.
 """
@@ -430,6 +431,18 @@ class Trainer(ABC):
             As the lanes are now, `[n, F]` in `[-1, 1]`, in `TaskFamily.features`' order.
         """
         return np.zeros((len(lanes), 0))
+
+    def policy_divergence(self, lanes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return how far an update of the last interval moved each lane's policy.
+
+        Of families that offer "policy_divergence".
+
+        Returns:
+            Kullback-Leibler divergence of the policy after an update from that before, in nats, the
+            mean over the interval's updates and the states they saw `[n]`; NaN where not measured,
+            as before the first interval.
+        """
+        return np.full(len(lanes), np.nan)
 
     @abstractmethod
     def test(self, lanes: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -19,6 +19,7 @@ FAMILIES: dict[str, str] = {
     "quadratic": "hpo_env.tasks.quadratic:QuadraticFamily",
     "automl": "hpo_env.tasks.automl.family:AutomlFamily",
     "forecasting": "hpo_env.tasks.forecasting.family:ForecastingFamily",
+    "reinforcement": "hpo_env.tasks.reinforcement.family:ReinforcementFamily",
     "local_level": "hpo_env.tasks.local_level:LocalLevelFamily",
 }
 

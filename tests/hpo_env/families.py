@@ -15,6 +15,7 @@ from hpo_env.tasks.automl.problem import Problem as TableProblem
 from hpo_env.tasks.automl.problem import Side
 from hpo_env.tasks.base import Engine
 from hpo_env.tasks.registry import FAMILIES
+from hpo_env.tasks.reinforcement.trainer import ReinforcementTrainer
 from hpo_env.tasks.supervised import data as supervised_data
 from hpo_env.tasks.supervised.data import Problem, Rows
 from hpo_env.testing.under_test import NUM_DECISIONS, FamilyUnderTest
@@ -60,6 +61,17 @@ class Automl(FamilyUnderTest):
             monkeypatch.setattr(module, name, cache(getattr(module, name).__wrapped__))
 
 
+class Reinforcement(FamilyUnderTest):
+    family: ClassVar[str] = "reinforcement"
+    options: ClassVar[Mapping[str, Any]] = {"shape": (2, 32, 2)}
+
+    def mislead(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        played = ReinforcementTrainer.test_returns
+        monkeypatch.setattr(
+            ReinforcementTrainer, "test_returns", lambda self, lanes: -2.0 * played(self, lanes)
+        )
+
+
 def _named(name: str) -> type[FamilyUnderTest]:
     """Make the plain case: a family that is small already."""
     return type(name, (FamilyUnderTest,), {"family": name})
@@ -70,6 +82,7 @@ UNDER_TEST: dict[str, type[FamilyUnderTest]] = {
     "automl": Automl,
     "supervised": Supervised,
     "local_level": LocalLevel,
+    "reinforcement": Reinforcement,
 }
 """By name in the registry; one that is registered and not described here is taken as it is."""
 

@@ -10,10 +10,15 @@ from hpo_env.tasks.registry import FAMILIES
 from hpo_env.testing.parity import ParityContract
 from tests.hpo_env.families import SMALL
 
-_EXACT = {"supervised": "reference", "automl": "reference"}
+_EXACT = {"supervised": "reference", "automl": "reference", "reinforcement": "reference"}
+_SMALLER = {
+    # Agents of Stable-Baselines3 take a hundred times as long as lanes.
+    "reinforcement": {"environment": "cart_pole", "shape": (2, 8, 2), "start": "default"}
+}
 
 for _name in FAMILIES:
     _options = {k: v for k, v in SMALL[_name].items() if k not in ("engine", "num_decisions")}
+    _options |= _SMALLER.get(_name, {})
     _facts = {"family": _name, "options": _options, "engine": _EXACT.get(_name, "auto")}
     globals()[f"TestParityOf_{_name}"] = type("_", (ParityContract,), _facts)
 

@@ -1,0 +1,1 @@
+"""Agents of reinforcement learning whose hyperparameters are turned while they learn."""

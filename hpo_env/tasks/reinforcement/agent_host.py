@@ -1,0 +1,91 @@
+"""An agent of Stable-Baselines3 as the host of a controlled run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from hpo_env.integrations.sb3_schedules import OwnSchedules
+from hpo_env.integrations.sb3_values import all_values
+from hpo_env.tasks.reinforcement.agent_meter import AgentMeter
+from hpo_env.tasks.reinforcement.features import Facts
+from hpo_env.tasks.reinforcement.learner_host import ENDS, LearnerHost
+
+
+class AgentHost(LearnerHost):
+    """One agent; its own values and schedules are given back in the end.
+
+    Args:
+        model: The agent.
+        meter: See `LearnerHost`; so are the rest.
+        facts: See `agent_training.agent_facts`.
+        is_guarded: Whether a policy that has collapsed is put back to the best there was.
+
+    Attributes:
+        values: What can be written, by hyperparameter.
+        schedules: The agent's own.
+    """
+
+    meter: AgentMeter
+
+    def __init__(
+        self, model: Any, meter: AgentMeter, facts: Facts, *, is_guarded: bool = True
+    ) -> None:
+        self.values = all_values(model, ends=ENDS)
+        super().__init__(self.values, meter, facts, is_guarded=is_guarded)
+        self._model = model
+        self._has_other_targets = False  # than those that the advantages at hand are made for
+        self.schedules = OwnSchedules(model, self.values)
+
+    def begin_update(self, last_values: Any, dones: Any) -> None:
+        """Have the advantages of the rollout at hand be those of the values in force.
+
+        Args:
+            last_values: Values of what is seen after the rollout, a tensor `[num_envs]`; None of an
+                agent that learns from a replay buffer.
+            dones: Where the last step ended an episode `[num_envs]`.
+        """
+        buffer = getattr(self._model, "rollout_buffer", None)
+        if buffer is not None and not np.isfinite(buffer.rewards).all():
+            np.nan_to_num(buffer.rewards, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+            self._has_other_targets = True
+        if buffer is not None and self._has_other_targets:
+            buffer.compute_returns_and_advantage(last_values=last_values, dones=dones)
+        self._has_other_targets = False
+        self.meter.read_targets()
+
+    def read_update(self) -> None:
+        """Read the agent's logger."""
+        self.meter.read_update()
+
+    def write(self, values: Mapping[str, float]) -> Mapping[str, float]:
+        """Write where the agent reads."""
+        before = dict(self._in_force)
+        used = super().write(values)
+        self._has_other_targets = self._has_other_targets or any(
+            used[name] != before[name] for name in ("discount", "gae_lambda") if name in used
+        )
+        return used
+
+    def base(self) -> Mapping[str, float] | None:
+        """Return what the agent's own schedules ask for in the next update."""
+        return self.schedules.base()
+
+    def base_change(self) -> tuple[float, float] | None:
+        """Return the learning rate in the middle of this interval and of the next."""
+        return self.schedules.base_change(self._num_updates)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was collected so far, and what was found where the run writes."""
+        scheduled = self.schedules.names
+        found = {n: value.initial for n, value in self.values.items() if n not in scheduled}
+        return super().state_dict() | {"found": found}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was called, also in another process."""
+        super().load_state_dict(state)
+        for name, found in state["found"].items():
+            if name in self.values and name not in self.schedules.names:
+                self.values[name].was_found_as(found)

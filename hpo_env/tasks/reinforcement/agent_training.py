@@ -1,0 +1,260 @@
+"""One call of an agent's `learn()`, steered: what a callback of Stable-Baselines3 is told.
+
+A run begins when the first rollout is there, as the first decision looks at it, and makes a step
+for each update and the rollout after it. An agent with a replay buffer learns after every few
+steps; its run makes a step for as many of them as an interval has.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from hpo_env.control.run import ControllerWarning, Run, RunLogger
+from hpo_env.controller import Controller
+from hpo_env.errors import ConfigurationError
+from hpo_env.integrations.extras import require
+from hpo_env.integrations.sb3_logging import AgentLogger
+from hpo_env.tasks.reinforcement.agent_host import AgentHost
+from hpo_env.tasks.reinforcement.agent_meter import AgentMeter
+from hpo_env.tasks.reinforcement.features import Facts
+
+_PATIENCE = 0.25  # share of a run without the end of an episode that is worth a warning
+
+
+class AgentTraining:
+    """A training from its start to its end.
+
+    Args:
+        model: The agent: PPO, A2C or DQN, and on-policy algorithms that are like them.
+        controller: What decides.
+        total_timesteps: Where the training ends, counted from the agent's first step.
+        state: A saved run to go on from.
+        is_guarded: Whether a policy that has collapsed is put back to the best there was.
+        num_decisions: Decision intervals in the run; by default those of the policy's training.
+        loggers: Told of every decision, after the agent's own logger.
+        **options: Further arguments of `Controller.steer`.
+
+    Attributes:
+        run: The run, once it has begun.
+
+    Raises:
+        ConfigurationError: The algorithm is another, or two schedules are asked for.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        controller: Controller,
+        *,
+        total_timesteps: int,
+        state: Mapping[str, Any] | None = None,
+        is_guarded: bool = True,
+        num_decisions: int | None = None,
+        loggers: Sequence[RunLogger] = (),
+        **options: Any,
+    ) -> None:
+        check_agent(model)
+        self.run: Run[AgentHost] | None = None
+        self._model, self._controller = model, controller
+        self._is_guarded, self._options = is_guarded, options
+        self._loggers = [AgentLogger(model), *loggers]
+        self._meter = AgentMeter(model)
+        asked = num_decisions or controller.default_num_decisions
+        self._is_on_policy = hasattr(model, "rollout_buffer")
+        made = model.num_timesteps
+        if not self._is_on_policy:  # nothing is learned, or decided, before the buffer is filled
+            made = max(made, model.learning_starts)
+        to_come = max(total_timesteps - made, 1)
+        if self._is_on_policy:
+            rollout = model.n_steps * model.n_envs
+        else:
+            rollout = _share(model, to_come, asked)
+        if self._is_on_policy and to_come < rollout:
+            _warn(
+                f"total_timesteps={to_come} is less than one rollout of {rollout} steps "
+                "(n_steps * n_envs): the agent collects one all the same and learns from it once, "
+                "after a single decision. Lower n_steps, or train for longer"
+            )
+        self._rollout_steps = rollout
+        self._total_steps = _num_made(state) + -(-to_come // rollout)
+        self._num_decisions = asked
+        self._num_agent_updates = model._n_updates
+        self._step_due = model.num_timesteps
+        self._said: set[str] = set()
+        if state is not None:
+            self._begin(state)
+
+    # ----------------------------------------------------------------- what the callback is told of
+
+    def begin_rollout(self) -> None:
+        """See whether there was an update since the rollout before."""
+        made, self._num_agent_updates = self._num_agent_updates, self._model._n_updates
+        if self.run is not None and made != self._num_agent_updates:
+            self.run.host.end_update()
+
+    def take_step(self, local: Mapping[str, Any]) -> None:
+        """Take in a step of the environments, from what `collect_rollouts` has at hand."""
+        self._meter.read_step(local["infos"], local["rewards"], local["dones"])
+
+    def end_rollout(self, local: Mapping[str, Any]) -> None:
+        """Decide where an interval has ended; the next update goes by what is written here."""
+        if not self._is_on_policy and not self._is_step_due():
+            return
+        if self.run is None:
+            self.run = self._begin(None)
+        elif self.run.host.has_updated:
+            self.run.step()
+        host = self.run.host
+        host.schedules.follow(self.run)
+        host.begin_update(local.get("values"), local.get("dones"))
+        self._look_at_episodes(self.run)
+
+    def close(self) -> None:
+        """End the run with the update that no rollout follows, and give the values back."""
+        if self.run is None:
+            return
+        self.begin_rollout()
+        if self.run.host.has_updated and not self.run.is_over:
+            self.run.step()
+        self._look_at_returns(self.run)
+        self.run.close()
+
+    # --------------------------------------------------------------------------------- the insides
+
+    def _is_step_due(self) -> bool:
+        """Say whether an agent with a replay buffer has made the steps of an interval."""
+        model = self._model
+        if model.num_timesteps <= model.learning_starts or model.num_timesteps < self._step_due:
+            return False
+        self._step_due = model.num_timesteps + self._rollout_steps
+        return True
+
+    def _begin(self, state: Mapping[str, Any] | None) -> Run[AgentHost]:
+        per_decision = max(round(self._total_steps / self._num_decisions), 1)
+        facts = agent_facts(self._model, self._rollout_steps, per_decision)
+        host = AgentHost(self._model, self._meter, facts, is_guarded=self._is_guarded)
+        if host.schedules.names and self._options.get("base_schedule") is not None:
+            raise ConfigurationError(
+                "the agent's learning_rate is a schedule already, which is corrected: build the "
+                "agent with a number, or leave out base_schedule"
+            )
+        self._say_what_is_left_alone(host)
+        self.run = self._controller.steer(
+            host,
+            total_steps=self._total_steps,
+            num_decisions=self._num_decisions,
+            state=state,
+            loggers=self._loggers,
+            **self._options,
+        )
+        return self.run
+
+    def _say_what_is_left_alone(self, host: AgentHost) -> None:
+        model = self._model
+        if hasattr(model, "clip_range") and "clip_range" not in host.values:
+            _warn(
+                "clip_range is a schedule of yours and learning_rate is not: clip_range is left to "
+                "you. Give a number to have it steered"
+            )
+        if not self._is_on_policy:
+            _warn(
+                f"the policy has learned on PPO and A2C; of {type(model).__name__} it moves "
+                f"{', '.join(host.values)}, and sees little more than the returns"
+            )
+
+    def _look_at_episodes(self, run: Run[AgentHost]) -> None:
+        meter = self._meter
+        if meter.has_bad_rewards:
+            self._say(
+                "bad",
+                "a reward was not finite. Such rewards count as 0 and such episodes are left out, "
+                "as nothing could be learned from them: look at what the environment pays",
+            )
+        if meter.num_episodes == 0 and run.num_steps >= _PATIENCE * run.plan.total_steps:
+            self._say(
+                "endless",
+                f"no episode has ended in {run.num_steps} rollouts, so no return is known: the "
+                "controller sees rewards and updates alone. Give the environment a time limit "
+                "(gymnasium.wrappers.TimeLimit)",
+            )
+
+    def _look_at_returns(self, run: Run[AgentHost]) -> None:
+        if run.interval > 1 and self._meter.has_constant_returns:
+            self._say(
+                "constant",
+                "every episode had the same return, so nothing told one value from another: the "
+                "environment's reward was never reached, or is constant",
+            )
+
+    def _say(self, kind: str, message: str) -> None:
+        if kind not in self._said:
+            self._said.add(kind)
+            _warn(message)
+
+
+def _num_made(state: Mapping[str, Any] | None) -> int:
+    """Return how many updates were made when a run was saved, one that is not counted yet too."""
+    if state is None:
+        return 0
+    return int(state["num_steps"]) + bool(state["measurement"]["has_updated"])
+
+
+def _share(model: Any, to_come: int, num_decisions: int) -> int:
+    """Return the steps between two decisions of an agent with a replay buffer."""
+    often = model.train_freq  # in steps of each environment, or in episodes of an unknown length
+    least = int(model.n_envs) * (int(often.frequency) if often.unit.value == "step" else 1)
+    return -(-to_come // (num_decisions * least)) * least
+
+
+def check_agent(model: Any) -> None:
+    """Check that an agent is of an algorithm that can be steered.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    on_policy = require("stable_baselines3.common.on_policy_algorithm", extra="train")
+    dqn = require("stable_baselines3.dqn", extra="train")
+    if not isinstance(model, on_policy.OnPolicyAlgorithm | dqn.DQN):
+        raise ConfigurationError(
+            "an agent of PPO or A2C, another that learns rollout by rollout, or DQN must be given; "
+            f"got {type(model).__name__}"
+        )
+
+
+def agent_facts(model: Any, rollout_steps: int, rollouts_per_decision: int) -> Facts:
+    """Say what a run knows of its agent.
+
+    Args:
+        model: The agent.
+        rollout_steps: Steps between updates that are counted, all environments together.
+        rollouts_per_decision: Of those, in an interval.
+    """
+    space = model.action_space
+    is_continuous = isinstance(space, spaces.Box)
+    return Facts(
+        algorithm="ppo" if hasattr(model, "clip_range") else "a2c",
+        num_actions=0 if is_continuous else _num_choices(space),
+        action_size=math.prod(space.shape) if is_continuous else 0,
+        observation_size=spaces.utils.flatdim(model.observation_space),
+        num_envs=model.n_envs,
+        num_steps=max(rollout_steps // model.n_envs, 1),
+        rollouts_per_decision=rollouts_per_decision,
+    )
+
+
+def _num_choices(space: Any) -> int:
+    if isinstance(space, spaces.MultiDiscrete):
+        return int(np.prod(space.nvec))
+    if isinstance(space, spaces.MultiBinary):
+        return int(2 ** math.prod(space.shape))
+    return int(space.n)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, ControllerWarning, stacklevel=2)

@@ -1,0 +1,243 @@
+"""Learning by reinforcement as a task: agents of PPO and A2C whose hyperparameters are turned.
+
+A lane is one agent on one environment. It keeps to Stable-Baselines3 in every rule, so that what a
+policy sees of it a callback sees of a user's model; `measures` says which number is which. A
+decision is taken where Stable-Baselines3 calls `_on_rollout_end`, once in so many rollouts.
+
+What is to fall is the regret of the return against the best that is known for the environment. That
+is privileged, makes the reward and the figures, and is never observed.
+
+Splits hold types of environment and not physics: a policy is judged on what it never saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from hpo_env.addresses import load_address
+from hpo_env.errors import ConfigurationError, unknown_name
+from hpo_env.tasks.base import (
+    Capability,
+    Engine,
+    Split,
+    Suite,
+    Task,
+    TaskFamily,
+    Trainer,
+    check_choice,
+)
+from hpo_env.tasks.building import BuildError
+from hpo_env.tasks.reinforcement.environments.base import EnvironmentType
+from hpo_env.tasks.reinforcement.environments.registry import TYPES, types_of
+from hpo_env.tasks.reinforcement.features import FEATURES
+from hpo_env.tasks.reinforcement.native.kernel import Kernel
+from hpo_env.tasks.reinforcement.reference import Reference
+from hpo_env.tasks.reinforcement.returns import REGRET_FLOOR
+from hpo_env.tasks.reinforcement.space import CONTROLLED, HYPERPARAMETERS
+from hpo_env.tasks.reinforcement.task import Algorithm, ReinforcementTask
+from hpo_env.tasks.reinforcement.trainer import ReinforcementTrainer
+
+Start = Literal["default", "random", "mixed"]
+
+DEFAULTS: Mapping[Algorithm, Mapping[str, float]] = {
+    "ppo": {},
+    "a2c": {"learning_rate": 7e-4, "gae_lambda": 0.999},  # SB3's own is 1, off this axis's end
+}
+"""Stable-Baselines3's defaults where they are not those of the space."""
+
+_REFERENCE = "hpo_env.tasks.reinforcement.agent_reference:ReferenceTrainer"
+"""Where the trainer is that needs Stable-Baselines3."""
+
+_SHAPES = ((1, 2048, 1), (8, 128, 3), (4, 256, 3), (16, 64, 3), (1, 1024, 2), (4, 512, 2))
+"""Environments side by side, steps of a rollout, rollouts in an interval: 2,048 to 4,096 steps."""
+
+_A2C_SHAPES = ((8, 16, 24), (16, 5, 38), (4, 32, 24))
+_DECISIONS = (12, 20, 30)
+_DEFAULT_STARTS = 0.4  # share of training runs that start where most users do
+
+
+class ReinforcementFamily(TaskFamily):
+    """Agents of PPO or A2C on small environments.
+
+    Args:
+        split: Which types of environment; see `environments.registry`.
+        num_decisions: Of every run; None draws 12, 20 or 30.
+        environment: Name of a type; None draws from all of the split.
+        physics: Name of a physics of that type; None draws.
+        algorithm: "ppo" or "a2c".
+        hidden: 32 or 64 units of each hidden layer.
+        shape: Environments side by side, steps of each in a rollout, rollouts in an interval; None
+            draws.
+        start: Which initial values: "default" for those of Stable-Baselines3, "random" for any,
+            "mixed" for either.
+        normalises: Whether observations and rewards are normalised as by `VecNormalize`; None
+            draws.
+
+    Raises:
+        ConfigurationError: An option is out of range or contradicts another.
+        UnknownNameError: There is no such environment on this side.
+    """
+
+    name = "reinforcement"
+    hyperparameters: ClassVar = HYPERPARAMETERS
+    default_controlled = CONTROLLED
+    starts = (1e-4, 3e-4, 3e-3)
+    suites = (
+        Suite(
+            name="validation",
+            help="types of environment for decisions; not for results",
+            options={"split": "validation", "start": "default"},
+            is_for_results=False,
+        ),
+        Suite(
+            name="unseen",
+            help="a type of environment that no policy was trained or chosen on",
+            options={"split": "test", "start": "default"},
+        ),
+    )
+    features: ClassVar[Mapping[str, str]] = FEATURES
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({"policy_divergence"})
+    is_loss_hidden = True
+    twin = "hpo_env.tasks.reinforcement.agent_reference:train"
+    loss_floor = REGRET_FLOOR
+    # What a run's return is worth differs by far more between environments than between moves.
+    agent_settings: ClassVar = {
+        "ppo": {"n_steps": 20, "n_epochs": 8, "gamma": 0.98, "ent_coef": 0.0, "learning_rate": 1e-3}
+    }
+
+    def __init__(
+        self,
+        *,
+        split: Split = "train",
+        num_decisions: int | None = None,
+        environment: str | None = None,
+        physics: str | None = None,
+        algorithm: Algorithm = "ppo",
+        hidden: int = 32,
+        shape: Sequence[int] | None = None,
+        start: Start = "mixed",
+        normalises: bool | None = None,
+    ) -> None:
+        super().__init__(split=split, num_decisions=num_decisions)
+        check_choice("algorithm", algorithm, Algorithm)
+        check_choice("start", start, Start)
+        self.algorithm: Algorithm = algorithm
+        self.start: Start = start
+        self.hidden = hidden
+        self.shape = None if shape is None else tuple(int(part) for part in shape)
+        self.normalises = normalises
+        self.types = _types(split, environment)
+        self.physics = physics
+        self._check()
+
+    def sample(self, rng: np.random.Generator) -> ReinforcementTask:
+        """Draw an environment, how much a rollout and an interval hold, and initial values."""
+        kind = self.types[int(rng.integers(len(self.types)))]
+        names = tuple(kind.physics)
+        physics = self.physics or names[int(rng.integers(len(names)))]
+        shapes = _SHAPES if self.algorithm == "ppo" else _A2C_SHAPES
+        shape = self.shape or shapes[int(rng.integers(len(shapes)))]
+        count = int(_DECISIONS[int(rng.integers(len(_DECISIONS)))])
+        normalises = bool(rng.random() < 0.5) if self.normalises is None else self.normalises
+        return ReinforcementTask(
+            name=kind.name,
+            num_decisions=self.num_decisions or count,
+            initial=self._initial(rng),
+            physics=physics,
+            algorithm=self.algorithm,
+            hidden=self.hidden,
+            num_envs=shape[0],
+            num_steps=shape[1],
+            rollouts_per_decision=shape[2],
+            normalises=normalises,
+        )
+
+    def defaults(self, task: Task) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Return what Stable-Baselines3 starts the task's algorithm with `[H]`."""
+        assert isinstance(task, ReinforcementTask)
+        values = self.space.defaults.copy()
+        for name, value in DEFAULTS[task.algorithm].items():
+            values[self.space.index(name)] = value
+        return values
+
+    def effort(self, task: Task) -> float:
+        """Estimate the work: samples that pass through both nets, forward and back."""
+        assert isinstance(task, ReinforcementTask)
+        epochs = task.initial[self.space.index("epochs")] if task.algorithm == "ppo" else 1.0
+        weights = task.hidden * (task.hidden + task.rules.observation_size)
+        return float(task.total_steps * (1.0 + 3.0 * epochs) * 2 * weights)
+
+    def make_trainer(self, num_lanes: int, *, engine: Engine, device: str) -> Trainer:
+        """Build the trainer, on device "cpu".
+
+        Engine "native", "eager" (NumPy, slow), "reference" (Stable-Baselines3's own agents, slower
+        still), or "auto".
+        """
+        if device != "cpu" or engine == "compiled":
+            raise ConfigurationError(
+                "task family 'reinforcement' runs on the CPU with engine 'native', 'eager', "
+                f"'reference' or 'auto'; got engine={engine!r}, device={device!r}"
+            )
+        if engine == "reference":
+            reference: Trainer = load_address("trainer", _REFERENCE)(num_lanes)
+            return reference
+        if engine == "eager":
+            return ReinforcementTrainer(num_lanes, engine=Reference())
+        try:
+            return ReinforcementTrainer(num_lanes, engine=Kernel())
+        except BuildError as error:
+            if engine == "native":
+                raise ConfigurationError(f"engine 'native' cannot be had: {error}") from error
+            return ReinforcementTrainer(num_lanes, engine=Reference())
+
+    def _initial(self, rng: np.random.Generator) -> tuple[float, ...]:
+        """Draw initial values: those of Stable-Baselines3, or any of what an agent moves."""
+        values = self.space.defaults.copy()
+        for name, value in DEFAULTS[self.algorithm].items():
+            values[self.space.index(name)] = value
+        is_default = self.start == "default" or (
+            self.start == "mixed" and rng.random() < _DEFAULT_STARTS
+        )
+        if not is_default:
+            low, high, own = self.space.to_axis(np.stack([self.space.low, self.space.high, values]))
+            drawn = self.space.values(values, rng.uniform(low, high) - own)
+            moved = [self.space.index(name) for name in (*CONTROLLED, "batch_size")]
+            values[moved] = drawn[moved]
+        return tuple(values.tolist())
+
+    def _check(self) -> None:
+        if self.hidden not in (32, 64):
+            raise ConfigurationError(f"hidden must be 32 or 64; got {self.hidden}")
+        if self.shape is not None and (len(self.shape) != 3 or min(self.shape) < 1):
+            raise ConfigurationError(
+                "shape must be three positive numbers: environments, steps of a rollout, rollouts "
+                f"in an interval; got {self.shape}"
+            )
+        if self.physics is not None:
+            if len(self.types) != 1:
+                raise ConfigurationError(
+                    f"physics={self.physics!r} belongs to one type: environment must be given, too"
+                )
+            if self.physics not in self.types[0].physics:
+                raise unknown_name(
+                    f"physics of {self.types[0].name}", self.physics, self.types[0].physics
+                )
+
+
+def _types(split: Split, environment: str | None) -> tuple[EnvironmentType, ...]:
+    types = types_of(split)
+    if environment is None:
+        return types
+    chosen = tuple(kind for kind in types if kind.name == environment)
+    if not chosen:
+        elsewhere = [kind.split for kind in TYPES if kind.name == environment]
+        if elsewhere:
+            raise ConfigurationError(
+                f"environment {environment!r} is on the {elsewhere[0]} side, for good; got "
+                f"split={split!r}"
+            )
+        raise unknown_name(f"environment of the {split} side", environment, [k.name for k in types])
+    return chosen

@@ -1,0 +1,101 @@
+"""The family's environments as Gymnasium's, for agents of Stable-Baselines3.
+
+The rules are the obvious ones of `environments`; a time limit and the count of episodes stand
+around them as around any other environment.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.wrappers import TimeLimit
+from numpy.typing import NDArray
+
+from hpo_env.integrations.extras import require
+from hpo_env.integrations.sb3_rewards import ScaledRewards
+from hpo_env.seeding import stream
+from hpo_env.tasks.reinforcement.environments.base import Random
+from hpo_env.tasks.reinforcement.environments.registry import TYPE
+from hpo_env.tasks.reinforcement.task import ReinforcementTask
+
+_monitor = require("stable_baselines3.common.monitor", extra="train")
+_vec_env = require("stable_baselines3.common.vec_env", extra="train")
+
+
+class TwinEnv(gymnasium.Env[NDArray[np.float32], Any]):
+    """One of the family's environments.
+
+    Args:
+        name: Of the type.
+        physics: Name of one of its physics; None: the usual one.
+
+    Example:
+        >>> env = TwinEnv("cart_pole")
+        >>> seen, _ = env.reset(seed=0)
+        >>> seen.shape, env.step(1)[1:4]
+        ((4,), (1.0, False, False))
+    """
+
+    def __init__(self, name: str, physics: str | None = None) -> None:
+        kind = TYPE[name]
+        rules = kind.rules
+        self.max_steps = rules.max_steps
+        self._rules = rules(kind.physics[physics or next(iter(kind.physics))], Random(0))
+        self.observation_space = spaces.Box(-np.inf, np.inf, (rules.observation_size,), np.float32)
+        self.action_space = (
+            spaces.Discrete(rules.num_outputs)
+            if rules.is_discrete
+            else spaces.Box(rules.low, rules.high, (rules.num_outputs,), np.float32)
+        )
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Begin an episode."""
+        super().reset(seed=seed)
+        if seed is not None:
+            self._rules.random = Random(int(stream(seed, "environment").integers(2**63)))
+        self._rules.reset()
+        return self._rules.observe(), {}
+
+    def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Act."""
+        reward, is_end = self._rules.step(np.atleast_1d(np.asarray(action, dtype=np.float32)))
+        return self._rules.observe(), float(reward), is_end, False, {}
+
+
+class _Copyable:
+    """Keeps what is inside when it is copied; the originals' copies are made to be saved."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        new = type(self).__new__(type(self))
+        memo[id(self)] = new
+        for name, value in vars(self).items():
+            is_of_class = name == "class_attributes"
+            vars(new)[name] = value if is_of_class else copy.deepcopy(value, memo)
+        return new
+
+
+class _Normalised(_Copyable, _vec_env.VecNormalize):  # type: ignore[misc,name-defined]
+    pass
+
+
+class _Scaled(_Copyable, ScaledRewards):
+    pass
+
+
+def make_env(name: str, physics: str | None = None) -> gymnasium.Env[Any, Any]:
+    """Make an environment with its time limit, that reports its episodes."""
+    env = TwinEnv(name, physics)
+    found: gymnasium.Env[Any, Any] = _monitor.Monitor(TimeLimit(env, env.max_steps))
+    return found
+
+
+def make_twins(task: ReinforcementTask) -> Any:
+    """Make the environments of a task's agent, whose rewards can be scaled."""
+    envs = _vec_env.DummyVecEnv([lambda: make_env(task.name, task.physics)] * task.num_envs)
+    return _Scaled(_Normalised(envs) if task.normalises else envs)

@@ -1,0 +1,187 @@
+"""All that a learner is, as one array of floats and one of counters; `native/lane.hpp` agrees.
+
+A snapshot is a copy of both, and the kernel and its twin in NumPy work on the same memory.
+
+Axes: `P` weights, `E` environments, `R` steps of a rollout, time by time the environments side by
+side, `D` numbers in an observation, `A` outputs of the actor, padded to `HEAD`.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo_env.seeding import stream
+from hpo_env.tasks.reinforcement.environments.base import MAX_PHYSICS
+from hpo_env.tasks.reinforcement.environments.registry import NUMBER
+from hpo_env.tasks.reinforcement.task import ReinforcementTask
+
+Floats = NDArray[np.float32]
+Counters = NDArray[np.uint64]
+
+HEAD = 16
+"""Columns of the actor's last layer."""
+
+SETTINGS = (
+    "type",
+    "algorithm",
+    "hidden",
+    "num_envs",
+    "num_steps",
+    "num_rollouts",
+    "normalises",
+)
+"""Whole numbers that say what a learner is like."""
+
+ALGORITHMS = ("ppo", "a2c")
+
+_GAINS = {"body": math.sqrt(2.0), "actor": 0.01, "critic": 1.0}
+"""Scale of the orthogonal matrices, as in Stable-Baselines3's `ActorCriticPolicy`."""
+
+_NUM_COUNTERS = 2  # the learner's random state and its updates, before the environments'
+
+
+class Part(NamedTuple):
+    """Where a part of the memory lies."""
+
+    start: int
+    shape: tuple[int, ...]
+
+    @property
+    def end(self) -> int:
+        """The first place after it."""
+        return self.start + math.prod(self.shape)
+
+
+@cache
+def weights_of(inputs: int, hidden: int) -> dict[str, Part]:
+    """Return where each matrix and bias lies among the weights; rows belong to inputs."""
+    shapes = {
+        f"{net}.{name}": shape
+        for net, width in (("actor", HEAD), ("critic", 1))
+        for name, shape in (
+            ("first", (inputs, hidden)),
+            ("first_bias", (hidden,)),
+            ("second", (hidden, hidden)),
+            ("second_bias", (hidden,)),
+            ("head", (hidden, width)),
+            ("head_bias", (width,)),
+        )
+    }
+    return _placed({**shapes, "log_std": (HEAD,)})
+
+
+@cache
+def parts_of(
+    inputs: int, width: int, state_size: int, hidden: int, num_envs: int, num_steps: int
+) -> dict[str, Part]:
+    """Return where each part of a learner's memory lies."""
+    count = max(part.end for part in weights_of(inputs, hidden).values())
+    rollout = num_envs * num_steps
+    return _placed(
+        {
+            **dict.fromkeys(("weights", "moment", "square"), (count,)),
+            "states": (num_envs, state_size),
+            **dict.fromkeys(
+                ("returns", "lengths", "starts", "discounted", "last_values"), (num_envs,)
+            ),
+            "seen": (num_envs, inputs),
+            "seen_mean": (inputs,),
+            "seen_var": (inputs,),
+            "scales": (4,),
+            "observations": (rollout, inputs),
+            "actions": (rollout, width),
+            **dict.fromkeys(("rewards", "values", "log_probs", "first"), (rollout,)),
+        }
+    )
+
+
+def _placed(shapes: dict[str, tuple[int, ...]]) -> dict[str, Part]:
+    placed, start = {}, 0
+    for name, shape in shapes.items():
+        placed[name] = Part(start, shape)
+        start = placed[name].end
+    return placed
+
+
+def settings_of(task: ReinforcementTask) -> NDArray[np.int64]:
+    """Return the settings of a task's learner `[len(SETTINGS)]`."""
+    known = {
+        "type": NUMBER[task.name],
+        "algorithm": ALGORITHMS.index(task.algorithm),
+        "hidden": task.hidden,
+        "num_envs": task.num_envs,
+        "num_steps": task.num_steps,
+        "num_rollouts": task.rollouts_per_decision,
+        "normalises": int(task.normalises),
+    }
+    return np.array([known[name] for name in SETTINGS], dtype=np.int64)
+
+
+class Learner:
+    """The memory of one learner.
+
+    Args:
+        task: What it learns.
+        seed: The episode seed, from which weights and all random streams follow.
+
+    Attributes:
+        numbers: All floats, float32.
+        counters: The learner's random state, its updates, the random states of the environments.
+        settings: See `SETTINGS`.
+        physics: Padded, float32 `[MAX_PHYSICS]`.
+    """
+
+    def __init__(self, task: ReinforcementTask, seed: int) -> None:
+        self.task = task
+        rules = task.rules
+        self.settings = settings_of(task)
+        self.physics = np.zeros(MAX_PHYSICS, dtype=np.float32)
+        self.physics[: len(task.numbers)] = task.numbers
+        width = 1 if rules.is_discrete else rules.num_outputs
+        self._parts = parts_of(
+            rules.observation_size,
+            width,
+            rules.state_size,
+            task.hidden,
+            task.num_envs,
+            task.num_steps,
+        )
+        self.numbers = np.zeros(max(p.end for p in self._parts.values()), dtype=np.float32)
+        draws = stream(seed, "randoms").integers(2**63, size=1 + task.num_envs)
+        self.counters = np.zeros(_NUM_COUNTERS + task.num_envs, dtype=np.uint64)
+        self.counters[0], self.counters[_NUM_COUNTERS:] = draws[0], draws[1:]
+        self._draw_weights(stream(seed, "weights"))
+
+    def part(self, name: str) -> Floats:
+        """Return a part of the memory, a view."""
+        place = self._parts[name]
+        return self.numbers[place.start : place.end].reshape(place.shape)
+
+    def views_of(self, name: str) -> dict[str, Floats]:
+        """Return the matrices and biases of "weights", "moment" or "square", views."""
+        row, task = self.part(name), self.task
+        places = weights_of(task.rules.observation_size, task.hidden)
+        return {key: row[p.start : p.end].reshape(p.shape) for key, p in places.items()}
+
+    def _draw_weights(self, rng: np.random.Generator) -> None:
+        outputs = self.task.rules.num_outputs
+        for name, view in self.views_of("weights").items():
+            net, _, layer = name.partition(".")
+            if layer in ("first", "second"):
+                view[:] = _GAINS["body"] * _orthogonal(rng, *view.shape)
+            elif layer == "head":
+                columns = outputs if net == "actor" else 1
+                view[:, :columns] = _GAINS[net] * _orthogonal(rng, len(view), columns)
+
+
+def _orthogonal(rng: np.random.Generator, rows: int, columns: int) -> NDArray[np.float64]:
+    """Draw a matrix with orthonormal rows or columns, whichever are fewer, evenly."""
+    drawn = rng.standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(drawn)
+    q = q * np.sign(np.diag(r))
+    return np.asarray(q if rows >= columns else q.T)

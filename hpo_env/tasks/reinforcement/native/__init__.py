@@ -1,0 +1,1 @@
+"""The learners of reinforcement learning and their environments in C++."""

@@ -1,0 +1,86 @@
+"""The task of learning by reinforcement: which environment, with what physics, by which algorithm.
+
+Axes: `H` hyperparameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from hpo_env.tasks.base import Task
+from hpo_env.tasks.reinforcement.environments.base import Environment
+from hpo_env.tasks.reinforcement.environments.registry import TYPE
+from hpo_env.tasks.reinforcement.features import Facts
+
+Algorithm = Literal["ppo", "a2c"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReinforcementTask(Task):
+    """An agent of Stable-Baselines3's making, small enough to run many at once.
+
+    Args:
+        physics: Which of the type's physics; the type is the task's name.
+        algorithm: "ppo" or "a2c".
+        hidden: Units of each of the two hidden layers of tanh, 32 or 64, of actor and critic.
+        num_envs: Environments side by side.
+        num_steps: Steps of each in a rollout.
+        rollouts_per_decision: Rollouts in an interval.
+        normalises: Whether observations and rewards are normalised as `VecNormalize` does by
+            default.
+    """
+
+    physics: str
+    algorithm: Algorithm
+    hidden: int
+    num_envs: int
+    num_steps: int
+    rollouts_per_decision: int
+    normalises: bool
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The algorithm, and whether it sees normalised numbers."""
+        seen = "normalised" if self.normalises else "raw"
+        return {"algorithm": self.algorithm, "observations": seen}
+
+    @property
+    def alike(self) -> Hashable:
+        """Lanes are independent: all tasks are alike."""
+        return ()
+
+    @property
+    def rules(self) -> type[Environment]:
+        """The rules of the environment."""
+        return TYPE[self.name].rules
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The physics."""
+        return TYPE[self.name].physics[self.physics]
+
+    @property
+    def facts(self) -> Facts:
+        """What a run of it knows of itself."""
+        rules = self.rules
+        return Facts(
+            algorithm=self.algorithm,
+            num_actions=rules.num_outputs if rules.is_discrete else 0,
+            action_size=0 if rules.is_discrete else rules.num_outputs,
+            observation_size=rules.observation_size,
+            num_envs=self.num_envs,
+            num_steps=self.num_steps,
+            rollouts_per_decision=self.rollouts_per_decision,
+        )
+
+    @property
+    def num_updates(self) -> int:
+        """Rollouts that are learned from in the whole run, as `learn(total_steps)` makes them."""
+        return self.num_decisions * self.rollouts_per_decision
+
+    @property
+    def total_steps(self) -> int:
+        """`total_timesteps` of `learn()`."""
+        return self.num_updates * self.num_envs * self.num_steps

@@ -1,0 +1,94 @@
+"""Agents of Stable-Baselines3 as the family's reference, and as its twin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hpo_env.seeding import stream
+from hpo_env.tasks.base import Trainer
+from hpo_env.tasks.registry import make_family
+from hpo_env.telemetry import MEASUREMENTS
+from hpo_env.testing import ParityContract
+
+pytest.importorskip("stable_baselines3")
+
+SMALL: Mapping[str, Any] = {"environment": "cart_pole", "shape": (2, 16, 2), "num_decisions": 3}
+LANES = np.array([0, 1])
+
+KINDS: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
+    "A2C": ({**SMALL, "algorithm": "a2c"}, ("learning_rate", "discount", "gae_lambda", "entropy")),
+    "continuous, normalised, scaled": (
+        {**SMALL, "environment": "cart_pole_swing_up", "normalises": True},
+        ("discount", "epochs", "batch_size", "value_coefficient", "max_grad_norm", "reward_scale"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_kinds_of_agents_are_steered_alike_too(kind: str) -> None:
+    options, controlled = KINDS[kind]
+    contract = ParityContract()
+    contract.family, contract.engine = "reinforcement", "reference"  # type: ignore[misc]
+    contract.options, contract.controlled = options, controlled  # type: ignore[misc]
+    run = contract.check_parity(contract.random_policy("squashed"), 3)
+    assert len({str(decision.values) for decision in run.decisions}) == 3
+
+
+def started(seed: int = 1, **options: Any) -> tuple[Trainer, np.ndarray]:
+    """Make a trainer of two lanes that has begun, and their values."""
+    family = make_family("reinforcement", **{**SMALL, "start": "default", **options})
+    tasks = [family.sample(stream(k, "task")) for k in range(2)]
+    trainer = family.make_trainer(2, engine="reference", device="cpu")
+    trainer.reset(LANES, tasks, [seed, seed + 1])
+    return trainer, np.array([task.initial for task in tasks])
+
+
+def advanced(trainer: Trainer, values: np.ndarray) -> dict[str, Any]:
+    telemetry, used = trainer.advance(values)
+    measured = {name: getattr(telemetry, name).tolist() for name in MEASUREMENTS}
+    return measured | {"used": used.tolist(), "features": trainer.features(LANES).tolist()}
+
+
+def test_a_snapshot_goes_on_bit_for_bit() -> None:
+    trainer, values = started(normalises=True)
+    advanced(trainer, values)
+    snapshot = trainer.snapshot(LANES)
+    expected = [advanced(trainer, values) for _ in range(2)]
+    for _ in range(2):  # and can be gone back to twice
+        trainer.restore(LANES, snapshot)
+        np.testing.assert_equal([advanced(trainer, values) for _ in range(2)], expected)
+
+
+def test_lanes_do_not_depend_on_each_other_nor_on_the_process() -> None:
+    trainer, values = started()
+    both = advanced(trainer, values)
+    np.random.seed(5)
+    alone, _ = started()
+    changed = values.copy()
+    changed[1, 0] *= 3.0
+    other = advanced(alone, changed)
+    assert both["features"][0] == other["features"][0]
+    assert both["features"][1] != other["features"][1]
+
+
+def test_the_kernel_measures_what_the_reference_does() -> None:
+    """Runs of both differ, as their random numbers do; what they measure is alike on average."""
+    options = {"environment": "cart_pole", "shape": (4, 32, 2), "normalises": False}
+    family = make_family("reinforcement", **options, start="default", num_decisions=2)
+    found = {}
+    for engine, count in (("reference", 4), ("native", 32)):
+        tasks, lanes = [family.sample(stream(0, "task"))] * count, np.arange(count)
+        trainer = family.make_trainer(count, engine=engine, device="cpu")
+        trainer.reset(lanes, tasks, list(range(count)))
+        telemetry, _ = trainer.advance(np.array([task.initial for task in tasks]))
+        means = dict(zip(family.features, trainer.features(lanes).mean(axis=0), strict=True))
+        for name in ("gradient_norm_first", "gradient_norm_last", "update_ratio"):
+            means[name] = float(np.log(getattr(telemetry, name)).mean())
+        found[engine] = means | {"update_agreement": float(telemetry.update_agreement.mean())}
+    native = found["native"]
+    far = {n: (v, native[n]) for n, v in found["reference"].items() if abs(v - native[n]) > 0.4}
+    assert not far, f"the kernel measures otherwise: {far}"
