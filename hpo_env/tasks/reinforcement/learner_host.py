@@ -193,8 +193,9 @@ class LearnerHost(PlainHost):
         self._in_force = dict(state["in_force"])
 
     def close(self) -> None:
-        """Take the hooks down."""
+        """Take the hooks down and give the values back."""
         self.meter.take_down()
+        super().close()
 
     # --------------------------------------------------------------------------------- the insides
 
