@@ -42,7 +42,7 @@ _callbacks = require("stable_baselines3.common.callbacks", extra="train")
 _on_policy = require("stable_baselines3.common.on_policy_algorithm", extra="train")
 
 _BY_RETURNS: Mapping[str, str] = {
-    "reinforcement": "hpo_env.tasks.reinforcement.agent_training:AgentTraining",
+    "reinforcement": "hpo_env.integrations.sb3_agents.training:AgentTraining",
 }
 """Families whose policies see an agent as it is, and what tells them: a `Training`. The room of a
 family is its own, and is entered when such a policy is used."""

@@ -48,7 +48,7 @@ DEFAULTS: Mapping[Algorithm, Mapping[str, float]] = {
 }
 """Stable-Baselines3's defaults where they are not those of the space."""
 
-_REFERENCE = "hpo_env.tasks.reinforcement.agent_reference:ReferenceTrainer"
+_REFERENCE = "hpo_env.integrations.sb3_agents.reference:ReferenceTrainer"
 """Where the trainer is that needs Stable-Baselines3."""
 
 _SHAPES = ((1, 2048, 1), (8, 128, 3), (4, 256, 3), (16, 64, 3), (1, 1024, 2), (4, 512, 2))
@@ -101,7 +101,7 @@ class ReinforcementFamily(TaskFamily):
     features: ClassVar[Mapping[str, str]] = FEATURES
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"policy_divergence"})
     is_loss_hidden = True
-    twin = "hpo_env.tasks.reinforcement.agent_reference:train"
+    twin = "hpo_env.integrations.sb3_agents.reference:train"
     loss_floor = REGRET_FLOOR
     # What a run's return is worth differs by far more between environments than between moves.
     agent_settings: ClassVar = {

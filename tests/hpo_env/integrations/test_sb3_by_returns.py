@@ -339,7 +339,7 @@ def test_policies_are_told_apart_by_what_they_go_by() -> None:
 
 @pytest.mark.parametrize("normalises", [False, True])
 def test_episodes_are_counted_where_nobody_reports_them(normalises: bool) -> None:
-    from hpo_env.tasks.reinforcement.agent_meter import AgentMeter
+    from hpo_env.integrations.sb3_agents.meter import AgentMeter
     from hpo_env.tasks.reinforcement.measures import COLUMN
 
     class Watch(sb3.common.callbacks.BaseCallback):  # type: ignore[misc,name-defined]
@@ -421,9 +421,9 @@ class Learning(HostUnderTest):
     """An agent whose update is a rollout and a call of `train`."""
 
     def __init__(self) -> None:
-        from hpo_env.tasks.reinforcement.agent_host import AgentHost
-        from hpo_env.tasks.reinforcement.agent_meter import AgentMeter
-        from hpo_env.tasks.reinforcement.agent_training import agent_facts
+        from hpo_env.integrations.sb3_agents.host import AgentHost
+        from hpo_env.integrations.sb3_agents.meter import AgentMeter
+        from hpo_env.integrations.sb3_agents.training import agent_facts
 
         self._agent = make_agent(ent_coef=0.001)
         self.host = AgentHost(

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from hpo_env.integrations.sb3_agents.meter import AgentMeter
 from hpo_env.integrations.sb3_schedules import OwnSchedules
 from hpo_env.integrations.sb3_values import all_values
-from hpo_env.tasks.reinforcement.agent_meter import AgentMeter
 from hpo_env.tasks.reinforcement.features import Facts
 from hpo_env.tasks.reinforcement.learner_host import ENDS, LearnerHost
 
@@ -20,7 +20,7 @@ class AgentHost(LearnerHost):
     Args:
         model: The agent.
         meter: See `LearnerHost`; so are the rest.
-        facts: See `agent_training.agent_facts`.
+        facts: See `training.agent_facts`.
         is_guarded: Whether a policy that has collapsed is put back to the best there was.
 
     Attributes:

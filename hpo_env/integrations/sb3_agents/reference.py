@@ -24,12 +24,12 @@ from hpo_env.control.run import Run
 from hpo_env.controller import Controller
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.sb3 import HPOControlCallback
+from hpo_env.integrations.sb3_agents.gymnasium_twins import TwinEnv, make_twins
+from hpo_env.integrations.sb3_agents.host import AgentHost
+from hpo_env.integrations.sb3_agents.meter import AgentMeter
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Task, TaskFamily, Trainer
-from hpo_env.tasks.reinforcement.agent_host import AgentHost
-from hpo_env.tasks.reinforcement.agent_meter import AgentMeter
 from hpo_env.tasks.reinforcement.features import FEATURES
-from hpo_env.tasks.reinforcement.gymnasium_twins import TwinEnv, make_twins
 from hpo_env.tasks.reinforcement.returns import regret
 from hpo_env.tasks.reinforcement.space import NAMES
 from hpo_env.tasks.reinforcement.task import ReinforcementTask
