@@ -12,11 +12,11 @@ import argparse
 
 import numpy as np
 import torch
+from hpo_agents.adaptation import algorithm_class
+from hpo_agents.adaptation.networks import usual_network
+from hpo_agents.adaptation.problems import problem_of
+from hpo_agents.adaptation.training import as_episodes, scores, torch_generator
 
-from agents.adaptation import algorithm_class
-from agents.adaptation.networks import usual_network
-from agents.adaptation.problems import problem_of
-from agents.adaptation.training import as_episodes, scores, torch_generator
 from hpo_env.few_shot import make_source
 from hpo_env.seeding import stream
 

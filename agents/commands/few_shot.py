@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -195,7 +196,8 @@ def _table(training: MetaTraining, result: Mapping[str, Any]) -> str:
     lines = [f"{result['score']} on test tasks (95 % interval of the mean):"]
     for row in result["test"]:
         steps = "" if row["steps"] is None else f"after {row['steps']:>2} steps  "
-        lines.append(f"  {steps}{row['mean']:.4f} ± {row['half_interval']:.4f}")
+        reached = f"{row['mean']:.4f} ± {row['half_interval']:.4f}"
+        lines.append(f"  {steps}{reached if math.isfinite(row['mean']) else 'diverges'}")
     return "\n".join(lines)
 
 

@@ -9,6 +9,7 @@
 pytest finds the subclass and runs every rule on it; a rule that is broken is named with the value
 that broke it. Each suite is imported when it is first asked for, and all of them need pytest.
 
+- AlgorithmContract: a meta-learning algorithm.
 - FamilyContract: a task family, its tasks, its trainer and its environment.
 - OpponentContract: an opponent of a comparison, on a family.
 - LearnerContract: what meta-trains a policy.
@@ -25,6 +26,7 @@ from hpo_env.addresses import load_address
 from hpo_env.errors import MissingExtraError
 
 SUITES: dict[str, str] = {
+    "AlgorithmContract": "hpo_agents.testing.adaptation:AlgorithmContract",
     "FamilyContract": "hpo_env.testing.families:FamilyContract",
     "FamilyUnderTest": "hpo_env.testing.under_test:FamilyUnderTest",
     "FamilyUses": "hpo_agents.testing.uses:FamilyUses",
