@@ -1,1 +1,1 @@
-"""Agents of Stable-Baselines3 under policies of the family `reinforcement`: host, reference and twin."""
+"""Agents of Stable-Baselines3 under policies of `reinforcement`: host, reference and twin."""
