@@ -26,7 +26,10 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
         (True, False)
     """
     # crc32 and not hash(): Python's string hash changes from process to process.
-    keys = [zlib.crc32(n.encode()) if isinstance(n, str) else n for n in names]
+    # A path that is not UTF-8 has surrogates in it.
+    keys = [
+        zlib.crc32(n.encode("utf-8", "surrogatepass")) if isinstance(n, str) else n for n in names
+    ]
     return np.random.default_rng(np.random.SeedSequence([seed, *keys]))
 
 

@@ -52,7 +52,7 @@ def main(args: Sequence[str]) -> None:
     for path, text in texts.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, text.encode())
+            write_atomically(path, text.encode("utf-8", "backslashreplace"))
         except OSError as error:
             raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from error
         print(f"report: {path}")

@@ -30,7 +30,8 @@ def introduce(path: Path, config: Mapping[str, Any], hyperparameters: Sequence[s
         write_facts(writer, "configuration", flattened(config))
         command = path / "command.txt"
         if command.is_file():
-            write_text(writer, "command", f"    {command.read_text().strip()}")
+            words = command.read_text(encoding="utf-8", errors="surrogateescape")
+            write_text(writer, "command", f"    {words.strip()}")
 
 
 def conclude(path: Path) -> None:
@@ -41,6 +42,7 @@ def conclude(path: Path) -> None:
 
 def write_text(writer: SummaryWriter, name: str, text: str, step: int = 0) -> None:
     """Write Markdown onto TensorBoard's "Text" page."""
+    text = text.encode("utf-8", "backslashreplace").decode()  # paths need not be UTF-8
     writer.add_text(tags.TEXT.format(text=name), text, step)
 
 

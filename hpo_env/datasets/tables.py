@@ -60,7 +60,8 @@ class Table(ABC):
 
     def __init__(self, place: str, name: str) -> None:
         self.place = place
-        self.name = name
+        # The name of a file need not be UTF-8, but what is written about its data is.
+        self.name = name.encode("utf-8", "backslashreplace").decode()
 
     def dataset(self, *, target: str, kind: Kind | None = None) -> Dataset:
         """Make the data set that predicts one column from the others; its arrays are read-only.

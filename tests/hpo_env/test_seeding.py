@@ -14,6 +14,10 @@ def test_other_names_and_other_seeds_give_other_streams() -> None:
     assert len(draws) == 6
 
 
+def test_a_name_that_is_not_utf_8_has_a_stream() -> None:
+    assert stream(0, "\udcff").random() != stream(0, "\udcfe").random()
+
+
 def test_lane_i_gets_seed_plus_i() -> None:
     assert lane_seeds(7, 3) == [7, 8, 9]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,18 @@ def test_a_task_of_a_file_is_plain_data(path: Path) -> None:
 def test_tasks_of_named_data_sets_say_nothing_of_files() -> None:
     written = draw(SupervisedFamily(dataset="digits", split="test")).to_json()
     assert not {"kind", "reading", "fingerprint"} & set(written)
+
+
+def test_a_path_that_is_not_utf_8_is_as_good_as_others(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.csv"))
+    frame().to_csv(path, index=False)
+    task = draw(SupervisedFamily(dataset=path, target="y"))
+    assert task.name.encode() == rb"\udcff.csv"
+    read = json.loads(json.dumps(task.to_json()))
+    assert prepare(SupervisedTask(**read | {"initial": tuple(read["initial"])})).num_features == 2
+    env = gym.make("HPOControl-v0", dataset=str(path), target="y", engine="eager", num_decisions=1)
+    env.reset(seed=0)
+    assert env.step(env.action_space.sample())[4]["task"].isprintable()
 
 
 def test_a_path_means_the_same_in_every_folder(
