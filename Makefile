@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 # One thread a process: with more, OpenMP's barriers spin and everything crawls on a busy machine.
 export OMP_NUM_THREADS := 1
 
-.PHONY: install install-dev demo test fuzz bench zoo clean
+.PHONY: install install-dev demo test docs fuzz bench zoo clean
 
 # What it takes to train, evaluate and measure.
 install: $(VENV)/.installed
@@ -40,6 +40,10 @@ test: install-dev
 fuzz: install-dev
 	HPO_CONTROL_FUZZ=100000 $(BIN)/python -m pytest --numprocesses 2 tests/fuzzing
 
+# The site, into build/site; warnings are errors, and nothing is fetched.
+docs: install-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 bench: install
 	$(BIN)/python benchmarks/throughput.py
 
@@ -50,4 +54,4 @@ zoo: install
 	$(BIN)/hpo-control zoo make supervised-lr --out logs/zoo/policies/supervised-lr
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

@@ -8,8 +8,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import MISSING, fields
 from pathlib import Path
+from typing import Any
 
+from docstring_parser import parse
+
+from agents.commands.compare import CompareConfig
+from agents.commands.dashboard import DashboardConfig
+from agents.commands.data import CheckFile, DescribeDataset, ListDatasets
+from agents.commands.demo import DemoConfig
+from agents.commands.evaluate import EvaluateConfig
+from agents.commands.forecast import ForecastConfig
+from agents.commands.report import ReportConfig
+from agents.commands.zoo import (
+    EvaluatePolicy,
+    ListPolicies,
+    MakePolicy,
+    ShowCard,
+    VerifyFigures,
+)
+from agents.config import TrainConfig
+from agents.learners.base import Learner
+from agents.learners.registry import LEARNERS, learner_class
 from agents.tags import TAGS
 from hpo_env.datasets import dataset_info, dataset_names, load_dataset
 from hpo_env.networks.registry import ARCHITECTURES
@@ -72,12 +93,69 @@ def tags() -> str:
     return _table(("tag", "meaning", "unit", "written by"), rows)
 
 
+def commands() -> str:
+    """Every command, with its options and their defaults."""
+    parts = []
+    for title, config in COMMAND_LINES.items():
+        text = parse(config.__doc__ or "")
+        parts.append(f"## `hpo-control {title}`\n\n{text.short_description}\n\n")
+        if fields(config):
+            parts.append(_options(config, [p for p in text.params if p.arg_name != "settings"]))
+            parts.append("\n")
+    for name in LEARNERS:
+        parts.append(f"### Settings of `--agent {name}`\n\n")
+        parts.append(_options(learner_class(name).settings, _inherited(learner_class(name))))
+        parts.append("\n")
+    return "".join(parts).rstrip("\n") + "\n"
+
+
+def _options(config: type[Any], params: Sequence[Any]) -> str:
+    known = {field.name: field for field in fields(config)}
+    rows = []
+    for param in params:
+        field = known[param.arg_name]
+        is_positional = "Positional" in str(field.type)
+        flag = field.name.upper() if is_positional else f"--{field.name.replace('_', '-')}"
+        default = "" if field.default in (MISSING, None) else f"{field.default}"
+        rows.append((f"`{flag}`", " ".join((param.description or "").split()), default))
+    return _table(("option", "meaning", "default"), rows)
+
+
+def _inherited(learner: type[Learner]) -> list[Any]:
+    """Return what is said of a learner's settings, by itself or by what it derives from."""
+    found: dict[str, Any] = {}
+    for kind in reversed(learner.settings.__mro__):
+        found |= {param.arg_name: param for param in parse(kind.__doc__ or "").params}
+    return [found[name] for name in learner.settings.names() if name in found]
+
+
+COMMAND_LINES: dict[str, type[Any]] = {
+    "demo": DemoConfig,
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "compare": CompareConfig,
+    "forecast": ForecastConfig,
+    "dashboard": DashboardConfig,
+    "report": ReportConfig,
+    "zoo list": ListPolicies,
+    "zoo card": ShowCard,
+    "zoo verify": VerifyFigures,
+    "zoo make": MakePolicy,
+    "zoo evaluate": EvaluatePolicy,
+    "data list": ListDatasets,
+    "data describe": DescribeDataset,
+    "data check": CheckFile,
+}
+"""What is typed, and the dataclass that says which options there are; `doctor` has none."""
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "hyperparameters": hyperparameters,
     "observation": observation,
     "datasets": datasets,
     "architectures": architectures,
     "tags": tags,
+    "commands": commands,
 }
 
 

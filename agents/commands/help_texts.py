@@ -65,8 +65,8 @@ def short_help(
         lines.append(f"  {label:<{_INDENT - 2}}{wrapped[0]}")
         lines += [" " * _INDENT + line for line in wrapped[1:]]
     rest = [_flag(name) for name in known if name not in usual and name != "settings"]
-    indent = {"initial_indent": "  ", "subsequent_indent": "  ", "break_on_hyphens": False}
-    lines += ["", "more options:", *textwrap.wrap(", ".join(rest), width, **indent)]
+    listed = textwrap.fill(", ".join(rest), width - 2, break_on_hyphens=False)
+    lines += ["", "more options:", textwrap.indent(listed, "  ")]
     lines += ["", *([more] if more else []), f"{_ALL} explains every option."]
     return "\n".join(lines)
 

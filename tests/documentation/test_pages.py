@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.documentation.following import FOLLOWED
 from tools.reference_tables import PAGES, fill
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 SNIPPETS = [
     pytest.param(page.name, snippet, id=f"{page.stem}-{number}")
     for page, text in TEXTS.items()
+    if page not in FOLLOWED
     for number, snippet in enumerate(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
 ]
 LARGEST_README = 10_000
