@@ -386,6 +386,35 @@ def test_a_model_is_found_wherever_it_lives() -> None:
     assert not list(owners.modules())  # nothing is kept alive
 
 
+def test_lazy_layers_get_their_shape_in_a_controlled_loop() -> None:
+    training = Training()
+    training.model = nn.Sequential(nn.LazyLinear(12), nn.LazyBatchNorm1d(), nn.LazyLinear(1))
+    optimizer = OPTIMIZERS["adamw"](training.model.parameters())
+    run = Controller(random_policy()).attach(optimizer, total_steps=STEPS, model=training.model)
+    training.train(optimizer, run, range(10))
+    training.x, rows = training.x * math.inf, training.x
+    with pytest.warns(ControllerWarning, match="rolled back"):
+        training.train(optimizer, run, range(10, 12))
+    training.x = rows
+    assert math.isfinite(training.validate())
+
+
+def test_two_optimisers_may_train_the_same_weights() -> None:
+    training = Training()
+    first = torch.optim.SGD(training.model.parameters(), lr=0.1)
+    second = torch.optim.AdamW(training.model.parameters(), lr=0.001)
+    run = Controller(fixed_policy(0.1)).attach([first, second], total_steps=STEPS)
+    for step in range(STEPS):
+        loss = training.loss(step)
+        first.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        (first if step % 2 else second).step()
+        run.step(loss)
+    assert rates(first)[0] == pytest.approx(100.0 * rates(second)[0])
+    run.close()
+    assert (rates(first), rates(second)) == ([0.1], [0.001])
+
+
 class TwoSteps(torch.optim.SGD):
     """Steps as sharpness-aware minimisation does: not by `step`."""
 
