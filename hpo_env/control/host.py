@@ -169,5 +169,5 @@ class Host(Protocol):
         return
 
     def close(self) -> None:
-        """Leave the training as it was found."""
+        """Leave the training as it was found, with its own values; called any number of times."""
         return

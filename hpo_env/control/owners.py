@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim.swa_utils import AveragedModel
 
 from hpo_env.control.frames import variables
@@ -44,12 +45,11 @@ class Owners:
             around = _living_modules()
             models = _of(wanted, [*known, *around])
         self._models = [weakref.ref(model) for model in models]
-        shapes = {tuple(p.shape for p in model.parameters()) for model in models}
+        shapes = [_shapes(model) for model in models]
         self._averages: list[weakref.ref[nn.Module]] = [
             weakref.ref(module)
             for module in around
-            if isinstance(module, AveragedModel)
-            and tuple(p.shape for p in module.parameters()) in shapes
+            if isinstance(module, AveragedModel) and _shapes(module) in shapes
         ]
 
     def modules(self) -> Iterator[nn.Module]:
@@ -64,6 +64,11 @@ class Owners:
         """Return the tensors of each average of such models, perhaps of another training."""
         models = [reference() for reference in self._averages]
         return [[*m.parameters(), *m.buffers()] for m in models if m is not None]
+
+
+def _shapes(model: nn.Module) -> list[Any]:
+    """Return the shapes of a model's weights; lazy ones have none yet."""
+    return [None if is_lazy(weight) else weight.shape for weight in model.parameters()]
 
 
 def _of(wanted: set[int], modules: Sequence[nn.Module]) -> list[nn.Module]:

@@ -410,29 +410,30 @@ def _is_schedule_free(optimizer: torch.optim.Optimizer) -> bool:
 
 
 class GroupKey:
-    """What tells a param group from others, also after a state was loaded: its first weights.
+    """What tells a param group from others, also after a state was loaded.
+
+    It is the optimiser and the group's first weights: two optimisers may train the same ones.
 
     Args:
         optimizer: The group's.
         number: Which of its groups it is.
     """
 
-    __slots__ = ("_thing",)
+    __slots__ = ("_optimizer", "_thing")
 
     def __init__(self, optimizer: torch.optim.Optimizer, number: int) -> None:
         parameters = optimizer.param_groups[number]["params"]
-        self._thing: Any = parameters[0] if len(parameters) else (optimizer, number)
+        self._optimizer = optimizer
+        self._thing: Any = parameters[0] if len(parameters) else number
 
     def __hash__(self) -> int:
-        return hash(self._thing)
+        return hash((id(self._optimizer), self._thing))
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, GroupKey):
+        if not isinstance(other, GroupKey) or self._optimizer is not other._optimizer:
             return False
         ours, theirs = self._thing, other._thing  # tensors are compared by what they are
-        return ours is theirs or (
-            isinstance(ours, tuple) and isinstance(theirs, tuple) and ours == theirs
-        )
+        return ours is theirs or (type(ours) is type(theirs) is int and ours == theirs)
 
 
 def _is_on_a_device(value: Any) -> bool:

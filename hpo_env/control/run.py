@@ -432,7 +432,7 @@ class Run(Generic[HostT]):
         """Close the running interval and open the next; what was interrupted is done again."""
         if self._is_open:
             self._close_interval()
-        if not self.is_over and not self._is_open:
+        if not (self.is_over or self._is_open or self._end_of_it):  # validate() may close a run
             self._open_interval()
 
     def _shorten(self, total_steps: int) -> None:

@@ -126,7 +126,7 @@ class WeightsHost(Host):
             (module, name, buffer.detach().clone())
             for module in self._modules()
             for name, buffer in module._buffers.items()
-            if buffer is not None
+            if buffer is not None and not is_lazy(buffer)
         ]
         if self._others is not None:
             self.copy_too(self._others())

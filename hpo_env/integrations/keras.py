@@ -5,7 +5,9 @@
 
 The learning rate of the optimiser must be a number: Keras does not let anybody write one that comes
 from a `LearningRateSchedule`. Keras callbacks have no part in its checkpoints: save
-`callback.run.state_dict()` with `torch.save`, and give it to a new callback as `state=`.
+`callback.run.state_dict()` with `torch.save`, and give it to a new callback as `state=`. Nor are
+they told of exceptions: a `fit` that was interrupted gives the values back when the next one
+begins, or with `callback.run.close()`.
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ gae_lambda         `model.gae_lambda` and the rollout buffer   the rollout after
 =================  ==========================================  ===============================
 
 A learning rate that is a function of the progress is the base schedule, which is corrected; a clip
-range that is one stays the agent's own, unless the learning rate is one too.
+range that is one stays the agent's own, unless the learning rate is one too. Callbacks are not told
+of exceptions: a `learn` that was interrupted gives the values back when the next one begins, or
+with `callback.run.close()`.
 """
 
 from __future__ import annotations

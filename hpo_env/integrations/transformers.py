@@ -7,7 +7,8 @@ base rate). The run is saved beside each of the trainer's checkpoints, and goes 
 `trainer.train(resume_from_checkpoint=...)`. The loss that is followed is what `training_step` comes
 to, whatever computes it: the model, label smoothing or a `compute_loss` of one's own. The trainer
 clips gradients before anybody sees them: with `max_grad_norm` in force the policy sees norms after
-clipping.
+clipping. A trainer tells its callbacks nothing of exceptions: one that was interrupted gives the
+values back when it trains again, or with `callback.run.close()`.
 """
 
 from __future__ import annotations

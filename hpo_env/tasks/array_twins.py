@@ -124,6 +124,10 @@ class SmoothingHost(Host):
         """See `PlainHost.write`."""
         return self._losses.write(values)
 
+    def close(self) -> None:
+        """See `PlainHost.close`."""
+        self._losses.close()
+
     def roll_back(self) -> bool:
         """Put learner and series back."""
         self._level, self._signal = self._start

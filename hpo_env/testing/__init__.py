@@ -14,6 +14,8 @@ that broke it. Each suite is imported when it is first asked for, and all of the
 - OpponentContract: an opponent of a comparison, on a family.
 - LearnerContract: what meta-trains a policy.
 - HostContract: what a controller steers.
+- SituationContract: what becomes of the user's values in a training that is repeated, interrupted,
+  resumed, blind, spoiled, or written to by others.
 - ParityContract: a policy sees and does in a family's host what it saw and did in training.
 - FamilyUses: a family through every command, from meta-training to deployment.
 """
@@ -34,6 +36,7 @@ SUITES: dict[str, str] = {
     "LearnerContract": "hpo_agents.testing.learners:LearnerContract",
     "OpponentContract": "hpo_agents.testing.opponents:OpponentContract",
     "ParityContract": "hpo_env.testing.parity:ParityContract",
+    "SituationContract": "hpo_env.testing.situations:SituationContract",
 }
 """Where each suite is: addresses, as the environment must not import the agents."""
 

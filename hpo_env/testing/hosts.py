@@ -51,7 +51,7 @@ class HostUnderTest(ABC):
         """Return what is trained, as something that NumPy compares; a copy."""
 
     def surroundings(self) -> Any:
-        """Return what a closed host must have left as it was, values aside; a copy."""
+        """Return what else a closed host must have left as it was; a copy."""
         return None
 
 
@@ -186,15 +186,18 @@ class HostContract(ABC):
         _assert_equal(other.host.measure(_VALIDATION_LOSS), expected)
 
     def test_a_closed_host_leaves_what_it_found(self) -> None:
-        """No hook stays, and closing twice is closing."""
+        """No hook stays, the user has his own values back, and closing twice is closing."""
         training = self.make()
         before = training.surroundings()
         training.host.begin(_Run())
         training.host.begin_interval(_NUM_UPDATES)
         self._train(training)
+        initial = dict(training.host.initial)
+        training.host.write({name: _FACTOR * value for name, value in initial.items()})
         training.host.close()
         training.host.close()
         _assert_same(training.surroundings(), before)
+        assert dict(training.read()) == pytest.approx(initial, rel=1e-12)
 
     def test_a_host_that_never_began_can_be_closed(self) -> None:
         """A run that is refused leaves no trace."""

@@ -81,6 +81,10 @@ class TrainerHost(Host):
             self._values[0, self._family.space.index(name)] = value
         return dict(values)
 
+    def close(self) -> None:
+        """Give the values back that the task began with."""
+        self.write(self._initial)
+
     def roll_back(self) -> bool:
         """Roll the lane back where hosts of the family can."""
         if self._family.can_roll_back:

@@ -195,6 +195,178 @@ def test_a_length_that_is_no_whole_number_is_refused(total: Any) -> None:
     assert not optimizer._optimizer_step_pre_hooks
 
 
+# ----------------------------------------------------------------------------------- a closed run
+
+
+def test_a_checkpoint_that_is_saved_after_closing_knows_nothing_of_the_controller() -> None:
+    training = Training(dropout=0.3)
+    training.model.append(nn.Dropout(0.1))
+    optimizer = OPTIMIZERS["adamw"](training.model.parameters())
+    found = copy.deepcopy(optimizer.state_dict()["param_groups"])
+    run = Controller(fixed_policy(-0.5, [*NAMES, "dropout"])).attach(
+        optimizer, total_steps=STEPS, model=training.model
+    )
+    training.train(optimizer, run, range(10))
+    run.close()
+    assert optimizer.state_dict()["param_groups"] == found
+    assert [m.p for m in training.model if isinstance(m, nn.Dropout)] == [0.3, 0.1]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda o: ls.CosineAnnealingLR(o, STEPS),
+        lambda o: ls.ExponentialLR(o, 0.9),
+        lambda o: ls.OneCycleLR(o, 0.1, total_steps=2 * STEPS),
+        lambda o: ls.SequentialLR(o, [ls.LinearLR(o, 0.1), ls.StepLR(o, 3)], [4]),
+        lambda o: ls.ChainedScheduler([ls.ConstantLR(o, 0.1, 3), ls.ExponentialLR(o, 0.9)]),
+    ],
+)
+def test_a_scheduler_goes_on_after_closing_as_if_nothing_had_been(make: Any) -> None:
+    seen = []
+    for is_controlled in (False, True):
+        training = Training()
+        optimizer = OPTIMIZERS["sgd"](training.model.parameters())
+        scheduler = make(optimizer)
+        run: Any = None
+        if is_controlled:
+            run = Controller(fixed_policy(0.3, NAMES)).attach(
+                optimizer, total_steps=STEPS, base_schedule=scheduler
+            )
+        for step in range(16):
+            if step == 10 and run is not None:
+                run.close()
+                run = None
+            loss = training.loss(step)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            scheduler.step()
+            if run is not None:
+                run.step(loss)
+        group = optimizer.param_groups[0]
+        seen.append((scheduler.get_last_lr(), group["lr"], group["momentum"]))
+    assert seen[1] == seen[0]
+
+
+def test_what_others_have_set_is_theirs_after_closing() -> None:
+    training = Training()
+    optimizer = OPTIMIZERS["adamw"](training.model.parameters())
+    run = Controller(random_policy(NAMES)).attach(optimizer, total_steps=STEPS)
+    training.train(optimizer, run, range(10))
+    optimizer.param_groups[0]["lr"] = 0.5
+    run.close()
+    run.close()
+    group = optimizer.param_groups[0]
+    assert (group["lr"], group["weight_decay"], group["betas"][0]) == (0.5, 0.01, 0.9)
+
+
+def test_a_closed_run_does_nothing_more_and_says_so() -> None:
+    training = Training()
+    optimizer = OPTIMIZERS["adamw"](training.model.parameters())
+    run = Controller(random_policy(NAMES)).attach(optimizer, total_steps=STEPS)
+    training.train(optimizer, run, range(10))
+    run.close()
+    with pytest.warns(ControllerWarning, match=r"step\(\) was called after close\(\)") as caught:
+        training.train(optimizer, run, range(10, STEPS))
+    assert len(caught) == 1
+    assert rates(optimizer) == [0.01]
+    with pytest.raises(ConfigurationError, match="the run is closed and cannot be extended"):
+        run.extend(2 * STEPS)
+
+
+def test_a_run_may_be_closed_from_within_its_validation() -> None:
+    training, calls = Training(), iter(range(100))
+    optimizer = OPTIMIZERS["adamw"](training.model.parameters())
+    runs: list[Any] = []
+
+    def validate() -> float:
+        if next(calls) == 3:
+            runs[0].close()
+        return training.validate()
+
+    runs.append(
+        Controller(random_policy(NAMES)).attach(optimizer, total_steps=STEPS, validate=validate)
+    )
+    training.train(optimizer, runs[0], range(9))
+    assert rates(optimizer) == [0.01]
+
+
+def test_functions_are_called_with_what_the_user_said_that_they_had_set() -> None:
+    given: list[float] = []
+    controller = Controller(fixed_policy(0.5, ["learning_rate", "label_smoothing"]))
+    training = Training()
+    optimizer = OPTIMIZERS["adamw"](training.model.parameters())
+    for initial, last in (({"label_smoothing": 0.2}, 0.2), ({}, None)):
+        given.clear()
+        run = controller.attach(
+            optimizer, total_steps=STEPS, bind={"label_smoothing": given.append}, initial=initial
+        )
+        training.train(optimizer, run, range(10))
+        written = len(given)
+        run.close()
+        assert given[written:] == ([] if last is None else [last])
+
+
+def test_a_function_that_raises_at_the_end_ends_nothing() -> None:
+    values: list[float] = []
+
+    def setting(value: float) -> None:
+        if values and value == 0.1:
+            raise RuntimeError("the loader is gone")
+        values.append(value)
+
+    run = Controller(fixed_policy(0.5)).drive(
+        {"learning_rate": setting}, initial={"learning_rate": 0.1}, total_steps=STEPS
+    )
+    run.step(1.0)
+    with pytest.warns(ControllerWarning, match="the loader is gone"):
+        run.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "is_followed"),
+    [
+        (lambda o: ls.CosineAnnealingLR(o, 2 * STEPS), True),
+        (lambda o: ls.LambdaLR(o, lambda t: 1.0 / (1 + t)), True),
+        (lambda o: ls.LambdaLR(o, [lambda t: 1.0 / (1 + t), lambda t: 1.0]), False),
+    ],
+)
+def test_a_group_that_comes_later_follows_the_scheduler_where_its_law_is_known(
+    make: Any, is_followed: bool
+) -> None:
+    training = Training()
+    halves = [{"params": [p]} for p in training.model[0].parameters()]
+    optimizer = torch.optim.SGD(halves, lr=0.05)
+    scheduler = make(optimizer)
+    run = Controller(fixed_policy(0.0)).attach(
+        optimizer, total_steps=STEPS, base_schedule=scheduler
+    )
+    training.train(optimizer, run, range(10), after=scheduler.step)
+    before = scheduler.get_last_lr()[0]
+    optimizer.add_param_group({"params": training.model[3].parameters(), "lr": 0.01})
+    training.train(optimizer, run, range(10, 21), after=scheduler.step)
+    run.close()
+    share = scheduler.get_last_lr()[0] / before if is_followed else 1.0
+    assert rates(optimizer)[2] == pytest.approx(0.01 * share)
+
+
+def test_a_resumed_run_keeps_its_reference_beside_a_larger_group() -> None:
+    training = Training()
+    optimizer = torch.optim.SGD(training.model[0].parameters(), lr=0.01)
+    controller = Controller(fixed_policy(0.1))
+    run = controller.attach(optimizer, total_steps=STEPS)
+    training.train(optimizer, run, range(10))
+    optimizer.add_param_group({"params": training.model[3].parameters(), "lr": 0.5})
+    training.train(optimizer, run, range(10, 13))
+    before = rates(optimizer)
+    resumed = controller.attach(optimizer, total_steps=STEPS, state=run.state_dict())
+    assert rates(optimizer) == pytest.approx(before)
+    training.train(optimizer, resumed, range(13, STEPS))
+    resumed.close()
+    assert rates(optimizer) == pytest.approx([0.01, 0.5])
+
+
 # ------------------------------------------------------------------------------------------ losses
 
 
@@ -384,6 +556,35 @@ def test_a_model_is_found_wherever_it_lives() -> None:
     del hidden, last
     gc.collect()
     assert not list(owners.modules())  # nothing is kept alive
+
+
+def test_lazy_layers_get_their_shape_in_a_controlled_loop() -> None:
+    training = Training()
+    training.model = nn.Sequential(nn.LazyLinear(12), nn.LazyBatchNorm1d(), nn.LazyLinear(1))
+    optimizer = OPTIMIZERS["adamw"](training.model.parameters())
+    run = Controller(random_policy()).attach(optimizer, total_steps=STEPS, model=training.model)
+    training.train(optimizer, run, range(10))
+    training.x, rows = training.x * math.inf, training.x
+    with pytest.warns(ControllerWarning, match="rolled back"):
+        training.train(optimizer, run, range(10, 12))
+    training.x = rows
+    assert math.isfinite(training.validate())
+
+
+def test_two_optimisers_may_train_the_same_weights() -> None:
+    training = Training()
+    first = torch.optim.SGD(training.model.parameters(), lr=0.1)
+    second = torch.optim.AdamW(training.model.parameters(), lr=0.001)
+    run = Controller(fixed_policy(0.1)).attach([first, second], total_steps=STEPS)
+    for step in range(STEPS):
+        loss = training.loss(step)
+        first.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        (first if step % 2 else second).step()
+        run.step(loss)
+    assert rates(first)[0] == pytest.approx(100.0 * rates(second)[0])
+    run.close()
+    assert (rates(first), rates(second)) == ([0.1], [0.001])
 
 
 class TwoSteps(torch.optim.SGD):

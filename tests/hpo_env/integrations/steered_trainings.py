@@ -1,96 +1,39 @@
-"""One small training in each framework, with a controller, for situations that all of them know."""
+"""One small training in each framework, with a controller; see `hpo_env.testing.situations`."""
 
 from __future__ import annotations
 
-import contextlib
+import itertools
+import math
 import os
-import warnings
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
 
-from hpo_env.controller import Controller
-from tests.hpo_env.controlled_runs import fixed_policy
+from hpo_env.testing.situations import DECAY, RATE, SteeredTraining, lowering_controller
 from tests.hpo_env.integrations.host_data import make_net, rows, tensors
 
-FOREIGN = 0.0625  # exact in every precision
-RATE = 0.25
-DECAY = 0.125
+Array = np.ndarray[Any, Any]
 
 
-class InterruptionError(Exception):
-    """What a user's Ctrl-C stands for."""
+class InLightGBM(SteeredTraining):
+    """Boosting by `lightgbm.train`."""
 
+    without_loss = "refused"
+    is_lost_when_interrupted = True
 
-def controller() -> Controller:
-    """Make one that lowers everything in each interval, so that values are soon spent."""
-    names = ("learning_rate", "weight_decay")
-    return Controller(fixed_policy(-0.5, names, base_schedule="constant"))
-
-
-class SteeredTraining(ABC):
-    """A training that can be repeated: its framework's own object stays, with what it keeps.
-
-    Attributes:
-        num_steps: Updates in one training.
-        started_from: What the user gave, by hyperparameter.
-        refuses_foreign_writers: Whether the training ends where somebody else writes too.
-    """
-
-    num_steps = 16
-    started_from: ClassVar[Mapping[str, float]] = {"learning_rate": RATE}
-    refuses_foreign_writers = False
-
-    @abstractmethod
-    def new_callback(self, state: Any = None, total_steps: int = 0, **options: Any) -> Any:
-        """Make what hangs the controller into a training.
-
-        Args:
-            state: A saved run to go on from; frameworks that keep it in their own checkpoints take
-                none.
-            total_steps: Where the framework does not tell, updates in the run, if not `num_steps`.
-            **options: Further arguments, such as `validate` where the framework takes one.
-        """
-
-    @abstractmethod
-    def train(
-        self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
-    ) -> None:
-        """Train from the framework's object as it is.
-
-        Args:
-            callback: What `new_callback` made.
-            at_step: Called before each update.
-            num_steps: Updates to make, where they are not all.
-        """
-
-    @abstractmethod
-    def read(self) -> Mapping[str, float]:
-        """Return the values that the object has now."""
-
-    @abstractmethod
-    def write(self, rate: float) -> None:
-        """Set the learning rate as somebody else would, from within `at_step`."""
-
-    def run(self, callback: Any) -> Any:
-        """Return the run that a callback made last."""
-        return callback.run
-
-
-class _LightGBM(SteeredTraining):
     def __init__(self) -> None:
         self._host = pytest.importorskip("lightgbm")
+        self._metric = "binary_logloss"
         self._model: Any = None
         self._in_training: Any = None
 
     def new_callback(self, state: Any = None, total_steps: int = 0, **options: Any) -> Any:
         from hpo_env.integrations.lightgbm import HPOControl
 
-        return HPOControl(controller(), state=state, **options)
+        return HPOControl(lowering_controller(), state=state, **options)
 
     def train(
         self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
@@ -104,7 +47,13 @@ class _LightGBM(SteeredTraining):
 
         before.before_iteration = True  # type: ignore[attr-defined]
         self._model = self._host.train(
-            {"objective": "binary", "verbose": -1, "num_threads": 1, "eta": RATE},
+            {
+                "objective": "binary",
+                "verbose": -1,
+                "num_threads": 1,
+                "eta": RATE,
+                "metric": self._metric,
+            },
             data,
             num_steps or self.num_steps,
             valid_sets=[data.create_valid(vx, vy)],
@@ -118,10 +67,19 @@ class _LightGBM(SteeredTraining):
     def write(self, rate: float) -> None:
         self._in_training.reset_parameter({"learning_rate": rate})
 
+    def lose_losses(self) -> None:
+        self._metric = "auc"
 
-class _XGBoost(SteeredTraining):
+
+class InXGBoost(SteeredTraining):
+    """Boosting by `xgboost.train`."""
+
+    without_loss = "refused"
+    is_lost_when_interrupted = True
+
     def __init__(self) -> None:
         self._host = pytest.importorskip("xgboost")
+        self._metric = "logloss"
         self._model: Any = None
         self._in_training: Any = None
 
@@ -129,7 +87,7 @@ class _XGBoost(SteeredTraining):
         from hpo_env.integrations.xgboost import HPOControlCallback
 
         total = total_steps or self.num_steps
-        return HPOControlCallback(controller(), total_steps=total, state=state, **options)
+        return HPOControlCallback(lowering_controller(), total_steps=total, state=state, **options)
 
     def train(
         self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
@@ -144,7 +102,11 @@ class _XGBoost(SteeredTraining):
 
         x, y, vx, vy = rows()
         first = 0 if self._model is None else self._model.num_boosted_rounds()
-        parameters = {"objective": "binary:logistic", "nthread": 1}
+        parameters = {
+            "objective": "binary:logistic",
+            "nthread": 1,
+            "eval_metric": self._metric,
+        }
         self._model = self._host.train(
             parameters if self._model is not None else parameters | {"eta": RATE},
             self._host.DMatrix(x, y),
@@ -163,8 +125,15 @@ class _XGBoost(SteeredTraining):
     def write(self, rate: float) -> None:
         self._in_training.set_param({"learning_rate": rate})
 
+    def lose_losses(self) -> None:
+        self._metric = "auc"
 
-class _Keras(SteeredTraining):
+
+class InKeras(SteeredTraining):
+    """`Model.fit`."""
+
+    takes_validate = True
+    has_batches = True
     num_steps = 24
     started_from: ClassVar[Mapping[str, float]] = {"learning_rate": RATE, "weight_decay": DECAY}
 
@@ -172,32 +141,44 @@ class _Keras(SteeredTraining):
         os.environ["KERAS_BACKEND"] = "torch"
         self._host = pytest.importorskip("keras")
         x, _, _, _ = rows()
+        self._x = x.copy()
         layers = self._host.layers
-        self._model = self._host.Sequential([self._host.Input((x.shape[1],)), layers.Dense(2)])
+        self._model = self._host.Sequential(
+            [self._host.Input((x.shape[1],)), layers.BatchNormalization(), layers.Dense(2)]
+        )
         loss = self._host.losses.SparseCategoricalCrossentropy(from_logits=True)
         self._model.compile(self._host.optimizers.AdamW(RATE, weight_decay=DECAY), loss=loss)
 
     def new_callback(self, state: Any = None, total_steps: int = 0, **options: Any) -> Any:
         from hpo_env.integrations.keras import HPOControlCallback
 
-        return HPOControlCallback(controller(), state=state, **options)
+        return HPOControlCallback(lowering_controller(), state=state, **options)
 
     def train(
         self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
     ) -> None:
-        steps = iter(range(num_steps or self.num_steps))
-        before = self._host.callbacks.LambdaCallback()
-        before.on_train_batch_begin = lambda batch, logs=None: at_step(next(steps))
-        x, y, _, _ = rows()
+        _, y, _, _ = rows()
+
+        def batches() -> Any:
+            for step in range(num_steps or self.num_steps):
+                at_step(step)
+                part = slice(32 * (step % 6), 32 * (step % 6) + 32)
+                yield self._x[part].copy(), y[part]
+                np.copyto(self._x, rows()[0])
+
         self._model.fit(
-            x,
-            y,
-            batch_size=32,
+            batches(),
+            steps_per_epoch=6,
             epochs=(num_steps or self.num_steps) // 6,
-            shuffle=False,
             verbose=0,
-            callbacks=[before, callback],
+            callbacks=[callback],
         )
+
+    def spoil(self) -> None:
+        self._x[:] = math.inf
+
+    def is_sound(self) -> bool:
+        return bool(np.isfinite(self._model.predict(rows()[0], verbose=0)).all())
 
     def read(self) -> Mapping[str, float]:
         optimizer = self._model.optimizer
@@ -210,10 +191,16 @@ class _Keras(SteeredTraining):
         self._model.optimizer.learning_rate = rate
 
 
-class _Lightning(SteeredTraining):
+class InLightning(SteeredTraining):
+    """`Trainer.fit`."""
+
     num_steps = 24
     started_from: ClassVar[Mapping[str, float]] = {"learning_rate": RATE, "weight_decay": DECAY}
-    refuses_foreign_writers = True
+    foreign_writers = "refused"
+    has_own_checkpoints = True
+    has_param_groups = True
+    takes_validate = True
+    has_batches = True
 
     def __init__(self) -> None:
         self._host = host = pytest.importorskip("lightning.pytorch")
@@ -227,17 +214,19 @@ class _Lightning(SteeredTraining):
 
             def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
                 outer._at_step(self.global_step)
-                return torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+                scale, outer._scale = outer._scale, 1.0
+                return torch.nn.functional.cross_entropy(self.net(batch[0] * scale), batch[1])
 
             def configure_optimizers(self) -> Any:
                 return self.own
 
         self._module = Module()
+        self._scale = 1.0
 
     def new_callback(self, state: Any = None, total_steps: int = 0, **options: Any) -> Any:
         from hpo_env.integrations.lightning import HPOControlCallback
 
-        return HPOControlCallback(controller(), **options)
+        return HPOControlCallback(lowering_controller(), **options)
 
     def train(
         self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
@@ -263,11 +252,29 @@ class _Lightning(SteeredTraining):
     def write(self, rate: float) -> None:
         self._module.own.param_groups[0]["lr"] = rate
 
+    def spoil(self) -> None:
+        self._scale = math.inf
 
-class _Transformers(SteeredTraining):
+    def is_sound(self) -> bool:
+        return all(bool(weight.isfinite().all()) for weight in self._module.parameters())
+
+    def add_group(self, rate: float) -> None:
+        self._module.own.add_param_group({"params": [new_weight()], "lr": rate})
+
+    def read_added(self) -> float:
+        return float(self._module.own.param_groups[-1]["lr"])
+
+
+class InTransformers(SteeredTraining):
+    """Hugging Face's `Trainer.train`."""
+
     num_steps = 24
     started_from: ClassVar[Mapping[str, float]] = {"learning_rate": RATE, "weight_decay": DECAY}
-    refuses_foreign_writers = True
+    foreign_writers = "refused"
+    has_own_checkpoints = True
+    has_param_groups = True
+    takes_validate = True
+    has_batches = True
 
     def __init__(self) -> None:
         self._host = pytest.importorskip("transformers")
@@ -277,7 +284,7 @@ class _Transformers(SteeredTraining):
     def new_callback(self, state: Any = None, total_steps: int = 0, **options: Any) -> Any:
         from hpo_env.integrations.transformers import HPOControlCallback
 
-        return HPOControlCallback(controller(), **options)
+        return HPOControlCallback(lowering_controller(), **options)
 
     def train(
         self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
@@ -304,9 +311,24 @@ class _Transformers(SteeredTraining):
     def write(self, rate: float) -> None:
         self._group()["lr"] = rate
 
-    def _group(self) -> dict[str, Any]:
+    def spoil(self) -> None:
+        self._trainer.model.scale = math.inf
+
+    def is_sound(self) -> bool:
+        return all(bool(weight.isfinite().all()) for weight in self._trainer.model.parameters())
+
+    def add_group(self, rate: float) -> None:
+        self._optimizer().add_param_group({"params": [new_weight()], "lr": rate})
+
+    def read_added(self) -> float:
+        return float(self._optimizer().param_groups[-1]["lr"])
+
+    def _optimizer(self) -> Any:
         optimizer = self._trainer.optimizer
-        group: dict[str, Any] = getattr(optimizer, "optimizer", optimizer).param_groups[0]
+        return getattr(optimizer, "optimizer", optimizer)
+
+    def _group(self) -> dict[str, Any]:
+        group: dict[str, Any] = self._optimizer().param_groups[0]
         return group
 
     def _make(self) -> Any:
@@ -334,20 +356,26 @@ class WithLoss(torch.nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.net: Any = make_net()
+        self.scale = 1.0
 
     def forward(self, x: torch.Tensor, labels: torch.Tensor | None = None) -> dict[str, Any]:
         """Return logits, and the loss where there are labels."""
-        logits = self.net(x)
+        scale, self.scale = self.scale, 1.0
+        logits = self.net(x * scale)
         if labels is None:
             return {"logits": logits}
         return {"loss": torch.nn.functional.cross_entropy(logits, labels), "logits": logits}
 
 
-class _StableBaselines(SteeredTraining):
+class InStableBaselines(SteeredTraining):
+    """`learn` of an agent, whose update is a rollout."""
+
     num_steps = 8
+    without_loss = "kept"
 
     def __init__(self) -> None:
         self._host = pytest.importorskip("stable_baselines3")
+        self._has_losses = True
         outer = self
 
         class Agent(self._host.PPO):  # type: ignore[misc,name-defined]
@@ -368,8 +396,13 @@ class _StableBaselines(SteeredTraining):
     def new_callback(self, state: Any = None, total_steps: int = 0, **options: Any) -> Any:
         from hpo_env.integrations.sb3 import HPOControlCallback
 
-        options = {"validate": lambda agent: 1.0} | options
-        return HPOControlCallback(controller(), state=state, **options)
+        measured = itertools.count(1)
+        validate = {
+            True: lambda agent: 1.0 / next(measured),
+            False: lambda agent: None,
+        }[self._has_losses]
+        options = {"validate": validate} | options
+        return HPOControlCallback(lowering_controller(), state=state, **options)
 
     def train(
         self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
@@ -381,11 +414,17 @@ class _StableBaselines(SteeredTraining):
     def read(self) -> Mapping[str, float]:
         return {"learning_rate": self._agent.lr_schedule(1.0)}
 
+    def lose_losses(self) -> None:
+        self._has_losses = False
+
     def write(self, rate: float) -> None:
         self._agent.lr_schedule = lambda progress: rate
 
 
-class _ScikitLearn(SteeredTraining):
+class InScikitLearn(SteeredTraining):
+    """A loop over `partial_fit` of a network, which knows its own loss."""
+
+    takes_validate = True
     started_from: ClassVar[Mapping[str, float]] = {"learning_rate": RATE, "weight_decay": DECAY}
 
     def __init__(self) -> None:
@@ -396,7 +435,7 @@ class _ScikitLearn(SteeredTraining):
         self._run: Any = None
 
     def new_callback(self, state: Any = None, total_steps: int = 0, **options: Any) -> Any:
-        return controller(), {
+        return lowering_controller(), {
             "state": state,
             "total_steps": total_steps or self.num_steps,
         } | options
@@ -426,24 +465,6 @@ class _ScikitLearn(SteeredTraining):
         return self._run
 
 
-TRAININGS: dict[str, Callable[[], SteeredTraining]] = {
-    "lightgbm": _LightGBM,
-    "xgboost": _XGBoost,
-    "keras": _Keras,
-    "lightning": _Lightning,
-    "transformers": _Transformers,
-    "stable-baselines3": _StableBaselines,
-    "scikit-learn": _ScikitLearn,
-}
-
-
-@contextlib.contextmanager
-def interruption_at(step: int) -> Iterator[Callable[[int], None]]:
-    """Give an `at_step` that interrupts, and stand what follows."""
-
-    def at_step(now: int) -> None:
-        if now == step:
-            raise InterruptionError
-
-    with contextlib.suppress(InterruptionError), warnings.catch_warnings():
-        yield at_step
+def new_weight() -> torch.nn.Parameter:
+    """Return a weight for a group that is added; it has no gradient."""
+    return torch.nn.Parameter(torch.zeros(2))
