@@ -1,9 +1,9 @@
-"""`fit` of the estimators of boosting against what people would call instead, on the test tables.
+"""`fit` of the estimators of boosting against what people would call instead, on unseen tables.
 
     python benchmarks/automl_fit.py run --out benchmarks/results/automl/fit
     python benchmarks/automl_fit.py report --out benchmarks/results/automl/fit
 
-Every learner gets the training and validation rows of a test table and is asked about its test
+Every learner gets the training and validation rows of a table and is asked about its test
 rows. What is compared is the log of the log loss, or of the root mean square error: a difference of
 0.01 is one per cent. Times are processor times of one core. Outcomes are written as they come, and
 a run that is begun again goes on. The means are over tables, their intervals bootstrapped over
@@ -34,6 +34,7 @@ from hpo_env.automl.ensembling import loss_of_outputs
 from hpo_env.seeding import stream
 from hpo_env.tasks.automl.family import AutomlFamily
 from hpo_env.tasks.automl.problem import Problem, Side, problem_of
+from hpo_env.tasks.base import Split
 
 Array = NDArray[np.float64]
 
@@ -44,19 +45,21 @@ _NUM_RESAMPLES = 5_000
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """Fit the learners on the test tables.
+    """Fit the learners on tables.
 
     Args:
         out: Folder of the results.
         policy: Name of a shipped policy, or the folder of one.
+        side: "test" for results, "validation" for decisions.
         splits: Splits of each table.
         max_rows: Rows of a table in use, all sides together.
         only: Learners, by name; all when none is given.
-        tables: Names of tables; all of the test side when none is given.
+        tables: Names of tables; all of the side when none is given.
     """
 
     out: Path
     policy: str = "automl"
+    side: Split = "test"
     splits: int = 1
     max_rows: int = 5000
     only: tuple[str, ...] = ()
@@ -108,8 +111,8 @@ def fit_all(config: Run) -> None:
 
 
 def jobs(config: Run) -> Iterator[tuple[str, int, Job, Problem]]:
-    """List what is to be learned: tables of the test side, and splits of each."""
-    family = AutomlFamily(split="test")
+    """List what is to be learned: tables of a side, and splits of each."""
+    family = AutomlFamily(split=config.side)
     for number in range(config.splits):
         for task in family.tasks(number):
             if config.tables and task.table not in config.tables:
