@@ -263,8 +263,12 @@ def flaml_search(job: Job) -> Predict:
     return predictor(job, model)
 
 
-def optuna_tpe(num_trials: int) -> Learner:
-    """Return Optuna's TPE over the hyperparameters that the policy moves, refitted at its best."""
+def optuna_tpe(num_trials: int | None) -> Learner:
+    """Return Optuna's TPE over the hyperparameters that the policy moves, refitted at its best.
+
+    Args:
+        num_trials: None: as many as there is time for.
+    """
 
     def learn(job: Job) -> Predict:
         library = _package("optuna")
@@ -288,7 +292,9 @@ def optuna_tpe(num_trials: int) -> Learner:
 
         sampler = library.samplers.TPESampler(seed=job.seed)
         study = library.create_study(sampler=sampler)
-        study.optimize(loss, n_trials=num_trials)
+        study.optimize(
+            loss, n_trials=num_trials, timeout=job.seconds if num_trials is None else None
+        )
         best, parameters = found[study.best_trial.number]
         return predictor(job, lightgbm_model(job, parameters, best).fit(job.x, job.y))
 
@@ -360,6 +366,7 @@ LEARNERS: Mapping[str, Learner] = {
     "flaml.default": flaml_default,
     "FLAML, equal time": flaml_search,
     "LightGBMTuner, equal time": lightgbm_tuner,
+    "TPE, equal time": optuna_tpe(None),
     "TPE, 8 trials": optuna_tpe(8),
     "TPE, 32 trials": optuna_tpe(32),
     "TPE, 64 trials": optuna_tpe(64),
