@@ -25,6 +25,10 @@ OPPONENTS: dict[str, str] = {
     "greedy_lr": "agents.opponents.schedules:from_defaults",
     "interval_hypergradient": "agents.opponents.schedules:from_defaults",
     "user_constant": "agents.opponents.schedules:user_constant",
+    # One run, at a setting that others recommend for what the family trains.
+    "lightgbm_slow": "agents.opponents.published:published",
+    "tabarena_lightgbm": "agents.opponents.published:published",
+    "lightgbm_td": "agents.opponents.published:published",
     # One run, by an optimiser that finds its own rate.
     "schedule_free": "agents.opponents.parameter_free.opponent:schedule_free",
     "prodigy": "agents.opponents.parameter_free.opponent:prodigy",
@@ -35,6 +39,7 @@ OPPONENTS: dict[str, str] = {
     # One run, tuned across the meta-training tasks.
     "fixed_tuned": "agents.opponents.tuned:fixed_tuned",
     "constant_tuned": "agents.opponents.tuned:tuned",
+    "course_tuned": "agents.opponents.tuned_course:course_tuned",
     "cosine_tuned": "agents.opponents.tuned:tuned",
     "warmup_cosine_tuned": "agents.opponents.tuned:tuned",
     "one_cycle_tuned": "agents.opponents.tuned:tuned",

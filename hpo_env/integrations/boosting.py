@@ -1,19 +1,150 @@
-"""What the callbacks of LightGBM and XGBoost share: shrinkage, one boosting round at a time."""
+"""What the callbacks of LightGBM and XGBoost share: one boosting after another, round by round.
+
+A policy of the family `automl` moves all of its hyperparameters that a loop of the library can
+write. Any other moves one: what it calls the learning rate is the shrinkage.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hpo_env.control.run import Run
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
-from hpo_env.integrations.borrowed import BorrowedValue, BorrowingHost
+from hpo_env.integrations.borrowed import BorrowedValue, BorrowingHost, give_back
 from hpo_env.integrations.lengths import num_saved
+from hpo_env.policy import Policy
+from hpo_env.starts import Problem
+from hpo_env.tasks.automl.host import BoostingHost
+from hpo_env.tasks.automl.progress import FEATURES, Facts
+from hpo_env.tasks.automl.task import Target
+
+Array = NDArray[np.float64]
+
+_USUAL_ROUNDS = 5  # in an interval; training had 2 to 10, and 20 to 40 intervals
+_FEWEST_DECISIONS, _MOST_DECISIONS = 20, 40
+_LONGEST_ROUNDS = 10
+
+
+def is_for_boosting(policy: Policy) -> bool:
+    """Say whether a policy was trained on boosting, and so reads and moves what boosting has."""
+    return bool(policy.features) and set(policy.features) <= set(FEATURES)
+
+
+def usual_decisions(num_rounds: int) -> int:
+    """Return how many decisions suit a boosting, as policies met them in training.
+
+    Example:
+        >>> [usual_decisions(rounds) for rounds in (10, 60, 200, 400, 1000)]
+        [5, 20, 40, 40, 100]
+    """
+    by_pace = round(num_rounds / _USUAL_ROUNDS)
+    usual = min(max(by_pace, _FEWEST_DECISIONS), _MOST_DECISIONS)
+    return max(min(usual, num_rounds // 2), num_rounds // _LONGEST_ROUNDS, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """What is predicted on the rows of one side.
+
+    Args:
+        y: Targets, or classes 0..K-1 `[R]`.
+        weight: Of each row `[R]`; None: all alike.
+    """
+
+    y: Array
+    weight: Array | None = None
+
+
+def constant_losses(target: Target, *sides: Labels | None) -> list[float | None]:
+    """Return the losses of the constant that is best on the first side, on each side.
+
+    Log loss of the shares of the classes, or root mean square error of the mean; None for a side
+    that is None, and for all where the first is.
+
+    Example:
+        >>> constant_losses("regression", Labels(y=np.array([0.0, 2.0])), None)
+        [1.0, None]
+    """
+    first = sides[0]
+    if first is None or not len(first.y):
+        return [None for _ in sides]
+    losses: list[float | None] = []
+    for side in sides:
+        if side is None or not len(side.y):
+            losses.append(None)
+        elif target == "regression":
+            mean = np.average(first.y, weights=first.weight)
+            square = np.average(np.square(side.y - mean), weights=side.weight)
+            losses.append(float(np.sqrt(square)))
+        else:
+            last = int(max(s.y.max() for s in sides if s is not None and len(s.y)))
+            shares = np.bincount(first.y.astype(np.int64), first.weight, minlength=last + 1)
+            shares = np.clip(shares / shares.sum(), 1e-15, 1.0)
+            logs = np.log(shares[side.y.astype(np.int64)])
+            losses.append(-float(np.average(logs, weights=side.weight)))
+    return losses
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a callback found in a training that is about to begin.
+
+    Args:
+        values: What it can write, by the family's names.
+        flush: Hands what was written over to the library.
+        facts: What is known of the data; None: the policy reads nothing of that.
+        train_loss: Of the best constant, on the rows that train; None: not known.
+        validation_loss: Of the same, on the rows that are followed.
+    """
+
+    values: Mapping[str, BorrowedValue]
+    flush: Callable[[], None]
+    facts: Facts
+    train_loss: float | None = None
+    validation_loss: float | None = None
+
+
+class LibraryHost(BoostingHost):
+    """A boosting in somebody else's loop: values are written together, and given back at the end.
+
+    Args:
+        found: What there is.
+    """
+
+    def __init__(self, found: Found) -> None:
+        super().__init__(
+            found.values,
+            found.facts,
+            validation_loss=found.validation_loss,
+            train_loss=found.train_loss,
+        )
+        self._found = found
+
+    def problem(self) -> Problem:
+        """Say what is predicted, and from how many rows."""
+        facts = self._found.facts
+        return Problem(kind=facts.target, size=facts.num_rows)
+
+    def write(self, values: Mapping[str, float]) -> Mapping[str, float]:
+        """Write all, and hand them over at once: each time counts, for a bag is drawn anew."""
+        used = super().write(values)
+        self._found.flush()
+        return used
+
+    def close(self) -> None:
+        """Give the values back."""
+        give_back(self._found.values)
+        self._found.flush()
 
 
 class SteeredBoosting:
-    """Steers the shrinkage of one boosting after another.
+    """Steers one boosting after another.
 
     Args:
         controller: What decides.
@@ -22,34 +153,48 @@ class SteeredBoosting:
 
     Attributes:
         run: The last run, once training has begun.
+        moves_all: Whether all that boosting has is moved, and not the shrinkage alone.
     """
 
     def __init__(
         self, controller: Controller, *, shrinkage: str = "learning_rate", **options: Any
     ) -> None:
         controller.policy.space.index(shrinkage)
-        self.run: Run[BorrowingHost] | None = None
+        self.run: Run[Any] | None = None
+        self.moves_all = is_for_boosting(controller.policy)
         self._controller = controller
         self._shrinkage = shrinkage
         self._state: Mapping[str, Any] | None = options.pop("state", None)
         self._options = options
         self._validation_loss: float | None = None
 
-    def begin(
-        self, value: BorrowedValue, *, total_steps: int | None = None, to_come: int = 0
-    ) -> None:
-        """Start, before the first round of a training.
+    def num_decisions(self, num_rounds: int) -> int:
+        """Return how many decisions a run has; one that is saved keeps its own."""
+        saved: Mapping[str, Any] = (self._state or {}).get("asked", {})
+        asked = self._options.get("num_decisions", saved.get("num_decisions"))
+        if asked is not None:
+            return int(asked)
+        own = self._controller.default_num_decisions
+        return usual_decisions(num_rounds) if self.moves_all else own
 
-        Args:
-            value: The shrinkage.
-            total_steps: Rounds in the run; None: those saved with a state and those to come.
-            to_come: Rounds in this training.
-        """
-        self._validation_loss = None
-        state, self._state = self._state, None
-        total = num_saved(state) + to_come if total_steps is None else total_steps
+    def total(self, total_steps: int | None, to_come: int) -> int:
+        """Return the rounds in a run: those given, or those saved with a state and to come."""
+        return num_saved(self._state) + to_come if total_steps is None else total_steps
+
+    def begin(self, value: BorrowedValue, total_steps: int) -> None:
+        """Start to steer the shrinkage, before the first round of a training of so many rounds."""
         host = BorrowingHost({self._shrinkage: value}, lambda: self._validation_loss)
-        self.run = self._controller.steer(host, total_steps=total, state=state, **self._options)
+        self._begin(host, total_steps)
+
+    def begin_all(self, found: Found, total_steps: int) -> None:
+        """Start to steer all that can be written, before the first round."""
+        self._begin(LibraryHost(found), total_steps)
+
+    @property
+    def closes_interval(self) -> bool:
+        """Whether the round that was just made is the last of its interval."""
+        run = self.run
+        return run is not None and run.num_steps + 1 >= run.plan.end(run.interval)
 
     def finish_round(
         self, train_loss: float | None, validation_loss: float | None, *, scores: list[str]
@@ -72,10 +217,19 @@ class SteeredBoosting:
                 "lightgbm.train) or evals= (in xgboost.train), and such a metric"
             )
         self._validation_loss = validation_loss
-        if self.run is not None:
-            self.run.step(train_loss)
+        if self.run is None:
+            return
+        if isinstance(self.run.host, BoostingHost):
+            self.run.host.note_round(train_loss, validation_loss)
+        self.run.step(train_loss)
 
     def end(self) -> None:
-        """Give the shrinkage back, after the last round."""
+        """Give the values back, after the last round."""
         if self.run is not None:
             self.run.close()
+
+    def _begin(self, host: Any, total_steps: int) -> None:
+        self._validation_loss = None
+        options = self._options | {"num_decisions": self.num_decisions(total_steps)}
+        state, self._state = self._state, None
+        self.run = self._controller.steer(host, total_steps=total_steps, state=state, **options)

@@ -1,0 +1,236 @@
+"""What `fit` does, once the data are rows: runs, their ensemble, and the refit on all rows.
+
+Axes: `M` runs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo_env.automl.boosters import Booster, Goal
+from hpo_env.automl.ensembling import greedy_weights, loss_of_outputs, outputs_of
+from hpo_env.automl.growing import Deadline, Grown, affordable_rounds, grow, replay
+from hpo_env.automl.progress_bar import ProgressBar
+from hpo_env.automl.rows import Rows
+from hpo_env.controller import Controller
+from hpo_env.errors import ControllerWarning
+from hpo_env.hyperparameters import HyperparameterSpace
+from hpo_env.seeding import stream
+from hpo_env.starts import Problem, Start, chosen_start
+from hpo_env.tasks.automl.space import HYPERPARAMETERS, LIBRARY_NAMES
+
+Array = NDArray[np.float64]
+
+_SPREAD = 1.0  # of the starts of further runs, in largest moves of the policy
+_WARN_BELOW = 200  # validation rows
+
+SPACE = HyperparameterSpace(HYPERPARAMETERS).subset(LIBRARY_NAMES)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Plan:
+    """What is asked of a fit.
+
+    Args:
+        kind: Of booster.
+        goal: What is predicted.
+        controller: What decides.
+        num_rounds: Of each run, at most.
+        num_runs: How many runs.
+        initial: Values that runs begin from, by name; see `Controller.attach` for `start`.
+        start: Where runs begin.
+        refit: Whether the courses are replayed on all rows.
+        seed: Of everything that is random.
+        seconds: For the whole fit; None: as long as it takes.
+    """
+
+    kind: type[Booster]
+    goal: Goal
+    controller: Controller
+    num_rounds: int
+    num_runs: int
+    initial: Mapping[str, float]
+    start: Start | None
+    refit: bool
+    seed: int
+    seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fit:
+    """What a fit came to.
+
+    Args:
+        runs: The controlled runs, M of them.
+        weights: Of each run in the model `[M]`.
+        models: The trees that predict, one a run; None for a run of weight 0.
+        is_refitted: Whether they have grown on all rows.
+        validation_loss: Of the ensemble on the validation rows, before any refit.
+        notes: What a person should know.
+    """
+
+    runs: tuple[Grown, ...]
+    weights: Array
+    models: tuple[Any, ...]
+    is_refitted: bool
+    validation_loss: float
+    notes: tuple[str, ...] = field(default=())
+
+
+def fit_rows(plan: Plan, train: Rows, validation: Rows, bar: ProgressBar) -> Fit:
+    """Grow, choose and refit.
+
+    Args:
+        plan: What is asked.
+        train: Rows that grow the trees.
+        validation: Rows by which they are steered, cut off and weighted.
+        bar: Told how far it is.
+
+    Raises:
+        KeyboardInterrupt: It came before there was a model.
+    """
+    notes: list[str] = []
+    if len(validation) < _WARN_BELOW:
+        notes.append(
+            f"there are {len(validation)} validation rows, fewer than {_WARN_BELOW}: what is "
+            "chosen by them is chosen by chance to a part. Give more rows, or a larger "
+            "validation_fraction"
+        )
+        warnings.warn(notes[-1], ControllerWarning, stacklevel=4)
+    whole = Deadline(plan.seconds)
+    runs, is_whole = _grown(plan, train, validation, bar, notes)
+    outputs = [
+        outputs_of(
+            plan.goal.target,
+            plan.kind.scores(one.model, validation.x, one.best_round, plan.goal),
+        )
+        for one in runs
+    ]
+    target, weight = plan.goal.target, validation.weight
+    weights = greedy_weights(target, outputs, validation.y, weight)
+    together = np.tensordot(weights, np.array(outputs), axes=1)
+    models = [one.model if w > 0.0 else None for one, w in zip(runs, weights, strict=True)]
+    is_refitted = False
+    if plan.refit and is_whole:
+        is_refitted = _refitted(plan, train.and_also(validation), runs, models, whole, bar, notes)
+    return Fit(
+        runs=tuple(runs),
+        weights=weights,
+        models=tuple(models),
+        is_refitted=is_refitted,
+        validation_loss=loss_of_outputs(target, together, validation.y, weight),
+        notes=tuple(notes),
+    )
+
+
+def _grown(
+    plan: Plan, train: Rows, validation: Rows, bar: ProgressBar, notes: list[str]
+) -> tuple[list[Grown], bool]:
+    """Make the controlled runs, as many as there is time for, at least one.
+
+    Returns:
+        The runs, and whether nobody interrupted them.
+    """
+    seconds = np.inf if plan.seconds is None else plan.seconds
+    if plan.refit:  # a replay makes the rounds again, on more rows
+        seconds /= 2.0 + len(validation) / len(train)
+    of_one = seconds / plan.num_runs
+    deadline = Deadline(None if plan.seconds is None else seconds)
+    num_rounds = affordable_rounds(
+        plan.kind,
+        plan.goal,
+        train,
+        validation,
+        plan.initial,
+        seconds=of_one,
+        most=plan.num_rounds,
+    )
+    if num_rounds < plan.num_rounds:
+        notes.append(f"time_budget leaves time for {num_rounds} of {plan.num_rounds} rounds a run")
+    runs: list[Grown] = []
+    for number in range(plan.num_runs):
+        if runs and deadline.is_over:
+            notes.append(f"time_budget was over after {number} of {plan.num_runs} runs")
+            break
+        bar.begin(f"run {number + 1} of {plan.num_runs}")
+        initial, start = _begin(plan, number, len(train))
+        try:
+            grown = grow(
+                plan.kind,
+                plan.goal,
+                train,
+                validation,
+                plan.controller,
+                num_rounds=num_rounds,
+                initial=initial,
+                start=start,
+                seed=plan.seed + number,
+                deadline=deadline,
+                report=bar,
+            )
+        except KeyboardInterrupt:
+            if not runs:
+                raise
+            return runs, _is_whole_after(number + 1, notes)
+        runs.append(grown)
+        if grown.is_interrupted:
+            return runs, _is_whole_after(number + 1, notes)
+    return runs, True
+
+
+def _is_whole_after(run: int, notes: list[str]) -> bool:
+    """Say that a run was interrupted: False."""
+    notes.append(
+        f"fit was interrupted in run {run}: the model is what had grown, on the rows that train "
+        "alone"
+    )
+    warnings.warn(notes[-1], ControllerWarning, stacklevel=5)
+    return False
+
+
+def _begin(plan: Plan, number: int, num_rows: int) -> tuple[dict[str, float], Start | None]:
+    """Say where a run begins: the first where it was asked for, further ones around it."""
+    if number == 0:
+        return dict(plan.initial), plan.start
+    problem = Problem(kind=plan.goal.target, size=float(num_rows))
+    learned = chosen_start(plan.controller.policy.learned_start, plan.start, problem)
+    base = np.array([[{**plan.initial, **learned}[name] for name in LIBRARY_NAMES]])
+    away = stream(plan.seed, "start", str(number)).uniform(-_SPREAD, _SPREAD, base.shape)
+    values = SPACE.values(base, away * SPACE.steps)[0]
+    return dict(zip(LIBRARY_NAMES, values.tolist(), strict=True)), "user"
+
+
+def _refitted(
+    plan: Plan,
+    rows: Rows,
+    runs: Sequence[Grown],
+    models: list[Any],
+    whole: Deadline,
+    bar: ProgressBar,
+    notes: list[str],
+) -> bool:
+    """Put models on all rows in the place of those that have grown on a part; say if all are."""
+    made: dict[int, Any] = {}
+    used = [place for place, model in enumerate(models) if model is not None]
+    try:
+        for place in used:
+            if whole.is_over:
+                notes.append("time_budget was over before the refit: the rows that train alone")
+                return False
+            bar.begin(f"refit {len(made) + 1} of {len(used)}")
+            made[place] = replay(
+                plan.kind, plan.goal, rows, runs[place], seed=runs[place].seed, report=bar
+            )
+    except KeyboardInterrupt:
+        notes.append("the refit was interrupted: the model has grown on the rows that train alone")
+        warnings.warn(notes[-1], ControllerWarning, stacklevel=4)
+        return False
+    for place, model in made.items():
+        models[place] = model
+    return True
