@@ -27,7 +27,7 @@ LEARNED_START = LearnedStart(
             kind="binary", max_size=LARGE, values=_values(0.074, 3, 32, 0.4646, 0.6999, 0.6127)
         ),
         StartCase(kind="binary", values=_values(0.038, 10, 3, 0.2416, 0.8284, 0.589)),
-        StartCase(kind="multiclass", values=_values(0.06, 7, 7, 1.0, 0.75, 0.7)),
+        StartCase(kind="multiclass", values=_values(0.0551, 7, 8, 0.863, 0.7532, 0.6877)),
         StartCase(values=_SMALL_REGRESSION),
     )
 )
