@@ -99,6 +99,18 @@ class XGBoostBoosters(Boosters):
                 losses[:, lane, k] = self._losses(problem, data, booster)
         return _rounds(losses)
 
+    def snapshot(self, lanes: Lanes) -> Any:
+        """Refuse: XGBoost saves no state of its draws."""
+        raise NotImplementedError
+
+    def restore(self, lanes: Lanes, snapshot: Any) -> None:
+        """Refuse, as `snapshot` does."""
+        raise NotImplementedError
+
+    def put_back(self, lanes: Lanes) -> None:
+        """Refuse, as `snapshot` does."""
+        raise NotImplementedError
+
     def _losses(self, problem: Problem, data: list[Any], booster: Any) -> list[float]:
         found = []
         for matrix, side in zip(data, problem.sides, strict=True):

@@ -5,9 +5,10 @@
 Each table is cut to 1,000 rows, of which 600 train and 200 validate, and boosted for 100 rounds in
 20 decisions from LightGBM's defaults: by LightGBM in a loop that updates, evaluates training and
 validation rows after each round and writes six hyperparameters after five, and by the own booster,
-which does the same (both apply each tree to the test rows too). Times are processor times of one core, without
-putting the table into bins. `own, one lane` is one run at a time, `own, lanes` all tables at once,
-`environment` the whole step of the vector environment, observations and rewards included.
+which does the same. Both apply each tree to the test rows too. Times are processor times of one
+core, without putting the table into bins. `own, one lane` is one run at a time, `own, lanes` all
+tables at once, `environment` the whole step of the vector environment, observations and rewards
+included.
 """
 
 from __future__ import annotations

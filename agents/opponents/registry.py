@@ -28,6 +28,10 @@ _MAKERS = {
     "user_constant": "schedules:user_constant",
     "kl_adaptive": "kl_adaptive:kl_adaptive",
     "ultho": "clustered_bandit:ultho",
+    # One run, at a setting that others recommend for what the family trains.
+    "lightgbm_slow": "published:published",
+    "tabarena_lightgbm": "published:published",
+    "lightgbm_td": "published:published",
     # One run, by an optimiser that finds its own rate.
     "schedule_free": "parameter_free.opponent:schedule_free",
     "prodigy": "parameter_free.opponent:prodigy",
@@ -39,6 +43,7 @@ _MAKERS = {
     "fixed_tuned": "tuned:fixed_tuned",
     "goto": "goto:goto",
     "constant_tuned": "tuned:tuned",
+    "course_tuned": "tuned_course:course_tuned",
     "cosine_tuned": "tuned:tuned",
     "warmup_cosine_tuned": "tuned:tuned",
     "one_cycle_tuned": "tuned:tuned",

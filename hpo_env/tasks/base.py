@@ -48,6 +48,16 @@ Runs can be snapshot and forked in every family: the contract of `Trainer` deman
 """
 
 
+def setting_need(name: str) -> str:
+    """Write that a family must have published a setting.
+
+    Example:
+        >>> setting_need("lightgbm_td")
+        'setting lightgbm_td'
+    """
+    return f"setting {name}"
+
+
 def check_choice(kind: str, value: str, choices: Any) -> None:
     """Check a value against a `Literal`.
 
@@ -160,6 +170,10 @@ class TaskFamily(ABC):
     """The setting that was best on the training tasks, in a few cases by `problem`. Policies of the
     family take it along, and training episodes may begin there; None: there is none."""
 
+    published_settings: ClassVar[Mapping[str, LearnedStart]] = {}
+    """Settings that others recommend for what this family trains, by the name of the opponent that
+    keeps it."""
+
     suites: ClassVar[tuple[Suite, ...]] = (
         Suite(
             name="validation",
@@ -255,9 +269,9 @@ class TaskFamily(ABC):
         return next(scheduled, cls.default_controlled[0])
 
     @classmethod
-    def offers(cls) -> frozenset[Capability]:
-        """Return all that opponents can rely on."""
-        found: set[Capability] = set(cls.capabilities)
+    def offers(cls) -> frozenset[str]:
+        """Return all that opponents can rely on: capabilities, and published settings."""
+        found: set[str] = {*cls.capabilities, *map(setting_need, cls.published_settings)}
         if any(h.scheduled for h in cls.hyperparameters):
             found.add("rate")
         if cls.learned_start is not None:
@@ -338,7 +352,11 @@ class TaskFamily(ABC):
         """
         if self.learned_start is None:
             raise ConfigurationError(f"task family {self.name!r} has no learned start")
-        values = self.learned_start.values_for(self.problem(task))
+        return self.begun_at(self.learned_start, task)
+
+    def begun_at(self, start: LearnedStart, task: Task) -> Task:
+        """Return the task with other initial values, where the start has some."""
+        values = start.values_for(self.problem(task))
         pairs = zip(self.space.names, task.initial, strict=True)
         return replace(task, initial=tuple(values.get(name, own) for name, own in pairs))
 

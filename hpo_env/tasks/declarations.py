@@ -42,6 +42,9 @@ def check_declarations(family: type[TaskFamily]) -> None:
         )
     for capability in family.capabilities:
         check_choice(f"capability of {where}", capability, Capability)
+    for start in (family.learned_start, *family.published_settings.values()):
+        if start is not None:
+            start.check(space)
     taken = sorted(set(family.features) & set(field_names(space.names)))
     if taken:
         raise ConfigurationError(

@@ -96,6 +96,9 @@ class AwkwardFamily(TaskFamily):
         ),
         is_default=False,
     )
+    published_settings: ClassVar[Mapping[str, LearnedStart]] = {
+        "lightgbm_slow": LearnedStart(cases=(StartCase(values={"width": 0.6}),)),
+    }
     suites: ClassVar[tuple[Suite, ...]] = (
         Suite(
             name="validation",

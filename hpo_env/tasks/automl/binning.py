@@ -126,4 +126,5 @@ def linear_inputs(part: Part) -> LinearInputs:
     inputs = np.stack(columns, axis=1).astype(np.float32)
     train_inputs = inputs[:num_train].astype(np.float64)
     ridge = train_inputs.T @ train_inputs + _RIDGE * np.eye(inputs.shape[1])
-    return LinearInputs(inputs=inputs, factor=np.linalg.cholesky(ridge))
+    factor = np.asarray(np.linalg.cholesky(ridge), dtype=np.float64)
+    return LinearInputs(inputs=inputs, factor=factor)

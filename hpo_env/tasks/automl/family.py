@@ -23,6 +23,8 @@ from hpo_env.tasks.automl.lightgbm_boosters import LightGBMBoosters
 from hpo_env.tasks.automl.native.kernel import set_num_threads
 from hpo_env.tasks.automl.native_boosters import NativeBoosters
 from hpo_env.tasks.automl.progress import FEATURES, LOSS_FLOOR
+from hpo_env.tasks.automl.published import PUBLISHED
+from hpo_env.tasks.automl.recipes import RECIPES
 from hpo_env.tasks.automl.space import HYPERPARAMETERS, LIBRARY_NAMES
 from hpo_env.tasks.automl.starts import LEARNED_START
 from hpo_env.tasks.automl.tables import (
@@ -80,6 +82,8 @@ class AutomlFamily(TaskFamily):
     )
     quick_suites = ("test",)
     features: ClassVar = FEATURES
+    recipes = RECIPES
+    published_settings: ClassVar = PUBLISHED
     learned_start = LEARNED_START
     can_roll_back = False  # LightGBM's and XGBoost's runs keep what has grown
     twin = "hpo_env.tasks.automl.host:train"

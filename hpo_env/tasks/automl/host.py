@@ -123,7 +123,7 @@ def train(
     initial = dict(zip(family.space.names, task.initial, strict=True))
     booster.reset_parameter(to_lightgbm({name: initial[name] for name in LIBRARY_NAMES}))
     constant = constant_losses(problem)
-    host = _LoopHost(
+    host: BoostingHost = _LoopHost(
         booster,
         {name: initial[name] for name in LIBRARY_NAMES},
         facts_of(problem, task.rounds_per_decision),

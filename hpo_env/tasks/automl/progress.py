@@ -187,7 +187,7 @@ class Progress:
     def features(self) -> Array:
         """Return the entries of the observation `[N, F]` in `[-1, 1]`; 0 where not measured."""
         columns = [entry.compute(self._memory) for entry in _ENTRIES.values()]
-        return np.nan_to_num(np.stack(columns, axis=1), nan=0.0)
+        return np.asarray(np.nan_to_num(np.stack(columns, axis=1), nan=0.0))
 
     def snapshot(self, lanes: Lanes) -> dict[str, Array]:
         """Copy all state of some lanes; `restore` is the inverse."""
@@ -201,7 +201,7 @@ class Progress:
 
 def _log(loss: Array) -> Array:
     """Return the logarithm, losses beyond all measure being taken for a very bad one."""
-    return np.log(np.clip(np.where(np.isinf(loss), 1e30, loss), LOSS_FLOOR, 1e30))
+    return np.asarray(np.log(np.clip(np.where(np.isinf(loss), 1e30, loss), LOSS_FLOOR, 1e30)))
 
 
 def _less(before: Array, now: Array) -> Array:

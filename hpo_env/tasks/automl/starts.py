@@ -23,9 +23,11 @@ LEARNED_START = LearnedStart(
     cases=(
         StartCase(kind="regression", max_size=LARGE, values=_SMALL_REGRESSION),
         StartCase(kind="regression", values=_values(0.1016, 12, 7, 0.3439, 0.9113, 0.7354)),
-        StartCase(kind="binary", max_size=LARGE, values=_values(0.06, 7, 7, 1.0, 0.75, 0.7)),
-        StartCase(kind="binary", values=_values(0.07, 10, 10, 1.0, 0.8, 0.7)),
-        StartCase(kind="multiclass", values=_values(0.06, 7, 7, 1.0, 0.75, 0.7)),
+        StartCase(
+            kind="binary", max_size=LARGE, values=_values(0.074, 3, 32, 0.4646, 0.6999, 0.6127)
+        ),
+        StartCase(kind="binary", values=_values(0.038, 10, 3, 0.2416, 0.8284, 0.589)),
+        StartCase(kind="multiclass", values=_values(0.0551, 7, 8, 0.863, 0.7532, 0.6877)),
         StartCase(values=_SMALL_REGRESSION),
     )
 )

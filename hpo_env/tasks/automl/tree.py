@@ -198,7 +198,7 @@ class Tree:
         )
         is_allowed &= (left[:, 1] >= LEAST_HESSIAN) & (right[:, 1] >= LEAST_HESSIAN)
         own = leaf.sums[0] * leaf.sums[0] / (leaf.sums[1] + self._settings.l2)
-        return np.where(is_allowed, gains, Float(-np.inf)) - own
+        return np.asarray(np.where(is_allowed, gains, Float(-np.inf)) - own)
 
     def _threshold(
         self, leaf: _Leaf, column: int, cells: Floats, missing_left: bool

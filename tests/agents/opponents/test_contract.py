@@ -92,6 +92,19 @@ class TestOnForecasting(UNDER_TEST["forecasting"], OpponentContract):  # type: i
         make_worse(monkeypatch, type(self.make_trainer(1)))
 
 
+class TestOnBoosting(UNDER_TEST["automl"], OpponentContract):  # type: ignore[misc]
+    """What is tuned, and what others recommend, where most of the gain is a setting."""
+
+    opponents: ClassVar[tuple[str, ...]] = (
+        "controller_learned_start",
+        "learned_start",
+        "course_tuned",
+        "lightgbm_slow",
+        "tabarena_lightgbm",
+        "lightgbm_td",
+    )
+
+
 class TestOnTheAwkward(Awkward, OpponentContract):
     opponents: ClassVar[tuple[str, ...]] = tuple(OPPONENTS)
 

@@ -42,7 +42,7 @@ class NativeTable:
         problem = table.problem
         self.shape = (len(table.y), problem.num_scores)
         self.has_linear = False
-        arrays = (
+        arrays: tuple[NDArray[Any], ...] = (
             table.ends.astype(np.int64),
             table.num_bins.astype(np.int64),
             problem.is_categorical.astype(np.int64),

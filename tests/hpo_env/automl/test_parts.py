@@ -1,0 +1,160 @@
+"""Columns, splits and ensembles: what the estimators are made of."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo_env.automl.columns import Columns
+from hpo_env.automl.ensembling import greedy_weights, loss_of_outputs, outputs_of
+from hpo_env.automl.growing import Deadline
+from hpo_env.automl.progress_bar import ProgressBar
+from hpo_env.automl.rows import Rows, split
+from hpo_env.errors import ControllerWarning, DatasetError
+
+# ------------------------------------------------------------------------------------------ columns
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ([1.5, None, 3.0], [1.5, np.nan, 3.0]),
+        (pd.array([1, pd.NA, 3], dtype="Int64"), [1.0, np.nan, 3.0]),
+        (["b", "a", None], [1.0, 0.0, np.nan]),
+        ([True, False, True], [1.0, 0.0, 1.0]),
+        (pd.array([True, pd.NA, False], dtype="boolean"), [1.0, np.nan, 0.0]),
+        (pd.Categorical(["x", None, "w"], categories=["x", "w", "v"]), [1.0, np.nan, 0.0]),
+        (pd.Categorical([10, 2, 10]), [1.0, 0.0, 1.0]),
+        (pd.array(["b", pd.NA, "a"], dtype="string"), [1.0, np.nan, 0.0]),
+        (np.array([1, 2.5, None], dtype=object), [1.0, 2.5, np.nan]),
+        (np.array(["a", 3, None], dtype=object), [1.0, 0.0, np.nan]),
+        ([None, None, None], [np.nan, np.nan, np.nan]),
+    ],
+)
+def test_a_column_becomes_numbers_or_codes(cells: Any, expected: list[float]) -> None:
+    frame = pd.DataFrame({"a": cells})
+    columns = Columns.of(frame, None)
+    np.testing.assert_array_equal(columns.read(frame)[:, 0], expected)
+
+
+def test_codes_do_not_depend_on_the_order_of_rows() -> None:
+    frame = pd.DataFrame({"a": ["c", "a", "b", "a"]})
+    assert Columns.of(frame, None) == Columns.of(frame.iloc[::-1], None)
+
+
+def test_a_level_that_is_new_counts_as_missing_and_is_said() -> None:
+    columns = Columns.of(pd.DataFrame({"a": ["x", "y"], "b": [1.0, 2.0]}), None)
+    with pytest.warns(ControllerWarning, match="columns 'a' hold levels that were not seen"):
+        made = columns.read(pd.DataFrame({"a": ["z", "x"], "b": [9.0, 9.0]}))
+    np.testing.assert_array_equal(made, [[np.nan, 9.0], [0.0, 9.0]])
+
+
+def test_numbers_that_become_texts_are_refused() -> None:
+    columns = Columns.of(pd.DataFrame({"a": [1.0, 2.0]}), None)
+    with pytest.raises(DatasetError, match="column 'a' must hold numbers, as in training"):
+        columns.read(pd.DataFrame({"a": ["one", "two"]}))
+
+
+def test_what_never_varies_is_found() -> None:
+    x = np.array([[1.0, 1.0, np.nan, 1.0], [1.0, 2.0, np.nan, np.nan]])
+    columns = Columns.of(x, None)
+    assert columns.constant(x) == ["0", "2"]  # that a cell is missing tells something
+
+
+# --------------------------------------------------------------------------------------------- rows
+
+
+@given(
+    counts=st.lists(st.integers(1, 30), min_size=1, max_size=5),
+    share=st.floats(0.01, 0.99),
+    is_stratified=st.booleans(),
+)
+def test_a_split_leaves_a_row_of_each_class_to_train_on(
+    counts: list[int], share: float, is_stratified: bool
+) -> None:
+    y = np.repeat(np.arange(len(counts)), counts).astype(np.float64)
+    rows = Rows(x=np.arange(len(y), dtype=np.float64)[:, None], y=y, weight=y + 1.0)
+    rng = np.random.default_rng(0)
+    try:
+        train, validation = split(rows, share, rng, is_stratified=is_stratified)
+    except DatasetError:
+        assert len(y) < 5 or (is_stratified and max(counts) == 1)
+        return
+    together = np.concatenate([train.x, validation.x])[:, 0]
+    assert sorted(together) == list(range(len(y)))
+    assert len(validation) >= 1
+    if is_stratified:
+        assert set(train.y) == set(y)
+    np.testing.assert_array_equal(train.and_also(validation).weight, y[together.astype(int)] + 1.0)
+
+
+# ---------------------------------------------------------------------------------------- ensembles
+
+
+def test_scores_become_shares() -> None:
+    np.testing.assert_allclose(outputs_of("binary", np.array([[np.log(3.0)]])), [[0.25, 0.75]])
+    shares = outputs_of("multiclass", np.log(np.array([[1.0, 2.0, 5.0]])) + 700.0)
+    np.testing.assert_allclose(shares, [[0.125, 0.25, 0.625]])
+    assert np.isfinite(outputs_of("binary", np.array([[-1e9], [1e9]]))).all()
+
+
+@pytest.mark.parametrize(
+    ("target", "outputs", "y", "weight", "expected"),
+    [
+        ("regression", [[1.0], [4.0]], [0.0, 2.0], None, np.sqrt(2.5)),
+        ("regression", [[1.0], [4.0]], [0.0, 2.0], [3.0, 1.0], np.sqrt(1.75)),
+        ("binary", [[0.5, 0.5], [0.75, 0.25]], [1.0, 0.0], None, -np.log(0.375) / 2.0),
+        ("multiclass", [[0.0, 1.0, 0.0]], [0.0], None, -np.log(1e-15)),
+    ],
+)
+def test_outputs_are_measured_as_the_boosters_measure_them(
+    target: Any, outputs: list[Any], y: list[float], weight: Any, expected: float
+) -> None:
+    rows = None if weight is None else np.array(weight)
+    assert loss_of_outputs(target, np.array(outputs), np.array(y), rows) == pytest.approx(expected)
+
+
+@given(seed=st.integers(0, 2**32), count=st.integers(1, 6))
+def test_an_ensemble_is_no_worse_than_the_best_of_its_members(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    y = rng.normal(size=30)
+    outputs = [(y + rng.normal(size=30))[:, None] for _ in range(count)]
+    weights = greedy_weights("regression", outputs, y, None)
+    assert weights.sum() == pytest.approx(1.0)
+    assert (weights >= 0.0).all()
+    together = np.tensordot(weights, np.array(outputs), axes=1)
+    best = min(loss_of_outputs("regression", one, y, None) for one in outputs)
+    assert loss_of_outputs("regression", together, y, None) <= best + 1e-12
+
+
+def test_of_equal_models_one_is_enough() -> None:
+    same = np.array([[0.2], [0.4]])
+    weights = greedy_weights("regression", [same, same.copy()], np.array([0.0, 1.0]), None)
+    assert weights.tolist() == [1.0, 0.0]
+
+
+# ----------------------------------------------------------------------------------- time and words
+
+
+def test_a_deadline_passes() -> None:
+    assert Deadline(None).left == np.inf
+    assert not Deadline(60.0).is_over
+    assert Deadline(0.0).is_over
+
+
+def test_a_bar_that_is_not_shown_says_nothing() -> None:
+    stream = io.StringIO()
+    for is_shown in (False, True):
+        bar = ProgressBar(is_shown, stream)
+        bar.begin("run 1 of 1")
+        bar(1, 2, 0.5, 0.5)
+        bar(2, 2, 0.4, 0.4)
+        bar.close()
+        assert bool(stream.getvalue()) == is_shown
+    assert "2/2 rounds, validation loss 0.4, best 0.4" in stream.getvalue()
