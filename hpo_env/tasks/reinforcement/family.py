@@ -33,7 +33,7 @@ from hpo_env.tasks.building import BuildError
 from hpo_env.tasks.reinforcement.environments.base import EnvironmentType
 from hpo_env.tasks.reinforcement.environments.registry import TYPES, types_of
 from hpo_env.tasks.reinforcement.features import FEATURES
-from hpo_env.tasks.reinforcement.native.kernel import Kernel
+from hpo_env.tasks.reinforcement.native.kernel import Kernel, set_num_threads
 from hpo_env.tasks.reinforcement.reference import Reference
 from hpo_env.tasks.reinforcement.returns import REGRET_FLOOR
 from hpo_env.tasks.reinforcement.space import CONTROLLED, HYPERPARAMETERS
@@ -98,6 +98,7 @@ class ReinforcementFamily(TaskFamily):
             options={"split": "test", "start": "default"},
         ),
     )
+    trainer_options = ("shape",)  # what an interval is, a policy is compared on as it was trained
     features: ClassVar[Mapping[str, str]] = FEATURES
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"policy_divergence"})
     is_loss_hidden = True
@@ -132,6 +133,11 @@ class ReinforcementFamily(TaskFamily):
         self.types = _types(split, environment)
         self.physics = physics
         self._check()
+
+    @classmethod
+    def set_num_threads(cls, num_threads: int) -> None:
+        """Set the threads over which the kernel spreads the lanes of this process."""
+        set_num_threads(num_threads)
 
     def sample(self, rng: np.random.Generator) -> ReinforcementTask:
         """Draw an environment, how much a rollout and an interval hold, and initial values."""

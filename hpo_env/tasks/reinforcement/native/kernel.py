@@ -6,8 +6,10 @@ Axes: `n` lanes, `H` hyperparameters, `C` columns of what is measured.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,15 @@ _FLAGS = (
 )
 
 
+_num_threads = 1
+
+
+def set_num_threads(num_threads: int) -> None:
+    """Spread the learners of every later call over threads; outcomes do not depend on it."""
+    global _num_threads
+    _num_threads = num_threads
+
+
 class Kernel:
     """Learners in C++; every call works on the given ones and releases the GIL.
 
@@ -64,7 +75,13 @@ class Kernel:
     ) -> Array:
         """Play episodes from seeds `[n]`; returns, `[n, num_episodes]`."""
         out = np.empty((len(learners), num_episodes))
-        self._call("learners_evaluate", learners, num_episodes, np.ascontiguousarray(seeds), out)
+        drawn = np.ascontiguousarray(seeds)
+
+        def run(lanes: slice) -> None:
+            part = learners[lanes]
+            self._call("learners_evaluate", part, num_episodes, drawn[lanes], out[lanes])
+
+        _spread(run, len(learners))
         return out
 
     def reset_environment(
@@ -93,7 +110,12 @@ class Kernel:
 
     def _measured(self, name: str, learners: Sequence[Learner], values: Array) -> Array:
         out = np.empty((len(learners), len(COLUMNS)))
-        self._call(name, learners, np.ascontiguousarray(values, dtype=np.float64), out)
+        given = np.ascontiguousarray(values, dtype=np.float64)
+
+        def run(lanes: slice) -> None:
+            self._call(name, learners[lanes], given[lanes], out[lanes])
+
+        _spread(run, len(learners))
         return out
 
     def _call(self, name: str, learners: Sequence[Learner], *rest: Any) -> None:
@@ -107,6 +129,17 @@ class Kernel:
         getattr(self._library, name)(
             ctypes.c_int64(len(learners)), *map(_address, (settings, physics, *places)), *others
         )
+
+
+def _spread(run: Callable[[slice], None], count: int) -> None:
+    """Run parts of so many learners, a thread each."""
+    threads = min(_num_threads, count)
+    if threads <= 1:
+        run(slice(0, count))
+        return
+    edges = np.linspace(0, count, threads + 1).astype(int)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(run, [slice(a, b) for a, b in pairwise(edges)]))
 
 
 @cache
