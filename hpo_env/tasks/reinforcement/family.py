@@ -33,6 +33,7 @@ from hpo_env.tasks.building import BuildError
 from hpo_env.tasks.reinforcement.environments.base import EnvironmentType
 from hpo_env.tasks.reinforcement.environments.registry import TYPES, types_of
 from hpo_env.tasks.reinforcement.features import FEATURES
+from hpo_env.tasks.reinforcement.memory import MAX_ENVS
 from hpo_env.tasks.reinforcement.native.kernel import Kernel, set_num_threads
 from hpo_env.tasks.reinforcement.reference import Reference
 from hpo_env.tasks.reinforcement.returns import REGRET_FLOOR
@@ -152,6 +153,7 @@ class ReinforcementFamily(TaskFamily):
             name=kind.name,
             num_decisions=self.num_decisions or count,
             initial=self._initial(rng),
+            environment=kind.name,
             physics=physics,
             algorithm=self.algorithm,
             hidden=self.hidden,
@@ -221,6 +223,10 @@ class ReinforcementFamily(TaskFamily):
             raise ConfigurationError(
                 "shape must be three positive numbers: environments, steps of a rollout, rollouts "
                 f"in an interval; got {self.shape}"
+            )
+        if self.shape is not None and self.shape[0] > MAX_ENVS:
+            raise ConfigurationError(
+                f"shape must have at most {MAX_ENVS} environments side by side; got {self.shape[0]}"
             )
         if self.physics is not None:
             if len(self.types) != 1:

@@ -158,7 +158,7 @@ class ReinforcementTrainer(Trainer):
     def _regret(self, lanes: Ints, returns: Array) -> Array:
         tasks = [learner.task for learner in self._chosen(lanes)]
         pairs = zip(tasks, returns, strict=True)
-        return np.array([regret(task.name, task.physics, value) for task, value in pairs])
+        return np.array([regret(task.environment, task.physics, value) for task, value in pairs])
 
     def _measure(self, lanes: Ints, measured: Array) -> Telemetry:
         telemetry = Telemetry.missing(len(lanes))

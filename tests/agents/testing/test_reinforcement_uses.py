@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from hpo_env.tasks.base import Engine
 from hpo_env.testing import FamilyUses
@@ -11,6 +11,5 @@ from hpo_env.testing import FamilyUses
 class TestReinforcementInUse(FamilyUses):
     """On rollouts of a few steps."""
 
-    family: ClassVar[str] = "reinforcement"
-    options: ClassVar[dict[str, Any]] = {"shape": (2, 32, 1)}
+    family: ClassVar[str] = "tests.hpo_env.tasks.reinforcement.small:SmallReinforcement"
     twin_engine: ClassVar[Engine] = "reference"
