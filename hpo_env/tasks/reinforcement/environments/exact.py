@@ -1,7 +1,8 @@
 """The best and the random return of environments that are small enough to be solved.
 
-By backward induction over the steps of an episode, or at sight. The best policy of such a solution knows how
-many steps are left, which no learner does: it is a bound, and for these environments a close one.
+By backward induction over the steps of an episode, or at sight. The best policy of such a solution
+knows how many steps are left, which no learner does: it is a bound, and for these environments a
+close one.
 """
 
 from __future__ import annotations

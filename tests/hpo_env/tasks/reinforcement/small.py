@@ -10,8 +10,6 @@ _SHORT = ("river_swim", "tanks", "reacher", "acrobot")  # of each side, and of e
 
 
 class SmallReinforcement(ReinforcementFamily):
-    name = "tests.hpo_env.tasks.reinforcement.small:SmallReinforcement"
-
     def __init__(self, *, num_decisions: int | None = None, **options: Any) -> None:
         options = {"shape": (2, 32, 1), **options}
         super().__init__(num_decisions=num_decisions or 4, **options)
