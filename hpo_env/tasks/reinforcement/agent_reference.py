@@ -244,7 +244,7 @@ class _Collector(_callbacks.BaseCallback):  # type: ignore[misc,name-defined]
         self._meter = meter
 
     def _on_step(self) -> bool:
-        self._meter.take_step(self.locals["infos"], self.locals["rewards"], self.locals["dones"])
+        self._meter.read_step(self.locals["infos"], self.locals["rewards"], self.locals["dones"])
         return True
 
 

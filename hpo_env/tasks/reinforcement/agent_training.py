@@ -19,7 +19,6 @@ from hpo_env.control.run import ControllerWarning, Run, RunLogger
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.extras import require
-from hpo_env.integrations.lengths import num_saved
 from hpo_env.integrations.sb3_logging import AgentLogger
 from hpo_env.tasks.reinforcement.agent_host import AgentHost
 from hpo_env.tasks.reinforcement.agent_meter import AgentMeter
@@ -72,7 +71,10 @@ class AgentTraining:
         if not self._is_on_policy:  # nothing is learned, or decided, before the buffer is filled
             made = max(made, model.learning_starts)
         to_come = max(total_timesteps - made, 1)
-        rollout = model.n_steps * model.n_envs if self._is_on_policy else -(-to_come // asked)
+        if self._is_on_policy:
+            rollout = model.n_steps * model.n_envs
+        else:
+            rollout = _share(model, to_come, asked)
         if self._is_on_policy and to_come < rollout:
             _warn(
                 f"total_timesteps={to_come} is less than one rollout of {rollout} steps "
@@ -80,7 +82,7 @@ class AgentTraining:
                 "after a single decision. Lower n_steps, or train for longer"
             )
         self._rollout_steps = rollout
-        self._total_steps = num_saved(state) + -(-to_come // rollout)
+        self._total_steps = _num_made(state) + -(-to_come // rollout)
         self._num_decisions = asked
         self._num_agent_updates = model._n_updates
         self._step_due = model.num_timesteps
@@ -98,7 +100,7 @@ class AgentTraining:
 
     def take_step(self, local: Mapping[str, Any]) -> None:
         """Take in a step of the environments, from what `collect_rollouts` has at hand."""
-        self._meter.take_step(local["infos"], local["rewards"], local["dones"])
+        self._meter.read_step(local["infos"], local["rewards"], local["dones"])
 
     def end_rollout(self, local: Mapping[str, Any]) -> None:
         """Decide where an interval has ended; the next update goes by what is written here."""
@@ -168,11 +170,11 @@ class AgentTraining:
 
     def _look_at_episodes(self, run: Run[AgentHost]) -> None:
         meter = self._meter
-        if meter.has_bad_returns:
+        if meter.has_bad_rewards:
             self._say(
                 "bad",
-                "an episode's return was not finite, and such are left out: look at the rewards of "
-                "the environment",
+                "a reward was not finite. Such rewards count as 0 and such episodes are left out, "
+                "as nothing could be learned from them: look at what the environment pays",
             )
         if meter.num_episodes == 0 and run.num_steps >= _PATIENCE * run.plan.total_steps:
             self._say(
@@ -194,6 +196,20 @@ class AgentTraining:
         if kind not in self._said:
             self._said.add(kind)
             _warn(message)
+
+
+def _num_made(state: Mapping[str, Any] | None) -> int:
+    """Return how many updates were made when a run was saved, one that is not counted yet too."""
+    if state is None:
+        return 0
+    return int(state["num_steps"]) + bool(state["measurement"]["has_updated"])
+
+
+def _share(model: Any, to_come: int, num_decisions: int) -> int:
+    """Return the steps between two decisions of an agent with a replay buffer."""
+    often = model.train_freq  # in steps of each environment, or in episodes of an unknown length
+    least = int(model.n_envs) * (int(often.frequency) if often.unit.value == "step" else 1)
+    return -(-to_come // (num_decisions * least)) * least
 
 
 def check_agent(model: Any) -> None:

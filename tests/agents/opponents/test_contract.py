@@ -98,3 +98,27 @@ class TestOnTheAwkward(Awkward, OpponentContract):
     def hopeless_task(self) -> Task:
         task = self.make_tasks(1, game="bowl")[0]
         return replace(task, initial=(1.0, 12.0), distance=0.3)  # type: ignore[call-arg]
+
+
+class TestOnReinforcement(UNDER_TEST["reinforcement"], OpponentContract):  # type: ignore[misc]
+    """Those that agents are compared with; nothing there makes a run diverge."""
+
+    opponents: ClassVar[tuple[str, ...]] = (
+        "controller",
+        "default",
+        "linear",
+        "kl_adaptive",
+        "ultho",
+        "goto",
+        "fixed_tuned",
+        "optuna_tpe",
+        "pbt",
+        "pb2",
+    )
+    options: ClassVar[Mapping[str, Any]] = {
+        "shape": (2, 16, 2),
+        "hidden": 32,
+        "start": "default",
+        "environment": "cart_pole",
+    }
+    held_out: ClassVar[Mapping[str, Any]] = {"physics": "long"}

@@ -1,0 +1,458 @@
+"""The callback with policies that go by an agent's returns and updates."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hpo_env.controller import Controller
+from hpo_env.errors import ConfigurationError, PolicyFileError
+from hpo_env.tasks.reinforcement.space import IN_SB3, NAMES
+from hpo_env.testing.hosts import HostContract, HostUnderTest
+from hpo_env.testing.policies import steady_policy
+from tests.hpo_env.integrations.agents import (
+    ROLLOUT,
+    Paying,
+    knowing_nothing_like_it,
+    learn,
+    make_agent,
+    make_callback,
+    make_policy,
+)
+
+sb3 = pytest.importorskip("stable_baselines3")
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:stable_baselines3")
+
+LACKING = {
+    "PPO": ("reward_scale",),
+    "A2C": ("reward_scale", "clip_range", "epochs", "batch_size"),
+    "DQN": (
+        *("reward_scale", "clip_range", "epochs", "gae_lambda", "entropy"),
+        "value_coefficient",
+    ),
+}
+"""What each algorithm has not, where no wrapper scales rewards."""
+
+
+def in_use(agent: Any) -> dict[str, float]:
+    """Read what the next `train()` will use, by hyperparameter."""
+    found = {}
+    for name, attribute in IN_SB3.items():
+        value = getattr(agent, attribute, None) if attribute else None
+        if value is not None:
+            found[name] = float(value(1.0)) if callable(value) else float(value)
+    return found
+
+
+def watched(kind: str, **options: Any) -> tuple[Any, list[dict[str, float]]]:
+    """Make an agent that notes what each of its updates uses."""
+    used: list[dict[str, float]] = []
+    agent = make_agent(kind, **options)
+    train = agent.train
+
+    def train_and_note(*args: Any, **kwargs: Any) -> None:
+        used.append(in_use(agent))
+        train(*args, **kwargs)
+
+    agent.train = train_and_note
+    return agent, used
+
+
+@pytest.mark.parametrize("kind", ["PPO", "A2C", "DQN"])
+def test_updates_use_what_was_decided(kind: str) -> None:
+    agent, used = watched(kind)
+    before = in_use(agent)
+    callback = make_callback(make_policy(NAMES), num_decisions=5)
+    learn(agent, callback, 6)
+    decisions = callback.run.decisions
+    expected = [name for name in NAMES if name not in LACKING[kind]]
+    assert list(decisions[0].values) == expected
+    assert len(decisions) == 5
+    for decision in decisions:
+        values = {name: decision.values[name] for name in before}
+        assert any(values == pytest.approx(one, rel=1e-6) for one in used), decision.interval
+    assert len({str(decision.values) for decision in decisions}) == 5
+    assert in_use(agent) == before
+    assert callback.run.is_over
+
+
+@pytest.mark.parametrize("kind", ["PPO", "A2C"])
+def test_discount_and_lambda_count_at_once(kind: str) -> None:
+    agent = make_agent(kind, n_epochs=1) if kind == "PPO" else make_agent(kind)
+    train, seen = agent.train, []
+
+    def train_and_note() -> None:
+        buffer = agent.rollout_buffer
+        advantages, returns = buffer.advantages.copy(), buffer.returns.copy()
+        buffer.compute_returns_and_advantage(callback.locals["values"], callback.locals["dones"])
+        np.testing.assert_allclose(advantages, buffer.advantages, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(returns, buffer.returns, rtol=1e-5, atol=1e-6)
+        seen.append((buffer.gamma, buffer.gae_lambda))
+        train()
+
+    agent.train = train_and_note
+    callback = make_callback(make_policy(("discount", "gae_lambda")))
+    learn(agent, callback, 4)
+    assert len(set(seen)) == 4
+    assert (agent.rollout_buffer.gamma, agent.gamma) == (0.99, 0.99)
+
+
+def test_minibatches_divide_a_rollout_but_for_the_users_own() -> None:
+    agent, used = watched("PPO", batch_size=24)
+    still = make_callback(make_policy(("batch_size",), level=0.0))
+    learn(agent, still, 3)
+    assert {one["batch_size"] for one in used} == {24.0}
+    used.clear()
+    learn(agent, make_callback(make_policy(("batch_size",), level=0.5)), 3)
+    assert {one["batch_size"] for one in used} == {32.0}
+    assert agent.batch_size == 24
+
+
+def test_rewards_are_scaled_by_a_wrapper_alone() -> None:
+    from hpo_env.integrations.sb3_rewards import ScaledRewards
+
+    env = ScaledRewards(sb3.common.env_util.make_vec_env("CartPole-v1", 2, seed=0), 0.5)
+    agent = make_agent(env=env)
+    callback = make_callback(make_policy(("reward_scale", "learning_rate"), level=0.5))
+    learn(agent, callback, 3)
+    values = [decision.values["reward_scale"] for decision in callback.run.decisions]
+    assert values == sorted(values)
+    assert values[0] > 0.5
+    assert env.reward_scale == 0.5
+    assert env.step(np.zeros(2, dtype=int))[1].tolist() == [0.5, 0.5]
+    with pytest.raises(ConfigurationError, match="positive number; got 0"):
+        ScaledRewards(env, 0.0)
+
+
+def test_any_number_of_trainings_begin_from_the_users_values() -> None:
+    agent = make_agent(learning_rate=1e-3)
+    callback = make_callback(make_policy(level=-0.5))
+    theirs = agent.lr_schedule, agent.clip_range, agent.ent_coef, agent.n_epochs
+    for _ in range(3):
+        learn(agent, callback, 3, reset_num_timesteps=False)
+        assert callback.run.num_steps == 3
+        assert callback.run.host.initial["learning_rate"] == 1e-3
+        assert callback.run.values["learning_rate"] < 5e-4
+        assert (agent.lr_schedule, agent.clip_range, agent.ent_coef, agent.n_epochs) == theirs
+    assert type(agent.n_epochs) is int
+    assert type(agent.batch_size) is int
+
+
+def test_a_schedule_of_the_users_is_corrected_and_given_back() -> None:
+    schedule = sb3.common.utils.LinearSchedule(0.01, 0.001, 1.0)
+    agent, used = watched("PPO", learning_rate=schedule)
+    theirs = agent.lr_schedule
+    callback = make_callback(make_policy(("learning_rate",), level=0.0))
+    learn(agent, callback, 4)
+    asked = [schedule(1.0 - done / 4) for done in (1, 2, 3, 4)]
+    assert [one["learning_rate"] for one in used] == pytest.approx(asked)
+    assert callback.run.decisions[2].observation["base_change"] < 0.0
+    assert agent.lr_schedule is theirs
+
+
+class StopAt(sb3.common.callbacks.BaseCallback):  # type: ignore[misc,name-defined]
+    """Interrupts a training at the start of a rollout, once the state of the run is taken."""
+
+    def __init__(self, callback: Any, rollout: int) -> None:
+        super().__init__()
+        self.state: Any = None
+        self.saved = io.BytesIO()
+        self._callback, self._left = callback, rollout
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            self.state = copy.deepcopy(self._callback.state_dict())
+            self.model.save(self.saved)
+            raise KeyboardInterrupt
+
+
+def interrupted(rollouts: int) -> tuple[Any, StopAt]:
+    """Train an agent until the start of a rollout."""
+    agent = make_agent(learning_rate=1e-3)
+    callback = make_callback(num_decisions=3)
+    stop = StopAt(callback, rollouts)
+    with pytest.raises(KeyboardInterrupt):
+        learn(agent, [callback, stop], 6)
+    return agent, stop
+
+
+def test_a_resumed_run_goes_on_bit_for_bit() -> None:
+    whole = make_agent(learning_rate=1e-3)
+    uncut = make_callback(num_decisions=3)
+    learn(whole, uncut, 6)
+    agent, stop = interrupted(3)  # within the second interval
+    callback = make_callback(num_decisions=3, state=stop.state)
+    learn(agent, callback, 3, reset_num_timesteps=False)
+    ours = [decision.to_json() for decision in callback.run.decisions]
+    np.testing.assert_equal(ours, [decision.to_json() for decision in uncut.run.decisions])
+    assert len(ours) == 3
+    for mine, theirs in zip(agent.policy.parameters(), whole.policy.parameters(), strict=True):
+        np.testing.assert_array_equal(mine.detach().numpy(), theirs.detach().numpy())
+
+
+def test_an_agent_that_was_saved_in_mid_training_has_its_own_values_back_in_the_end() -> None:
+    agent, stop = interrupted(3)
+    stop.saved.seek(0)
+    loaded = sb3.PPO.load(stop.saved, env=agent.get_env(), device="cpu")
+    assert loaded.gamma != 0.99  # as the controller had set it
+    callback = make_callback(num_decisions=3, state=stop.state)
+    learn(loaded, callback, 3, reset_num_timesteps=False)
+    assert callback.run.num_steps == 6
+    fresh = in_use(make_agent(learning_rate=1e-3))
+    assert in_use(loaded) == pytest.approx(fresh | {"entropy": in_use(loaded)["entropy"]})
+    assert in_use(loaded)["entropy"] <= 1e-5
+
+
+def flat(agent: Any) -> np.ndarray:
+    return np.concatenate([p.detach().numpy().ravel() for p in agent.policy.parameters()])
+
+
+def test_a_policy_that_has_collapsed_is_put_back_to_its_best() -> None:
+    per_rollout = ROLLOUT // 4
+
+    def pay(episode: int) -> float:
+        return [0.0, 1.0, 5.0, 9.0, 1.0, 1.0][min(episode // per_rollout, 5)] + 0.01 * (episode % 2)
+
+    agent = make_agent(env=Paying(pay), learning_rate=1e-2)
+    weights: list[np.ndarray] = []
+    train = agent.train
+
+    def train_and_note() -> None:
+        weights.append(flat(agent))
+        train()
+
+    agent.train = train_and_note
+    callback = make_callback(make_policy(("learning_rate",), level=0.0))
+    said = learn(agent, callback, 8)
+    assert any("returns have collapsed from 9" in message for message in said), said
+    reasons = [decision.reason for decision in callback.run.decisions]
+    assert reasons[5] == "guard"
+    best = weights[3]  # those that the rollout of the best returns was collected with
+    np.testing.assert_array_equal(weights[5], best)
+    np.testing.assert_array_equal(weights[6], best)  # its rollout was the collapsed policy's
+    assert callback.run.decisions[5].values["learning_rate"] < 1e-2
+    unguarded = make_callback(make_policy(("learning_rate",), level=0.0), is_guarded=False)
+    assert not learn(make_agent(env=Paying(pay)), unguarded, 8)
+
+
+@pytest.mark.parametrize("what", ["weights", "gradients"])
+def test_what_is_not_finite_ends_no_training(what: str) -> None:
+    agent = make_agent()
+    train, count = agent.train, iter(range(100))
+
+    def train_and_break() -> None:
+        is_due = next(count) == 2
+        if is_due and what == "gradients":  # of the first minibatch
+            agent.rollout_buffer.advantages[0] = math.inf
+        train()
+        if is_due and what == "weights":
+            next(agent.policy.parameters()).data.fill_(math.nan)
+
+    agent.train = train_and_break
+    callback = make_callback(make_policy(("learning_rate",), level=0.0))
+    said = learn(agent, callback, 6)
+    assert [decision.reason for decision in callback.run.decisions].count("guard") == 1
+    assert any("gradients are not finite" in message for message in said)
+    assert np.isfinite(flat(agent)).all()
+    assert callback.run.num_steps == 6
+
+
+WARNINGS: Mapping[str, tuple[dict[str, Any], str]] = {
+    "no episode ends": ({"env": lambda: Paying(length=None)}, "no episode has ended in 2 rollouts"),
+    "returns that are no numbers": (
+        {"env": lambda: Paying(lambda episode: math.nan if episode == 3 else float(episode))},
+        "a reward was not finite",
+    ),
+    "constant returns": (
+        {"env": lambda: Paying(lambda episode: 1.0), "kind": "A2C", "learning_rate": 0.0},
+        "every episode had the same return",
+    ),
+    "a schedule of the clip range alone": (
+        {"clip_range": lambda progress: 0.2 * progress},
+        "clip_range is a schedule of yours and learning_rate is not",
+    ),
+    "an algorithm that no policy has met": ({"kind": "DQN"}, "has learned on PPO and A2C; of DQN"),
+    "a training shorter than a rollout": ({"n_steps": 512}, "less than one rollout of 512 steps"),
+}
+
+
+@pytest.mark.parametrize("case", WARNINGS)
+def test_what_is_wrong_is_said_once_and_the_training_goes_on(case: str) -> None:
+    options, message = WARNINGS[case]
+    made = {"env": options.get("env", lambda: "CartPole-v1")()}
+    agent = make_agent(**{**options, **made})
+    if case == "constant returns":  # whatever is done
+        agent.get_env().envs[0].unwrapped.step = always_pays_one(agent)
+    callback = make_callback()
+    said = learn(agent, callback, 8)
+    assert len(said) == 1, said
+    assert message in said[0]
+    assert callback.run.is_over
+    assert agent.num_timesteps >= 8 * ROLLOUT
+
+
+def always_pays_one(agent: Any) -> Any:
+    env = agent.get_env().envs[0].unwrapped
+    step = env.step
+
+    def pay(action: int) -> Any:
+        seen, _, *rest = step(action)
+        return seen, 0.25, *rest
+
+    return pay
+
+
+def test_what_cannot_be_steered_is_refused_before_it_trains() -> None:
+    sac = sb3.SAC("MlpPolicy", "Pendulum-v1", buffer_size=10, policy_kwargs={"net_arch": [4]})
+    with pytest.raises(ConfigurationError, match=r"PPO or A2C, .* or DQN must be given; got SAC"):
+        sac.learn(10, callback=make_callback())
+    assert sac.num_timesteps == 0
+    agent = make_agent(learning_rate=lambda progress: 0.01 * progress)
+    with pytest.raises(ConfigurationError, match="is a schedule already"):
+        agent.learn(ROLLOUT, callback=make_callback(base_schedule="cosine"))
+
+
+def test_policies_are_told_apart_by_what_they_go_by() -> None:
+    from hpo_env.integrations.sb3 import HPOControlCallback
+
+    by_loss = Controller(steady_policy("quadratic", ["learning_rate"]))
+    with pytest.raises(ConfigurationError, match=r"'quadratic' goes by a loss .* give validate="):
+        HPOControlCallback(by_loss)
+    with pytest.raises(ConfigurationError, match="leave validate= out"):
+        make_callback(validate=lambda agent: 1.0)
+    with pytest.raises(PolicyFileError, match="neither a folder nor a policy that we ship"):
+        HPOControlCallback("no such policy")
+    with pytest.raises(ConfigurationError, match="no run has begun"):
+        make_callback().state_dict()
+
+
+@pytest.mark.parametrize("normalises", [False, True])
+def test_episodes_are_counted_where_nobody_reports_them(normalises: bool) -> None:
+    from hpo_env.tasks.reinforcement.agent_meter import AgentMeter
+    from hpo_env.tasks.reinforcement.measures import COLUMN
+
+    class Watch(sb3.common.callbacks.BaseCallback):  # type: ignore[misc,name-defined]
+        def _on_training_start(self) -> None:
+            self.meters = [AgentMeter(self.model), AgentMeter(self.model)]
+
+        def _on_step(self) -> bool:
+            local = self.locals
+            unreported = [{k: v for k, v in i.items() if k != "episode"} for i in local["infos"]]
+            for meter, infos in zip(self.meters, (local["infos"], unreported), strict=True):
+                meter.read_step(infos, local["rewards"], local["dones"])
+            return True
+
+    env = sb3.common.env_util.make_vec_env("CartPole-v1", 2, seed=0)
+    agent = make_agent(env=sb3.common.vec_env.VecNormalize(env) if normalises else env)
+    watch = Watch()
+    learn(agent, watch, 4)
+    reported, counted = (meter.take()[0] for meter in watch.meters)
+    assert reported[COLUMN["num_episodes"]] > 3
+    np.testing.assert_allclose(counted, reported, rtol=1e-5)
+
+
+def test_what_is_measured_is_what_the_optimiser_was_given() -> None:
+    from hpo_env.tasks.reinforcement.measures import COLUMN
+
+    agent = make_agent(max_grad_norm=1e9)
+    norms = []
+    agent.policy.optimizer.register_step_pre_hook(
+        lambda *_: norms.append(
+            math.sqrt(sum(float((p.grad**2).sum()) for p in agent.policy.parameters()))
+        )
+    )
+    callback = make_callback(make_policy(("learning_rate",)), num_decisions=1)
+    learn(agent, callback, 3)
+    measures = callback.run.host._curve.measures[0]
+    assert measures[COLUMN["gradient_norm"]] == pytest.approx(np.mean(norms), rel=1e-5)
+    assert measures[COLUMN["clipped_share"]] == 0.0
+    kept = agent.max_grad_norm
+    agent.max_grad_norm = 1e-9
+    learn(agent, callback, 3)
+    assert callback.run.host._curve.measures[0][COLUMN["clipped_share"]] == 1.0
+    agent.max_grad_norm = kept
+
+
+def test_decisions_stand_in_the_agents_log() -> None:
+    agent = make_agent()
+    recorded: dict[str, Any] = {}
+    record = agent.logger.record if hasattr(agent, "_logger") else None
+    assert record is None  # there is none before learn()
+    logger = sb3.common.logger.Logger(None, [])
+    agent.set_logger(logger)
+    keep = logger.record
+    logger.record = lambda key, value, exclude=None: (
+        recorded.__setitem__(key, value),
+        keep(key, value, exclude),
+    )
+    callback = make_callback()
+    learn(agent, callback, 2)
+    last = callback.run.decisions[-1]
+    assert recorded["controller/hyperparameters/discount"] == last.values["discount"]
+    assert recorded["controller/decisions/trust"] == 1.0
+
+
+def test_a_run_that_is_unlike_meta_training_is_left_alone() -> None:
+    values = {}
+    for name, policy in (
+        ("known", make_policy(level=0.5)),
+        ("foreign", knowing_nothing_like_it(make_policy(level=0.5))),
+    ):
+        callback = make_callback(policy)
+        learn(make_agent(learning_rate=1e-3), callback, 5)
+        values[name] = callback.run.values["learning_rate"]
+    assert callback.run.decisions[0].trust < 0.01
+    assert values["foreign"] == pytest.approx(1e-3, rel=0.02)
+    assert values["known"] > 1e-2
+
+
+class Learning(HostUnderTest):
+    """An agent whose update is a rollout and a call of `train`."""
+
+    def __init__(self) -> None:
+        from hpo_env.tasks.reinforcement.agent_host import AgentHost
+        from hpo_env.tasks.reinforcement.agent_meter import AgentMeter
+        from hpo_env.tasks.reinforcement.agent_training import agent_facts
+
+        self._agent = make_agent(ent_coef=0.001)
+        self.host = AgentHost(
+            self._agent, AgentMeter(self._agent), agent_facts(self._agent, ROLLOUT, 1)
+        )
+
+    def update(self) -> Any:
+        self._agent.learn(ROLLOUT, reset_num_timesteps=False)
+
+    def read(self) -> Mapping[str, float]:
+        return in_use(self._agent)
+
+    def weights(self) -> Any:
+        return [p.detach().numpy().copy() for p in self._agent.policy.parameters()]
+
+    def surroundings(self) -> Any:
+        agent = self._agent
+        hooks = [p._post_accumulate_grad_hooks for p in agent.policy.parameters()]
+        return [bool(h) for h in hooks], len(agent.policy.optimizer._optimizer_step_pre_hooks)
+
+
+class TestAgentHost(HostContract):
+    def make(self) -> HostUnderTest:
+        return Learning()
+
+    def test_what_is_written_is_in_use_and_read_back(self) -> None:
+        """Whole numbers are rounded, and minibatches divide a rollout."""
+        training = self.make()
+        used = training.host.write({"epochs": 1.4, "batch_size": 10.0, "discount": 0.9})
+        assert used == {"epochs": 1.0, "batch_size": 8.0, "discount": 0.9}
+        read = training.read()
+        assert {name: read[name] for name in used} == used
