@@ -22,6 +22,7 @@ from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.tasks.base import (
     Capability,
     Engine,
+    Recipe,
     Split,
     Suite,
     Task,
@@ -93,6 +94,26 @@ class ReinforcementFamily(TaskFamily):
             options={"split": "validation", "start": "default"},
             is_for_results=False,
         ),
+        Suite(
+            name="unseen",
+            help="a type of environment that no policy was trained or chosen on",
+            options={"split": "test", "start": "default"},
+        ),
+    )
+    recipes = (
+        Recipe(
+            name="reinforcement",
+            help="what an agent of PPO has at its own default rollouts and at others",
+            runs="reinforcement",
+            settings={
+                "num_envs": 128,
+                "steps": 1_280_000,
+                "segment_steps": 128_000,
+                "validation_lanes": 256,
+            },
+        ),
+    )
+    scenes = (
         Suite(
             name="unseen",
             help="a type of environment that no policy was trained or chosen on",

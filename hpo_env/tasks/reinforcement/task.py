@@ -12,7 +12,7 @@ from typing import Literal
 from hpo_env.tasks.base import Task
 from hpo_env.tasks.reinforcement.environments.base import Environment
 from hpo_env.tasks.reinforcement.environments.registry import TYPE
-from hpo_env.tasks.reinforcement.features import Facts
+from hpo_env.tasks.reinforcement.facts import Facts
 
 Algorithm = Literal["ppo", "a2c"]
 

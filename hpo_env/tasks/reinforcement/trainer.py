@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Task, Trainer
 from hpo_env.tasks.reinforcement.columns import COLUMNS, TELEMETRY
-from hpo_env.tasks.reinforcement.features import LearningCurve
+from hpo_env.tasks.reinforcement.learning_curve import LearningCurve
 from hpo_env.tasks.reinforcement.measures import COLUMN
 from hpo_env.tasks.reinforcement.measures import NAMES as MEASURES
 from hpo_env.tasks.reinforcement.memory import Learner
