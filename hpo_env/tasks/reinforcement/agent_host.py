@@ -11,7 +11,7 @@ from hpo_env.integrations.borrowed import give_back
 from hpo_env.integrations.sb3_schedules import OwnSchedules
 from hpo_env.integrations.sb3_values import all_values
 from hpo_env.tasks.reinforcement.agent_meter import AgentMeter
-from hpo_env.tasks.reinforcement.features import Facts
+from hpo_env.tasks.reinforcement.facts import Facts
 from hpo_env.tasks.reinforcement.learner_host import ENDS, LearnerHost
 
 

@@ -27,7 +27,7 @@ from hpo_env.control.run import Run, RunLogger
 from hpo_env.control.writers import FunctionWriter
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError, unknown_name
-from hpo_env.tasks.reinforcement.features import Facts
+from hpo_env.tasks.reinforcement.facts import Facts
 from hpo_env.tasks.reinforcement.learner_host import ENDS, LearnerHost
 from hpo_env.tasks.reinforcement.meter import LOGGED, Meter
 from hpo_env.tasks.reinforcement.space import NAMES

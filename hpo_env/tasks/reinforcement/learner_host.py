@@ -20,7 +20,9 @@ from hpo_env.control.host import Steered
 from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.writers import Writer
 from hpo_env.tasks.reinforcement.collapse import Collapse
-from hpo_env.tasks.reinforcement.features import FEATURES, Facts, LearningCurve
+from hpo_env.tasks.reinforcement.facts import Facts
+from hpo_env.tasks.reinforcement.features import FEATURES
+from hpo_env.tasks.reinforcement.learning_curve import LearningCurve
 from hpo_env.tasks.reinforcement.measures import COLUMN
 from hpo_env.tasks.reinforcement.meter import Meter
 from hpo_env.tasks.reinforcement.space import ENTROPY_FLOOR, HYPERPARAMETERS, NAMES

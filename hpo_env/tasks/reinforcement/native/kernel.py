@@ -20,7 +20,7 @@ from hpo_env.tasks.building import BuildError, built
 from hpo_env.tasks.reinforcement.columns import COLUMNS
 from hpo_env.tasks.reinforcement.environments.base import Floats
 from hpo_env.tasks.reinforcement.environments.registry import TYPES
-from hpo_env.tasks.reinforcement.memory import Learner
+from hpo_env.tasks.reinforcement.memory import MAX_ENVS, Learner
 from hpo_env.tasks.reinforcement.space import NAMES
 
 Array = NDArray[np.float64]
@@ -157,6 +157,7 @@ def _loaded(path: str) -> ctypes.CDLL:
         ("environments", len(TYPES)),
     ):
         assert getattr(loaded, f"learners_num_{name}")() == wanted
+    assert loaded.learners_max_envs() == MAX_ENVS
     for number, kind in enumerate(TYPES):
         facts, bounds = np.zeros(5, dtype=np.int64), np.zeros(2)
         loaded.learners_environment(ctypes.c_int64(number), _address(facts), _address(bounds))
