@@ -83,6 +83,7 @@ steered = AgentLoop(
         "entropy": args.ent_coef,
         "clip_range": args.clip_coef,
         "epochs": args.update_epochs,
+        "batch_size": args.num_envs * args.num_steps // args.num_minibatches,
     },
 )
 

@@ -2,9 +2,9 @@
 
 For every type and physics, learners are run under settings drawn at random, each with another seed;
 what a learner gets at its best interval is measured again on fresh episodes, and the highest of
-that is the best known return. Policies act as they learn, by drawing. Types whose best return can
-be computed say so themselves (`exact_best`), and nothing is searched for. The random policy is a
-learner before its first update.
+that is the best known return. Policies act as they learn, by drawing. Types that can be solved
+(`environments.exact`) are, and nothing is searched for. The random policy is a learner before its
+first update.
 
     python tools/returns_of_environments.py --out hpo_env/tasks/reinforcement/returns.json
 
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from hpo_env.seeding import stream
 from hpo_env.tasks.reinforcement.environments.base import EnvironmentType
+from hpo_env.tasks.reinforcement.environments.exact import solved
 from hpo_env.tasks.reinforcement.environments.registry import TYPES
 from hpo_env.tasks.reinforcement.family import ReinforcementFamily
 from hpo_env.tasks.reinforcement.memory import Learner
@@ -54,6 +55,14 @@ def draw_values(rng: np.random.Generator) -> Array:
     ends = space.to_axis(np.stack([low, high]))
     own = space.to_axis(space.defaults)
     return space.values(space.defaults, rng.uniform(ends[0], ends[1]) - own)
+
+
+def exact(kind: EnvironmentType, physics: str) -> dict[str, Any] | None:
+    """Return the row of an environment that can be solved."""
+    found = solved(kind, physics)
+    if found is None:
+        return None
+    return {"best": round(found[0], 4), "random": round(found[1], 4), "how": "solved"}
 
 
 def measured(
@@ -110,10 +119,10 @@ def main() -> None:
         rows = table.setdefault(kind.name, {})
         for physics in kind.physics:
             known = rows.get(physics)
-            if known and not arguments.improve:
+            if known and (not arguments.improve or known["how"] == "solved"):
                 continue
             start = time.perf_counter()
-            found = measured(
+            found = exact(kind, physics) or measured(
                 kernel,
                 kind,
                 physics,

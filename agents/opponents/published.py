@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hpo_env.tasks.base import setting_need
+
 from .base import Instance, Opponent, Outcome, Prepared, Setup
 from .configurations import at_defaults
 from .driving import run_once
 from .lanes import Bench
 from .rules import find_rule
-from hpo_env.tasks.base import setting_need
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo_env.hyperparameters import HyperparameterSpace
+from hpo_env.seeding import stream
+from hpo_env.telemetry import Telemetry
+
 from .base import Instance, Opponent, Outcome, Prepared, Setup
 from .configurations import at_defaults, draw_values
 from .driving import Choose, run_once
 from .lanes import Bench, Lanes
 from .tuned import NUM_DRAWN, distinct_canonical
-from hpo_env.hyperparameters import HyperparameterSpace
-from hpo_env.seeding import stream
-from hpo_env.telemetry import Telemetry
 
 Array = NDArray[np.float64]
 

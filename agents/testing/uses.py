@@ -29,7 +29,7 @@ from hpo_env import testing
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.policy_file import load
-from hpo_env.tasks.base import Recipe, Trainer
+from hpo_env.tasks.base import Engine, Recipe, Trainer
 from hpo_env.testing.under_test import NUM_DECISIONS, FamilyUnderTest
 
 from ..cli import EXIT_INTERRUPTED, main
@@ -56,9 +56,11 @@ class FamilyUses(FamilyUnderTest):
 
     Attributes:
         training: Settings of meta-training, by name; two segments of it.
+        twin_engine: The engine of which the family's twin repeats every number; None: `engine`.
     """
 
     training: ClassVar[Mapping[str, Any]] = TRAINING
+    twin_engine: ClassVar[Engine | None] = None
 
     # ------------------------------------------------------------------------------------ learned
 
@@ -221,7 +223,8 @@ class FamilyUses(FamilyUnderTest):
 
     def test_a_policy_sees_and_does_in_the_twin_what_it_did_in_training(self) -> None:
         """Also where intervals fail; all rules of `ParityContract`."""
-        facts = {"family": self.family, "options": self.options, "engine": self.engine}
+        engine = self.twin_engine or self.engine
+        facts = {"family": self.family, "options": self.options, "engine": engine}
         parity = type("Parity", (testing.ParityContract,), facts)()
         for head in ("squashed", "choices"):
             parity.test_a_policy_sees_and_does_in_a_host_what_it_did_in_training(head, 9)

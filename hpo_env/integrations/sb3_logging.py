@@ -24,9 +24,10 @@ class AgentLogger:
         self._model = model
 
     def log_decision(self, decision: Decision) -> None:
-        """Record values, moves and trust."""
+        """Record values, and for files alone moves and trust."""
         for tag, value in decision_scalars(decision, has_observations=False).items():
-            self._model.logger.record(f"controller/{tag}", value)
+            hidden = "stdout" if tag.startswith("decisions/") else None
+            self._model.logger.record(f"controller/{tag}", value, exclude=hidden)
 
     def log_interval(self, step: int, measured: Mapping[str, float]) -> None:
         """Record nothing: what an interval measures, the agent logs itself."""

@@ -10,7 +10,7 @@ import numpy as np
 from hpo_env.integrations.sb3_agents.meter import AgentMeter
 from hpo_env.integrations.sb3_schedules import OwnSchedules
 from hpo_env.integrations.sb3_values import all_values
-from hpo_env.tasks.reinforcement.features import Facts
+from hpo_env.tasks.reinforcement.facts import Facts
 from hpo_env.tasks.reinforcement.learner_host import ENDS, LearnerHost
 
 

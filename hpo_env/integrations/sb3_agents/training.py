@@ -22,7 +22,7 @@ from hpo_env.integrations.extras import require
 from hpo_env.integrations.sb3_agents.host import AgentHost
 from hpo_env.integrations.sb3_agents.meter import AgentMeter
 from hpo_env.integrations.sb3_logging import AgentLogger
-from hpo_env.tasks.reinforcement.features import Facts
+from hpo_env.tasks.reinforcement.facts import Facts
 
 _PATIENCE = 0.25  # share of a run without the end of an episode that is worth a warning
 

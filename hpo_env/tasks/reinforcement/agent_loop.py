@@ -16,6 +16,7 @@ holds is known:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -26,12 +27,10 @@ from hpo_env.control.run import Run, RunLogger
 from hpo_env.control.writers import FunctionWriter
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError, unknown_name
-from hpo_env.tasks.reinforcement.features import Facts
+from hpo_env.tasks.reinforcement.facts import Facts
 from hpo_env.tasks.reinforcement.learner_host import ENDS, LearnerHost
 from hpo_env.tasks.reinforcement.meter import LOGGED, Meter
 from hpo_env.tasks.reinforcement.space import NAMES
-
-_NO_LIMIT = float("inf")
 
 
 class AgentLoop:
@@ -44,7 +43,8 @@ class AgentLoop:
         total_updates: How often `end_update` will be called.
         facts: What the run knows of itself.
         bind: Functions that set the other hyperparameters, by name; what is left out stays.
-        initial: The values of all of them at the start, "learning_rate" excepted.
+        initial: Values at the start, "learning_rate" excepted: of all that is bound, and of what is
+            not where it is no default, as the size of minibatches and `max_grad_norm` may be.
         num_decisions: Decision intervals in the run; by default those of the policy's training.
         is_guarded: Whether a policy that has collapsed is put back to the best there was.
         state: A saved `state_dict()` to go on from.
@@ -54,7 +54,7 @@ class AgentLoop:
         run: The run, once the first rollout is there.
 
     Raises:
-        ConfigurationError: A function has no initial value, or the other way round.
+        ConfigurationError: A function has no initial value.
         UnknownNameError: There is no hyperparameter of that name.
     """
 
@@ -73,19 +73,22 @@ class AgentLoop:
         state: Mapping[str, Any] | None = None,
         loggers: Sequence[RunLogger] = (),
     ) -> None:
-        for name in bind:
+        for name in (*bind, *initial):
             if name not in NAMES:
                 raise unknown_name("hyperparameter", name, NAMES)
-        if set(bind) != set(initial):
+        missing = sorted(set(bind) - set(initial))
+        if missing:
             raise ConfigurationError(
-                "bind and initial must name the same hyperparameters; got "
-                f"{sorted(bind)} and {sorted(initial)}"
+                f"initial must hold a value for all that is bound; {missing} are missing"
             )
         self.run: Run[LearnerHost] | None = None
         self._controller, self._facts = controller, facts
-        self._values = {"max_grad_norm": _NO_LIMIT} | dict(initial)
+        self._values = dict(initial)
         self._meter = Meter(
-            module, optimizer, facts.num_envs, lambda: float(self._values["max_grad_norm"])
+            module,
+            optimizer,
+            facts.num_envs,
+            lambda: self._values.get("max_grad_norm", math.inf),
         )
         self._writers = {"learning_rate": _rate_writer(optimizer)} | {
             name: self._writer(name, function) for name, function in bind.items()
@@ -141,7 +144,13 @@ class AgentLoop:
             self.run.close()
 
     def _begin(self, state: Mapping[str, Any] | None) -> None:
-        host = LearnerHost(self._writers, self._meter, self._facts, is_guarded=self._is_guarded)
+        host = LearnerHost(
+            self._writers,
+            self._meter,
+            self._facts,
+            is_guarded=self._is_guarded,
+            fixed={n: v for n, v in self._values.items() if n not in self._writers},
+        )
         self.run = self._controller.steer(
             host,
             total_steps=self._total_updates,
@@ -156,12 +165,11 @@ class AgentLoop:
             self._values[name] = value if used is None else used
             return used
 
-        low, high = ENDS.get(name, (-_NO_LIMIT, _NO_LIMIT))
         own = float(self._values[name])
-        is_at_an_end = name in ("discount", "gae_lambda", "entropy")
-        return FunctionWriter(
-            function=write, initial=min(max(own, low), high) if is_at_an_end else own
-        )
+        if name in ("discount", "gae_lambda", "entropy"):  # 1 and 0 have no place on their axes
+            low, high = ENDS[name]
+            own = min(max(own, low), high)
+        return FunctionWriter(function=write, initial=own)
 
 
 def _rate_writer(optimizer: Optimizer) -> FunctionWriter:

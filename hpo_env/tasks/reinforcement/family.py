@@ -22,6 +22,7 @@ from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.tasks.base import (
     Capability,
     Engine,
+    Recipe,
     Split,
     Suite,
     Task,
@@ -33,7 +34,8 @@ from hpo_env.tasks.building import BuildError
 from hpo_env.tasks.reinforcement.environments.base import EnvironmentType
 from hpo_env.tasks.reinforcement.environments.registry import TYPES, types_of
 from hpo_env.tasks.reinforcement.features import FEATURES
-from hpo_env.tasks.reinforcement.native.kernel import Kernel
+from hpo_env.tasks.reinforcement.memory import MAX_ENVS
+from hpo_env.tasks.reinforcement.native.kernel import Kernel, set_num_threads
 from hpo_env.tasks.reinforcement.reference import Reference
 from hpo_env.tasks.reinforcement.returns import REGRET_FLOOR
 from hpo_env.tasks.reinforcement.space import CONTROLLED, HYPERPARAMETERS
@@ -98,6 +100,27 @@ class ReinforcementFamily(TaskFamily):
             options={"split": "test", "start": "default"},
         ),
     )
+    recipes = (
+        Recipe(
+            name="reinforcement",
+            help="what an agent of PPO has at its own default rollouts and at others",
+            runs="reinforcement",
+            settings={
+                "num_envs": 128,
+                "steps": 1_280_000,
+                "segment_steps": 128_000,
+                "validation_lanes": 256,
+            },
+        ),
+    )
+    scenes = (
+        Suite(
+            name="unseen",
+            help="a type of environment that no policy was trained or chosen on",
+            options={"split": "test", "start": "default"},
+        ),
+    )
+    trainer_options = ("shape",)  # what an interval is, a policy is compared on as it was trained
     features: ClassVar[Mapping[str, str]] = FEATURES
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"policy_divergence"})
     is_loss_hidden = True
@@ -133,6 +156,11 @@ class ReinforcementFamily(TaskFamily):
         self.physics = physics
         self._check()
 
+    @classmethod
+    def set_num_threads(cls, num_threads: int) -> None:
+        """Set the threads over which the kernel spreads the lanes of this process."""
+        set_num_threads(num_threads)
+
     def sample(self, rng: np.random.Generator) -> ReinforcementTask:
         """Draw an environment, how much a rollout and an interval hold, and initial values."""
         kind = self.types[int(rng.integers(len(self.types)))]
@@ -146,6 +174,7 @@ class ReinforcementFamily(TaskFamily):
             name=kind.name,
             num_decisions=self.num_decisions or count,
             initial=self._initial(rng),
+            environment=kind.name,
             physics=physics,
             algorithm=self.algorithm,
             hidden=self.hidden,
@@ -215,6 +244,10 @@ class ReinforcementFamily(TaskFamily):
             raise ConfigurationError(
                 "shape must be three positive numbers: environments, steps of a rollout, rollouts "
                 f"in an interval; got {self.shape}"
+            )
+        if self.shape is not None and self.shape[0] > MAX_ENVS:
+            raise ConfigurationError(
+                f"shape must have at most {MAX_ENVS} environments side by side; got {self.shape[0]}"
             )
         if self.physics is not None:
             if len(self.types) != 1:

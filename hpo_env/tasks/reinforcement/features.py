@@ -3,8 +3,9 @@
 They are made of `measures` and of facts that a run knows of itself, without any scale of returns:
 changes of the return are told against the range that this run has seen and against their standard
 error. What the best possible return is, a user's run cannot know, so nothing here does.
+`learning_curve` remembers what they are computed from.
 
-Axes: `N` lanes, `n` some of them, `M` measures, `F` features, `H` hyperparameters.
+Axes: `n` lanes, `F` features.
 """
 
 from __future__ import annotations
@@ -12,57 +13,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.tasks.reinforcement.measures import COLUMN, missing
-from hpo_env.tasks.reinforcement.space import NAMES
-
 Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
-UNIT_GAUSSIAN_ENTROPY = 0.5 * math.log(2.0 * math.pi * math.e)
-"""Entropy of one dimension of a Gaussian policy as it is at the start."""
-
-_SMOOTHING = 0.6  # memory of about two and a half intervals
-_LEAST = 1e-8
-
-
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What a run knows of itself from the start.
-
-    Args:
-        algorithm: "ppo" or "a2c".
-        num_actions: Of a discrete action space; 0 for a continuous one.
-        action_size: Dimensions of a continuous action space; 0 for a discrete one.
-        observation_size: Numbers in an observation.
-        num_envs: Environments side by side.
-        num_steps: Steps of each in a rollout.
-        rollouts_per_decision: Rollouts in an interval.
-    """
-
-    algorithm: str
-    num_actions: int
-    action_size: int
-    observation_size: int
-    num_envs: int
-    num_steps: int
-    rollouts_per_decision: int
-
-    @property
-    def entropy_of_start(self) -> float:
-        """Entropy of the policy before it has learned anything, roughly."""
-        if self.num_actions:
-            return math.log(self.num_actions)
-        return self.action_size * UNIT_GAUSSIAN_ENTROPY
+LEAST = 1e-8
+"""Below this, a spread is taken for this."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Now:
-    """All that a feature is computed from, every entry `[N]`."""
+class Now:
+    """All that a feature is computed from, by name, every entry `[n]`.
+
+    Args:
+        measures: Of the last interval; see `measures`.
+        before: Of the one before.
+        memory: Of `learning_curve`.
+        facts: Of the run.
+        values: Hyperparameters in force during the last interval.
+    """
 
     measures: Mapping[str, Array]
     before: Mapping[str, Array]
@@ -75,26 +46,26 @@ class _Now:
 class _Feature:
     name: str
     doc: str
-    compute: Callable[[_Now], Array]
+    compute: Callable[[Now], Array]
     scale: float | None = None  # the value that becomes tanh(1); None where [-1, 1] bounds it
 
 
 def _log(values: Array) -> Array:
-    return np.asarray(np.log(np.maximum(values, _LEAST)), dtype=np.float64)
+    return np.asarray(np.log(np.maximum(values, LEAST)), dtype=np.float64)
 
 
 def _known(values: Array) -> Array:
     return 2.0 * np.isfinite(values) - 1.0
 
 
-def _range(now: _Now) -> Array:
+def _range(now: Now) -> Array:
     """Best less worst return so far, and at least what chance makes of it `[N]`."""
     memory = now.memory
     spread = np.nan_to_num(memory["best"] - memory["worst"])
-    return np.asarray(spread + np.nan_to_num(memory["error"]) + _LEAST)
+    return np.asarray(spread + np.nan_to_num(memory["error"]) + LEAST)
 
 
-def _change(now: _Now) -> Array:
+def _change(now: Now) -> Array:
     return np.asarray(now.memory["latest"] - now.memory["latest_before"])
 
 
@@ -148,7 +119,7 @@ _TABLE: tuple[_Feature, ...] = (
         name="return_significance",
         doc="Change of the mean return over its standard error",
         compute=lambda now: (
-            _change(now) / np.hypot(now.memory["error"], now.memory["error_before"]).clip(_LEAST)
+            _change(now) / np.hypot(now.memory["error"], now.memory["error_before"]).clip(LEAST)
         ),
         scale=3.0,
     ),
@@ -170,7 +141,7 @@ _TABLE: tuple[_Feature, ...] = (
         doc="Logarithm of the range of mean returns so far over a standard error, 0 at 3",
         compute=lambda now: (
             _log(now.memory["best"] - now.memory["worst"])
-            - _log(now.memory["error"].clip(_LEAST))
+            - _log(now.memory["error"].clip(LEAST))
             - math.log(3.0)
         ),
         scale=2.0,
@@ -199,7 +170,7 @@ _TABLE: tuple[_Feature, ...] = (
         doc="Change of the mean reward of a step over the spread of rewards",
         compute=lambda now: (
             (now.measures["reward_mean"] - now.before["reward_mean"])
-            / np.maximum(now.measures["reward_spread"], _LEAST)
+            / np.maximum(now.measures["reward_spread"], LEAST)
         ),
         scale=0.3,
     ),
@@ -355,166 +326,18 @@ FEATURES: dict[str, str] = {feature.name: feature.doc for feature in _TABLE}
 """Name and meaning of each feature, in order."""
 
 
-def _gradient_steps(now: _Now) -> Array:
+def _gradient_steps(now: Now) -> Array:
     batches = np.ceil(now.facts["rollout_size"] / np.maximum(now.values["batch_size"], 1.0))
     steps = np.rint(now.values["epochs"]) * batches
     return np.asarray(np.where(now.facts["is_ppo"] > 0, steps, 1.0))
 
 
-_MEMORY = (
-    "latest",  # mean return of the last interval in which an episode ended
-    "latest_before",  # and of the one before
-    "error",  # standard error of the latest
-    "error_before",
-    "best",
-    "worst",
-    "trend",
-    "length",
-    "since_best",
-)
-_FACTS = (
-    "is_ppo",
-    "is_discrete",
-    "num_choices",
-    "action_size",
-    "observation_size",
-    "num_envs",
-    "rollout_size",
-    "rollouts_per_decision",
-    "entropy_of_start",
-)
-
-
-def _row(facts: Facts) -> list[float]:
-    known = {
-        "is_ppo": 1.0 if facts.algorithm == "ppo" else -1.0,
-        "is_discrete": 1.0 if facts.num_actions else -1.0,
-        "num_choices": facts.num_actions or 1 + facts.action_size,
-        "action_size": facts.action_size,
-        "observation_size": facts.observation_size,
-        "num_envs": facts.num_envs,
-        "rollout_size": facts.num_envs * facts.num_steps,
-        "rollouts_per_decision": facts.rollouts_per_decision,
-        "entropy_of_start": facts.entropy_of_start,
-    }
-    return [float(known[name]) for name in _FACTS]
-
-
-class LearningCurve:
-    """Remembers N runs from interval to interval and tells their features.
-
-    The trainer keeps one over its lanes, a host of a user's run one with a single lane.
-
-    Args:
-        num_lanes: `N`.
-
-    Example:
-        >>> facts = Facts(
-        ...     algorithm="ppo", num_actions=2, action_size=0, observation_size=4, num_envs=1,
-        ...     num_steps=2048, rollouts_per_decision=1,
-        ... )
-        >>> curve, lane = LearningCurve(1), np.array([0])
-        >>> first = missing(1)
-        >>> first[:, COLUMN["num_episodes"]] = 90.0
-        >>> first[:, COLUMN["episode_return"]] = 22.0
-        >>> from hpo_env.tasks.reinforcement.space import HYPERPARAMETERS
-        >>> curve.begin(lane, [facts], first, np.array([[h.default for h in HYPERPARAMETERS]]))
-        >>> dict(zip(FEATURES, curve.features(lane)[0].tolist()))["has_learned"]
-        -1.0
-    """
-
-    def __init__(self, num_lanes: int) -> None:
-        self.measures = missing(num_lanes)
-        self.before = missing(num_lanes)
-        self.memory = np.full((num_lanes, len(_MEMORY)), np.nan)
-        self.facts = np.ones((num_lanes, len(_FACTS)))
-        self.values = np.ones((num_lanes, len(NAMES)))
-
-    def begin(self, lanes: Ints, facts: list[Facts], measures: Array, values: Array) -> None:
-        """Forget some lanes and start new runs in them.
-
-        Args:
-            lanes: Which lanes `[n]`.
-            facts: Of each, n of them.
-            measures: Of the rollouts before the first update `[n, M]`.
-            values: In force while they were collected `[n, H]`.
-        """
-        self.measures[lanes] = np.nan
-        self.memory[lanes] = np.nan
-        self.memory[lanes, _MEMORY.index("trend")] = 0.0
-        self.memory[lanes, _MEMORY.index("since_best")] = 0.0
-        self.facts[lanes] = [_row(fact) for fact in facts]
-        self.update(lanes, measures, values)
-        self.before[lanes] = np.nan
-
-    def update(self, lanes: Ints, measures: Array, values: Array) -> None:
-        """Take in what an interval of some lanes measured.
-
-        Args:
-            lanes: Which lanes `[n]`.
-            measures: `[n, M]`.
-            values: In force during it `[n, H]`.
-        """
-        self.before[lanes], self.measures[lanes] = self.measures[lanes], measures
-        self.values[lanes] = values
-        self.memory[lanes] = _remembered(self.memory[lanes], measures)
-
-    def features(self, lanes: Ints) -> Array:
-        """Return the features of some lanes `[n, F]`, each in `[-1, 1]`, 0 where missing."""
-        now = _Now(
-            measures=_columns(COLUMN, self.measures[lanes]),
-            before=_columns(COLUMN, self.before[lanes]),
-            memory=_columns(_MEMORY, self.memory[lanes]),
-            facts=_columns(_FACTS, self.facts[lanes]),
-            values=_columns(NAMES, self.values[lanes]),
-        )
-        columns = []
-        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            for feature in _TABLE:
-                raw = feature.compute(now)
-                columns.append(raw if feature.scale is None else np.tanh(raw / feature.scale))
-        stacked = np.stack(columns, axis=1)
-        return np.asarray(np.nan_to_num(np.clip(stacked, -1.0, 1.0), nan=0.0))
-
-    def snapshot(self, lanes: Ints) -> dict[str, Any]:
-        """Copy the rows of some lanes; `restore` is the inverse."""
-        return {name: getattr(self, name)[lanes].copy() for name in _ARRAYS}
-
-    def restore(self, lanes: Ints, snapshot: Mapping[str, Any]) -> None:
-        """Put the rows of n lanes into n lanes, the same or others."""
-        for name, rows in snapshot.items():
-            getattr(self, name)[lanes] = rows
-
-
-_ARRAYS = ("measures", "before", "memory", "facts", "values")
-
-
-def _columns(names: Any, array: Array) -> dict[str, Array]:
-    return {name: array[:, k] for k, name in enumerate(names)}
-
-
-def _remembered(memory: Array, measures: Array) -> Array:
-    """Return what is remembered `[n, len(_MEMORY)]` once an interval was measured `[n, M]`."""
-    old, new = _columns(_MEMORY, memory), _columns(COLUMN, measures)
-    latest, count = new["episode_return"], new["num_episodes"]
-    is_new = np.isfinite(latest)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        error = new["episode_return_spread"] / np.sqrt(count)
-        error = np.where(np.isfinite(error), error, old["error"])
-        best, worst = np.fmax(old["best"], latest), np.fmin(old["worst"], latest)
-        scale = best - worst + np.nan_to_num(error) + _LEAST
-        change = np.nan_to_num((latest - old["latest"]) / scale)
-        is_best = ~(latest <= old["best"])
-    learned = {
-        "latest": latest,
-        "latest_before": old["latest"],
-        "error": error,
-        "error_before": old["error"],
-        "best": best,
-        "worst": worst,
-        "trend": _SMOOTHING * old["trend"] + (1.0 - _SMOOTHING) * change,
-        "length": new["episode_length"],
-        "since_best": np.where(is_best, 0.0, old["since_best"] + 1.0),
-    }
-    idle = {**old, "since_best": old["since_best"] + 1.0}
-    return np.stack([np.where(is_new, learned[name], idle[name]) for name in _MEMORY], axis=1)
+def told(now: Now) -> Array:
+    """Compute all features `[n, F]`, each in `[-1, 1]`, 0 where something is missing."""
+    columns = []
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        for feature in _TABLE:
+            raw = feature.compute(now)
+            columns.append(raw if feature.scale is None else np.tanh(raw / feature.scale))
+    stacked = np.stack(columns, axis=1)
+    return np.asarray(np.nan_to_num(np.clip(stacked, -1.0, 1.0), nan=0.0))

@@ -20,7 +20,9 @@ from hpo_env.control.host import Steered
 from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.writers import Writer
 from hpo_env.tasks.reinforcement.collapse import Collapse
-from hpo_env.tasks.reinforcement.features import FEATURES, Facts, LearningCurve
+from hpo_env.tasks.reinforcement.facts import Facts
+from hpo_env.tasks.reinforcement.features import FEATURES
+from hpo_env.tasks.reinforcement.learning_curve import LearningCurve
 from hpo_env.tasks.reinforcement.measures import COLUMN
 from hpo_env.tasks.reinforcement.meter import Meter
 from hpo_env.tasks.reinforcement.space import ENTROPY_FLOOR, HYPERPARAMETERS, NAMES
@@ -43,6 +45,7 @@ class LearnerHost(PlainHost):
             `load_state_dict` comes next.
         facts: What the run knows of itself.
         is_guarded: Whether a policy that has collapsed is put back to the best there was.
+        fixed: Values of hyperparameters that cannot be written, where they are not the defaults.
 
     Attributes:
         has_updated: Whether an update was made that is not counted yet.
@@ -55,12 +58,14 @@ class LearnerHost(PlainHost):
         facts: Facts,
         *,
         is_guarded: bool = True,
+        fixed: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(writers)
         self.meter = meter
         self.has_updated = False
         self._run: Steered | None = None
-        self._in_force = {h.name: h.default for h in HYPERPARAMETERS} | dict(self.initial)
+        self._in_force = {h.name: h.default for h in HYPERPARAMETERS}
+        self._in_force |= dict(fixed or {}) | dict(self.initial)
         self._curve = LearningCurve(1)
         first = meter.take()
         self._curve.begin(_LANE, [facts], first, self._row())

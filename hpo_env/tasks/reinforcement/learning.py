@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.tasks.reinforcement.environments.base import Floats
-from hpo_env.tasks.reinforcement.features import UNIT_GAUSSIAN_ENTROPY
+from hpo_env.tasks.reinforcement.facts import UNIT_GAUSSIAN_ENTROPY
 from hpo_env.tasks.reinforcement.memory import HEAD, Learner
 from hpo_env.tasks.reinforcement.nets import layers, log_density, log_softmax, slopes_of
 

@@ -26,6 +26,9 @@ Counters = NDArray[np.uint64]
 HEAD = 16
 """Columns of the actor's last layer."""
 
+MAX_ENVS = 32
+"""Environments side by side, at most."""
+
 SETTINGS = (
     "type",
     "algorithm",
@@ -111,7 +114,7 @@ def _placed(shapes: dict[str, tuple[int, ...]]) -> dict[str, Part]:
 def settings_of(task: ReinforcementTask) -> NDArray[np.int64]:
     """Return the settings of a task's learner `[len(SETTINGS)]`."""
     known = {
-        "type": NUMBER[task.name],
+        "type": NUMBER[task.environment],
         "algorithm": ALGORITHMS.index(task.algorithm),
         "hidden": task.hidden,
         "num_envs": task.num_envs,

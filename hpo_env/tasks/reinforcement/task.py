@@ -12,7 +12,7 @@ from typing import Literal
 from hpo_env.tasks.base import Task
 from hpo_env.tasks.reinforcement.environments.base import Environment
 from hpo_env.tasks.reinforcement.environments.registry import TYPE
-from hpo_env.tasks.reinforcement.features import Facts
+from hpo_env.tasks.reinforcement.facts import Facts
 
 Algorithm = Literal["ppo", "a2c"]
 
@@ -22,7 +22,8 @@ class ReinforcementTask(Task):
     """An agent of Stable-Baselines3's making, small enough to run many at once.
 
     Args:
-        physics: Which of the type's physics; the type is the task's name.
+        environment: Name of the type; the task is called by it, too.
+        physics: Which of the type's physics.
         algorithm: "ppo" or "a2c".
         hidden: Units of each of the two hidden layers of tanh, 32 or 64, of actor and critic.
         num_envs: Environments side by side.
@@ -32,6 +33,7 @@ class ReinforcementTask(Task):
             default.
     """
 
+    environment: str
     physics: str
     algorithm: Algorithm
     hidden: int
@@ -54,12 +56,12 @@ class ReinforcementTask(Task):
     @property
     def rules(self) -> type[Environment]:
         """The rules of the environment."""
-        return TYPE[self.name].rules
+        return TYPE[self.environment].rules
 
     @property
     def numbers(self) -> tuple[float, ...]:
         """The physics."""
-        return TYPE[self.name].physics[self.physics]
+        return TYPE[self.environment].physics[self.physics]
 
     @property
     def facts(self) -> Facts:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Task, Trainer
 from hpo_env.tasks.reinforcement.columns import COLUMNS, TELEMETRY
-from hpo_env.tasks.reinforcement.features import LearningCurve
+from hpo_env.tasks.reinforcement.learning_curve import LearningCurve
 from hpo_env.tasks.reinforcement.measures import COLUMN
 from hpo_env.tasks.reinforcement.measures import NAMES as MEASURES
 from hpo_env.tasks.reinforcement.memory import Learner
@@ -158,7 +158,7 @@ class ReinforcementTrainer(Trainer):
     def _regret(self, lanes: Ints, returns: Array) -> Array:
         tasks = [learner.task for learner in self._chosen(lanes)]
         pairs = zip(tasks, returns, strict=True)
-        return np.array([regret(task.name, task.physics, value) for task, value in pairs])
+        return np.array([regret(task.environment, task.physics, value) for task, value in pairs])
 
     def _measure(self, lanes: Ints, measured: Array) -> Telemetry:
         telemetry = Telemetry.missing(len(lanes))

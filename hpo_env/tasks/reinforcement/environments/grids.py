@@ -171,9 +171,10 @@ class RandomTable(Environment):
         place = 0 if drawn < np.float32(0.6) else 1 if drawn < np.float32(0.85) else 2
         self.state[0] = following[place]
         noise = self.physics[2] * self.random.normal()
-        return float(self._pay(following[place]) + noise), False
+        return float(self.pay(following[place]) + noise), False
 
-    def _pay(self, state: int) -> np.float32:
+    def pay(self, state: int) -> np.float32:
+        """Return what a state pays on average."""
         drawn = placed(self.physics[0], state, 77)
         if drawn.uniform() < self.physics[1]:
             return drawn.uniform(0.2, 1.0)

@@ -6,8 +6,10 @@ Axes: `n` lanes, `H` hyperparameters, `C` columns of what is measured.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from hpo_env.tasks.building import BuildError, built
 from hpo_env.tasks.reinforcement.columns import COLUMNS
 from hpo_env.tasks.reinforcement.environments.base import Floats
 from hpo_env.tasks.reinforcement.environments.registry import TYPES
-from hpo_env.tasks.reinforcement.memory import Learner
+from hpo_env.tasks.reinforcement.memory import MAX_ENVS, Learner
 from hpo_env.tasks.reinforcement.space import NAMES
 
 Array = NDArray[np.float64]
@@ -35,6 +37,15 @@ _FLAGS = (
     "-fassociative-math",
     "-ffp-contract=fast",
 )
+
+
+_num_threads = 1
+
+
+def set_num_threads(num_threads: int) -> None:
+    """Spread the learners of every later call over threads; outcomes do not depend on it."""
+    global _num_threads
+    _num_threads = num_threads
 
 
 class Kernel:
@@ -64,7 +75,13 @@ class Kernel:
     ) -> Array:
         """Play episodes from seeds `[n]`; returns, `[n, num_episodes]`."""
         out = np.empty((len(learners), num_episodes))
-        self._call("learners_evaluate", learners, num_episodes, np.ascontiguousarray(seeds), out)
+        drawn = np.ascontiguousarray(seeds)
+
+        def run(lanes: slice) -> None:
+            part = learners[lanes]
+            self._call("learners_evaluate", part, num_episodes, drawn[lanes], out[lanes])
+
+        _spread(run, len(learners))
         return out
 
     def reset_environment(
@@ -93,7 +110,12 @@ class Kernel:
 
     def _measured(self, name: str, learners: Sequence[Learner], values: Array) -> Array:
         out = np.empty((len(learners), len(COLUMNS)))
-        self._call(name, learners, np.ascontiguousarray(values, dtype=np.float64), out)
+        given = np.ascontiguousarray(values, dtype=np.float64)
+
+        def run(lanes: slice) -> None:
+            self._call(name, learners[lanes], given[lanes], out[lanes])
+
+        _spread(run, len(learners))
         return out
 
     def _call(self, name: str, learners: Sequence[Learner], *rest: Any) -> None:
@@ -107,6 +129,17 @@ class Kernel:
         getattr(self._library, name)(
             ctypes.c_int64(len(learners)), *map(_address, (settings, physics, *places)), *others
         )
+
+
+def _spread(run: Callable[[slice], None], count: int) -> None:
+    """Run parts of so many learners, a thread each."""
+    threads = min(_num_threads, count)
+    if threads <= 1:
+        run(slice(0, count))
+        return
+    edges = np.linspace(0, count, threads + 1).astype(int)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(run, [slice(a, b) for a, b in pairwise(edges)]))
 
 
 @cache
@@ -124,6 +157,7 @@ def _loaded(path: str) -> ctypes.CDLL:
         ("environments", len(TYPES)),
     ):
         assert getattr(loaded, f"learners_num_{name}")() == wanted
+    assert loaded.learners_max_envs() == MAX_ENVS
     for number, kind in enumerate(TYPES):
         facts, bounds = np.zeros(5, dtype=np.int64), np.zeros(2)
         loaded.learners_environment(ctypes.c_int64(number), _address(facts), _address(bounds))

@@ -8,7 +8,7 @@ import pytest
 from hpo_env.tasks.reinforcement.columns import COLUMNS
 from hpo_env.tasks.reinforcement.family import ReinforcementFamily
 from hpo_env.tasks.reinforcement.memory import Learner
-from hpo_env.tasks.reinforcement.native.kernel import Kernel
+from hpo_env.tasks.reinforcement.native.kernel import Kernel, set_num_threads
 from hpo_env.tasks.reinforcement.reference import Reference
 from hpo_env.tasks.reinforcement.space import NAMES
 
@@ -66,6 +66,20 @@ def test_the_kernel_makes_the_same_rollouts_and_updates(kernel, name):
     measured = dict(zip(COLUMNS, one[0], strict=True))
     assert measured["gradient_norm"] > 0.0
     assert measured["update_ratio"] > 1e-4
+
+
+def test_threads_change_nothing(kernel):
+    measured = {}
+    for num_threads in (1, 3):
+        set_num_threads(num_threads)
+        made = [learner_of(name) for name in ("discrete", "continuous", "normalised", "a2c")]
+        learners, values = [m[0] for m in made], np.concatenate([m[1] for m in made])
+        kernel.begin(learners, values)
+        rows = kernel.advance(learners, values)
+        played = kernel.evaluate(learners, 2, np.arange(4, dtype=np.uint64))
+        measured[num_threads] = np.concatenate([rows, played], axis=1)
+    set_num_threads(1)
+    np.testing.assert_array_equal(measured[1], measured[3])
 
 
 @pytest.mark.parametrize("name", ["discrete", "continuous", "normalised"])

@@ -1,0 +1,39 @@
+"""What a run knows of itself from the start."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+UNIT_GAUSSIAN_ENTROPY = 0.5 * math.log(2.0 * math.pi * math.e)
+"""Entropy of one dimension of a Gaussian policy as it is at the start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a run knows of itself from the start.
+
+    Args:
+        algorithm: "ppo" or "a2c".
+        num_actions: Of a discrete action space; 0 for a continuous one.
+        action_size: Dimensions of a continuous action space; 0 for a discrete one.
+        observation_size: Numbers in an observation.
+        num_envs: Environments side by side.
+        num_steps: Steps of each in a rollout.
+        rollouts_per_decision: Rollouts in an interval.
+    """
+
+    algorithm: str
+    num_actions: int
+    action_size: int
+    observation_size: int
+    num_envs: int
+    num_steps: int
+    rollouts_per_decision: int
+
+    @property
+    def entropy_of_start(self) -> float:
+        """Entropy of the policy before it has learned anything, roughly."""
+        if self.num_actions:
+            return math.log(self.num_actions)
+        return self.action_size * UNIT_GAUSSIAN_ENTROPY

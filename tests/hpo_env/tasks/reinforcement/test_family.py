@@ -1,0 +1,145 @@
+"""Reinforcement as a family: what is hidden stays hidden, sides hold types, bad input is named."""
+
+import numpy as np
+import pytest
+
+from hpo_env.errors import ConfigurationError, UnknownNameError
+from hpo_env.tasks.reinforcement import returns
+from hpo_env.tasks.reinforcement.environments.exact import solved
+from hpo_env.tasks.reinforcement.environments.registry import TYPES, types_of
+from hpo_env.tasks.reinforcement.family import ReinforcementFamily
+from hpo_env.tasks.reinforcement.features import FEATURES
+from hpo_env.tasks.reinforcement.measures import MEASURES, OF_UPDATES
+from hpo_env.tasks.reinforcement.space import A2C_LACKS, HYPERPARAMETERS, IN_SB3, NAMES
+from hpo_env.vector_env import HPOControlVectorEnv
+
+EACH = [(kind, physics) for kind in TYPES for physics in kind.physics]
+
+
+def test_every_environment_is_in_the_table_and_can_be_learned_in():
+    assert set(returns.table()) == {(kind.name, physics) for kind, physics in EACH}
+    for kind, physics in EACH:
+        known = returns.table()[kind.name, physics]
+        assert known.best > known.random, f"{kind.name} {physics}: {known}"
+
+
+SOLVED = [(kind, physics) for kind, physics in EACH if solved(kind, physics)]
+
+
+def test_the_table_holds_the_solutions_of_what_can_be_solved():
+    assert len({kind.name for kind, _ in SOLVED}) == 7
+    for kind, physics in SOLVED:
+        known = returns.table()[kind.name, physics]
+        assert (known.best, known.random) == pytest.approx(solved(kind, physics), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "physics", "best"),
+    [
+        ("deep_sea", "size 5", 0.99),  # the treasure less the steps
+        ("cliff", "usual", -13.0),  # Gymnasium's own threshold
+        ("catch", "usual", 1.0),
+        ("frozen_lake", "firm", 1.0),
+    ],
+)
+def test_known_answers_of_the_solutions(name, physics, best):
+    kind = next(kind for kind in TYPES if kind.name == name)
+    found = solved(kind, physics)
+    assert found[0] == pytest.approx(best)
+    assert found[1] < found[0]
+
+
+def test_a_random_policy_gets_what_the_solution_says():
+    """The model that is solved is the environment that is played."""
+    from hpo_env.tasks.reinforcement.environments.base import Random
+
+    for kind, physics in SOLVED[:: len(SOLVED) // 8]:
+        rng, totals = np.random.default_rng(4), []
+        env = kind.rules(kind.physics[physics], Random(7))
+        for _ in range(60):
+            env.reset()
+            total = 0.0
+            for _ in range(env.max_steps):
+                reward, is_end = env.step(np.array([rng.integers(env.num_outputs)]))
+                total += reward
+                if is_end:
+                    break
+            totals.append(total)
+        error = np.std(totals, ddof=1) / np.sqrt(len(totals))
+        assert abs(np.mean(totals) - solved(kind, physics)[1]) < 4.0 * error + 0.05, kind.name
+
+
+def test_regret_ends_at_its_floor_and_is_bounded_above():
+    known = returns.table()["cart_pole", "usual"]
+    ask = [known.best, known.random, known.best + 99.0, -1e9]
+    told = [returns.regret("cart_pole", "usual", value) for value in ask]
+    assert told == pytest.approx([0.05, 1.05, 0.05, 1.25])
+
+
+def test_the_best_return_changes_the_reward_and_no_observation(monkeypatch):
+    """A user's run has no table, so nothing that is seen may come from one."""
+
+    def course():
+        env = HPOControlVectorEnv(2, family="reinforcement", shape=(2, 64, 1), num_decisions=4)
+        observations, rewards = [env.reset(seed=3)[0]], []
+        for _ in range(3):
+            seen, reward, *_ = env.step(np.full((2, 6), 0.5, dtype=np.float32))
+            observations.append(seen)
+            rewards.append(reward)
+        return np.array(observations), np.array(rewards)
+
+    observations, rewards = course()
+    real = returns.table()
+    other = {key: returns.Known(k.best + 10.0, k.random - 5.0) for key, k in real.items()}
+    monkeypatch.setattr(returns, "table", lambda: other)
+    again, otherwise = course()
+    assert np.array_equal(observations, again)
+    assert not np.allclose(rewards, otherwise)
+
+
+def test_every_type_is_drawn_and_none_of_another_side():
+    for split in ("train", "validation", "test"):
+        family = ReinforcementFamily(split=split)
+        names = {family.sample(np.random.default_rng(k)).name for k in range(400)}
+        assert names == {kind.name for kind in types_of(split)}
+
+
+def test_a_default_start_is_that_of_stable_baselines():
+    sb3 = pytest.importorskip("stable_baselines3")
+    for algorithm, kind in (("ppo", sb3.PPO), ("a2c", sb3.A2C)):
+        family = ReinforcementFamily(algorithm=algorithm, start="default")
+        task = family.sample(np.random.default_rng(0))
+        model = kind("MlpPolicy", "CartPole-v1", device="cpu")
+        for name, value in zip(NAMES, task.initial, strict=True):
+            if name == "reward_scale" or (algorithm == "a2c" and name in A2C_LACKS):
+                continue
+            theirs = getattr(model, IN_SB3[name])
+            theirs = theirs(1.0) if callable(theirs) else theirs
+            known = HYPERPARAMETERS[NAMES.index(name)]
+            assert value == pytest.approx(np.clip(theirs, known.low, known.high)), name
+
+
+def test_what_is_measured_and_what_is_seen_have_names_of_their_own():
+    assert len(FEATURES) > 30
+    assert all(doc.strip() for doc in (*FEATURES.values(), *MEASURES.values()))
+    assert "num_episodes" not in OF_UPDATES
+    assert "value_loss" in OF_UPDATES
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"environment": "cartpole"}, UnknownNameError, "cart_pole"),
+        ({"environment": "acrobot"}, ConfigurationError, "test side"),
+        ({"physics": "usual"}, ConfigurationError, "environment must be given"),
+        ({"environment": "cart_pole", "physics": "heavy"}, UnknownNameError, "heavy pole"),
+        ({"algorithm": "dqn"}, UnknownNameError, "dqn"),
+        ({"hidden": 48}, ConfigurationError, "32 or 64"),
+        ({"shape": (8, 128)}, ConfigurationError, "three"),
+        ({"shape": (64, 128, 1)}, ConfigurationError, "32 environments"),
+        ({"start": "tuned"}, UnknownNameError, "tuned"),
+    ],
+)
+def test_bad_options_are_named(options, error, words):
+    with pytest.raises(error, match=words):
+        ReinforcementFamily(**options)
