@@ -99,14 +99,14 @@ for _ in range(total_updates):
             actions[step] = policy.sample()
             logprobs[step] = policy.log_prob(actions[step])
             values[step] = agent.critic(next_obs).flatten()
-        seen, reward, ended, cut, _ = envs.step(actions[step].numpy())
+        seen, reward, ended, cut, _infos = envs.step(actions[step].numpy())
         steered.take_step(reward, ended | cut, truncated=cut)
         rewards[step] = torch.tensor(reward)
         next_obs, next_done = torch.tensor(seen), torch.tensor(ended | cut).float()
     steered.end_rollout()  # before the advantages: args.gamma may be another now
 
     with torch.no_grad():
-        advantages, last = torch.zeros(shape), 0.0
+        advantages, last = torch.zeros(shape), torch.zeros(args.num_envs)
         for t in reversed(range(args.num_steps)):
             is_end = t == args.num_steps - 1
             goes_on = 1.0 - (next_done if is_end else dones[t + 1])

@@ -24,7 +24,7 @@ from hpo_env.hyperparameters import LEVELS
 from hpo_env.observation import field_docs
 from hpo_env.policy import split_joint_choices
 from hpo_env.schedules import schedule
-from hpo_env.tasks.base import Split, Task, check_choice
+from hpo_env.tasks.base import Split, Task, TaskFamily, check_choice
 from hpo_env.tasks.registry import family_class, make_family, option_names
 from hpo_env.vector_conventions import check_lanes, checked_autoreset_mode, reset_tasks
 
@@ -72,7 +72,6 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
                 f"render_mode must be 'rgb_array' or None; got {render_mode!r}"
             )
         availability = share("availability", availability)
-        learned_start = share("learned_start", learned_start)
         check_choice("action mode", action_mode, ActionMode)
         if on_divergence is not None:
             check_choice("treatment of divergence", on_divergence, OnDivergence)
@@ -86,12 +85,7 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
         self.base_schedule = base_schedule
         self.action_mode = action_mode
         self.availability = availability
-        if learned_start > 0.0 and self.family.learned_start is None:
-            raise ConfigurationError(
-                f"learned_start={learned_start:g} needs a family with a learned start, and "
-                f"{family!r} has none: leave it out"
-            )
-        self.learned_start = learned_start
+        self.learned_start = _checked_learned_start(learned_start, family, self.family)
         self.num_envs = num_envs
         self.render_mode = render_mode
         self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
@@ -181,6 +175,16 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
                 f"joint choices must lie in 0..{count - 1}; got {joint.min()}..{joint.max()}"
             )
         return split_joint_choices(joint, len(self.controlled))
+
+
+def _checked_learned_start(chance: float, name: str, family: TaskFamily) -> float:
+    chance = share("learned_start", chance)
+    if chance > 0.0 and family.learned_start is None:
+        raise ConfigurationError(
+            f"learned_start={chance:g} needs a family with a learned start, and {name!r} has "
+            "none: leave it out"
+        )
+    return chance
 
 
 def _controlled_names(

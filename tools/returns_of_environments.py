@@ -90,7 +90,7 @@ def measured(
     for interval in range(steps // 4096):
         kernel.advance(learners, np.array(values))
         returns = kernel.evaluate(learners, _EPISODES, seeds + 1000 * (interval + 1)).mean(axis=1)
-        for k in np.flatnonzero(returns > best):
+        for k in np.flatnonzero(returns > best).tolist():
             best[k], kept[k] = returns[k], learners[k].numbers.copy()
     for learner, numbers in zip(learners, kept, strict=True):
         learner.numbers[:] = numbers

@@ -114,8 +114,10 @@ def _parts(thing: Any) -> list[Any]:
         return [cell.cell_contents for cell in thing.__closure__ or () if _is_filled(cell)]
     if kind is types.MethodType:
         return [thing.__self__]
-    if issubclass(kind, types.ModuleType | type | Tensor):
-        return []
+    return [] if issubclass(kind, types.ModuleType | type | Tensor) else _attributes(thing)
+
+
+def _attributes(thing: Any) -> list[Any]:
     try:
         return list(object.__getattribute__(thing, "__dict__").values())
     except AttributeError:

@@ -26,25 +26,10 @@ def check_declarations(family: type[TaskFamily]) -> None:
     for name in (*family.default_controlled, *family.optimizer_hyperparameters):
         space.index(name)
     schedule(family.base_schedule)
-    names = [suite.name for suite in family.suites]
-    if not names or len(set(names)) != len(names):
-        raise ConfigurationError(f"{where}: suites must have distinct names; got {names}")
-    for name in family.quick_suites or ():
-        if name not in names:
-            raise unknown_name(f"quick suite of {where}", name, names)
-    known = space.hyperparameters[space.index(family.leading())]
-    starts = (*family.starts, *(family.scene_starts or ()))
-    outside = [start for start in starts if not known.low <= start <= known.high]
-    if outside:
-        raise ConfigurationError(
-            f"{where}: starts are values of {known.name!r} and must lie in "
-            f"[{known.low:g}, {known.high:g}]; got {outside}"
-        )
+    _check_suites(family, where)
+    _check_starts(family, space, where)
     for capability in family.capabilities:
         check_choice(f"capability of {where}", capability, Capability)
-    for start in (family.learned_start, *family.published_settings.values()):
-        if start is not None:
-            start.check(space)
     taken = sorted(set(family.features) & set(field_names(space.names)))
     if taken:
         raise ConfigurationError(
@@ -54,3 +39,26 @@ def check_declarations(family: type[TaskFamily]) -> None:
         raise ConfigurationError(
             f"{where}: loss_floor must be a positive number; got {family.loss_floor}"
         )
+
+
+def _check_suites(family: type[TaskFamily], where: str) -> None:
+    names = [suite.name for suite in family.suites]
+    if not names or len(set(names)) != len(names):
+        raise ConfigurationError(f"{where}: suites must have distinct names; got {names}")
+    for name in family.quick_suites or ():
+        if name not in names:
+            raise unknown_name(f"quick suite of {where}", name, names)
+
+
+def _check_starts(family: type[TaskFamily], space: HyperparameterSpace, where: str) -> None:
+    known = space.hyperparameters[space.index(family.leading())]
+    starts = (*family.starts, *(family.scene_starts or ()))
+    outside = [start for start in starts if not known.low <= start <= known.high]
+    if outside:
+        raise ConfigurationError(
+            f"{where}: starts are values of {known.name!r} and must lie in "
+            f"[{known.low:g}, {known.high:g}]; got {outside}"
+        )
+    for start in (family.learned_start, *family.published_settings.values()):
+        if start is not None:
+            start.check(space)
