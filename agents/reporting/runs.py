@@ -27,6 +27,7 @@ from agents.reporting.hparams import SWITCHED_OFF
 from agents.reporting.layout import Panel, single_run_panels, training_panels
 from agents.reporting.study import read_numbers
 from agents.reporting.tables import facts_table, listing
+from agents.run_folder import read_commands
 
 _OFF_NOTE = (
     f"“{SWITCHED_OFF}” is the controller switched off: the task's own start on the policy's base "
@@ -157,9 +158,9 @@ def _settings(folder: Path, config: dict[str, Any] | None) -> list[str]:
     for title, data in (("Configuration", config), ("Versions", _read(folder / "versions.json"))):
         if data is not None:
             parts.append(page.folded(title, facts_table(data).to_html()))
-    command = folder / "command.txt"
-    if command.is_file():
-        parts.append(page.folded("Command", f"<pre>{escape(command.read_text())}</pre>"))
+    commands = read_commands(folder)
+    if commands is not None:
+        parts.append(page.folded("Command", f"<pre>{escape(commands)}</pre>"))
     rows_of_tags = [(tag.name, tag.meaning, tag.unit) for tag in tags.TAGS]
     glossary = listing(("tag", "meaning", "unit"), rows_of_tags)
     return [*parts, page.folded("Glossary of tags", glossary.to_html())]
