@@ -76,6 +76,21 @@ def to_json_bytes(data: Any) -> bytes:
     return (json.dumps(data, indent=2, sort_keys=True) + "\n").encode()
 
 
+def read_commands(folder: Path) -> str | None:
+    """Return the command lines that a run was started by, as text that can be written anywhere.
+
+    Args:
+        folder: The run's.
+
+    Returns:
+        A line each; None where none was written down.
+    """
+    path = folder / "command.txt"
+    if not path.is_file():
+        return None
+    return path.read_text(encoding="utf-8", errors="backslashreplace").strip()
+
+
 def run_prefix(config: TrainConfig) -> str:
     """Return how the folder names of runs of a configuration begin: family, agent and seed.
 

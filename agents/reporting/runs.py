@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import tags
+from ..run_folder import read_commands
 from . import page
 from .comparison_tables import short_table
 from .comparisons import SCHEDULES_CAPTION
@@ -157,9 +158,9 @@ def _settings(folder: Path, config: dict[str, Any] | None) -> list[str]:
     for title, data in (("Configuration", config), ("Versions", _read(folder / "versions.json"))):
         if data is not None:
             parts.append(page.folded(title, facts_table(data).to_html()))
-    command = folder / "command.txt"
-    if command.is_file():
-        parts.append(page.folded("Command", f"<pre>{escape(command.read_text())}</pre>"))
+    commands = read_commands(folder)
+    if commands is not None:
+        parts.append(page.folded("Command", f"<pre>{escape(commands)}</pre>"))
     rows_of_tags = [(tag.name, tag.meaning, tag.unit) for tag in tags.TAGS]
     glossary = listing(("tag", "meaning", "unit"), rows_of_tags)
     return [*parts, page.folded("Glossary of tags", glossary.to_html())]

@@ -11,6 +11,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
 from .. import tags
+from ..run_folder import read_commands
 from .hparams import flattened, training_row, write_end, write_start
 from .layout import make_layout
 from .tables import facts_table
@@ -28,10 +29,9 @@ def introduce(path: Path, config: Mapping[str, Any], hyperparameters: Sequence[s
         writer.add_custom_scalars(make_layout(hyperparameters))
         write_start(writer, training_row(config) | {"hyperparameters": " ".join(hyperparameters)})
         write_facts(writer, "configuration", flattened(config))
-        command = path / "command.txt"
-        if command.is_file():
-            words = command.read_text(encoding="utf-8", errors="surrogateescape")
-            write_text(writer, "command", f"    {words.strip()}")
+        commands = read_commands(path)
+        if commands is not None:
+            write_text(writer, "command", f"    {commands}")
 
 
 def conclude(path: Path) -> None:

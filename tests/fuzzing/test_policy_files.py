@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -70,11 +71,11 @@ def with_another_entry(document: dict[str, Any], rng: Generator) -> None:
     if kind == 0:
         del owner[last]
     elif kind == 1 and isinstance(owner, list):
-        owner.append(owner[last])
+        owner.append(copy.deepcopy(owner[last]))
     elif kind == 2 and isinstance(owner, dict):
-        owner[str(pick(rng, VALUES))] = owner[last]
+        owner[str(pick(rng, VALUES))] = copy.deepcopy(owner[last])
     else:
-        owner[last] = pick(rng, VALUES)
+        owner[last] = copy.deepcopy(pick(rng, VALUES))  # a second change may be made inside of it
 
 
 def with_other_bytes(content: bytes, rng: Generator) -> bytes:

@@ -5,12 +5,15 @@ import re
 from pathlib import Path
 
 import pytest
+from torch.utils.tensorboard import SummaryWriter
 
 from agents.cli import main
 from agents.reporting.layout import training_panels
 from agents.reporting.runs import render_report
 from agents.reporting.study import ANALYSIS
 from agents.reporting.style import INK, inline_svg
+from agents.reporting.tensorboard import write_text
+from agents.run_folder import read_commands
 from tests.agents.reporting.pages import Page, parse
 
 
@@ -100,3 +103,11 @@ def test_the_analysis_of_an_older_version_is_read(run: Path, tmp_path: Path) -> 
     (tmp_path / ANALYSIS).write_text(json.dumps(older))
     (table, *_) = parse(render_report(tmp_path)).tables
     assert [row[0] for row in table] == ["opponent", "controller", "frozen"]
+
+
+def test_command_lines_that_are_not_utf_8_are_shown(tmp_path: Path) -> None:
+    assert read_commands(tmp_path) is None
+    (tmp_path / "command.txt").write_bytes(b"hpo-control train \xff\n")
+    assert read_commands(tmp_path) == r"hpo-control train \xff"
+    with SummaryWriter(str(tmp_path)) as writer:
+        write_text(writer, "command", "\udcff")
