@@ -93,6 +93,14 @@ class LiveSchedule:
         """Return the base values of a hyperparameter, one for each param group that has it."""
         return [read(g, name) for s in self._shadows for g in s.param_groups if has(g, name)]
 
+    def now(self) -> list[tuple[Any, ...]]:
+        """Return all that is asked for, to be compared."""
+        return [
+            (g["lr"], g.get("weight_decay"), g.get("momentum"), g.get("betas"))
+            for shadow in self._shadows
+            for g in shadow.param_groups
+        ]
+
     def asked(self, key: GroupKey) -> Group | None:
         """Return what is written to in a group's place.
 

@@ -120,6 +120,7 @@ class TorchHost(Host):
             validate=validate,
         )
         self._is_checked = False  # for writes of others, right now
+        self._asked: tuple[int, Any] = (-1, None)  # in which interval, and by the schedulers
         self._frozen: list[Tensor] = []
         self._measurement = self.weights.measurement
         self._run: Steered | None = None
@@ -309,7 +310,7 @@ class TorchHost(Host):
         assert run is not None
         if run.is_over:
             if self._live is not None:
-                run.write()  # the schedule may go on
+                self._follow(self._live, run)  # the schedule may go on
             return None
         self._check_foreign_writes()
         if self._frozen:
@@ -318,8 +319,10 @@ class TorchHost(Host):
             if self._measurement.is_halfway:
                 self._live.note_middle(0.5 if run.interval == 0 else 1.0)
             self._is_checked = True
-            run.write()
-            self._is_checked = False
+            try:
+                self._follow(self._live, run)
+            finally:
+                self._is_checked = False
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if closure is None:
             self._see_gradients(part, optimizer)
@@ -328,6 +331,13 @@ class TorchHost(Host):
         if len(args) > 1:
             return (args[0], closure, *args[2:]), kwargs
         return args, {**kwargs, "closure": closure}
+
+    def _follow(self, live: LiveSchedule, run: Steered) -> None:
+        """Write what a schedule asks for, where that has changed: many are stepped by epochs."""
+        asked = (run.interval, live.now())
+        if asked != self._asked:
+            run.write()
+            self._asked = asked
 
     def _copy_thawed(self) -> None:
         """Copy weights that were frozen when the interval began and are about to be trained."""

@@ -144,14 +144,17 @@ class WeightsHost(Host):
 
     def note_update(self, loss: Any) -> None:
         """Count an update; a tensor is not read before the interval's end."""
-        if isinstance(loss, Tensor) and loss.numel() != 1:
-            raise ConfigurationError(
-                f"step(loss) needs one number; got a tensor of shape {tuple(loss.shape)}. "
-                "Average it first"
-            )
+        if isinstance(loss, Tensor):
+            if loss.numel() != 1:
+                raise ConfigurationError(
+                    f"step(loss) needs one number; got a tensor of shape {tuple(loss.shape)}. "
+                    "Average it first"
+                )
+        elif loss is not None:
+            loss = read_loss(loss)
         for part in self.unseen:
             self._measure_unseen(part)
-        self.measurement.after_update(loss if isinstance(loss, Tensor | None) else read_loss(loss))
+        self.measurement.after_update(loss)
 
     def validate(self) -> Any:
         """Call the function, and put every module back into its mode."""
