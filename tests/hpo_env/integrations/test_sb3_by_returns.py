@@ -449,6 +449,15 @@ class TestAgentHost(HostContract):
     def make(self) -> HostUnderTest:
         return Learning()
 
+    def test_it_begins_at_another_start_or_says_that_it_cannot(self) -> None:
+        """A start that an agent can have is in use once it was written."""
+        training = self.make()
+        asked = {"learning_rate": 1e-4, "discount": 0.9, "epochs": 4.0, "batch_size": 8.0}
+        training.host.start_at(asked)
+        training.host.write(training.host.initial)
+        read = training.read()
+        assert {name: read[name] for name in asked} == pytest.approx(asked)
+
     def test_what_is_written_is_in_use_and_read_back(self) -> None:
         """Whole numbers are rounded, and minibatches divide a rollout."""
         training = self.make()
