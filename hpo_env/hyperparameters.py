@@ -349,6 +349,7 @@ class HyperparameterSpace:
         """
         column = self.names.index(name)
         value = float(self._axes[column].correct(base, correction))
+        value = float(np.rint(value)) if self._integer[column] else value
         spec = self.hyperparameters[column]
         return min(max(value, min(spec.low, base)), max(spec.high, base))
 

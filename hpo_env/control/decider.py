@@ -116,6 +116,8 @@ class Decider:
         )
         self.steering.initial = np.array([[float(initial[name]) for name in self.space.names]])
         self.policy_state = self.policy.start(1)
+        nothing = np.zeros((1, 0))
+        self._corrected: tuple[bytes, Array, Array] = (b"", nothing, nothing)
         self.is_frozen = False
         self.is_guarded = True
         self.sight: Sight = "clear"
@@ -168,8 +170,26 @@ class Decider:
         return Verdict(reason=reason, trust=trust, observation=seen)
 
     def values(self, base: Array) -> Array:
-        """Correct base values `[1, H]`."""
-        return self.steering.values(base)
+        """Correct base values `[1, H]`.
+
+        A scheduler moves one of them at every update, and nothing else has changed since: then that
+        one alone is worked out.
+        """
+        corrections = self.steering.corrections.tobytes()
+        is_known = corrections == self._corrected[0]
+        changed = np.flatnonzero(base != self._corrected[1]) if is_known else ()
+        if is_known and len(changed) <= 1:
+            values = self._corrected[2].copy()
+            for column in changed:
+                values[0, column] = self.space.corrected(
+                    self.space.names[column],
+                    float(base[0, column]),
+                    float(self.steering.corrections[0, column]),
+                )
+        else:
+            values = self.steering.values(base)
+        self._corrected = (corrections, base, values)
+        return values
 
     def close_interval(
         self, telemetry: Telemetry, *, values: Array, base_change: Array, roll_back: RollBack
