@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, ClassVar
@@ -26,6 +27,7 @@ from agents.learners.settings import (
     A2CSettings,
     DQNSettings,
     OffPolicySettings,
+    PolicyGradientSettings,
     PPOSettings,
     RecurrentPPOSettings,
 )
@@ -59,7 +61,7 @@ class SB3Learner(Learner):
         self._env = env
         self.venv = self.wrapped(SB3VecEnv(env), settings)
         model_class = over_whole_run(_load(self.path))
-        policy_kwargs: dict[str, Any] = {"net_arch": list(settings.net_arch)}
+        policy_kwargs = self.network_arguments(settings)
         network: str | type[AsymmetricPolicy] = self.network
         if isinstance(self.venv, PrivilegedObservations):
             network = AsymmetricPolicy
@@ -83,6 +85,11 @@ class SB3Learner(Learner):
     def arguments(cls, settings: Any, venv: VecEnv) -> dict[str, Any]:
         """Return what the algorithm gets, beyond what all get."""
         raise NotImplementedError
+
+    @classmethod
+    def network_arguments(cls, settings: Any) -> dict[str, Any]:
+        """Return what the policy network gets."""
+        return {"net_arch": list(settings.net_arch)}
 
     @classmethod
     def wrapped(cls, venv: VecEnv, settings: Any) -> VecEnv:
@@ -135,7 +142,15 @@ class SB3Learner(Learner):
         return extract_policy(self.model, self._env, metadata=metadata)
 
 
-class A2C(SB3Learner):
+class _PolicyGradient(SB3Learner):
+    @classmethod
+    def network_arguments(cls, settings: PolicyGradientSettings) -> dict[str, Any]:
+        """Add how far the first actions stray."""
+        found = super().network_arguments(settings)
+        return found | {"log_std_init": math.log(settings.initial_std)}
+
+
+class A2C(_PolicyGradient):
     """Advantage actor-critic (Mnih et al., 2016)."""
 
     name = "a2c"
@@ -158,7 +173,7 @@ class A2C(SB3Learner):
         return PrivilegedObservations(venv) if settings.critic == "task" else venv
 
 
-class _Clipped(SB3Learner):
+class _Clipped(_PolicyGradient):
     action_modes = ("discrete", "continuous")
 
     @classmethod

@@ -128,6 +128,7 @@ class Walks:
             }
             self.facts[lane] = [facts[name] for name in FACTS]
         self.state[lanes] = 0.0
+        self.state[lanes, SLICES["seasonality"]] = [[w.prepared.seasonality] for w in walks]
         neutral = self.fact("is_multiplicative")[lanes, None].astype(np.float64)
         self.state[lanes, SLICES["seasonal"]] = neutral
         self.values[lanes] = values
@@ -152,13 +153,13 @@ class Walks:
             self.state[lanes], self.facts[lanes], self.values[lanes], self.series[lanes], counts
         )
 
-    def log_ratio(self, lanes: Ints) -> Array:
-        """Measure the forecasts against what comes, relative to the fixed smoothers `[n]`."""
+    def error(self, lanes: Ints) -> Array:
+        """Measure the forecasts against what comes `[n]`; see `walk.error`."""
         names = ("state", "facts", "values", "series", "indices", "naive_error", "horizon")
         parts: dict[str, Any] = {name: getattr(self, name) for name in names}
         if self.kernel is not None:
-            return self.kernel.log_ratio(lanes, **parts)
-        return walk.log_ratio(**{name: part[lanes] for name, part in parts.items()})
+            return self.kernel.error(lanes, **parts)
+        return walk.error(**{name: part[lanes] for name, part in parts.items()})
 
     def features(self) -> Array:
         """Return the family's entries of the observation `[N, F]`."""
@@ -166,12 +167,8 @@ class Walks:
             return self.kernel.features(np.arange(len(self.state)), self.state, self.facts)
         return walk.features(self.state, self.facts)
 
-    def forecast(self, lanes: Ints, num: int) -> tuple[Array, Array]:
-        """Forecast on the scaled series without the classical season.
-
-        Returns:
-            The walks' own `[n, num]`, and the mean of the fixed smoothers'.
-        """
+    def forecast(self, lanes: Ints, num: int) -> Array:
+        """Forecast on the scaled series without the season of the preparation `[n, num]`."""
         if self.kernel is not None:
             return self.kernel.forecast(lanes, self.state, self.facts, self.values, num)
         return walk.forecast(self.state[lanes], self.facts[lanes], self.values[lanes], num)
@@ -190,8 +187,9 @@ class ForecastingTrainer(Trainer):
     """N walks; see `Trainer` for the methods.
 
     Beside every lane the same series is walked through under the constants of its season. The loss
-    is the error relative to that one's, so that what makes a series hard or easy, which is far more
-    than any setting does, is no part of it; and nothing that is set changes it.
+    is the exponential of the error above that one's: what makes a series hard or easy, which is far
+    more than any setting does, is no part of it, nothing that is set changes it, and rewards, which
+    are differences of logarithms, are differences of errors.
 
     Args:
         num_lanes: `N`.
@@ -214,7 +212,7 @@ class ForecastingTrainer(Trainer):
         constants = np.array([task.constants for task in chosen])
         self.walks.start(lanes, walks, horizons, initial)
         self.reference.start(lanes, walks, horizons, constants)
-        self.walks.state[lanes, _LOG_Q] = self._log_ratio(lanes)
+        self.walks.state[lanes, _LOG_Q] = self._excess(lanes)
         self._before = self._copies()
         return self._measure(lanes)
 
@@ -227,7 +225,7 @@ class ForecastingTrainer(Trainer):
         counts = np.where(goes_on, walks.fact("stride"), 0)
         walks.take_in(self._every, counts)
         self.reference.take_in(self._every, counts)
-        newest = self._log_ratio(self._every)
+        newest = self._excess(self._every)
         log_q = walks.state[:, _LOG_Q]
         walks.state[:, _LOG_Q] = (1.0 - _NEWEST) * log_q + _NEWEST * newest
         return self._measure(self._every), values.copy()
@@ -249,7 +247,7 @@ class ForecastingTrainer(Trainer):
         steps = np.arange(int(future.max(initial=0)))
         if not len(steps):
             return np.full(len(lanes), np.nan), np.full(len(lanes), np.nan)
-        own, _ = walks.forecast(lanes, int(ahead.max()) + len(steps))
+        own = walks.forecast(lanes, int(ahead.max()) + len(steps))
         places = walks.fact("length")[lanes, None] + steps
         season = np.take_along_axis(walks.indices[lanes], places, axis=1)
         actual = np.take_along_axis(walks.series[lanes], places, axis=1)
@@ -289,9 +287,9 @@ class ForecastingTrainer(Trainer):
         walks = self.walks
         return walks.state.copy(), walks.values.copy(), self.reference.state.copy()
 
-    def _log_ratio(self, lanes: Ints) -> Array:
-        """Return the log of the error relative to that under constants `[n]`."""
-        return self.walks.log_ratio(lanes) - self.reference.log_ratio(lanes)
+    def _excess(self, lanes: Ints) -> Array:
+        """Return the error above that under constants `[n]`."""
+        return self.walks.error(lanes) - self.reference.error(lanes)
 
     def _measure(self, lanes: Ints) -> Telemetry:
         telemetry = Telemetry.missing(len(lanes))

@@ -1,0 +1,96 @@
+"""Finds the constants of a season that are best on average: the values of `starts.STARTS`.
+
+    python benchmarks/forecasting_constants.py --held-out M3
+
+A local random search on the training side, from the values in force: what is tried is a Gaussian
+step on the axes, wide at first, and it stays where the mean error of the forecasts at drawn origins
+fell. The error is the one that the reward is made of (`walk.error`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+from hpo_env.seeding import stream
+from hpo_env.tasks.forecasting.family import ForecastingFamily
+from hpo_env.tasks.forecasting.series import Competition
+from hpo_env.tasks.forecasting.starts import STARTS, start_of
+from hpo_env.tasks.forecasting.steering import kernel_or_twin
+from hpo_env.tasks.forecasting.task import ForecastingTask
+from hpo_env.tasks.forecasting.trainer import Walks, walk_of_task
+
+Array = NDArray[np.float64]
+
+_WIDEST, _NARROWEST = 0.25, 0.04  # of the range of each axis
+_NUM_MOVED = 3  # axes a step changes, on average
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Search constants.
+
+    Args:
+        held_out: The competition that they are to know nothing of.
+        num_trials: Settings that are tried for each season.
+        num_drawn: Origins drawn on the training side, beside the last one of every series.
+    """
+
+    held_out: Competition = "M3"
+    num_trials: int = 300
+    num_drawn: int = 2000
+
+
+def measure(tasks: list[ForecastingTask]) -> Callable[[Array], float]:
+    """Return the function from values `[H]`, in the family's order, to the mean error."""
+    lanes = np.arange(len(tasks))
+    walks, horizons = [walk_of_task(task) for task in tasks], [task.horizon for task in tasks]
+    run = Walks(len(tasks), kernel_or_twin())
+
+    def mean_error(values: Array) -> float:
+        run.start(lanes, walks, horizons, np.tile(values, (len(tasks), 1)))
+        run.take_in(lanes, run.fact("length") - run.age)
+        return float(run.error(lanes).mean())
+
+    return mean_error
+
+
+def search(
+    mean_error: Callable[[Array], float], start: Array, num_trials: int
+) -> tuple[Array, float]:
+    """Search from a start `[H]`; returns the best values and their error."""
+    space, rng = ForecastingFamily().space, stream(0, "constants")
+    low, high = space.to_axis(np.stack([space.low, space.high]))
+    best, place = mean_error(start), space.to_axis(start[None])[0]
+    values = start
+    for trial in range(num_trials):
+        width = _WIDEST * (_NARROWEST / _WIDEST) ** (trial / num_trials)
+        moved = rng.random(len(space)) < _NUM_MOVED / len(space)
+        step = np.where(moved, width * (high - low) * rng.standard_normal(len(space)), 0.0)
+        tried = np.clip(place + step, low, high)
+        candidate = space.values(start, tried - space.to_axis(start[None])[0])
+        error = mean_error(candidate)
+        if error < best:
+            best, place, values = error, tried, candidate
+    return values, best
+
+
+def main(config: Config) -> None:
+    """Print the constants of every season."""
+    family = ForecastingFamily(held_out=config.held_out)
+    rng = stream(0, "origins")
+    tasks = [*family.tasks(), *(family.sample(rng) for _ in range(config.num_drawn))]
+    for period in STARTS[config.held_out]:
+        chosen = [task for task in tasks if task.period == period]
+        mean_error, start = measure(chosen), np.array(start_of(period, config.held_out))
+        values, error = search(mean_error, start, config.num_trials)
+        told = ", ".join(f"{value:.3g}" for value in values)
+        print(f"{period}: ({told}),  # {mean_error(start):.4f} -> {error:.4f}", flush=True)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config))
