@@ -34,12 +34,14 @@ if TYPE_CHECKING:  # torch is not needed to read what a family says of itself
 Split = Literal["train", "validation", "test"]
 Engine = Literal["auto", "native", "compiled", "eager", "reference"]
 
-Capability = Literal["rate", "gradients", "optimizer"]
+Capability = Literal["rate", "gradients", "optimizer", "loss"]
 """What an opponent may need of a family.
 
 - rate: a hyperparameter that the base schedule multiplies.
 - gradients: `gradient_norm_first` and its like are measured.
 - optimizer: a trainer that can be given another update rule, `TaskFamily.make_updated_trainer`.
+- loss: a user's run knows the validation loss, so that runs can be chosen by it; not where
+  `TaskFamily.is_loss_hidden`, and a search would be an oracle.
 
 Runs can be snapshot and forked in every family: the contract of `Trainer` demands it.
 """
@@ -186,7 +188,8 @@ class TaskFamily(ABC):
     """Settings of meta-training other than an agent's usual ones, by agent."""
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
-    """What opponents can rely on; see `Capability`. "rate" follows from the hyperparameters."""
+    """What opponents can rely on; see `Capability`. "rate" follows from the hyperparameters, and
+    "loss" from `is_loss_hidden`."""
 
     relocatable_options: ClassVar[tuple[str, ...]] = ()
     """Names of the options that say where something is, and not what it is: what a fingerprint of
@@ -250,7 +253,12 @@ class TaskFamily(ABC):
     def offers(cls) -> frozenset[Capability]:
         """Return all that opponents can rely on."""
         has_rate = any(h.scheduled for h in cls.hyperparameters)
-        return cls.capabilities | (frozenset({"rate"}) if has_rate else frozenset())
+        found: set[Capability] = set(cls.capabilities)
+        if has_rate:
+            found.add("rate")
+        if not cls.is_loss_hidden:
+            found.add("loss")
+        return frozenset(found)
 
     @classmethod
     def all_recipes(cls) -> tuple[Recipe, ...]:

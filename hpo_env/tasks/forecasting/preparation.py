@@ -15,11 +15,14 @@ index, a scale or a test.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Season = Literal["auto", "multiplicative", "additive"]
+"""How the season enters: auto multiplies where all observations are clearly positive."""
 
 MAX_PERIOD = 53
 """Longest season that the smoothing keeps indices for; a longer one counts as none."""
@@ -103,18 +106,21 @@ def num_decisions(length: int, period: int) -> int:
     return (length - min(max(length // 4, 3), 12)) // stride + 1
 
 
-def prepare(values: Array, period: int) -> Prepared:
+def prepare(values: Array, period: int, season: Season = "auto") -> Prepared:
     """Prepare the observations before an origin.
 
     Args:
         values: At least 3, finite `[T]`; the last ones are kept, see `window`.
         period: Observations in a season; 1 for none.
+        season: How it enters.
     """
     period = period if period <= MAX_PERIOD else 1
     kept = np.asarray(values, dtype=np.float64)[-window(period) :]
     scale = float(np.abs(kept).mean()) + 1e-9
     scaled = kept / scale
-    is_multiplicative = bool(scaled.min() > _MULTIPLICATIVE_FROM)
+    is_multiplicative = season == "multiplicative" or (
+        season == "auto" and bool(scaled.min() > _MULTIPLICATIVE_FROM)
+    )
     is_seasonal = len(scaled) > 2 * period > 2 and bool(np.ptp(scaled) > 0.0)
     seasonality, indices = 0.0, np.ones(1) if is_multiplicative else np.zeros(1)
     if is_seasonal:

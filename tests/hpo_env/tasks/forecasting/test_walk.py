@@ -245,7 +245,7 @@ def test_nothing_that_is_set_changes_theta_and_the_pool():
     for name in ("theta_share", "pool_share"):
         found = []
         for walking in (one, other):
-            walking.values = np.repeat(values_of(theta_share=0.0, **{name: 1.0}), 12, axis=0)
+            walking.values = np.repeat(values_of(**{name: 1.0}), 12, axis=0)
             found.append(walking.forecast(lanes, 9))
         assert np.array_equal(*found)
 
