@@ -1,7 +1,7 @@
 """Constants that are good on average: where a walk starts, and what it is measured against.
 
 They are tuned on the training side of each held-out competition, by a local random search on the
-mean error that the reward is made of (`benchmarks/forecasting_constants.py`), and rounded. One setting that is good on average is the
+mean of MASE and sMAPE (`benchmarks/forecasting_constants.py`), and rounded. One setting that is good on average is the
 opponent to beat: a policy's moves are corrections of it.
 """
 

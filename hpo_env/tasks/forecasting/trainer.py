@@ -154,13 +154,13 @@ class Walks:
             self.state[lanes], self.facts[lanes], self.values[lanes], self.series[lanes], counts
         )
 
-    def error(self, lanes: Ints) -> Array:
-        """Measure the forecasts against what comes `[n]`; see `walk.error`."""
+    def log_error(self, lanes: Ints) -> Array:
+        """Measure the forecasts against what comes `[n]`; see `walk.log_error`."""
         names = ("state", "facts", "values", "series", "indices", "naive_error", "horizon")
         parts: dict[str, Any] = {name: getattr(self, name) for name in names}
         if self.kernel is not None:
-            return self.kernel.error(lanes, **parts)
-        return walk.error(**{name: part[lanes] for name, part in parts.items()})
+            return self.kernel.log_error(lanes, **parts)
+        return walk.log_error(**{name: part[lanes] for name, part in parts.items()})
 
     def features(self) -> Array:
         """Return the family's entries of the observation `[N, F]`."""
@@ -188,9 +188,8 @@ class ForecastingTrainer(Trainer):
     """N walks; see `Trainer` for the methods.
 
     Beside every lane the same series is walked through under the constants of its season. The loss
-    is the exponential of the error above that one's: what makes a series hard or easy, which is far
-    more than any setting does, is no part of it, nothing that is set changes it, and rewards, which
-    are differences of logarithms, are differences of errors.
+    is the error relative to that one's, so that what makes a series hard or easy, which is far more
+    than any setting does, is no part of it; and nothing that is set changes it.
 
     Args:
         num_lanes: `N`.
@@ -213,7 +212,7 @@ class ForecastingTrainer(Trainer):
         constants = np.array([task.constants for task in chosen])
         self.walks.start(lanes, walks, horizons, initial)
         self.reference.start(lanes, walks, horizons, constants)
-        self.walks.state[lanes, _LOG_Q] = self._excess(lanes)
+        self.walks.state[lanes, _LOG_Q] = self._log_ratio(lanes)
         self._before = self._copies()
         return self._measure(lanes)
 
@@ -226,7 +225,7 @@ class ForecastingTrainer(Trainer):
         counts = np.where(goes_on, walks.fact("stride"), 0)
         walks.take_in(self._every, counts)
         self.reference.take_in(self._every, counts)
-        newest = self._excess(self._every)
+        newest = self._log_ratio(self._every)
         log_q = walks.state[:, _LOG_Q]
         walks.state[:, _LOG_Q] = (1.0 - _NEWEST) * log_q + _NEWEST * newest
         return self._measure(self._every), values.copy()
@@ -288,9 +287,9 @@ class ForecastingTrainer(Trainer):
         walks = self.walks
         return walks.state.copy(), walks.values.copy(), self.reference.state.copy()
 
-    def _excess(self, lanes: Ints) -> Array:
-        """Return the error above that under constants `[n]`."""
-        return self.walks.error(lanes) - self.reference.error(lanes)
+    def _log_ratio(self, lanes: Ints) -> Array:
+        """Return the log of the error relative to that under constants `[n]`."""
+        return self.walks.log_error(lanes) - self.reference.log_error(lanes)
 
     def _measure(self, lanes: Ints) -> Telemetry:
         telemetry = Telemetry.missing(len(lanes))

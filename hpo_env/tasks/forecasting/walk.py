@@ -41,10 +41,6 @@ Ints = NDArray[np.int64]
 
 _TINY = 1e-5  # of a scaled observation: far below any error that matters
 _ALPHA, _BETA, _PHI = SMOOTHERS.T
-# What Naive2 has on M3: units in which both errors count alike, as in the overall weighted average
-# of M4. The mean of errors is what forecasters are judged by, so no logarithm is taken; a single
-# series counts no more than four such units.
-_SCALED, _SYMMETRIC, _WORST = 1.67, 0.154, 4.0
 
 
 class Rows:
@@ -111,7 +107,7 @@ def forecast(state: Array, facts: Ints, values: Array, num: int) -> Array:
     return own
 
 
-def error(
+def log_error(
     state: Array,
     facts: Ints,
     values: Array,
@@ -122,8 +118,10 @@ def error(
 ) -> Array:
     """Measure the forecast against what comes.
 
-    The error is the mean of two that people read, in units of what Naive2 has on M3: the mean size
-    over the seasonal naive's in the sample, and the mean of `2 |y - f| / (|y| + |f|)`.
+    The error is `(scaled + 0.1) sqrt(symmetric + 0.01)`: the mean size over the seasonal naive's in
+    the sample, and the mean of `2 |y - f| / (|y| + |f|)`, blended because people read both. Its
+    logarithm, and not itself, because a policy learns more from it: series that nobody can forecast
+    would have most of the say.
 
     Args:
         state: `[n, S]`.
@@ -135,7 +133,7 @@ def error(
         horizon: Steps ahead that are judged, where there are as many observations `[n]`.
 
     Returns:
-        Errors `[n]`, 4 at most; 0 where nothing comes any more.
+        Logarithms `[n]`; 0 where nothing comes any more.
     """
     fact = _by_name(FACTS, facts)
     age = Rows(state)["age"].astype(np.int64)
@@ -151,8 +149,8 @@ def error(
         actual, own = (np.where(factor, part * index, part + index) for part in (actual, own))
         size = np.abs(actual - own)
         symmetric = 2.0 * size / (np.abs(actual) + np.abs(own) + 1e-6)
-        scaled = size.mean(axis=1) / naive_error[which] / _SCALED
-        out[which] = np.minimum(_WORST, 0.5 * (scaled + symmetric.mean(axis=1) / _SYMMETRIC))
+        scaled = size.mean(axis=1) / naive_error[which] + 0.1
+        out[which] = np.log(np.minimum(1e4, scaled * np.sqrt(symmetric.mean(axis=1) + 0.01)))
     return out
 
 

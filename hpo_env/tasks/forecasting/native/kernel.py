@@ -43,7 +43,7 @@ class Kernel:
             _int(len(lanes)), *map(_address, arrays), _int(series.shape[1]), _address(counts)
         )
 
-    def error(
+    def log_error(
         self,
         lanes: Ints,
         state: Array,
@@ -54,10 +54,10 @@ class Kernel:
         naive_error: Array,
         horizon: Ints,
     ) -> Array:
-        """Measure the forecasts against what comes `[n]`; see `walk.error`."""
+        """Measure the forecasts against what comes `[n]`; see `walk.log_error`."""
         out = np.empty(len(lanes))
         arrays = (lanes, state, facts, values, series, indices)
-        self._library.walk_error(
+        self._library.walk_log_error(
             _int(len(lanes)),
             *map(_address, arrays),
             _int(series.shape[1]),
@@ -91,7 +91,7 @@ def _loaded(path: str) -> ctypes.CDLL:
         loaded = ctypes.CDLL(path)
     except OSError as error:
         raise BuildError(f"the library cannot be loaded: {error}") from error
-    for name in ("walk_advance", "walk_error", "walk_features", "walk_forecast"):
+    for name in ("walk_advance", "walk_log_error", "walk_features", "walk_forecast"):
         getattr(loaded, name).restype = None
     for name in ("walk_state_size", "walk_num_features"):
         getattr(loaded, name).restype = ctypes.c_int64

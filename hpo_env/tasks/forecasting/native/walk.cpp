@@ -10,7 +10,6 @@ constexpr int kSmoothers = 10, kAlphas = 20, kMaxPeriod = 53, kLags = 12, kRegre
 constexpr int kFar = 4, kLong = 12;  // `layout.LEADS`
 constexpr int kMaxHorizon = 64, kFeatures = 19 + kSmoothers + 2 * (4 + kSmoothers);
 constexpr double kTiny = 1e-5;
-constexpr double kScaled = 1.67, kSymmetric = .154, kWorst = 4.0;  // `walk.py` says why
 
 // level, trend, damping: `layout.SMOOTHERS`
 constexpr double kFactors[kSmoothers][3] = {
@@ -329,7 +328,6 @@ void forecast(const State& s, const Facts& f, const Values& v, int num, double* 
   }
 }
 
-// Mean of the two errors that people read, in units of what the naive forecast has on M3.
 double loss(const double* actual, const double* expected, int num, double naive_error) {
   double scaled = 0.0, symmetric = 0.0;
   for (int h = 0; h < num; h++) {
@@ -337,11 +335,12 @@ double loss(const double* actual, const double* expected, int num, double naive_
     scaled += error;
     symmetric += 2.0 * error / (std::fabs(actual[h]) + std::fabs(expected[h]) + 1e-6);
   }
-  return std::min(kWorst, .5 * (scaled / num / naive_error / kScaled + symmetric / num / kSymmetric));
+  const double a = scaled / num / naive_error + .1, b = symmetric / num + .01;
+  return std::min(1e4, a * std::sqrt(b));
 }
 
-// Error over what comes.
-double error_ahead(const State& s, const Facts& f, const Values& v, const double* series,
+// Log of the error over what comes.
+double log_error(const State& s, const Facts& f, const Values& v, const double* series,
                    const double* indices, double naive_error, int horizon) {
   const int64_t age = static_cast<int64_t>(s.age);
   const int num = static_cast<int>(
@@ -354,7 +353,7 @@ double error_ahead(const State& s, const Facts& f, const Values& v, const double
     actual[h] = f.is_multiplicative ? z * index : z + index;
     out[h] = f.is_multiplicative ? out[h] * index : out[h] + index;
   }
-  return loss(actual, out, num, naive_error);
+  return std::log(loss(actual, out, num, naive_error));
 }
 
 double squashed_log(double over, double under) { return std::tanh(std::log(over / under) / 1.5); }
@@ -419,13 +418,13 @@ void walk_advance(int64_t num_lanes, const int64_t* lanes, State* states, const 
   }
 }
 
-void walk_error(int64_t num_lanes, const int64_t* lanes, const State* states,
+void walk_log_error(int64_t num_lanes, const int64_t* lanes, const State* states,
                     const Facts* facts, const Values* values, const double* series,
                     const double* indices, int64_t length, const double* naive_error,
                     const int64_t* horizon, double* out) {
   for (int64_t i = 0; i < num_lanes; i++) {
     const int64_t lane = lanes[i];
-    out[i] = error_ahead(states[lane], facts[lane], values[lane], series + lane * length,
+    out[i] = log_error(states[lane], facts[lane], values[lane], series + lane * length,
                        indices + lane * length, naive_error[lane], static_cast<int>(horizon[lane]));
   }
 }
