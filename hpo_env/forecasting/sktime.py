@@ -33,6 +33,12 @@ class ControlledForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has 
 
     Raises:
         ConfigurationError: An argument is out of range; when it is fitted, as sktime asks.
+
+    Example:
+        >>> from sktime.datasets import load_airline
+        >>> fitted = ControlledForecaster(sp=12).fit(load_airline(), fh=[1, 2, 3])
+        >>> len(fitted.predict())
+        3
     """
 
     _tags: ClassVar[dict[str, Any]] = {
