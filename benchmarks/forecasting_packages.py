@@ -60,9 +60,7 @@ def part_of(data: Panel, every: int) -> Panel:
     )
 
 
-def one_by_one(
-    data: Panel, forecast: Callable[[Array, int, int], Array]
-) -> tuple[Array, float]:
+def one_by_one(data: Panel, forecast: Callable[[Array, int, int], Array]) -> tuple[Array, float]:
     """Forecast series alone; returns forecasts `[N, A]`, NaN beyond a horizon, and milliseconds.
 
     Args:

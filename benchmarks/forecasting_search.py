@@ -86,7 +86,9 @@ def main(config: Config) -> None:
         summary(name, errors(one, data), replace(data), reference, naive)
         for name, one in kept.items()
     ]
-    table = pd.DataFrame(rows)[["method", "smape", "mase", "owa", "log_mase_to_theta", "low", "high"]]
+    table = pd.DataFrame(rows)[
+        ["method", "smape", "mase", "owa", "log_mase_to_theta", "low", "high"]
+    ]
     table = table.rename(columns={"log_mase_to_theta": "log_mase_to_controlled"})
     config.out.mkdir(parents=True, exist_ok=True)
     table.to_csv(config.out / f"search_{config.on}.csv", index=False, float_format="%.4f")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, ClassVar
@@ -27,7 +26,6 @@ from agents.learners.settings import (
     A2CSettings,
     DQNSettings,
     OffPolicySettings,
-    PolicyGradientSettings,
     PPOSettings,
     RecurrentPPOSettings,
 )
@@ -61,7 +59,7 @@ class SB3Learner(Learner):
         self._env = env
         self.venv = self.wrapped(SB3VecEnv(env), settings)
         model_class = over_whole_run(_load(self.path))
-        policy_kwargs = self.network_arguments(settings)
+        policy_kwargs: dict[str, Any] = {"net_arch": list(settings.net_arch)}
         network: str | type[AsymmetricPolicy] = self.network
         if isinstance(self.venv, PrivilegedObservations):
             network = AsymmetricPolicy
@@ -85,11 +83,6 @@ class SB3Learner(Learner):
     def arguments(cls, settings: Any, venv: VecEnv) -> dict[str, Any]:
         """Return what the algorithm gets, beyond what all get."""
         raise NotImplementedError
-
-    @classmethod
-    def network_arguments(cls, settings: Any) -> dict[str, Any]:
-        """Return what the policy network gets."""
-        return {"net_arch": list(settings.net_arch)}
 
     @classmethod
     def wrapped(cls, venv: VecEnv, settings: Any) -> VecEnv:
@@ -142,15 +135,7 @@ class SB3Learner(Learner):
         return extract_policy(self.model, self._env, metadata=metadata)
 
 
-class _PolicyGradient(SB3Learner):
-    @classmethod
-    def network_arguments(cls, settings: PolicyGradientSettings) -> dict[str, Any]:
-        """Add how far the first actions stray."""
-        found = super().network_arguments(settings)
-        return found | {"log_std_init": math.log(settings.initial_std)}
-
-
-class A2C(_PolicyGradient):
+class A2C(SB3Learner):
     """Advantage actor-critic (Mnih et al., 2016)."""
 
     name = "a2c"
@@ -173,7 +158,7 @@ class A2C(_PolicyGradient):
         return PrivilegedObservations(venv) if settings.critic == "task" else venv
 
 
-class _Clipped(_PolicyGradient):
+class _Clipped(SB3Learner):
     action_modes = ("discrete", "continuous")
 
     @classmethod

@@ -118,16 +118,13 @@ class PolicyGradientSettings(NetworkSettings):
         n_steps: Steps in each lane between two updates of the agent.
         gae_lambda: Weight of longer returns in the advantage estimate, in [0, 1].
         ent_coef: Weight of the entropy bonus, which keeps exploration up.
-        initial_std: Standard deviation of continuous actions at the start; they lie in [-1, 1].
     """
 
     n_steps: int
     gae_lambda: float = 0.95
     ent_coef: float = 0.002
-    initial_std: float = 1.0
 
     at_least: ClassVar[Mapping[str, float]] = {"n_steps": 1, "ent_coef": 0}
-    positive: ClassVar[tuple[str, ...]] = ("learning_rate", "initial_std")
     up_to_one: ClassVar[tuple[str, ...]] = ("gamma", "gae_lambda")
 
     def rollout_steps(self, num_envs: int) -> int:
@@ -178,7 +175,7 @@ class ClippedSettings(PolicyGradientSettings):
         "batch_size": 2,
         "n_epochs": 1,
     }
-    positive: ClassVar[tuple[str, ...]] = ("learning_rate", "initial_std", "clip_range")
+    positive: ClassVar[tuple[str, ...]] = ("learning_rate", "clip_range")
 
     def fitted(self, num_envs: int) -> Self:
         """Return the settings with a batch size that divides the rollout."""

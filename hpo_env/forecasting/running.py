@@ -79,7 +79,9 @@ def forecast_all(
     chunks = [walking[k : k + _CHUNK] for k in range(0, len(walking), _CHUNK)]
     threads = num_threads or os.cpu_count() or 1
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        done = pool.map(lambda chunk: _forecast_chunk(chunk, horizon, levels, fitted, season), chunks)
+        done = pool.map(
+            lambda chunk: _forecast_chunk(chunk, horizon, levels, fitted, season), chunks
+        )
         for chunk, forecasts in zip(chunks, done, strict=True):
             for (place, _, _), forecast in zip(chunk, forecasts, strict=True):
                 found[place] = forecast

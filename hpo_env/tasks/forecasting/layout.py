@@ -64,7 +64,7 @@ def _waiting(name: str, lead: int) -> dict[str, int]:
 
 COLUMNS: dict[str, int] = {
     "age": 1,  # observations seen
-    "seasonality": 1,  # share of the season that is no chance; of all observations before the origin
+    "seasonality": 1,  # share of the season that is no chance, of all that is before the origin
     "level": 1,
     "slope": 1,
     "seasonal": MAX_PERIOD,  # what the smoothing adds to the indices of the preparation

@@ -1,8 +1,8 @@
 """Constants that are good on average: where a walk starts, and what it is measured against.
 
 They are tuned on the training side of each held-out competition, by a local random search on the
-mean of MASE and sMAPE (`benchmarks/forecasting_constants.py`), and rounded. One setting that is good on average is the
-opponent to beat: a policy's moves are corrections of it.
+mean of MASE and sMAPE (`benchmarks/forecasting_constants.py`), and rounded. One setting that is
+good on average is the opponent to beat: a policy's moves are corrections of it.
 """
 
 from __future__ import annotations

@@ -71,9 +71,7 @@ class Kernel:
         self._library.walk_features(_int(len(lanes)), *map(_address, (lanes, state, facts, out)))
         return out
 
-    def forecast(
-        self, lanes: Ints, state: Array, facts: Ints, values: Array, num: int
-    ) -> Array:
+    def forecast(self, lanes: Ints, state: Array, facts: Ints, values: Array, num: int) -> Array:
         """Forecast without the season of the preparation `[n, num]`."""
         out = np.empty((len(lanes), num))
         self._library.walk_forecast(

@@ -7,14 +7,14 @@ from hpo_env.errors import DatasetError
 from hpo_env.tasks.forecasting.family import ForecastingFamily
 from hpo_env.tasks.forecasting.series import load_source
 
-TRAIN = '''"V1","V2","V3","V4","V5","V6","V7","V8","V9","V10","V11","V12","V13"
+TRAIN = """"V1","V2","V3","V4","V5","V6","V7","V8","V9","V10","V11","V12","V13"
 "Y1",5172.1,5133.5,5186.9,5084.6,5182,5414.3,5576.2,5752.9,5955.2,6087.8,6238.9,6317.2
 "Y2",2070,2104,2394,1651,1492,1348,1198,1192,1105,1008,,
-'''
-TEST = '''"V1","V2","V3","V4","V5","V6","V7"
+"""
+TEST = """"V1","V2","V3","V4","V5","V6","V7"
 "Y1",7172.1,7133.5,7186.9,7084.6,7182,7414.3
 "Y2",900,800,700,600,500,400
-'''
+"""
 
 
 def put(folder, train=TRAIN, test=TEST, frequency="Yearly", inside=False):
@@ -46,7 +46,10 @@ def test_hours_are_forecast_two_days_ahead(tmp_path):
 
 def test_the_family_takes_the_folder_with_the_horizons_of_the_competition(tmp_path):
     family = ForecastingFamily(split="test", data=put(tmp_path))
-    assert [(t.series, t.horizon, t.origin) for t in family.tasks()] == [("Y1", 6, 12), ("Y2", 6, 10)]
+    assert [(t.series, t.horizon, t.origin) for t in family.tasks()] == [
+        ("Y1", 6, 12),
+        ("Y2", 6, 10),
+    ]
 
 
 @pytest.mark.parametrize(
