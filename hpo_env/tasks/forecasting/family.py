@@ -127,17 +127,14 @@ class ForecastingFamily(TaskFamily):
             max_step=_FACTOR,
             is_always_available=True,
         ),
-        *(
-            Hyperparameter(
-                name=name,
-                low=0.02,
-                high=0.98,
-                default=0.2,
-                max_step=_FACTOR,
-                scale="logit",
-                is_always_available=True,
-            )
-            for name in ("regression_share", "theta_share", "pool_share")
+        Hyperparameter(
+            name="regression_share",
+            low=0.02,
+            high=0.98,
+            default=0.2,
+            max_step=_FACTOR,
+            scale="logit",
+            is_always_available=True,
         ),
     )
     default_controlled = tuple(h.name for h in hyperparameters)

@@ -17,14 +17,8 @@ from hpo_env.tasks.forecasting.preparation import MAX_LENGTH, MAX_PERIOD
 MAX_LAGS = 12
 MAX_HORIZON = 64
 """Most observations after an origin that errors are taken over."""
-LEADS: dict[str, int] = {"far": 4, "long": 12}
+FAR = 4
 """Steps ahead of the delayed errors: a forecast is judged when this many observations are in."""
-
-ALPHAS = np.linspace(0.02, 0.999, 20)
-"""Factors of simple smoothing among which Theta takes the one with the smallest squared errors."""
-
-LEARNERS = ("own", "regression", "theta", "pool")
-"""Whose errors are kept: smoothing, autoregression, Theta, and the weighted fixed smoothers."""
 
 SMOOTHERS = np.array(
     [
@@ -41,37 +35,19 @@ SMOOTHERS = np.array(
         (0.6, 0.3, 0.98),
     ]
 )
-"""Fixed smoothers that run along `[K, 3]`: their errors show what suits the series, and those that
-had small ones make the pool."""
+"""Fixed smoothers that run along `[K, 3]`: their mean is what a forecast is measured against, and
+their errors show what suits the series."""
 
 NUM_SMOOTHERS = len(SMOOTHERS)
 NUM_REGRESSORS = MAX_LAGS + 1  # the last one is a constant
 
-NUM_ALPHAS = len(ALPHAS)
-
-
-def _waiting(name: str, lead: int) -> dict[str, int]:
-    """Columns of the errors `lead` steps ahead, and of the forecasts that wait for theirs."""
-    return {
-        f"{name}_count": 1,
-        **{f"{learner}_{name}": 1 for learner in LEARNERS},
-        f"shadow_{name}": NUM_SMOOTHERS,
-        f"ring_{name}_live": lead,
-        **{f"ring_{name}_{learner}": lead for learner in LEARNERS},
-        f"ring_{name}_shadow": lead * NUM_SMOOTHERS,
-    }
-
-
 COLUMNS: dict[str, int] = {
     "age": 1,  # observations seen
-    "seasonality": 1,  # share of the season that is no chance, of all that is before the origin
     "level": 1,
     "slope": 1,
     "seasonal": MAX_PERIOD,  # what the smoothing adds to the indices of the preparation
     "shadow_level": NUM_SMOOTHERS,
     "shadow_slope": NUM_SMOOTHERS,
-    "theta_level": NUM_ALPHAS,
-    "theta_square": NUM_ALPHAS,  # sums of squared errors of one step
     "last": 1,  # observation
     "last_error": 1,
     "error_fast": 1,  # averages of one-step errors, their sizes, products and squares
@@ -82,18 +58,23 @@ COLUMNS: dict[str, int] = {
     "square": 1,
     "naive_size": 1,
     "count": 1,  # sums of one-step errors since the warm start
+    "own_sum": 1,
     "naive_sum": 1,
-    **{f"{learner}_sum": 1 for learner in LEARNERS},
+    "regression_sum": 1,
     "shadow_sum": NUM_SMOOTHERS,
+    "far_count": 1,  # sums of errors FAR steps ahead
+    "own_far": 1,
+    "regression_far": 1,
+    "shadow_far": NUM_SMOOTHERS,
     "trend_0": 1,  # sums of 1, x, x², z, xz for the straight line through all observations
     "trend_1": 1,
     "trend_2": 1,
     "trend_z": 1,
     "trend_xz": 1,
-    "plain_z": 1,  # the same of the observations before the smoothing's own season is taken out
-    "plain_xz": 1,
-    **_waiting("far", LEADS["far"]),
-    **_waiting("long", LEADS["long"]),
+    "ring_live": FAR,  # forecasts that wait for their observation
+    "ring_own": FAR,
+    "ring_regression": FAR,
+    "ring_shadow": FAR * NUM_SMOOTHERS,
     "gram": NUM_REGRESSORS * NUM_REGRESSORS,  # of the autoregression on changes
     "moment": NUM_REGRESSORS,
     "weights": NUM_REGRESSORS,
@@ -122,8 +103,6 @@ HYPERPARAMETERS = (
     "lags",
     "ridge",
     "regression_share",
-    "theta_share",
-    "pool_share",
 )
 """Columns of the values that a walk obeys, in order."""
 
@@ -143,7 +122,7 @@ FEATURES: dict[str, str] = {
     "series_length": "Logarithm of the number of observations in the whole series, 0 at 40",
     "num_judged": "Logarithm of the observations that the errors so far come from",
     "season_length": "Logarithm of the observations in a season, 1 at 24",
-    "seasonality": "Share of the season that chance does not explain, -1 without a season",
+    "is_seasonal": "1 when there are seasonal indices, -1 when not",
     "bias_fast": "Mean over mean size of the last few one-step errors",
     "bias_slow": "The same over about ten errors",
     "error_correlation": "Correlation of successive one-step errors",
@@ -151,29 +130,22 @@ FEATURES: dict[str, str] = {
     "error_to_naive": "Log ratio of the size of the last ten errors to the last ten changes",
     "roughness": "Log ratio of the last ten changes to the level, 0 at 3 %",
     "own_near": "Log ratio of all one-step errors to those of the last value",
+    "own_far": f"Log ratio of all errors {FAR} steps ahead to the one-step changes",
     "slope": "Slope of the smoothing over the size of a change",
     "line": "Slope of the straight line through all observations over the size of a change",
     "lag_of_level": "Last observation above the level, over the size of a change",
-    "has_far": f"1 when errors {LEADS['far']} steps ahead are known, -1 when not",
-    "has_long": f"1 when errors {LEADS['long']} steps ahead are known, -1 when not",
+    "has_far": f"1 when errors {FAR} steps ahead are known, -1 when not",
     "regression_near": "Log ratio of the autoregression's one-step errors to the changes",
-    "theta_near": "Log ratio of Theta's one-step errors to the changes",
-    "pool_near": "Log ratio of the weighted smoothers' one-step errors to the changes",
+    "regression_far": f"Log ratio of its errors {FAR} steps ahead to the changes",
     **{
         f"smoother_{k}_near": f"Log ratio of one-step errors with factors "
         f"{level:g}/{trend:g}/{damping:g} to the changes"
         for k, (level, trend, damping) in enumerate(SMOOTHERS)
     },
     **{
-        f"{who}_{name}": f"Log ratio of {whose} errors {lead} steps ahead to the one-step changes"
-        for name, lead in LEADS.items()
-        for who, whose in (
-            ("own", "the smoothing's"),
-            ("regression", "the autoregression's"),
-            ("theta", "Theta's"),
-            ("pool", "the weighted smoothers'"),
-            *((f"smoother_{k}", f"smoother {k}'s") for k in range(NUM_SMOOTHERS)),
-        )
+        f"smoother_{k}_far": f"Log ratio of errors {FAR} steps ahead with factors "
+        f"{level:g}/{trend:g}/{damping:g} to the changes"
+        for k, (level, trend, damping) in enumerate(SMOOTHERS)
     },
 }
 """Entries of the observation that only this family has, all of them of what has been seen."""

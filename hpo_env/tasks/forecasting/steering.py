@@ -113,7 +113,7 @@ def steer(
             base_change=np.zeros(count),
             roll_back=lambda lanes: False,  # what a walk has seen, it has seen
         )
-    own = run.forecast(lanes, num_ahead)
+    own, _ = run.forecast(lanes, num_ahead)
     scale = np.array([walk.prepared.scale for walk in walks])
     errors, num_errors = realised.means()
     return Steered(
@@ -149,7 +149,7 @@ class _Realised:
         lanes = np.flatnonzero(left > 0)
         if not len(lanes):
             return
-        own = run.forecast(lanes, num)
+        own, _ = run.forecast(lanes, num)
         places = np.minimum(run.age[lanes, None] + steps, run.fact("length")[lanes, None] - 1)
         actual = np.take_along_axis(run.series[lanes], places, axis=1)
         season = np.take_along_axis(run.indices[lanes], places, axis=1)

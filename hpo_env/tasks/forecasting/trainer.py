@@ -44,7 +44,7 @@ class Walk:
 
     Args:
         prepared: The observations before the origin.
-        future: Those after it, on the same scale and without the classical season; empty where
+        future: Those after it, on the same scale and without the season; empty where
             nobody knows them.
     """
 
@@ -129,7 +129,6 @@ class Walks:
             }
             self.facts[lane] = [facts[name] for name in FACTS]
         self.state[lanes] = 0.0
-        self.state[lanes, SLICES["seasonality"]] = [[w.prepared.seasonality] for w in walks]
         neutral = self.fact("is_multiplicative")[lanes, None].astype(np.float64)
         self.state[lanes, SLICES["seasonal"]] = neutral
         self.values[lanes] = values
@@ -154,13 +153,13 @@ class Walks:
             self.state[lanes], self.facts[lanes], self.values[lanes], self.series[lanes], counts
         )
 
-    def log_error(self, lanes: Ints) -> Array:
-        """Measure the forecasts against what comes `[n]`; see `walk.log_error`."""
+    def log_ratio(self, lanes: Ints) -> Array:
+        """Measure the forecasts against what comes, relative to the fixed smoothers `[n]`."""
         names = ("state", "facts", "values", "series", "indices", "naive_error", "horizon")
         parts: dict[str, Any] = {name: getattr(self, name) for name in names}
         if self.kernel is not None:
-            return self.kernel.log_error(lanes, **parts)
-        return walk.log_error(**{name: part[lanes] for name, part in parts.items()})
+            return self.kernel.log_ratio(lanes, **parts)
+        return walk.log_ratio(**{name: part[lanes] for name, part in parts.items()})
 
     def features(self) -> Array:
         """Return the family's entries of the observation `[N, F]`."""
@@ -168,8 +167,12 @@ class Walks:
             return self.kernel.features(np.arange(len(self.state)), self.state, self.facts)
         return walk.features(self.state, self.facts)
 
-    def forecast(self, lanes: Ints, num: int) -> Array:
-        """Forecast on the scaled series without the season of the preparation `[n, num]`."""
+    def forecast(self, lanes: Ints, num: int) -> tuple[Array, Array]:
+        """Forecast on the scaled series without the season.
+
+        Returns:
+            The walks' own `[n, num]`, and the mean of the fixed smoothers'.
+        """
         if self.kernel is not None:
             return self.kernel.forecast(lanes, self.state, self.facts, self.values, num)
         return walk.forecast(self.state[lanes], self.facts[lanes], self.values[lanes], num)
@@ -247,7 +250,7 @@ class ForecastingTrainer(Trainer):
         steps = np.arange(int(future.max(initial=0)))
         if not len(steps):
             return np.full(len(lanes), np.nan), np.full(len(lanes), np.nan)
-        own = walks.forecast(lanes, int(ahead.max()) + len(steps))
+        own, _ = walks.forecast(lanes, int(ahead.max()) + len(steps))
         places = walks.fact("length")[lanes, None] + steps
         season = np.take_along_axis(walks.indices[lanes], places, axis=1)
         actual = np.take_along_axis(walks.series[lanes], places, axis=1)
@@ -289,7 +292,7 @@ class ForecastingTrainer(Trainer):
 
     def _log_ratio(self, lanes: Ints) -> Array:
         """Return the log of the error relative to that under constants `[n]`."""
-        return self.walks.log_error(lanes) - self.reference.log_error(lanes)
+        return self.walks.log_ratio(lanes) - self.reference.log_ratio(lanes)
 
     def _measure(self, lanes: Ints) -> Telemetry:
         telemetry = Telemetry.missing(len(lanes))

@@ -5,9 +5,7 @@ Ord and Snyder, Forecasting with exponential smoothing, 2008, chapter 2) on obse
 free of the season, plus a share of the slope of the straight line through all of them,
 which is what Theta adds (half of it: Hyndman and Billah, Unmasking the Theta method, 2003). The
 autoregression is a ridge regression of the changes on the last changes and a constant, from
-running sums: recursive least squares whose order and ridge may change at any time. Theta itself
-runs along, and so do ten fixed smoothers, whose forecasts are pooled by weights from their realised
-errors. What is forecast is a mixture of the four by shares.
+running sums: recursive least squares whose order and ridge may change at any time.
 
 Every function takes rows of the state and returns new ones.
 
@@ -23,12 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.tasks.forecasting.layout import (
-    ALPHAS,
     FACTS,
+    FAR,
     FEATURES,
     HYPERPARAMETERS,
-    LEADS,
-    LEARNERS,
     MAX_LAGS,
     NUM_REGRESSORS,
     NUM_SMOOTHERS,
@@ -65,7 +61,7 @@ def advance(state: Array, facts: Ints, values: Array, series: Array, counts: Int
         state: `[n, S]`.
         facts: `[n, len(FACTS)]`.
         values: `[n, len(HYPERPARAMETERS)]`.
-        series: Observations without the classical season `[n, L]`.
+        series: Observations without the season `[n, L]`.
         counts: How many to take in `[n]`.
 
     Returns:
@@ -87,8 +83,12 @@ def advance(state: Array, facts: Ints, values: Array, series: Array, counts: Int
     return state
 
 
-def forecast(state: Array, facts: Ints, values: Array, num: int) -> Array:
-    """Forecast from the state, before the season of the preparation is put back `[n, num]`."""
+def forecast(state: Array, facts: Ints, values: Array, num: int) -> tuple[Array, Array]:
+    """Forecast from the state, before the season of the preparation is put back.
+
+    Returns:
+        The learners' combined forecasts `[n, num]`, and the mean of the fixed smoothers'.
+    """
     rows, fact, value = Rows(state), _by_name(FACTS, facts), _by_name(HYPERPARAMETERS, values)
     steps = np.arange(1, num + 1)
     sums = np.cumsum(value["damping"][:, None] ** steps, axis=1)
@@ -96,18 +96,16 @@ def forecast(state: Array, facts: Ints, values: Array, num: int) -> Array:
     base = rows["level"][:, None] + sums * rows["slope"][:, None] + drift[:, None] * steps
     places = (rows["age"].astype(np.int64)[:, None] + steps - 1) % fact["period"][:, None]
     index = np.take_along_axis(rows["seasonal"], places, axis=1)
-    own = np.where(fact["is_multiplicative"][:, None], base * index, base + index)
-    for name, other in (
-        ("regression_share", _regress(rows, num)),
-        ("theta_share", _theta(rows, num)),
-        ("pool_share", _pool(rows, num)),
-    ):
-        share = value[name][:, None]
-        own = (1.0 - share) * own + share * other
-    return own
+    smoothed = np.where(fact["is_multiplicative"][:, None], base * index, base + index)
+    share = value["regression_share"][:, None]
+    own = (1.0 - share) * smoothed + share * _regress(rows, num)
+    shadow_sums = np.cumsum(_PHI[:, None] ** steps, axis=1)  # [K, num]
+    # No matrix product: its sums would depend on how many rows there are.
+    shadows = rows["shadow_level"][:, :, None] + rows["shadow_slope"][:, :, None] * shadow_sums
+    return own, shadows.sum(axis=1) / NUM_SMOOTHERS
 
 
-def log_error(
+def log_ratio(
     state: Array,
     facts: Ints,
     values: Array,
@@ -116,12 +114,10 @@ def log_error(
     naive_error: Array,
     horizon: Ints,
 ) -> Array:
-    """Measure the forecast against what comes.
+    """Measure the forecast against what comes, relative to the fixed smoothers' mean.
 
-    The error is `(scaled + 0.1) sqrt(symmetric + 0.01)`: the mean size over the seasonal naive's in
-    the sample, and the mean of `2 |y - f| / (|y| + |f|)`, blended because people read both. Its
-    logarithm, and not itself, because a policy learns more from it: series that nobody can forecast
-    would have most of the say.
+    Both errors are `(scaled + 0.1) sqrt(symmetric + 0.01)`: the mean size over the seasonal naive's
+    in the sample, and the mean of `2 |y - f| / (|y| + |f|)`, blended because people read both.
 
     Args:
         state: `[n, S]`.
@@ -133,7 +129,7 @@ def log_error(
         horizon: Steps ahead that are judged, where there are as many observations `[n]`.
 
     Returns:
-        Logarithms `[n]`; 0 where nothing comes any more.
+        Log ratios `[n]`; 0 where nothing comes any more.
     """
     fact = _by_name(FACTS, facts)
     age = Rows(state)["age"].astype(np.int64)
@@ -145,48 +141,50 @@ def log_error(
         index = np.take_along_axis(indices[which], places, axis=1)
         factor = fact["is_multiplicative"][which, None] > 0
         actual = np.take_along_axis(series[which], places, axis=1)
-        own = forecast(state[which], facts[which], values[which], int(num))
-        actual, own = (np.where(factor, part * index, part + index) for part in (actual, own))
-        size = np.abs(actual - own)
-        symmetric = 2.0 * size / (np.abs(actual) + np.abs(own) + 1e-6)
-        scaled = size.mean(axis=1) / naive_error[which] + 0.1
-        out[which] = np.log(np.minimum(1e4, scaled * np.sqrt(symmetric.mean(axis=1) + 0.01)))
+        parts = (actual, *forecast(state[which], facts[which], values[which], int(num)))
+        actual, own, reference = (np.where(factor, part * index, part + index) for part in parts)
+        naive = naive_error[which]
+        out[which] = np.log(_loss(actual, own, naive)) - np.log(_loss(actual, reference, naive))
     return out
 
 
 def features(state: Array, facts: Ints) -> Array:
     """Return the family's own entries of the observation `[n, len(FEATURES)]`, in `[-1, 1]`."""
     s, fact = Rows(state), _by_name(FACTS, facts)
+    count, far_count = s["count"], s["far_count"]
     change = s["naive_size"] + _TINY
+    near_floor, far_floor = _TINY * (count + 1.0), _TINY * (far_count + 1.0)
+    near = s["naive_sum"] + near_floor
+    far = s["naive_sum"] / np.maximum(count, 1.0) * far_count + far_floor
 
-    def ratio(total: Array, count: Array) -> Array:
-        """Log ratio of a sum of `count` errors to as many changes; 0 where there is none."""
-        floor = _TINY * (count + 1.0)
-        unit = s["naive_sum"] / np.maximum(s["count"], 1.0) * count + floor
-        return np.where(count > 0.0, _squashed_log((total + floor) / unit), 0.0)
+    def near_ratio(total: Array) -> Array:
+        return np.where(count > 0.0, _squashed_log((total + near_floor) / near), 0.0)
+
+    def far_ratio(total: Array) -> Array:
+        return np.where(far_count > 0.0, _squashed_log((total + far_floor) / far), 0.0)
 
     columns = [
         _squashed_log(fact["length"] / 40.0),
-        np.tanh(np.log(s["count"] + 1.0) / 3.0 - 0.5),
+        np.tanh(np.log(count + 1.0) / 3.0 - 0.5),
         np.minimum(np.log(fact["period"]) / np.log(24.0), 1.0),
-        np.where(fact["is_seasonal"] > 0, s["seasonality"], -1.0),
+        np.where(fact["is_seasonal"] > 0, 1.0, -1.0),
         s["error_fast"] / (s["size_fast"] + _TINY),
         s["error_slow"] / (s["size_slow"] + _TINY),
         s["product"] / (s["square"] + _TINY**2),
         _squashed_log((s["size_fast"] + _TINY) / (s["size_slow"] + _TINY)),
         _squashed_log((s["size_slow"] + _TINY) / change),
         _squashed_log(change / (0.03 * np.abs(s["level"]) + _TINY)),
-        ratio(s["own_sum"], s["count"]),
+        near_ratio(s["own_sum"]),
+        far_ratio(s["own_far"]),
         np.tanh(s["slope"] / change),
         np.tanh(_line_slope(s) / change),
         np.tanh((s["last"] - s["level"]) / change),
-        *(np.where(s[f"{name}_count"] > 0.0, 1.0, -1.0) for name in LEADS),
-        *(ratio(s[f"{learner}_sum"], s["count"]) for learner in LEARNERS[1:]),
-        *(ratio(total, s["count"]) for total in s["shadow_sum"].T),
+        np.where(far_count > 0.0, 1.0, -1.0),
+        near_ratio(s["regression_sum"]),
+        far_ratio(s["regression_far"]),
+        *(near_ratio(total) for total in s["shadow_sum"].T),
+        *(far_ratio(total) for total in s["shadow_far"].T),
     ]
-    for name in LEADS:
-        totals = [*(s[f"{learner}_{name}"] for learner in LEARNERS), *s[f"shadow_{name}"].T]
-        columns += [ratio(total, s[f"{name}_count"]) for total in totals]
     assert len(columns) == len(FEATURES)
     return np.stack(columns, axis=1)
 
@@ -199,38 +197,19 @@ def _squashed_log(ratio: Array) -> Array:
     return np.asarray(np.tanh(np.log(ratio) / 1.5))
 
 
-def _line_slope(s: Rows, name: str = "trend") -> Array:
-    """Slope `[n]` of the least squares line through all observations; 0 with fewer than five.
+def _loss(actual: Array, expected: Array, naive_error: Array) -> Array:
+    error: Array = np.abs(actual - expected)
+    symmetric = 2.0 * error / (np.abs(actual) + np.abs(expected) + 1e-6)
+    scaled = error.mean(axis=1) / naive_error + 0.1
+    return np.asarray(np.minimum(1e4, scaled * np.sqrt(symmetric.mean(axis=1) + 0.01)))
 
-    Args:
-        s: Rows.
-        name: "trend", or "plain" for observations that still have the smoothing's own season.
-    """
+
+def _line_slope(s: Rows) -> Array:
+    """Slope `[n]` of the least squares line through all observations; 0 with fewer than five."""
     determinant = s["trend_0"] * s["trend_2"] - s["trend_1"] ** 2
     is_known = (s["trend_0"] >= 5.0) & (determinant > 1e-6)
-    slope = s["trend_0"] * s[f"{name}_xz"] - s["trend_1"] * s[f"{name}_z"]
+    slope = s["trend_0"] * s["trend_xz"] - s["trend_1"] * s["trend_z"]
     return np.asarray(np.where(is_known, slope / np.where(is_known, determinant, 1.0) / 20.0, 0.0))
-
-
-def _theta(s: Rows, num: int) -> Array:
-    """Return Theta's forecasts `[n, num]`: see `opponents.theta`."""
-    best = s["theta_square"].argmin(axis=1)
-    level = np.take_along_axis(s["theta_level"], best[:, None], axis=1)
-    ahead = (1.0 - (1.0 - ALPHAS[best]) ** s["age"]) / ALPHAS[best]
-    slope = 0.5 * _line_slope(s, "plain")
-    return np.asarray(level + slope[:, None] * (np.arange(num) + ahead[:, None]))
-
-
-def _pool(s: Rows, num: int) -> Array:
-    """Return the fixed smoothers' forecasts, weighted by their realised errors `[n, num]`."""
-    near = s["shadow_sum"] + _TINY * (s["count"] + 1.0)[:, None]
-    error = near * (s["shadow_far"] + _TINY * (s["far_count"] + 1.0)[:, None])
-    weight = (error.min(axis=1, keepdims=True) / error) ** 4
-    weight = weight / weight.sum(axis=1, keepdims=True)
-    sums = np.cumsum(_PHI[:, None] ** np.arange(1, num + 1), axis=1)  # [K, num]
-    # No matrix product: its sums would depend on how many rows there are.
-    shadows = s["shadow_level"][:, :, None] + s["shadow_slope"][:, :, None] * sums
-    return np.asarray((weight[:, :, None] * shadows).sum(axis=1))
 
 
 def _change_variance(s: Rows) -> Array:
@@ -271,28 +250,17 @@ def _absorb(s: Rows, fact: Mapping[str, Ints], values: Array, series: Array) -> 
     age = s["age"].astype(np.int64)
     z = series[every, age]
     is_first, is_live = age == 0, age >= fact["warm"]
-    _expect(s, z, is_live & ~is_first)
     target, error = _smooth(s, fact, value, z, is_first)
-    _judge(s, target, z, is_live)
+    _judge(s, target, z, is_live, age % FAR)
     _smooth_shadows(s, z, is_first, is_live)
-    _smooth_thetas(s, z, is_first)
     _measure_errors(s, error, z - s["last"], is_first, is_live)
     s["last"] = z
     x = s["age"] / 20.0
     for name, term in (("0", 1.0 + 0.0 * x), ("1", x), ("2", x * x), ("z", target)):
         s[f"trend_{name}"] = s[f"trend_{name}"] + term
     s["trend_xz"] = s["trend_xz"] + target * x
-    s["plain_z"], s["plain_xz"] = s["plain_z"] + z, s["plain_xz"] + z * x
     s["age"] = s["age"] + 1.0
-    _look_ahead(s, value, is_live)
-
-
-def _expect(s: Rows, z: Array, is_judged: NDArray[np.bool_]) -> None:
-    """Add up the one-step errors of Theta and of the pool, before they see the observation."""
-    # The far errors that weigh the pool are those that were known before this observation, too:
-    # they are judged after.
-    for name, expected in (("theta_sum", _theta(s, 1)), ("pool_sum", _pool(s, 1))):
-        s[name] = s[name] + np.where(is_judged, np.abs(z - expected[:, 0]), 0.0)
+    _look_ahead(s, value, is_live, age % FAR)
 
 
 def _smooth(
@@ -326,28 +294,19 @@ def _smooth(
     return target, np.where(is_first, 0.0, error)
 
 
-def _judge(s: Rows, target: Array, z: Array, is_live: NDArray[np.bool_]) -> None:
+def _judge(s: Rows, target: Array, z: Array, is_live: NDArray[np.bool_], slot: Ints) -> None:
     """Compare the forecasts that waited for this observation with it."""
     every = np.arange(len(z))
-    for name, lead in LEADS.items():
-        slot = s["age"].astype(np.int64) % lead
-        due = is_live & (s[f"ring_{name}_live"][every, slot] > 0.0)
-        s[f"{name}_count"] = s[f"{name}_count"] + due
-        for learner in LEARNERS:
-            wanted = target if learner == "own" else z
-            size = np.abs(wanted - s[f"ring_{name}_{learner}"][every, slot])
-            s[f"{learner}_{name}"] = s[f"{learner}_{name}"] + np.where(due, size, 0.0)
-        shadows = s[f"ring_{name}_shadow"].reshape(-1, lead, NUM_SMOOTHERS)[every, slot]
-        size = np.where(due[:, None], np.abs(z[:, None] - shadows), 0.0)
-        s[f"shadow_{name}"] = s[f"shadow_{name}"] + size
-
-
-def _smooth_thetas(s: Rows, z: Array, is_first: NDArray[np.bool_]) -> None:
-    """Update simple smoothing under every factor that Theta may take."""
-    error = np.where(is_first[:, None], 0.0, z[:, None] - s["theta_level"])
-    s["theta_square"] = s["theta_square"] + error * error
-    level = s["theta_level"] + ALPHAS * error
-    s["theta_level"] = np.where(is_first[:, None], z[:, None], level)
+    due = is_live & (s["ring_live"][every, slot] > 0.0)
+    shadows = s["ring_shadow"].reshape(-1, FAR, NUM_SMOOTHERS)[every, slot]
+    s["far_count"] = s["far_count"] + due
+    for name, size in (
+        ("own_far", np.abs(target - s["ring_own"][every, slot])),
+        ("regression_far", np.abs(z - s["ring_regression"][every, slot])),
+    ):
+        s[name] = s[name] + np.where(due, size, 0.0)
+    size = np.abs(z[:, None] - shadows)
+    s["shadow_far"] = s["shadow_far"] + np.where(due[:, None], size, 0.0)
 
 
 def _smooth_shadows(
@@ -355,8 +314,8 @@ def _smooth_shadows(
 ) -> None:
     """Update the fixed smoothers, which start as means.
 
-    They see the observation itself and not what the smoothing makes of it: nothing that is set
-    changes them.
+    They see the observation itself and not what the smoothing makes of it: nothing that an agent
+    does may change what it is measured against.
     """
     z = observed[:, None]
     rate = np.maximum(_ALPHA, 1.0 / (s["age"] + 1.0)[:, None])
@@ -407,24 +366,23 @@ def _measure_errors(
     s["last_error"] = np.where(goes, error, s["last_error"])
 
 
-def _look_ahead(s: Rows, value: Mapping[str, Array], is_live: NDArray[np.bool_]) -> None:
-    """Put the forecasts some steps ahead where they wait for their observation."""
-    every = np.arange(len(is_live))
-    for name, lead in LEADS.items():
-        slot = (s["age"].astype(np.int64) - 1) % lead
-        powers = np.arange(1, lead + 1)
-        sums = (value["damping"][:, None] ** powers).sum(axis=1)
-        shadows = s["shadow_level"] + (_PHI[:, None] ** powers).sum(axis=1) * s["shadow_slope"]
-        waiting = s[f"ring_{name}_shadow"].reshape(-1, lead, NUM_SMOOTHERS).copy()
-        waiting[every, slot] = shadows
-        s[f"ring_{name}_shadow"] = waiting.reshape(len(slot), -1)
-        for what, now in (
-            ("live", is_live.astype(np.float64)),
-            ("own", s["level"] + sums * s["slope"] + value["drift"] * _line_slope(s) * lead),
-            ("regression", _regress(s, lead)[:, -1]),
-            ("theta", _theta(s, lead)[:, -1]),
-            ("pool", _pool(s, lead)[:, -1]),
-        ):
-            ring = s[f"ring_{name}_{what}"].copy()
-            ring[every, slot] = now
-            s[f"ring_{name}_{what}"] = ring
+def _look_ahead(
+    s: Rows, value: Mapping[str, Array], is_live: NDArray[np.bool_], slot: Ints
+) -> None:
+    """Put the forecasts `FAR` steps ahead where they wait for their observation."""
+    every = np.arange(len(slot))
+    powers = np.arange(1, FAR + 1)
+    sums = (value["damping"][:, None] ** powers).sum(axis=1)
+    own = s["level"] + sums * s["slope"] + value["drift"] * _line_slope(s) * FAR
+    shadows = s["shadow_level"] + (_PHI[:, None] ** powers).sum(axis=1) * s["shadow_slope"]
+    waiting = s["ring_shadow"].reshape(-1, FAR, NUM_SMOOTHERS).copy()
+    waiting[every, slot] = shadows
+    s["ring_shadow"] = waiting.reshape(len(slot), -1)
+    for name, now in (
+        ("ring_live", is_live.astype(np.float64)),
+        ("ring_own", own),
+        ("ring_regression", _regress(s, FAR)[:, FAR - 1]),
+    ):
+        ring = s[name].copy()
+        ring[every, slot] = now
+        s[name] = ring

@@ -43,7 +43,7 @@ class Kernel:
             _int(len(lanes)), *map(_address, arrays), _int(series.shape[1]), _address(counts)
         )
 
-    def log_error(
+    def log_ratio(
         self,
         lanes: Ints,
         state: Array,
@@ -54,10 +54,10 @@ class Kernel:
         naive_error: Array,
         horizon: Ints,
     ) -> Array:
-        """Measure the forecasts against what comes `[n]`; see `walk.log_error`."""
+        """Measure the forecasts against what comes `[n]`; see `walk.log_ratio`."""
         out = np.empty(len(lanes))
         arrays = (lanes, state, facts, values, series, indices)
-        self._library.walk_log_error(
+        self._library.walk_log_ratio(
             _int(len(lanes)),
             *map(_address, arrays),
             _int(series.shape[1]),
@@ -71,16 +71,18 @@ class Kernel:
         self._library.walk_features(_int(len(lanes)), *map(_address, (lanes, state, facts, out)))
         return out
 
-    def forecast(self, lanes: Ints, state: Array, facts: Ints, values: Array, num: int) -> Array:
-        """Forecast without the season of the preparation `[n, num]`."""
-        out = np.empty((len(lanes), num))
+    def forecast(
+        self, lanes: Ints, state: Array, facts: Ints, values: Array, num: int
+    ) -> tuple[Array, Array]:
+        """Forecast without the classical season: own `[n, num]` and the smoothers' mean."""
+        own, reference = np.empty((2, len(lanes), num))
         self._library.walk_forecast(
             _int(len(lanes)),
             *map(_address, (lanes, state, facts, values)),
             _int(num),
-            _address(out),
+            *map(_address, (own, reference)),
         )
-        return out
+        return own, reference
 
 
 @cache
@@ -89,7 +91,7 @@ def _loaded(path: str) -> ctypes.CDLL:
         loaded = ctypes.CDLL(path)
     except OSError as error:
         raise BuildError(f"the library cannot be loaded: {error}") from error
-    for name in ("walk_advance", "walk_log_error", "walk_features", "walk_forecast"):
+    for name in ("walk_advance", "walk_log_ratio", "walk_features", "walk_forecast"):
         getattr(loaded, name).restype = None
     for name in ("walk_state_size", "walk_num_features"):
         getattr(loaded, name).restype = ctypes.c_int64

@@ -6,9 +6,8 @@
 
 namespace {
 
-constexpr int kSmoothers = 10, kAlphas = 20, kMaxPeriod = 53, kLags = 12, kRegressors = kLags + 1;
-constexpr int kFar = 4, kLong = 12;  // `layout.LEADS`
-constexpr int kMaxHorizon = 64, kFeatures = 19 + kSmoothers + 2 * (4 + kSmoothers);
+constexpr int kSmoothers = 10, kFar = 4, kMaxPeriod = 53, kLags = 12, kRegressors = kLags + 1;
+constexpr int kMaxHorizon = 64, kFeatures = 18 + 2 * kSmoothers;
 constexpr double kTiny = 1e-5;
 
 // level, trend, damping: `layout.SMOOTHERS`
@@ -16,22 +15,14 @@ constexpr double kFactors[kSmoothers][3] = {
     {.1, 0, .9},  {.1, .1, .95},  {.3, 0, .9},    {.3, .1, .95}, {.6, 0, .9},
     {.6, .1, .95}, {.999, 0, .9}, {.999, .1, .95}, {.3, .3, .9},  {.6, .3, .98}};
 
-template <int kLead>
-struct Waiting {  // `layout._waiting`
-  double count, own, regression, theta, pool, shadow[kSmoothers];
-  double ring_live[kLead], ring_own[kLead], ring_regression[kLead], ring_theta[kLead];
-  double ring_pool[kLead], ring_shadow[kLead][kSmoothers];
-};
-
 struct State {  // `layout.COLUMNS`
-  double age, seasonality, level, slope, seasonal[kMaxPeriod];
+  double age, level, slope, seasonal[kMaxPeriod];
   double shadow_level[kSmoothers], shadow_slope[kSmoothers];
-  double theta_level[kAlphas], theta_square[kAlphas];
   double last, last_error, error_fast, error_slow, size_fast, size_slow, product, square, naive_size;
-  double count, naive_sum, own_sum, regression_sum, theta_sum, pool_sum, shadow_sum[kSmoothers];
-  double trend_0, trend_1, trend_2, trend_z, trend_xz, plain_z, plain_xz;
-  Waiting<kFar> far;
-  Waiting<kLong> longer;
+  double count, own_sum, naive_sum, regression_sum, shadow_sum[kSmoothers];
+  double far_count, own_far, regression_far, shadow_far[kSmoothers];
+  double trend_0, trend_1, trend_2, trend_z, trend_xz;
+  double ring_live[kFar], ring_own[kFar], ring_regression[kFar], ring_shadow[kFar][kSmoothers];
   double gram[kRegressors][kRegressors], moment[kRegressors], weights[kRegressors], lags[kLags];
   double change_square, log_q, interval_error, interval_count;
 };
@@ -41,16 +32,14 @@ struct Facts {  // `layout.FACTS`
 };
 
 struct Values {  // `layout.HYPERPARAMETERS`
-  double level, trend, seasonal, damping, drift, lags, ridge, regression_share, theta_share, pool_share;
+  double level, trend, seasonal, damping, drift, lags, ridge, regression_share;
 };
 
-double slope_of(const State& s, double z, double xz) {
+double line_slope(const State& s) {
   const double d = s.trend_0 * s.trend_2 - s.trend_1 * s.trend_1;
   if (s.trend_0 < 5.0 || d <= 1e-6) return 0.0;
-  return (s.trend_0 * xz - s.trend_1 * z) / d / 20.0;
+  return (s.trend_0 * s.trend_xz - s.trend_1 * s.trend_z) / d / 20.0;
 }
-
-double line_slope(const State& s) { return slope_of(s, s.trend_z, s.trend_xz); }
 
 double change_variance(const State& s) {
   return s.change_square / std::max(s.age - 1.0, 1.0) + 1e-9;
@@ -116,52 +105,15 @@ double damped_sum(double damping, int num) {
 
 void average(double& value, double now, double rate) { value = (1.0 - rate) * value + rate * now; }
 
-// `layout.ALPHAS`, as NumPy's linspace rounds them.
-double alpha(int k) { return k == kAlphas - 1 ? .999 : k * ((.999 - .02) / (kAlphas - 1)) + .02; }
-
-// Forecast of Theta: level of the best simple smoothing, and half of the slope of the line.
-struct Theta {
-  double level, slope, ahead;
-  explicit Theta(const State& s) {
-    const int best = static_cast<int>(
-        std::min_element(s.theta_square, s.theta_square + kAlphas) - s.theta_square);
-    const double a = alpha(best);
-    level = s.theta_level[best];
-    slope = .5 * slope_of(s, s.plain_z, s.plain_xz);
-    ahead = (1.0 - std::pow(1.0 - a, s.age)) / a;
-  }
-  double forecast(int steps) const { return level + slope * (steps - 1 + ahead); }
-};
-
-// Weights of the fixed smoothers, by their errors of one step and some steps ahead.
-void pool_weights(const State& s, double* out) {
-  double error[kSmoothers], smallest = 0.0, total = 0.0;
-  for (int k = 0; k < kSmoothers; k++) {
-    error[k] = (s.shadow_sum[k] + kTiny * (s.count + 1.0)) *
-               (s.far.shadow[k] + kTiny * (s.far.count + 1.0));
-    smallest = k ? std::min(smallest, error[k]) : error[k];
-  }
-  for (int k = 0; k < kSmoothers; k++) {
-    const double ratio = smallest / error[k];
-    out[k] = (ratio * ratio) * (ratio * ratio);
-    total += out[k];
-  }
-  for (int k = 0; k < kSmoothers; k++) out[k] /= total;
+void judge(State& s, double target, double z, int slot) {
+  if (s.ring_live[slot] == 0.0) return;
+  s.far_count += 1.0;
+  s.own_far += std::fabs(target - s.ring_own[slot]);
+  s.regression_far += std::fabs(z - s.ring_regression[slot]);
+  for (int k = 0; k < kSmoothers; k++) s.shadow_far[k] += std::fabs(z - s.ring_shadow[slot][k]);
 }
 
-template <int kLead>
-void judge(Waiting<kLead>& w, double target, double z, int64_t age) {
-  const int slot = static_cast<int>(age % kLead);
-  if (w.ring_live[slot] == 0.0) return;
-  w.count += 1.0;
-  w.own += std::fabs(target - w.ring_own[slot]);
-  w.regression += std::fabs(z - w.ring_regression[slot]);
-  w.theta += std::fabs(z - w.ring_theta[slot]);
-  w.pool += std::fabs(z - w.ring_pool[slot]);
-  for (int k = 0; k < kSmoothers; k++) w.shadow[k] += std::fabs(z - w.ring_shadow[slot][k]);
-}
-
-// They see the observation itself: nothing that is set changes them.
+// They see the observation itself: nothing that an agent does may change what it is measured against.
 void smooth_shadows(State& s, double z, bool is_first, bool is_live) {
   for (int k = 0; k < kSmoothers; k++) {
     if (is_first) {
@@ -176,18 +128,6 @@ void smooth_shadows(State& s, double z, bool is_first, bool is_live) {
     s.shadow_slope[k] = kFactors[k][1] * (level - s.shadow_level[k]) +
                         (1.0 - kFactors[k][1]) * kFactors[k][2] * s.shadow_slope[k];
     s.shadow_level[k] = level;
-  }
-}
-
-void smooth_thetas(State& s, double z, bool is_first) {
-  for (int k = 0; k < kAlphas; k++) {
-    if (is_first) {
-      s.theta_level[k] = z;
-      continue;
-    }
-    const double error = z - s.theta_level[k];
-    s.theta_square[k] += error * error;
-    s.theta_level[k] = s.theta_level[k] + alpha(k) * error;
   }
 }
 
@@ -207,35 +147,18 @@ void extend_regression(State& s, double change, bool is_live) {
   s.lags[0] = change;
 }
 
-template <int kLead>
-void look_ahead(Waiting<kLead>& w, const State& s, const Values& v, const double* regressed,
-                const double* weights, int64_t age, bool is_live) {
-  const int slot = static_cast<int>(age % kLead);
-  w.ring_live[slot] = is_live ? 1.0 : 0.0;
-  w.ring_own[slot] =
-      s.level + damped_sum(v.damping, kLead) * s.slope + v.drift * line_slope(s) * kLead;
-  w.ring_regression[slot] = regressed[kLead - 1];
-  w.ring_theta[slot] = Theta(s).forecast(kLead);
-  double pool = 0.0;
-  for (int k = 0; k < kSmoothers; k++) {
-    w.ring_shadow[slot][k] =
-        s.shadow_level[k] + damped_sum(kFactors[k][2], kLead) * s.shadow_slope[k];
-    pool += weights[k] * w.ring_shadow[slot][k];
-  }
-  w.ring_pool[slot] = pool;
-}
-
 // Take in the next observation.
 void absorb(State& s, const Facts& f, const Values& v, const double* series) {
   const int64_t age = static_cast<int64_t>(s.age);
   const double z = series[age];
   const bool is_first = age == 0, is_live = age >= f.warm;
+  const int slot = static_cast<int>(age % kFar);
   const double drift = v.drift * line_slope(s);
   double& index = s.seasonal[age % f.period];
   const double before = index;
   const double target = f.is_multiplicative ? z / std::max(before, .02) : z - before;
   const double base = s.level + v.damping * s.slope + drift;
-  double error = 0.0, weights[kSmoothers];
+  double error = 0.0;
   if (is_first) {
     s.level = z;
     s.slope = 0.0;
@@ -250,20 +173,8 @@ void absorb(State& s, const Facts& f, const Values& v, const double* series) {
       if (f.is_multiplicative) index = std::min(std::max(index, .05), 10.0);
     }
   }
-  if (is_live && !is_first) {
-    s.theta_sum += std::fabs(z - Theta(s).forecast(1));
-    pool_weights(s, weights);
-    double pool = 0.0;
-    for (int k = 0; k < kSmoothers; k++)
-      pool += weights[k] * (s.shadow_level[k] + kFactors[k][2] * s.shadow_slope[k]);
-    s.pool_sum += std::fabs(z - pool);
-  }
-  if (is_live) {
-    judge(s.far, target, z, age);
-    judge(s.longer, target, z, age);
-  }
+  if (is_live) judge(s, target, z, slot);
   smooth_shadows(s, z, is_first, is_live);
-  smooth_thetas(s, z, is_first);
   if (!is_first) {
     const double size = std::fabs(error), change = z - s.last;
     average(s.error_fast, error, .3);
@@ -290,25 +201,27 @@ void absorb(State& s, const Facts& f, const Values& v, const double* series) {
   s.trend_2 += x * x;
   s.trend_z += target;
   s.trend_xz += target * x;
-  s.plain_z += z;
-  s.plain_xz += z * x;
   s.age += 1.0;
-  double regressed[kLong];
-  regress(s, kLong, regressed);
-  pool_weights(s, weights);
-  look_ahead(s.far, s, v, regressed, weights, age, is_live);
-  look_ahead(s.longer, s, v, regressed, weights, age, is_live);
+  double far[kFar];
+  regress(s, kFar, far);
+  s.ring_live[slot] = is_live ? 1.0 : 0.0;
+  s.ring_own[slot] =
+      s.level + damped_sum(v.damping, kFar) * s.slope + v.drift * line_slope(s) * kFar;
+  s.ring_regression[slot] = far[kFar - 1];
+  for (int k = 0; k < kSmoothers; k++)
+    s.ring_shadow[slot][k] =
+        s.shadow_level[k] + damped_sum(kFactors[k][2], kFar) * s.shadow_slope[k];
 }
 
-// Forecasts of the state, before the season of the preparation is put back.
-void forecast(const State& s, const Facts& f, const Values& v, int num, double* out) {
+// Forecasts of the state, before the season of the preparation is put back; `reference`: the mean of the
+// fixed smoothers.
+void forecast(const State& s, const Facts& f, const Values& v, int num, double* out,
+              double* reference) {
   regress(s, num, out);
   const double drift = v.drift * line_slope(s);
-  const Theta theta(s);
-  double damping = 1.0, sum = 0.0, powers[kSmoothers], sums[kSmoothers], weights[kSmoothers];
+  double damping = 1.0, sum = 0.0, powers[kSmoothers], sums[kSmoothers];
   std::fill(powers, powers + kSmoothers, 1.0);
   std::fill(sums, sums + kSmoothers, 0.0);
-  pool_weights(s, weights);
   const int64_t age = static_cast<int64_t>(s.age);
   for (int h = 0; h < num; h++) {
     damping *= v.damping;
@@ -316,15 +229,14 @@ void forecast(const State& s, const Facts& f, const Values& v, int num, double* 
     const double base = s.level + sum * s.slope + drift * (h + 1);
     const double index = s.seasonal[(age + h) % f.period];
     const double smoothed = f.is_multiplicative ? base * index : base + index;
-    double pool = 0.0;
+    out[h] = (1.0 - v.regression_share) * smoothed + v.regression_share * out[h];
+    double mean = 0.0;
     for (int k = 0; k < kSmoothers; k++) {
       powers[k] *= kFactors[k][2];
       sums[k] += powers[k];
-      pool += weights[k] * (s.shadow_level[k] + sums[k] * s.shadow_slope[k]);
+      mean += (s.shadow_level[k] + sums[k] * s.shadow_slope[k]) / kSmoothers;
     }
-    out[h] = (1.0 - v.regression_share) * smoothed + v.regression_share * out[h];
-    out[h] = (1.0 - v.theta_share) * out[h] + v.theta_share * theta.forecast(h + 1);
-    out[h] = (1.0 - v.pool_share) * out[h] + v.pool_share * pool;
+    if (reference) reference[h] = mean;
   }
 }
 
@@ -339,61 +251,55 @@ double loss(const double* actual, const double* expected, int num, double naive_
   return std::min(1e4, a * std::sqrt(b));
 }
 
-// Log of the error over what comes.
-double log_error(const State& s, const Facts& f, const Values& v, const double* series,
-                   const double* indices, double naive_error, int horizon) {
+// Log ratio of the error over what comes to that of the fixed smoothers' mean.
+double log_ratio(const State& s, const Facts& f, const Values& v, const double* series,
+                 const double* indices, double naive_error, int horizon) {
   const int64_t age = static_cast<int64_t>(s.age);
   const int num = static_cast<int>(
       std::min<int64_t>(horizon, f.length + f.num_future - age));
   if (num < 1) return 0.0;
-  double out[kMaxHorizon], actual[kMaxHorizon];
-  forecast(s, f, v, num, out);
+  double out[kMaxHorizon], reference[kMaxHorizon], actual[kMaxHorizon];
+  forecast(s, f, v, num, out, reference);
   for (int h = 0; h < num; h++) {
     const double index = indices[age + h], z = series[age + h];
     actual[h] = f.is_multiplicative ? z * index : z + index;
     out[h] = f.is_multiplicative ? out[h] * index : out[h] + index;
+    reference[h] = f.is_multiplicative ? reference[h] * index : reference[h] + index;
   }
-  return std::log(loss(actual, out, num, naive_error));
+  return std::log(loss(actual, out, num, naive_error)) -
+         std::log(loss(actual, reference, num, naive_error));
 }
 
 double squashed_log(double over, double under) { return std::tanh(std::log(over / under) / 1.5); }
 
-template <int kLead>
-double* waiting_features(const State& s, const Waiting<kLead>& w, double* o) {
-  const bool is_known = w.count > 0.0;
-  const double floor = kTiny * (w.count + 1.0);
-  const double unit = s.naive_sum / std::max(s.count, 1.0) * w.count + floor;
-  for (const double sum : {w.own, w.regression, w.theta, w.pool})
-    *o++ = is_known ? squashed_log(sum + floor, unit) : 0.0;
-  for (const double sum : w.shadow) *o++ = is_known ? squashed_log(sum + floor, unit) : 0.0;
-  return o;
-}
-
 void features(const State& s, const Facts& f, double* o) {
-  const bool has_near = s.count > 0.0;
+  const bool has_far = s.far_count > 0.0, has_near = s.count > 0.0;
   const double change = s.naive_size + kTiny;
-  const double floor = kTiny * (s.count + 1.0), near = s.naive_sum + floor;
+  const double near = s.naive_sum + kTiny * (s.count + 1.0);
+  const double far = s.naive_sum / std::max(s.count, 1.0) * s.far_count + kTiny * (s.far_count + 1.0);
+  const double near_floor = kTiny * (s.count + 1.0), far_floor = kTiny * (s.far_count + 1.0);
   *o++ = std::tanh(std::log(f.length / 40.0) / 1.5);
   *o++ = std::tanh(std::log(s.count + 1.0) / 3.0 - .5);
   *o++ = std::min(std::log(static_cast<double>(f.period)) / std::log(24.0), 1.0);
-  *o++ = f.is_seasonal ? s.seasonality : -1.0;
+  *o++ = f.is_seasonal ? 1.0 : -1.0;
   *o++ = s.error_fast / (s.size_fast + kTiny);
   *o++ = s.error_slow / (s.size_slow + kTiny);
   *o++ = s.product / (s.square + kTiny * kTiny);
   *o++ = squashed_log(s.size_fast + kTiny, s.size_slow + kTiny);
   *o++ = squashed_log(s.size_slow + kTiny, change);
   *o++ = squashed_log(change, .03 * std::fabs(s.level) + kTiny);
-  *o++ = has_near ? squashed_log(s.own_sum + floor, near) : 0.0;
+  *o++ = has_near ? squashed_log(s.own_sum + near_floor, near) : 0.0;
+  *o++ = has_far ? squashed_log(s.own_far + far_floor, far) : 0.0;
   *o++ = std::tanh(s.slope / change);
   *o++ = std::tanh(line_slope(s) / change);
   *o++ = std::tanh((s.last - s.level) / change);
-  *o++ = s.far.count > 0.0 ? 1.0 : -1.0;
-  *o++ = s.longer.count > 0.0 ? 1.0 : -1.0;
-  for (const double sum : {s.regression_sum, s.theta_sum, s.pool_sum})
-    *o++ = has_near ? squashed_log(sum + floor, near) : 0.0;
-  for (const double sum : s.shadow_sum) *o++ = has_near ? squashed_log(sum + floor, near) : 0.0;
-  o = waiting_features(s, s.far, o);
-  waiting_features(s, s.longer, o);
+  *o++ = has_far ? 1.0 : -1.0;
+  *o++ = has_near ? squashed_log(s.regression_sum + near_floor, near) : 0.0;
+  *o++ = has_far ? squashed_log(s.regression_far + far_floor, far) : 0.0;
+  for (int k = 0; k < kSmoothers; k++)
+    *o++ = has_near ? squashed_log(s.shadow_sum[k] + near_floor, near) : 0.0;
+  for (int k = 0; k < kSmoothers; k++)
+    *o++ = has_far ? squashed_log(s.shadow_far[k] + far_floor, far) : 0.0;
 }
 
 }  // namespace
@@ -418,13 +324,13 @@ void walk_advance(int64_t num_lanes, const int64_t* lanes, State* states, const 
   }
 }
 
-void walk_log_error(int64_t num_lanes, const int64_t* lanes, const State* states,
+void walk_log_ratio(int64_t num_lanes, const int64_t* lanes, const State* states,
                     const Facts* facts, const Values* values, const double* series,
                     const double* indices, int64_t length, const double* naive_error,
                     const int64_t* horizon, double* out) {
   for (int64_t i = 0; i < num_lanes; i++) {
     const int64_t lane = lanes[i];
-    out[i] = log_error(states[lane], facts[lane], values[lane], series + lane * length,
+    out[i] = log_ratio(states[lane], facts[lane], values[lane], series + lane * length,
                        indices + lane * length, naive_error[lane], static_cast<int>(horizon[lane]));
   }
 }
@@ -435,10 +341,12 @@ void walk_features(int64_t num_lanes, const int64_t* lanes, const State* states,
     features(states[lanes[i]], facts[lanes[i]], out + i * kFeatures);
 }
 
+// `reference` may be null.
 void walk_forecast(int64_t num_lanes, const int64_t* lanes, const State* states,
-                   const Facts* facts, const Values* values, int64_t num, double* out) {
+                   const Facts* facts, const Values* values, int64_t num, double* out,
+                   double* reference) {
   for (int64_t i = 0; i < num_lanes; i++)
     forecast(states[lanes[i]], facts[lanes[i]], values[lanes[i]], static_cast<int>(num),
-             out + i * num);
+             out + i * num, reference ? reference + i * num : nullptr);
 }
 }

@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 
 from hpo_env.tasks.forecasting.layout import (
+    FAR,
     FEATURES,
     HYPERPARAMETERS,
-    LEADS,
     MAX_LAGS,
     SLICES,
     SMOOTHERS,
 )
 from hpo_env.tasks.forecasting.native.kernel import Kernel
-from hpo_env.tasks.forecasting.opponents import theta
 from hpo_env.tasks.forecasting.trainer import Walks, walk_of
 
 DEFAULTS = {
@@ -24,8 +23,6 @@ DEFAULTS = {
     "lags": 2.0,
     "ridge": 5.0,
     "regression_share": 0.0,
-    "theta_share": 0.0,
-    "pool_share": 0.0,
 }
 NUM = len(HYPERPARAMETERS)
 
@@ -74,8 +71,9 @@ def test_kernel_and_twin_agree_in_state_forecasts_errors_and_features():
     lanes = np.arange(12)
     np.testing.assert_allclose(fast.state, plain.state, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(fast.features(), plain.features(), rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(fast.log_error(lanes), plain.log_error(lanes), atol=1e-9)
-    np.testing.assert_allclose(fast.forecast(lanes, 20), plain.forecast(lanes, 20), rtol=1e-9)
+    np.testing.assert_allclose(fast.log_ratio(lanes), plain.log_ratio(lanes), atol=1e-9)
+    for a, b in zip(fast.forecast(lanes, 20), plain.forecast(lanes, 20), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9)
 
 
 @pytest.mark.parametrize("engine", [Kernel, lambda: None], ids=["kernel", "twin"])
@@ -128,7 +126,7 @@ def test_smoothing_is_the_damped_trend_of_statsmodels():
     )
     # Its smoothing factor of the trend is that of the level's change: `beta / alpha` there.
     fitted = model.fit(smoothing_level=0.4, smoothing_trend=0.1, damping_trend=0.9, optimized=False)
-    own = walking.forecast(np.array([0]), 10)
+    own, _ = walking.forecast(np.array([0]), 10)
     np.testing.assert_allclose(own[0], fitted.forecast(10), rtol=1e-9)
 
 
@@ -181,88 +179,67 @@ def test_autoregression_is_ridge_regression_of_the_changes():
     penalty = 4.0 * np.diag([variance] * 3 + [1.0])
     weights = np.linalg.solve(x.T @ x + penalty, x.T @ changes)
     following = z[-1] + weights @ [*changes[:-4:-1], 1.0]
-    own = walking.forecast(np.array([0]), 1)
+    own, _ = walking.forecast(np.array([0]), 1)
     assert own[0, 0] == pytest.approx(following, rel=1e-9)
 
 
 def test_drift_is_a_share_of_the_slope_of_the_line():
     series = 10.0 + 2.0 * np.arange(30.0)
     one, walking = known_walk(series, 1, values_of(level=0.5, trend=0.0, drift=1.0))
-    own = walking.forecast(np.array([0]), 5)
+    own, _ = walking.forecast(np.array([0]), 5)
     slope = 2.0 / one.prepared.scale
     assert np.allclose(np.diff(own[0]), slope, atol=0.2 * slope)
 
 
-@pytest.mark.parametrize("name", LEADS)
-@pytest.mark.parametrize("learner", ["own", "theta", "pool"])
-def test_delayed_errors_are_those_of_forecasts_whose_observation_has_come(learner, name):
-    alone = {f"{learner}_share": 1.0} if learner != "own" else {}
-    series = 50.0 + np.cumsum(np.random.default_rng(5).normal(size=40))
+def test_far_errors_are_those_of_forecasts_whose_observation_has_come():
+    series = 50.0 + np.cumsum(np.random.default_rng(5).normal(size=30))
     one = walk_of(series, 1, np.zeros(0))
-    z, values, lead = one.prepared.values, values_of(**alone), LEADS[name]
+    z, values = one.prepared.values, values_of()
     walking = Walks(1, Kernel())
     walking.start(np.array([0]), [one], [1], values)
     made, lanes = {}, np.array([0])
     while walking.age[0] < len(z):
         walking.take_in(lanes, np.array([1]))
-        made[int(walking.age[0])] = walking.forecast(lanes, lead)[0, -1]
-    due = [abs(z[age + lead - 1] - f) for age, f in made.items() if age + lead - 1 < len(z)]
+        made[int(walking.age[0])] = walking.forecast(lanes, FAR)[0][0, -1]
+    due = [abs(z[age + FAR - 1] - f) for age, f in made.items() if age + FAR - 1 < len(z)]
     state = walking.state[0]
     first_live = one.prepared.warm_start + 1  # made by the first observation after the warm start
     assert first_live in made
-    assert state[SLICES[f"{name}_count"]][0] == len(due)
-    assert state[SLICES[f"{learner}_{name}"]][0] == pytest.approx(sum(due), rel=1e-6)
+    assert state[SLICES["far_count"]][0] == len(due)
+    assert state[SLICES["own_far"]][0] == pytest.approx(sum(due), rel=1e-9)
 
 
-def test_the_error_blends_both_that_people_read():
+def test_the_measure_is_relative_to_the_mean_of_the_fixed_smoothers():
     (one,) = random_walks(3)[1:2]
     walking = Walks(1, None)
     lanes, values = np.array([0]), values_of(drift=0.3)
     walking.start(lanes, [one], [5], values)
-    own = walking.forecast(lanes, 5)[0]
+    own, reference = walking.forecast(lanes, 5)
     ready, age = one.prepared, int(walking.age[0])
     season = ready.seasonal(age, 5)
-    actual, expected = ready.values[age : age + 5] * season, own * season
-    size = np.abs(actual - expected)
-    symmetric = np.mean(2.0 * size / (np.abs(actual) + np.abs(expected)))
-    both = np.log(size.mean() / ready.naive_error + 0.1) + 0.5 * np.log(symmetric + 0.01)
-    assert walking.log_error(lanes)[0] == pytest.approx(both, rel=1e-4)
+    actual = ready.values[age : age + 5] * season
+
+    def error(forecast):
+        size = np.abs(actual - forecast * season)
+        symmetric = 2.0 * size / (np.abs(actual) + np.abs(forecast * season) + 1e-6)
+        return (size.mean() / ready.naive_error + 0.1) * np.sqrt(symmetric.mean() + 0.01)
+
+    expected = np.log(error(own[0]) / error(reference[0]))
+    assert walking.log_ratio(lanes)[0] == pytest.approx(expected)
 
 
-def test_nothing_that_is_set_changes_theta_and_the_pool():
-    walks, lanes = random_walks(12), np.arange(12)
+def test_nothing_that_is_set_changes_the_reference():
+    walks = random_walks(12)
     one, other = (run(walks, Kernel(), random_moves(12, 40, seed)) for seed in (1, 2))
-    assert not np.array_equal(one.forecast(lanes, 9), other.forecast(lanes, 9))
-    for name in ("theta_share", "pool_share"):
-        found = []
-        for walking in (one, other):
-            walking.values = np.repeat(values_of(**{name: 1.0}), 12, axis=0)
-            found.append(walking.forecast(lanes, 9))
-        assert np.array_equal(*found)
+    lanes = np.arange(12)
+    assert not np.array_equal(one.forecast(lanes, 9)[0], other.forecast(lanes, 9)[0])
+    assert np.array_equal(one.forecast(lanes, 9)[1], other.forecast(lanes, 9)[1])
 
 
-def test_a_share_of_theta_is_the_opponent_among_fewer_factors():
-    series = 50.0 + np.cumsum(np.random.default_rng(8).normal(size=40)) + np.arange(40.0)
-    one, walking = known_walk(series, 1, values_of(theta_share=1.0))
-    expected = theta([one], 8)[0]
-    found = walking.forecast(np.array([0]), 8)[0] * one.prepared.scale
-    np.testing.assert_allclose(found, expected, rtol=5e-3)
-
-
-def test_the_pool_follows_the_smoother_with_the_smallest_errors():
-    series = 10.0 + 2.0 * np.arange(60.0) + np.random.default_rng(0).normal(size=60) * 1e-3
-    _, walking = known_walk(series, 1, values_of(pool_share=1.0))
-    rows = {name: walking.state[0, SLICES[name]] for name in ("shadow_level", "shadow_slope")}
-    best = int((walking.state[0, SLICES["shadow_sum"]]).argmin())
-    phi = SMOOTHERS[best, 2]
-    expected = rows["shadow_level"][best] + phi * rows["shadow_slope"][best]
-    assert walking.forecast(np.array([0]), 1)[0, 0] == pytest.approx(expected, rel=1e-3)
-
-
-def test_smoothers_start_as_means():
+def test_the_reference_is_the_mean_of_ten_smoothers_that_start_as_means():
     series = 50.0 + np.cumsum(np.random.default_rng(7).normal(size=25))
     one, walking = known_walk(series, 1, values_of())
-    levels = []
+    expected = np.zeros(3)
     for alpha, beta, phi in SMOOTHERS:
         level, slope = one.prepared.values[0], 0.0
         for t, z in enumerate(one.prepared.values[1:], start=1):
@@ -270,5 +247,6 @@ def test_smoothers_start_as_means():
             new = rate * z + (1.0 - rate) * base
             slope = beta * (new - level) + (1.0 - beta) * phi * slope
             level = new
-        levels.append(level)
-    np.testing.assert_allclose(walking.state[0, SLICES["shadow_level"]], levels, rtol=1e-9)
+        expected += level + np.cumsum(phi ** np.arange(1, 4)) * slope
+    _, reference = walking.forecast(np.array([0]), 3)
+    np.testing.assert_allclose(reference[0], expected / len(SMOOTHERS), rtol=1e-9)
