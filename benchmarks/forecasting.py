@@ -244,7 +244,6 @@ def methods(
         "seasonal naive": lambda: opponents.seasonal_naive(data.walks, ahead),
         "Naive2": lambda: opponents.naive2(data.walks, ahead),
         "Theta": lambda: opponents.theta(data.walks, ahead),
-        "Comb": lambda: opponents.comb(data.walks, ahead),
         "Trigg-Leach": lambda: opponents.trigg_leach(data.walks, ahead),
         "constants of the season": lambda: steered(data, []).forecasts,
     }

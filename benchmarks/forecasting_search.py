@@ -59,7 +59,7 @@ def main(config: Config) -> None:
     studies = [optuna.create_study(sampler=sampler) for sampler in samplers]
     for study, place in zip(studies, space.to_axis(starts), strict=True):
         study.enqueue_trial(dict(zip(space.names, place.tolist(), strict=True)))
-    axes = {
+    axes: dict[str, optuna.distributions.BaseDistribution] = {
         name: optuna.distributions.FloatDistribution(a, b)
         for name, a, b in zip(space.names, low, high, strict=True)
     }

@@ -29,19 +29,6 @@ _ALPHAS = np.linspace(0.02, 0.999, 60)
 _TRIGG_LEACH = 0.2
 
 
-def _grid(betas: Sequence[float], phis: Sequence[float]) -> tuple[Array, Array, Array]:
-    points = np.array(list(itertools.product(np.linspace(0.05, 0.99, 15), betas, phis)))
-    return points[:, 0], points[:, 1], points[:, 2]
-
-
-_BETAS = (0.01, 0.05, 0.1, 0.2, 0.4, 0.7)
-_COMB_GRIDS = (
-    _grid((0.0,), (1.0,)),
-    _grid(_BETAS, (1.0,)),
-    _grid(_BETAS, (0.8, 0.9, 0.95, 0.98)),
-)
-"""Factors of level and trend, and damping, of simple, Holt's and damped smoothing."""
-
 GRID: dict[str, tuple[float, ...]] = {
     "level": (0.1, 0.3, 0.6, 0.9),
     "trend": (0.01, 0.1),
@@ -97,23 +84,6 @@ def theta(walks: Sequence[Walk], num_ahead: int) -> Array:
     return _on_scale(np.array(rows), walks)
 
 
-def comb(walks: Sequence[Walk], num_ahead: int) -> Array:
-    """Average simple, Holt's and damped smoothing, each fitted by least squares.
-
-    A benchmark of M3 and M4 ("Comb S-H-D"); the fit is the best of a grid of factors.
-    """
-    steps = np.arange(1, num_ahead + 1)
-    rows = []
-    walks = _classical(walks)
-    for walk in walks:
-        forecasts = []
-        for alpha, beta, phi in _COMB_GRIDS:
-            level, slope, damping = _smoothed(walk.prepared.values, alpha, beta, phi)
-            forecasts.append(level + slope * np.cumsum(damping**steps))
-        rows.append(np.mean(forecasts, axis=0))
-    return _on_scale(np.array(rows), walks)
-
-
 def trigg_leach(walks: Sequence[Walk], num_ahead: int) -> Array:
     """Smooth with a factor that follows the errors, and repeat the last level.
 
@@ -132,20 +102,6 @@ def trigg_leach(walks: Sequence[Walk], num_ahead: int) -> Array:
             level += (abs(error) / size if size > 0.0 else 0.0) * miss
         levels.append(level)
     return _on_scale(np.repeat(np.array(levels)[:, None], num_ahead, axis=1), walks)
-
-
-def _smoothed(z: Array, alpha: Array, beta: Array, phi: Array) -> tuple[float, float, float]:
-    """Smooth under every setting `[G]`; return level, slope and damping of the best."""
-    level, slope = np.full(len(alpha), z[0]), np.full(len(alpha), z[1] - z[0]) * (beta > 0.0)
-    squares = np.zeros(len(alpha))
-    for value in z[1:]:
-        base = level + phi * slope
-        error = value - base
-        squares += error**2
-        level = base + alpha * error
-        slope = phi * slope + alpha * beta * error
-    best = int(squares.argmin())
-    return float(level[best]), float(slope[best]), float(phi[best])
 
 
 def constants(walks: Sequence[Walk], num_ahead: int, kernel: Kernel | None = None) -> Array:

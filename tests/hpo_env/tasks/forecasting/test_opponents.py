@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from hpo_env.tasks.forecasting.opponents import (
-    comb,
     constants,
     naive2,
     seasonal_naive,
@@ -52,19 +51,6 @@ def test_theta_is_that_of_statsmodels():
 def test_constants_do_not_move():
     series = np.cumsum(np.random.default_rng(0).normal(size=30)) + 50.0
     assert np.isfinite(constants([walk(series)], 3)).all()
-
-
-def test_comb_follows_a_line_that_two_of_its_three_can_follow():
-    series = 10.0 + 2.0 * np.arange(40.0)
-    found = comb([walk(series)], 3)[0]
-    straight = series[-1] + 2.0 * np.arange(1, 4)
-    assert (found < straight).all()  # simple smoothing does not move, damped smoothing slows down
-    assert (found > series[-1]).all()
-
-
-def test_comb_of_a_level_is_the_level():
-    noise = np.random.default_rng(0).normal(size=60) * 1e-3
-    assert comb([walk(50.0 + noise)], 3)[0] == pytest.approx([50.0] * 3, abs=0.01)
 
 
 def test_trigg_and_leach_is_their_recursion():
