@@ -152,6 +152,8 @@ def summary(
         data: The series.
         reference: Errors of Theta.
         scaled: Errors of Naive2, the unit of OWA.
+
+    "OWA by source" is the mean over competitions of that of each.
     """
     frequency = np.array([task.frequency for task in data.tasks])
     horizon = np.array([task.horizon for task in data.tasks])
@@ -169,6 +171,13 @@ def summary(
     row["owa"] = 0.5 * (
         found.smape.mean() / scaled.smape.mean() + found.mase.mean() / scaled.mase.mean()
     )
+    row["owa_by_source"] = np.mean(
+        [
+            0.5 * (found.smape[part].mean() / scaled.smape[part].mean())
+            + 0.5 * (found.mase[part].mean() / scaled.mase[part].mean())
+            for part in _by_source(data)
+        ]
+    )
     difference = np.log(found.mase + 0.1) - np.log(reference.mase + 0.1)
     rng = stream(0, "bootstrap")
     drawn = rng.integers(0, len(difference), (_NUM_RESAMPLES, len(difference)))
@@ -176,6 +185,12 @@ def summary(
     row["log_mase_to_theta"] = difference.mean()
     row["low"], row["high"] = np.quantile(means, [0.025, 0.975])
     return row
+
+
+def _by_source(data: Panel) -> list[NDArray[np.bool_]]:
+    """Return where the series of each source are."""
+    source = np.array([task.source for task in data.tasks])
+    return [source == name for name in np.unique(source)]
 
 
 def blend(found: Errors) -> float:
@@ -229,6 +244,7 @@ def methods(
         "seasonal naive": lambda: opponents.seasonal_naive(data.walks, ahead),
         "Naive2": lambda: opponents.naive2(data.walks, ahead),
         "Theta": lambda: opponents.theta(data.walks, ahead),
+        "Trigg-Leach": lambda: opponents.trigg_leach(data.walks, ahead),
         "constants of the season": lambda: steered(data, []).forecasts,
     }
     if not skip_slow:
@@ -246,6 +262,7 @@ def methods(
         found["mean of forecasts"] = np.mean([found[name] for name in policies], axis=0)
     first = found["mean of moves" if len(chosen) > 1 else next(iter(policies))]
     found["with Theta"] = 0.5 * (first + found["Theta"])
+    found["with constants"] = 0.5 * (first + found["constants of the season"])
     settings = last_settings(steered(data, chosen))
     found["last settings from the start"] = steered(data, [], settings).forecasts
     anywhere = random_starts(len(data.walks))
@@ -286,12 +303,13 @@ def _name(folder: Path) -> str:
 def _markdown(table: pd.DataFrame) -> str:
     """Write the table for people: sMAPE and MASE by frequency, then the means."""
     parts = [part for part in _FREQUENCIES if f"smape_{part}" in table]
-    head = ["method", *(f"sMAPE {part}" for part in parts), "sMAPE", "MASE", "OWA"]
+    head = ["method", *(f"sMAPE {part}" for part in parts), "sMAPE", "MASE", "OWA", "OWA by source"]
     head += ["log MASE to Theta", "blend", "ms a series"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for _, row in table.iterrows():
         cells = [str(row["method"]), *(f"{row[f'smape_{part}']:.2f}" for part in parts)]
         cells += [f"{row['smape']:.2f}", f"{row['mase']:.3f}", f"{row['owa']:.3f}"]
+        cells += [f"{row['owa_by_source']:.4f}"]
         cells += [f"{row['log_mase_to_theta']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"]
         cells += [f"{row['blend']:.4f}", f"{row['milliseconds']:.2f}"]
         lines.append("| " + " | ".join(cells) + " |")

@@ -19,7 +19,14 @@ import tyro
 _COMPETITIONS = ("m1", "m3", "tourism")
 _FREQUENCIES = ("yearly", "quarterly", "monthly")
 _POLICY = "policy"
-_KNOWN = ("seasonal naive", "Naive2", "Theta", "constants of the season", "grid by series")
+_KNOWN = (
+    "seasonal naive",
+    "Naive2",
+    "Theta",
+    "Trigg-Leach",
+    "constants of the season",
+    "grid by series",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Reads the quantiles of a policy's intervals off series that are not held out.
 
-    python benchmarks/forecasting_intervals.py hpo_env/zoo/forecasting/m3
+    python benchmarks/forecasting_intervals.py hpo_env/zoo/forecasting
 
 Writes `intervals.json` beside the policy: how many of a series' own scales its errors are, by
 season and steps ahead, on the training and validation series at drawn origins.

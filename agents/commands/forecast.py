@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
@@ -38,7 +38,9 @@ class ForecastConfig:
         out: Where the forecasts go, as CSV; a picture of the first series beside it, as PNG.
         level: Intervals, in percent from 50 to 99.
         freq: pandas' name of the frequency, such as MS, QE or D; found out when not given.
-        season_length: Observations in a season; what is usual for the frequency when not given.
+        season_length: Observations in a season, or in each of several, which are taken out by MSTL;
+            what is usual for the frequency when not given.
+        season: How it enters; auto multiplies where all observations are clearly positive.
         policy: Name of a shipped policy, or a folder.
         num_threads: Threads that the series are spread over; one a core when not given.
     """
@@ -48,7 +50,8 @@ class ForecastConfig:
     out: Path = Path("forecasts.csv")
     level: tuple[float, ...] = (80.0, 95.0)
     freq: str | None = None
-    season_length: int | None = None
+    season_length: tuple[int, ...] | None = None
+    season: Literal["auto", "multiplicative", "additive"] = "auto"
     policy: str = SHIPPED
     num_threads: int | None = None
 
@@ -72,6 +75,7 @@ def run(config: ForecastConfig) -> None:
             table,
             config.horizon,
             season_length=config.season_length,
+            season=config.season,
             level=config.level,
             policy=config.policy,
             num_threads=config.num_threads,

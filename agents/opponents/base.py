@@ -88,9 +88,10 @@ class Opponent(ABC):
     def needs(self) -> frozenset[str]:
         """What a family must offer: capabilities (`hpo_env.tasks.base.Capability`) and labels.
 
-        A label is written `label_need(name)`. Nothing by default.
+        A label is written `label_need(name)`. Who may train an instance more than once chooses
+        among its runs by the validation loss, so that a user must know it; else nothing by default.
         """
-        return frozenset()
+        return frozenset({"loss"} if self.max_runs > 1 else ())
 
     def identity(self) -> dict[str, Any]:
         """Describe the opponent in plain data: two with equal identities give equal outcomes."""

@@ -39,6 +39,11 @@ class GreedyOracle(Opponent):
 
     base_schedule: str
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """Nothing: foresight is what it is there for, also of a loss that nobody can know."""
+        return frozenset()
+
     def identity(self) -> dict[str, Any]:
         """See `Opponent.identity`."""
         return super().identity() | {"base_schedule": self.base_schedule}

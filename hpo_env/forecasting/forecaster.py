@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from hpo_env.errors import ConfigurationError
 from hpo_env.forecasting.intervals import check_levels
 from hpo_env.forecasting.pretrained import SHIPPED, pretrained
-from hpo_env.forecasting.running import Forecast, check_horizon, cleaned, forecast_all
+from hpo_env.forecasting.running import Forecast, check_horizon, cleaned
+from hpo_env.forecasting.seasons import check_seasons, forecast_seasons
+from hpo_env.tasks.base import check_choice
+from hpo_env.tasks.forecasting.preparation import Season
 
 Array = NDArray[np.float64]
 
@@ -51,12 +54,16 @@ class ControlledForecaster:
     """Damped Holt-Winters, drift and autoregression whose settings a policy turns on the way.
 
     Args:
-        season_length: Observations in a season, 1 for none.
+        season_length: Observations in a season, 1 for none; or several, such as (24, 168), which
+            are taken out by MSTL.
+        season: How it enters: "multiplicative", "additive", or "auto", which multiplies where all
+            observations are clearly positive (and adds where there are several seasons).
         policy: Name of a shipped policy, or the folder of one of your own.
         alias: Name of its column in statsforecast's tables.
 
     Raises:
-        ConfigurationError: `season_length` is not a positive whole number.
+        ConfigurationError: A length is not a positive whole number.
+        UnknownNameError: There is no such `season`.
         PolicyFileError: The policy cannot be used.
 
     Example:
@@ -73,19 +80,16 @@ class ControlledForecaster:
 
     def __init__(
         self,
-        season_length: int = 1,
+        season_length: int | Sequence[int] = 1,
         *,
+        season: Season = "auto",
         policy: str = SHIPPED,
         alias: str = "ControlledForecaster",
     ) -> None:
-        if isinstance(season_length, bool) or not isinstance(season_length, int | np.integer):
-            raise ConfigurationError(
-                f"season_length must be one whole number; got {season_length!r}. Take several "
-                "seasons out first, for instance with MSTL, and give the shortest"
-            )
-        if season_length < 1:
-            raise ConfigurationError(f"season_length must be at least 1; got {season_length}")
-        self.season_length = int(season_length)
+        self.seasons = check_seasons(season_length)
+        check_choice("season", season, Season)
+        self.season_length = self.seasons[0] if len(self.seasons) == 1 else self.seasons
+        self.season: Season = season
         self.policy = policy
         self.alias = alias
         self._pretrained = pretrained(policy)
@@ -97,7 +101,9 @@ class ControlledForecaster:
 
     def new(self) -> ControlledForecaster:
         """Return a forecaster of the same settings that has seen no series."""
-        return ControlledForecaster(self.season_length, policy=self.policy, alias=self.alias)
+        return ControlledForecaster(
+            self.season_length, season=self.season, policy=self.policy, alias=self.alias
+        )
 
     def fit(self, y: Any, X: Any = None) -> ControlledForecaster:  # noqa: N803
         """Take in a series.
@@ -108,10 +114,11 @@ class ControlledForecaster:
 
         Raises:
             ConfigurationError: Regressors were given.
-            DatasetError: There is no observation, one is infinite, or they are no numbers.
+            DatasetError: There is no observation, one is infinite, or they are no numbers; or one
+                is not positive and the season is to be multiplicative.
         """
         _refuse_regressors(X)
-        self._y, self._notes = cleaned(y, self.season_length)
+        self._y, self._notes = cleaned(y, self.seasons[0], self.season)
         return self
 
     def predict(
@@ -184,13 +191,14 @@ class ControlledForecaster:
         check_horizon(h)
         if self._y is None:
             raise ConfigurationError("there is no series yet: call fit(y) first")
-        (one,) = forecast_all(
+        (one,) = forecast_seasons(
             [self._y],
-            [self.season_length],
+            self.seasons,
             int(h),
             self._pretrained,
             levels=levels,
             num_threads=1,
+            season=self.season,
         )
         return Forecast(
             mean=one.mean, bounds=one.bounds, course=one.course, notes=(*self._notes, *one.notes)

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpo_env.errors import ConfigurationError, DatasetError
+from hpo_env.errors import DatasetError
 from hpo_env.forecasting.forecaster import Explanation
 from hpo_env.forecasting.intervals import check_levels
 from hpo_env.forecasting.pretrained import SHIPPED, pretrained
-from hpo_env.forecasting.running import check_horizon, cleaned, forecast_all
+from hpo_env.forecasting.running import check_horizon, cleaned
+from hpo_env.forecasting.seasons import check_seasons, forecast_seasons
+from hpo_env.tasks.base import check_choice
 from hpo_env.tasks.forecasting.frames import Table, following, read_table, split_table
+from hpo_env.tasks.forecasting.preparation import Season
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +51,8 @@ def forecast_frame(
     horizon: int,
     *,
     freq: str | None = None,
-    season_length: int | None = None,
+    season_length: int | Sequence[int] | None = None,
+    season: Season = "auto",
     level: Sequence[float] | None = None,
     policy: str = SHIPPED,
     num_threads: int | None = None,
@@ -59,7 +63,9 @@ def forecast_frame(
         frame: Columns `unique_id`, `ds`, `y`; rows in any order.
         horizon: Steps ahead, at least 1.
         freq: pandas' name of the frequency of `ds`; found out when None.
-        season_length: Observations in a season; what is usual for the frequency when None.
+        season_length: Observations in a season, or in each of several; what is usual for the
+            frequency when None.
+        season: How it enters; see `ControlledForecaster`.
         level: Of intervals, in percent from 50 to 99.
         policy: Name of a shipped policy, or a folder.
         num_threads: One a core when None; the outcome does not depend on it.
@@ -73,6 +79,7 @@ def forecast_frame(
         split_table(frame, freq),
         horizon,
         season_length=season_length,
+        season=season,
         level=level,
         policy=policy,
         num_threads=num_threads,
@@ -83,7 +90,8 @@ def forecast_table(
     table: Table,
     horizon: int,
     *,
-    season_length: int | None = None,
+    season_length: int | Sequence[int] | None = None,
+    season: Season = "auto",
     level: Sequence[float] | None = None,
     policy: str = SHIPPED,
     num_threads: int | None = None,
@@ -91,14 +99,13 @@ def forecast_table(
     """Forecast every series of a table that is split already; see `forecast_frame`."""
     check_horizon(horizon)
     levels = check_levels(level)
-    if season_length is not None and season_length < 1:
-        raise ConfigurationError(f"season_length must be at least 1; got {season_length}")
-    period = table.season_length if season_length is None else season_length
+    seasons = check_seasons(table.season_length if season_length is None else season_length)
+    check_choice("season", season, Season)
     problems = dict(table.problems)
     values, notes, keys = [], [], []
     for key, own in table.series.items():
         try:
-            ready, note = cleaned(own.values, period)
+            ready, note = cleaned(own.values, seasons[0], season)
         except DatasetError as error:
             problems[key] = str(error)
             continue
@@ -114,8 +121,14 @@ def forecast_table(
             raise DatasetError(f"{message}; {key!r}: {reason}")
         warnings.warn(f"{message}, for instance {key!r}: {reason}", stacklevel=2)
     ready_to_go = pretrained(policy)
-    found = forecast_all(
-        values, [period] * len(values), horizon, ready_to_go, levels=levels, num_threads=num_threads
+    found = forecast_seasons(
+        values,
+        seasons,
+        horizon,
+        ready_to_go,
+        levels=levels,
+        num_threads=num_threads,
+        season=season,
     )
     names = ready_to_go.policy.space.names
     return Outcome(

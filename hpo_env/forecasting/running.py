@@ -6,8 +6,9 @@ Axes: `N` series, `A` steps ahead, `T` decisions, `H` hyperparameters.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from hpo_env.errors import ConfigurationError, DatasetError
 from hpo_env.forecasting.intervals import error_scale
 from hpo_env.forecasting.pretrained import Pretrained
-from hpo_env.tasks.forecasting.preparation import MAX_PERIOD
+from hpo_env.tasks.forecasting.preparation import MAX_PERIOD, Season
 from hpo_env.tasks.forecasting.starts import start_of
 from hpo_env.tasks.forecasting.steering import kernel_or_twin, steer
 from hpo_env.tasks.forecasting.trainer import Walk, walk_of
@@ -55,6 +56,7 @@ def forecast_all(
     *,
     levels: Sequence[float] = (),
     num_threads: int | None = None,
+    season: Season = "auto",
 ) -> list[Forecast]:
     """Forecast many series, each as if it were alone.
 
@@ -65,6 +67,7 @@ def forecast_all(
         fitted: The policy and the quantiles.
         levels: Of intervals, in percent.
         num_threads: One a core when None.
+        season: How the season enters.
     """
     check_horizon(horizon)
     found: list[Forecast | None] = [None] * len(series)
@@ -75,13 +78,26 @@ def forecast_all(
             walking.append((place, values, period))
     walking.sort(key=lambda entry: len(entry[1]))  # alike in length, so that few wait for others
     chunks = [walking[k : k + _CHUNK] for k in range(0, len(walking), _CHUNK)]
-    threads = num_threads or os.cpu_count() or 1
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        done = pool.map(lambda chunk: _forecast_chunk(chunk, horizon, levels, fitted), chunks)
-        for chunk, forecasts in zip(chunks, done, strict=True):
+    threads = min(num_threads or os.cpu_count() or 1, len(chunks))
+
+    def forecast_one(chunk: Sequence[tuple[int, Array, int]]) -> list[Forecast]:
+        return _forecast_chunk(chunk, horizon, levels, fitted, season)
+
+    with _mapping(threads) as mapped:
+        for chunk, forecasts in zip(chunks, mapped(forecast_one, chunks), strict=True):
             for (place, _, _), forecast in zip(chunk, forecasts, strict=True):
                 found[place] = forecast
     return [forecast for forecast in found if forecast is not None]
+
+
+@contextmanager
+def _mapping(num_threads: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """Map over threads, or here where one is enough: a thread costs a fifth of a series."""
+    if num_threads <= 1:
+        yield map
+        return
+    with ThreadPoolExecutor(max_workers=num_threads) as pool:
+        yield pool.map
 
 
 def check_horizon(horizon: int) -> None:
@@ -94,7 +110,7 @@ def check_horizon(horizon: int) -> None:
         raise ConfigurationError(f"the horizon must be a whole number from 1 on; got {horizon!r}")
 
 
-def cleaned(values: Any, period: int) -> tuple[Array, tuple[str, ...]]:
+def cleaned(values: Any, period: int, season: Season = "auto") -> tuple[Array, tuple[str, ...]]:
     """Check the observations of a series, and fill those that are missing.
 
     A missing one takes the value a season before it (or after it, at the start); without a season
@@ -103,12 +119,14 @@ def cleaned(values: Any, period: int) -> tuple[Array, tuple[str, ...]]:
     Args:
         values: Observations in order, NaN where one is missing.
         period: Observations in a season, 1 for none.
+        season: How the season enters.
 
     Returns:
         Finite observations `[T]`, and notes.
 
     Raises:
-        DatasetError: There is no observation, one is infinite, or they are no numbers.
+        DatasetError: There is no observation, one is infinite, or they are no numbers; or one is
+            not positive and the model is multiplicative.
     """
     try:
         found = np.asarray(values, dtype=np.float64)
@@ -118,6 +136,12 @@ def cleaned(values: Any, period: int) -> tuple[Array, tuple[str, ...]]:
         raise DatasetError(f"the observations must be one row; got shape {found.shape}")
     if np.isinf(found).any():
         raise DatasetError(f"observation {int(np.flatnonzero(np.isinf(found))[0])} is infinite")
+    if season == "multiplicative" and (found <= 0.0).any():
+        first = int(np.flatnonzero(found <= 0.0)[0])
+        raise DatasetError(
+            f"a multiplicative season needs observations above 0; observation {first} is "
+            f"{found[first]:g}. Choose season='auto' or 'additive'"
+        )
     known = np.flatnonzero(np.isfinite(found))
     if not len(known):
         raise DatasetError("there is no observation")
@@ -164,10 +188,11 @@ def _forecast_chunk(
     horizon: int,
     levels: Sequence[float],
     fitted: Pretrained,
+    season: Season,
 ) -> list[Forecast]:
     walks, notes = [], []
     for _, values, period in chunk:
-        one, note = _walk(values, period)
+        one, note = _walk(values, period, season)
         walks.append(one)
         notes.append(note)
     steered = steer(
@@ -190,7 +215,7 @@ def _forecast_chunk(
     ]
 
 
-def _walk(values: Array, period: int) -> tuple[Walk, tuple[str, ...]]:
+def _walk(values: Array, period: int, season: Season) -> tuple[Walk, tuple[str, ...]]:
     notes: Iterator[str] = iter(())
     if period > MAX_PERIOD:
         notes = iter((f"a season of {period} is longer than {MAX_PERIOD}: taken as none",))
@@ -198,7 +223,7 @@ def _walk(values: Array, period: int) -> tuple[Walk, tuple[str, ...]]:
     elif period > 1 and len(values) < 2 * period + 1:
         notes = iter((f"{len(values)} observations are too few for a season of {period}",))
         period = 1
-    return walk_of(values, period, np.zeros(0)), tuple(notes)
+    return walk_of(values, period, np.zeros(0), season), tuple(notes)
 
 
 def _bounds(

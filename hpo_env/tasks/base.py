@@ -35,12 +35,16 @@ if TYPE_CHECKING:  # torch is not needed to read what a family says of itself
 Split = Literal["train", "validation", "test"]
 Engine = Literal["auto", "native", "compiled", "eager", "reference"]
 
-Capability = Literal["rate", "gradients", "optimizer", "learned_start", "policy_divergence"]
+Capability = Literal[
+    "rate", "gradients", "optimizer", "loss", "learned_start", "policy_divergence"
+]
 """What an opponent may need of a family.
 
 - rate: a hyperparameter that the base schedule multiplies.
 - gradients: `gradient_norm_first` and its like are measured.
 - optimizer: a trainer that can be given another update rule, `TaskFamily.make_updated_trainer`.
+- loss: a user's run knows the validation loss, so that runs can be chosen by it; not where
+  `TaskFamily.is_loss_hidden`, and a search would be an oracle.
 - learned_start: the setting to begin from, `TaskFamily.learned_start`.
 - policy_divergence: what learns is a stochastic policy, `Trainer.policy_divergence`.
 
@@ -207,8 +211,8 @@ class TaskFamily(ABC):
     """Settings of meta-training other than an agent's usual ones, by agent."""
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
-    """What opponents can rely on; see `Capability`. "rate" and "learned_start" follow from
-    the declarations of these."""
+    """What opponents can rely on; see `Capability`. "rate", "learned_start" and "loss" follow from
+    the declarations of hyperparameters, of these and of `is_loss_hidden`."""
 
     relocatable_options: ClassVar[tuple[str, ...]] = ()
     """Names of the options that say where something is, and not what it is: what a fingerprint of
@@ -276,6 +280,8 @@ class TaskFamily(ABC):
             found.add("rate")
         if cls.learned_start is not None:
             found.add("learned_start")
+        if not cls.is_loss_hidden:
+            found.add("loss")
         return frozenset(found)
 
     @classmethod

@@ -30,6 +30,7 @@ from hpo_env.tasks.building import BuildError
 from hpo_env.tasks.forecasting.layout import FEATURES, MAX_HORIZON, MAX_LAGS
 from hpo_env.tasks.forecasting.native.kernel import Kernel
 from hpo_env.tasks.forecasting.preparation import num_decisions, window
+from hpo_env.tasks.forecasting.recipes import RECIPES
 from hpo_env.tasks.forecasting.series import COMPETITIONS, Competition, Series, load_source, side
 from hpo_env.tasks.forecasting.starts import start_of
 from hpo_env.tasks.forecasting.task import ForecastingTask
@@ -62,10 +63,10 @@ class ForecastingFamily(TaskFamily):
         num_decisions: Of every walk: a longer one begins later in the series, a shorter one decides
             again after the last observation. None: as many as the series has.
         held_out: The competition: "M3", "M1" or "Tourism".
-        data: Path of a CSV or Parquet file of own series (`frames.read_table`), which are then all
-            there is, whatever the split.
+        data: Path of a CSV or Parquet file of own series (`frames.read_table`), or of a folder with
+            the files of M4 (`m4.read_m4`), which are then all there is, whatever the split.
         horizon: How many observations are to be forecast; None leaves it to the series. Needed
-            with `data`.
+            with a file.
 
     Raises:
         ConfigurationError: An option is out of range or contradicts another.
@@ -138,7 +139,9 @@ class ForecastingFamily(TaskFamily):
     )
     default_controlled = tuple(h.name for h in hyperparameters)
     starts = (0.1, 0.5, 0.9)
-    # An episode's return differs by .36 between series and by .05 between policies: many lanes, and
+    scene_starts = ()  # the constants of the season, from which forecasters start
+    recipes = RECIPES
+    # An episode's return differs far more between series than between policies: many lanes, and
     # more updates from each rollout.
     agent_settings: ClassVar = {
         "ppo": {"n_steps": 48, "n_epochs": 6, "gamma": 0.99, "ent_coef": 0.0}
@@ -178,7 +181,7 @@ class ForecastingFamily(TaskFamily):
             check_choice("competition", held_out, Competition)
         if horizon is not None and not 1 <= horizon <= MAX_HORIZON:
             raise ConfigurationError(f"horizon must lie in 1..{MAX_HORIZON}; got {horizon}")
-        if data is not None and horizon is None:
+        if data is not None and horizon is None and not Path(data).is_dir():
             raise ConfigurationError("horizon must be given with data: no file says what it is")
         self.held_out = held_out
         self.data = None if data is None else str(Path(data).absolute())

@@ -45,7 +45,7 @@ COLUMNS: dict[str, int] = {
     "age": 1,  # observations seen
     "level": 1,
     "slope": 1,
-    "seasonal": MAX_PERIOD,  # what the smoothing adds to the classical indices
+    "seasonal": MAX_PERIOD,  # what the smoothing adds to the indices of the preparation
     "shadow_level": NUM_SMOOTHERS,
     "shadow_slope": NUM_SMOOTHERS,
     "last": 1,  # observation
@@ -122,7 +122,7 @@ FEATURES: dict[str, str] = {
     "series_length": "Logarithm of the number of observations in the whole series, 0 at 40",
     "num_judged": "Logarithm of the observations that the errors so far come from",
     "season_length": "Logarithm of the observations in a season, 1 at 24",
-    "is_seasonal": "1 when a season was found, -1 when not",
+    "is_seasonal": "1 when there are seasonal indices, -1 when not",
     "bias_fast": "Mean over mean size of the last few one-step errors",
     "bias_slow": "The same over about ten errors",
     "error_correlation": "Correlation of successive one-step errors",

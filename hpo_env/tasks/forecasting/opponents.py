@@ -1,7 +1,7 @@
 """What a controlled forecaster is compared with: known methods, and settings chosen otherwise.
 
-All take walks and return forecasts on the scale of the series `[N, A]`. The seasonal treatment is
-the walks' own, which is that of Theta and Naive2 in M3 and M4 (`preparation`).
+All take walks and return forecasts on the scale of the series `[N, A]`. Theta and Naive2 have the
+seasonal treatment of M3 and M4; constants and grid have the walks' own (`preparation`).
 
 Axes: `N` walks, `A` steps ahead, `H` hyperparameters.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from hpo_env.tasks.forecasting.family import ForecastingFamily
 from hpo_env.tasks.forecasting.layout import HYPERPARAMETERS
 from hpo_env.tasks.forecasting.native.kernel import Kernel
+from hpo_env.tasks.forecasting.preparation import classically_prepared
 from hpo_env.tasks.forecasting.starts import start_of
 from hpo_env.tasks.forecasting.steering import steer, with_season
 from hpo_env.tasks.forecasting.trainer import Walk
@@ -24,6 +26,8 @@ from hpo_env.tasks.forecasting.trainer import Walk
 Array = NDArray[np.float64]
 
 _ALPHAS = np.linspace(0.02, 0.999, 60)
+_TRIGG_LEACH = 0.2
+
 
 GRID: dict[str, tuple[float, ...]] = {
     "level": (0.1, 0.3, 0.6, 0.9),
@@ -41,8 +45,7 @@ def seasonal_naive(walks: Sequence[Walk], num_ahead: int) -> Array:
     for walk in walks:
         ready = walk.prepared
         length, period = len(ready.values), ready.period
-        season = ready.seasonal(0, length)
-        seen = ready.values * season if ready.is_multiplicative else ready.values + season
+        seen = ready.observed
         last = seen[-period:] if length >= period else seen[-1:]
         rows.append(ready.scale * last[np.arange(num_ahead) % len(last)])
     return np.array(rows)
@@ -50,6 +53,7 @@ def seasonal_naive(walks: Sequence[Walk], num_ahead: int) -> Array:
 
 def naive2(walks: Sequence[Walk], num_ahead: int) -> Array:
     """Repeat the last value free of the season, and put the season back."""
+    walks = _classical(walks)
     last = np.array([walk.prepared.values[-1] for walk in walks])
     return _on_scale(np.repeat(last[:, None], num_ahead, axis=1), walks)
 
@@ -62,6 +66,7 @@ def theta(walks: Sequence[Walk], num_ahead: int) -> Array:
     """
     rows = []
     steps = np.arange(num_ahead)
+    walks = _classical(walks)
     for walk in walks:
         z = walk.prepared.values
         time = np.arange(len(z)) - (len(z) - 1) / 2.0
@@ -77,6 +82,26 @@ def theta(walks: Sequence[Walk], num_ahead: int) -> Array:
         drift = steps + (1.0 - (1.0 - alpha) ** len(z)) / alpha
         rows.append(levels[best] + 0.5 * slope * drift)
     return _on_scale(np.array(rows), walks)
+
+
+def trigg_leach(walks: Sequence[Walk], num_ahead: int) -> Array:
+    """Smooth with a factor that follows the errors, and repeat the last level.
+
+    The factor is the size of the smoothed error over the smoothed size of the error (Trigg and
+    Leach, Exponential smoothing with an adaptive response rate, 1967), smoothed by a fifth.
+    """
+    walks = _classical(walks)
+    levels = []
+    for walk in walks:
+        z = walk.prepared.values
+        level, error, size = z[0], 0.0, 0.0
+        for value in z[1:]:
+            miss = value - level
+            error = _TRIGG_LEACH * miss + (1.0 - _TRIGG_LEACH) * error
+            size = _TRIGG_LEACH * abs(miss) + (1.0 - _TRIGG_LEACH) * size
+            level += (abs(error) / size if size > 0.0 else 0.0) * miss
+        levels.append(level)
+    return _on_scale(np.repeat(np.array(levels)[:, None], num_ahead, axis=1), walks)
 
 
 def constants(walks: Sequence[Walk], num_ahead: int, kernel: Kernel | None = None) -> Array:
@@ -101,6 +126,10 @@ def grid_by_series(walks: Sequence[Walk], num_ahead: int, kernel: Kernel | None 
         best = np.where(is_better, error, best)
         chosen[is_better] = forecasts[is_better]
     return chosen
+
+
+def _classical(walks: Sequence[Walk]) -> list[Walk]:
+    return [replace(walk, prepared=classically_prepared(walk.prepared)) for walk in walks]
 
 
 def _starts(walks: Sequence[Walk]) -> Array:

@@ -15,6 +15,7 @@ import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ from hpo_env.errors import DatasetError, MissingExtraError, unknown_name
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Split
 from hpo_env.tasks.forecasting.frames import read_table
+from hpo_env.tasks.forecasting.m4 import read_m4
 from hpo_env.tasks.forecasting.r_series import LONG_TABLES, SINGLE_SERIES, WIDE_TABLES
 
 Array = NDArray[np.float64]
@@ -72,7 +74,8 @@ def load_source(source: str) -> Mapping[str, Series]:
     """Return all series of a source by name.
 
     Args:
-        source: A name of `SOURCES`, or the path of a CSV or Parquet file (`frames.read_table`).
+        source: A name of `SOURCES`, the path of a CSV or Parquet file (`frames.read_table`), or of
+            a folder with the files of M4 (`m4.read_m4`).
 
     Raises:
         UnknownNameError: There is no such source.
@@ -85,6 +88,8 @@ def load_source(source: str) -> Mapping[str, Series]:
         found = _r_series()
     elif source.endswith((".csv", ".parquet")):
         found = _own_series(source)
+    elif Path(source).is_dir():
+        found = _m4_series(source)
     else:
         raise unknown_name("source of series", source, SOURCES)
     return MappingProxyType({series.name: series for series in found})
@@ -184,6 +189,18 @@ def _own_series(path: str) -> Iterable[Series]:
             period=period,
             values=own.values,
             horizon=_HORIZONS.get(period, 8),
+        )
+
+
+def _m4_series(folder: str) -> Iterable[Series]:
+    for name, frequency, period, horizon, values in read_m4(Path(folder)):
+        yield Series(
+            source=folder,
+            name=name,
+            frequency=frequency,
+            period=period,
+            values=values,
+            horizon=horizon,
         )
 
 

@@ -125,7 +125,7 @@ def steer(
 
 
 def with_season(forecasts: Array, walks: Sequence[Walk]) -> Array:
-    """Put the classical season back into forecasts after the origin `[N, A]`, still scaled."""
+    """Put the season back into forecasts after the origin `[N, A]`, still scaled."""
     num = forecasts.shape[1]
     season = np.array([w.prepared.seasonal(len(w.prepared.values), num) for w in walks])
     is_factor = np.array([w.prepared.is_multiplicative for w in walks])[:, None]

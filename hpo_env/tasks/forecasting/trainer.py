@@ -22,7 +22,7 @@ from hpo_env.tasks.forecasting.layout import (
     STATE_SIZE,
 )
 from hpo_env.tasks.forecasting.native.kernel import Kernel
-from hpo_env.tasks.forecasting.preparation import Prepared, classical_indices, prepare
+from hpo_env.tasks.forecasting.preparation import Prepared, Season, classical_indices, prepare
 from hpo_env.tasks.forecasting.series import load_source
 from hpo_env.tasks.forecasting.task import ForecastingTask
 from hpo_env.telemetry import Telemetry
@@ -44,7 +44,7 @@ class Walk:
 
     Args:
         prepared: The observations before the origin.
-        future: Those after it, on the same scale and without the classical season; empty where
+        future: Those after it, on the same scale and without the season; empty where
             nobody knows them.
     """
 
@@ -52,18 +52,19 @@ class Walk:
     future: Array
 
 
-def walk_of(values: Array, period: int, future: Array) -> Walk:
+def walk_of(values: Array, period: int, future: Array, season: Season = "auto") -> Walk:
     """Prepare observations for a walk; only those before the origin count in the preparation.
 
     Args:
         values: Before the origin `[T]`.
         period: Observations in a season, 1 for none.
         future: After the origin, as they were measured; may be empty.
+        season: How the season enters.
     """
-    prepared = prepare(values, period)
-    season = prepared.seasonal(len(prepared.values), len(future))
+    prepared = prepare(values, period, season)
+    indices = prepared.seasonal(len(prepared.values), len(future))
     scaled = future / prepared.scale
-    free = scaled / season if prepared.is_multiplicative else scaled - season
+    free = scaled / indices if prepared.is_multiplicative else scaled - indices
     return Walk(prepared=prepared, future=free)
 
 
@@ -167,7 +168,7 @@ class Walks:
         return walk.features(self.state, self.facts)
 
     def forecast(self, lanes: Ints, num: int) -> tuple[Array, Array]:
-        """Forecast on the scaled series without the classical season.
+        """Forecast on the scaled series without the season.
 
         Returns:
             The walks' own `[n, num]`, and the mean of the fixed smoothers'.

@@ -2,7 +2,7 @@
 
 The smoothing is Holt and Winters' with a damped trend in error-correction form (Hyndman, Koehler,
 Ord and Snyder, Forecasting with exponential smoothing, 2008, chapter 2) on observations that are
-free of the classical season, plus a share of the slope of the straight line through all of them,
+free of the season, plus a share of the slope of the straight line through all of them,
 which is what Theta adds (half of it: Hyndman and Billah, Unmasking the Theta method, 2003). The
 autoregression is a ridge regression of the changes on the last changes and a constant, from
 running sums: recursive least squares whose order and ridge may change at any time.
@@ -61,7 +61,7 @@ def advance(state: Array, facts: Ints, values: Array, series: Array, counts: Int
         state: `[n, S]`.
         facts: `[n, len(FACTS)]`.
         values: `[n, len(HYPERPARAMETERS)]`.
-        series: Observations without the classical season `[n, L]`.
+        series: Observations without the season `[n, L]`.
         counts: How many to take in `[n]`.
 
     Returns:
@@ -84,7 +84,7 @@ def advance(state: Array, facts: Ints, values: Array, series: Array, counts: Int
 
 
 def forecast(state: Array, facts: Ints, values: Array, num: int) -> tuple[Array, Array]:
-    """Forecast from the state, before the classical season is put back.
+    """Forecast from the state, before the season of the preparation is put back.
 
     Returns:
         The learners' combined forecasts `[n, num]`, and the mean of the fixed smoothers'.
@@ -124,7 +124,7 @@ def log_ratio(
         facts: `[n, len(FACTS)]`.
         values: `[n, len(HYPERPARAMETERS)]`.
         series: Observations `[n, L]`, those after the origin of the series included.
-        indices: Their classical seasonal indices `[n, L]`.
+        indices: Their seasonal indices `[n, L]`.
         naive_error: `[n]`.
         horizon: Steps ahead that are judged, where there are as many observations `[n]`.
 

@@ -86,7 +86,7 @@ class TestOnLocalLevels(UNDER_TEST["local_level"], OpponentContract):  # type: i
 class TestOnForecasting(UNDER_TEST["forecasting"], OpponentContract):  # type: ignore[misc]
     """No rate, no gradients, nothing that the seed changes, and a loss that is hidden."""
 
-    opponents: ClassVar[tuple[str, ...]] = ("controller", "default", "random_search")
+    opponents: ClassVar[tuple[str, ...]] = ("controller", "default", "oracle_greedy")
 
     def mislead(self, monkeypatch: pytest.MonkeyPatch) -> None:
         make_worse(monkeypatch, type(self.make_trainer(1)))

@@ -16,6 +16,7 @@ from agents.opponents.registry import make_opponent
 from agents.opponents.search import Search
 from hpo_env.errors import MissingExtraError
 from hpo_env.schedules import interval_factors
+from hpo_env.tasks.registry import family_class
 from tests.agents.opponents.searching import (
     LOCAL_LEVEL,
     QUADRATIC,
@@ -160,3 +161,14 @@ def test_a_package_that_is_missing_is_named_before_anything_is_trained(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtraError, match=rf"{package}.*hpo-control\[(search|smac)\]"):
         make(name)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_who_chooses_among_runs_needs_a_loss_that_a_user_knows(name: str) -> None:
+    try:
+        needs = make_opponent(name, setup_of("quadratic", 8)).needs
+    except MissingExtraError as error:
+        pytest.skip(str(error))
+    assert needs == {"loss"}
+    assert needs <= family_class("quadratic").offers()
+    assert not needs <= family_class("forecasting").offers()  # points to come

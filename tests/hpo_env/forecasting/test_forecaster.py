@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hpo_env.errors import ConfigurationError, DatasetError, PolicyFileError
+from hpo_env.errors import ConfigurationError, DatasetError, PolicyFileError, UnknownNameError
 from hpo_env.forecasting import ControlledForecaster
 
 ERRORS = (ConfigurationError, DatasetError)
@@ -94,7 +94,7 @@ def test_regressors_are_refused(make):
         make().forecast(monthly(), 3, X_future=np.ones((3, 1)))
 
 
-@pytest.mark.parametrize("season_length", [0, 1.5, [12, 4], True])
+@pytest.mark.parametrize("season_length", [0, 1.5, True, [], [1, 12], [4, 4], [12, 0.5]])
 def test_a_season_that_cannot_be_is_refused(folder, season_length):
     with pytest.raises(ConfigurationError, match="season_length"):
         ControlledForecaster(season_length, policy=folder)
@@ -142,3 +142,54 @@ def test_missing_ones_at_the_start_are_left_out(make):
 def test_values_that_are_not_positive_can_be_forecast(make):
     found = make().forecast(monthly() - 100.0, 12, level=[95])
     assert all(np.isfinite(values).all() for values in found.values())
+
+
+def two_seasons(num=200, is_factor=False):
+    time = np.arange(num)
+    season = 0.2 * np.sin(time * np.pi / 3.5) + 0.1 * np.cos(time * np.pi / 14.0)
+    return 100.0 * np.exp(season) if is_factor else 100.0 + 100.0 * season
+
+
+@pytest.mark.parametrize("is_factor", [False, True])
+def test_several_seasons_are_taken_out_and_put_back(folder, is_factor):
+    pytest.importorskip("statsmodels")
+    y = two_seasons(256, is_factor)
+    season = "multiplicative" if is_factor else "auto"
+    one = ControlledForecaster([28, 7], season=season, policy=folder)
+    found = one.forecast(y[:200], 56, level=[80])
+    assert one.new().seasons == (7, 28)
+    assert np.abs(found["mean"] - y[200:]).mean() < 2.0  # the seasons alone move by 16
+    assert (found["lo-80"] <= found["mean"]).all()
+    assert (found["mean"] <= found["hi-80"]).all()
+
+
+def test_a_season_that_does_not_fit_in_is_left_in_and_told(folder):
+    pytest.importorskip("statsmodels")
+    with pytest.warns(UserWarning, match="too few for a season of 28"):
+        ControlledForecaster([7, 28], policy=folder).forecast(two_seasons(50), 3)
+
+
+@pytest.mark.parametrize(("bad", "place"), [(0.0, 7), (-3.0, 30)])
+def test_a_multiplicative_season_that_was_demanded_refuses_what_it_cannot_hold(folder, bad, place):
+    y = monthly()
+    demanding = ControlledForecaster(12, season="multiplicative", policy=folder)
+    assert np.isfinite(demanding.forecast(y, 3)["mean"]).all()
+    y[place] = bad
+    with pytest.raises(DatasetError, match=rf"observation {place} is {bad:g}.*season='auto'"):
+        demanding.fit(y)
+    assert np.isfinite(ControlledForecaster(12, policy=folder).forecast(y, 3)["mean"]).all()
+
+
+def test_how_a_season_enters_changes_the_forecast(folder):
+    y = monthly() * np.linspace(1.0, 3.0, 72)
+    found = [
+        ControlledForecaster(12, season=season, policy=folder).forecast(y, 12)["mean"]
+        for season in ("auto", "multiplicative", "additive")
+    ]
+    assert np.array_equal(found[0], found[1])
+    assert not np.allclose(found[0], found[2])
+
+
+def test_a_season_that_enters_as_nobody_knows_is_refused(folder):
+    with pytest.raises(UnknownNameError, match="multiplicative"):
+        ControlledForecaster(12, season="multiplicativ", policy=folder)

@@ -149,3 +149,21 @@ def test_a_frequency_that_is_not_known_is_refused(folder):
 def test_a_horizon_of_0_is_refused(folder):
     with pytest.raises(ConfigurationError, match="horizon"):
         forecast_frame(long_frame(), 0, policy=folder)
+
+
+def test_a_demanded_model_leaves_out_the_series_that_it_cannot_hold(folder):
+    frame = long_frame()
+    frame.loc[frame.index[frame.unique_id == "s1"][3], "y"] = -1.0
+    with pytest.warns(UserWarning, match="1 of 3 series cannot be used"):
+        outcome = forecast_frame(frame, 3, season="multiplicative", policy=folder)
+    assert "above 0; observation 3 is -1" in outcome.problems["s1"]
+    assert set(outcome.forecasts.unique_id) == {"s0", "s2"}
+
+
+def test_several_seasons_at_once_are_as_one_forecaster_has_them(folder):
+    pytest.importorskip("statsmodels")
+    frame = long_frame(2, 120, "D")
+    found = forecast_frame(frame, 5, season_length=(7, 28), policy=folder).forecasts
+    y = frame[frame.unique_id == "s1"].y.to_numpy()
+    alone = ControlledForecaster((7, 28), policy=folder).forecast(y, 5)["mean"]
+    assert np.array_equal(found[found.unique_id == "s1"]["ControlledForecaster"], alone)

@@ -213,7 +213,7 @@ void absorb(State& s, const Facts& f, const Values& v, const double* series) {
         s.shadow_level[k] + damped_sum(kFactors[k][2], kFar) * s.shadow_slope[k];
 }
 
-// Forecasts of the state, before the classical season is put back; `reference`: the mean of the
+// Forecasts of the state, before the season of the preparation is put back; `reference`: the mean of the
 // fixed smoothers.
 void forecast(const State& s, const Facts& f, const Values& v, int num, double* out,
               double* reference) {

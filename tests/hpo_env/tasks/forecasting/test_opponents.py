@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from hpo_env.tasks.forecasting.opponents import constants, naive2, seasonal_naive, theta
+from hpo_env.tasks.forecasting.opponents import (
+    constants,
+    naive2,
+    seasonal_naive,
+    theta,
+    trigg_leach,
+)
 from hpo_env.tasks.forecasting.trainer import walk_of
 
 SEASON = np.array([0.8, 1.1, 1.3, 0.8])
@@ -45,3 +51,13 @@ def test_theta_is_that_of_statsmodels():
 def test_constants_do_not_move():
     series = np.cumsum(np.random.default_rng(0).normal(size=30)) + 50.0
     assert np.isfinite(constants([walk(series)], 3)).all()
+
+
+def test_trigg_and_leach_is_their_recursion():
+    z = 50.0 + np.cumsum(np.random.default_rng(3).normal(size=30))
+    level, smoothed, size = z[0], 0.0, 0.0
+    for value in z[1:]:
+        error = value - level
+        smoothed, size = 0.2 * error + 0.8 * smoothed, 0.2 * abs(error) + 0.8 * size
+        level = level + abs(smoothed / size) * error
+    assert trigg_leach([walk(z)], 2)[0] == pytest.approx([level] * 2)

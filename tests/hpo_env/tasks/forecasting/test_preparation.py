@@ -6,6 +6,7 @@ import pytest
 from hpo_env.tasks.forecasting.preparation import (
     MAX_PERIOD,
     classical_indices,
+    classically_prepared,
     has_season,
     num_decisions,
     prepare,
@@ -32,11 +33,51 @@ def test_what_is_left_of_an_exact_season_is_constant():
     assert np.allclose(ready.values * ready.seasonal(0, 40) * ready.scale, seasonal_series())
 
 
-def test_noise_has_no_season_and_keeps_its_values():
+def test_of_noise_most_of_the_season_is_shrunk_away():
+    kept = []
+    for seed in range(20):
+        noise = 100.0 + np.random.default_rng(seed).normal(size=60)
+        ready = prepare(noise, 12)
+        kept.append(ready.seasonality)
+        assert np.allclose(ready.observed * ready.scale, noise)
+    assert np.mean(kept) < 0.4
+
+
+def test_an_exact_season_is_kept_whole():
+    assert prepare(seasonal_series(), 4).seasonality == pytest.approx(1.0)
+
+
+def test_a_season_on_a_line_is_found_to_both_ends():
+    series = SEASON[np.arange(40) % 4] * (50.0 + 2.0 * np.arange(40))
+    ready = prepare(series, 4)
+    assert np.allclose(ready.values * ready.scale, 50.0 + 2.0 * np.arange(40), rtol=0.02)
+
+
+def test_late_years_count_more():
+    early, late = np.array([0.8, 1.1, 1.3, 0.8]), np.array([1.1, 0.9, 1.2, 0.8])
+    series = 100.0 * np.concatenate([np.tile(early, 8), np.tile(late, 8)])
+    found = prepare(series, 4).indices
+    assert np.abs(found - late).mean() < np.abs(found - early).mean()
+
+
+def test_what_is_compared_with_has_the_test_and_plain_ratios():
     noise = 100.0 + np.random.default_rng(1).normal(size=60)
     assert not has_season(noise, 12)
-    ready = prepare(noise, 12)
-    assert np.allclose(ready.values * ready.scale, noise)
+    plain = classically_prepared(prepare(noise, 12))
+    assert np.allclose(plain.values * plain.scale, noise)
+    series = seasonal_series() * np.exp(0.01 * np.random.default_rng(0).normal(size=40))
+    ready = classically_prepared(prepare(series, 4))
+    scaled = series / ready.scale
+    assert np.allclose(ready.indices, classical_indices(scaled, 4, True))
+
+
+@pytest.mark.parametrize("shift", [0.0, 100.0])
+@pytest.mark.parametrize(("season", "is_factor"), [("multiplicative", True), ("additive", False)])
+def test_a_season_enters_as_it_was_demanded(season, is_factor, shift):
+    series = seasonal_series() + shift
+    ready = prepare(series, 4, season)
+    assert ready.is_multiplicative == is_factor
+    assert np.allclose(ready.observed * ready.scale, series)
 
 
 def test_values_that_are_not_positive_make_the_season_additive():
