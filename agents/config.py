@@ -23,6 +23,7 @@ from hpo_env.tasks.registry import FAMILIES, check_family, family_class
 from .family_options import FAMILY_OPTIONS
 from .learners.registry import LEARNERS, check_learner, learner_class
 from .learners.settings import Settings, check_at_least
+from .tracking.base import check_tracker
 
 LearnedActions = Literal["continuous", "discrete"]
 """How learners act; one that knows joint choices alone makes them out of discrete ones itself."""
@@ -85,6 +86,8 @@ class TrainConfig:
             Only a file that has moved may be named, by family_options, for instance `dataset=PATH`.
         progress: bar (a live bar), lines (a line a segment), quiet, or auto: a bar on a terminal,
             lines elsewhere.
+        tracker: Where curves and pictures go beside TensorBoard: wandb (WANDB_MODE=offline keeps
+            them here) or mlflow.
         segment_steps: Environment steps between two checkpoints; meta-validation runs at each, and
             an interrupted run loses at most one segment.
         validation_lanes: Episodes on meta-validation tasks that score a checkpoint.
@@ -123,6 +126,7 @@ class TrainConfig:
     run_dir: Path = Path("logs")
     resume: Path | None = None
     progress: str = "auto"
+    tracker: str | None = None
     segment_steps: int | None = None
     validation_lanes: int | None = None
 
@@ -266,13 +270,14 @@ class TrainConfig:
         }
 
 
-_NOT_STORED = ("run_dir", "resume", "progress")
+_NOT_STORED = ("run_dir", "resume", "progress", "tracker")
 _PROGRESS = ("auto", "bar", "lines", "quiet")
 
 
 def _check_names(config: TrainConfig) -> None:
     check_family(config.family)
     check_learner(config.agent)
+    check_tracker(config.tracker)
     for kind, name, allowed in (
         ("preset", config.preset, PRESETS),
         ("progress", config.progress, _PROGRESS),

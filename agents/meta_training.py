@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ from .progress import ProgressDisplay, make_display
 from .reporting.tensorboard import conclude, introduce
 from .run_folder import RunFolder
 from .standard_streams import survive_any_encoding
+from .tracking.mirror import Mirror
 from .training_log import LaneMetrics, TrainingLog
 from .validation import VALIDATION_SEED, ValidationReport, validate_policy
 
@@ -52,8 +53,8 @@ def meta_train(config: TrainConfig) -> Path:
     """Train, or go on training, and export the best policy.
 
     Args:
-        config: What to train, resolved or not; with `resume`, only that, `progress` and those
-            `family_options` are read that say where a file has moved to.
+        config: What to train, resolved or not; with `resume`, only that, `progress`, `tracker` and
+            those `family_options` are read that say where a file has moved to.
 
     Returns:
         The run folder, with `result.json` and, where the learner has one, `policy/`.
@@ -79,20 +80,26 @@ def meta_train(config: TrainConfig) -> Path:
             training.position = load_checkpoint(path, training.learner)
             folder.rewind_progress(position.segment)
             folder.note_command()
-            _train(training, config.progress, is_resumed=True)
+            _train(training, config, is_resumed=True)
         return folder.path
     run = pinned(config.resolved())
     training = MetaTraining(run, folder=None)
     training.try_out()  # a configuration, or a family, that fails leaves no folder
     training.folder = folder = RunFolder.create(run)
     with folder.in_use():
-        _train(training, config.progress, is_resumed=False)
+        _train(training, config, is_resumed=False)
     return folder.path
 
 
-def _train(training: MetaTraining, progress: str, *, is_resumed: bool) -> None:
-    with training, _disk_full_explained(training.folder), _interruption_explained(training):
-        training.run(progress, is_resumed=is_resumed)
+def _train(training: MetaTraining, asked: TrainConfig, *, is_resumed: bool) -> None:
+    path = training.folder.path
+    with (
+        training,
+        _disk_full_explained(training.folder),
+        _interruption_explained(training),
+        Mirror(asked.tracker, path, training.config.to_json()) as mirror,
+    ):
+        training.run(asked.progress, is_resumed=is_resumed, on_segment=mirror.follow)
 
 
 def _found_again(folder: RunFolder, options: Mapping[str, Any]) -> TrainConfig:
@@ -171,12 +178,19 @@ class MetaTraining:
             self.__exit__()
             raise
 
-    def run(self, progress: str, *, is_resumed: bool) -> None:
+    def run(
+        self,
+        progress: str,
+        *,
+        is_resumed: bool,
+        on_segment: Callable[[], object] = lambda: None,
+    ) -> None:
         """Train the segments that are left, then export.
 
         Args:
             progress: Kind of display, see `make_display`.
             is_resumed: Whether the position comes from a checkpoint.
+            on_segment: Called after each segment, when all of it is on disk.
         """
         steps = self.learner.num_steps
         log = TrainingLog(self.folder.path, resumed_after=steps if is_resumed else None)
@@ -189,6 +203,7 @@ class MetaTraining:
                     save_checkpoint(self.folder.checkpoints, self.learner, self.position)
                 for segment in range(self.position.segment + 1, len(self.bounds) + 1):
                     self._train_segment(segment, log, display)
+                    on_segment()
         finally:
             log.close()
         self.finish(is_complete=True)

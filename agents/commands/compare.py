@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hpo_env.errors import ConfigurationError, unknown_name
+from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.policy import Policy
 from hpo_env.tasks.base import Engine
 from hpo_env.tasks.registry import family_class
@@ -42,6 +43,8 @@ from ..opponents.base import Setup
 from ..opponents.registry import OPPONENTS, check_opponents, find_maker
 from ..reporting.comparisons import terminal_tables
 from ..run_folder import installed_versions
+from ..tracking.base import check_tracker
+from ..tracking.comparisons import track_comparison
 from .help_texts import asks_for_short_help, short_help, with_all_help
 from .outputs import check_folder
 from .policies import load_policy
@@ -81,6 +84,8 @@ class CompareConfig:
             file optuna.db in the output folder, and with Ray, whose machines could not reach that,
             the workers' memory.
         engine: How inner runs are computed.
+        tracker: Where figures, tables and schedules go beside the folder: wandb (WANDB_MODE=offline
+            keeps them here) or mlflow.
         list: Print opponents and the family's suites, and do nothing else.
 
     Raises:
@@ -108,6 +113,7 @@ class CompareConfig:
     ray_address: str | None = None
     storage: str | None = None
     engine: Engine = "auto"
+    tracker: str | None = None
     list: bool = False
 
     def __post_init__(self) -> None:
@@ -123,6 +129,7 @@ class CompareConfig:
         if self.ray_address is not None and self.workers != "ray":
             raise ConfigurationError("ray_address needs workers='ray'")
         check_opponents(self.opponents or ())
+        check_tracker(self.tracker)
         preset = PRESETS[self.preset]
         _ = Extent(
             num_tasks=preset.tasks if self.tasks is None else self.tasks,
@@ -286,11 +293,19 @@ def _finish(
     config: CompareConfig, comparison: Comparison, store: Store, account: dict[str, Any]
 ) -> None:
     """Write and print what is there."""
-    results.write_comparison(config.folder, _describe(config, comparison, store) | account)
+    described = _describe(config, comparison, store)
+    results.write_comparison(config.folder, described | account)
     frame = collect(comparison.matrix, store)
     if not len(frame):
         return
     results.write_table(frame, config.folder)
+    if config.tracker is not None:
+        family = family_class(comparison.family)
+        space = HyperparameterSpace(family.hyperparameters)
+        leading = space.hyperparameters[space.index(family.leading())]
+        track_comparison(
+            config.tracker, config.folder, frame, config=described["config"], leading=leading
+        )
     console = Console()
     for table in terminal_tables(frame):
         console.print(table)

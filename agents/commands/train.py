@@ -17,12 +17,12 @@ from .help_texts import asks_for_short_help, short_help, with_all_help
 
 USUAL = (
     *("family", "agent", "preset", "steps", "seed", "num_envs"),
-    *("hyperparameters", "family_options", "num_workers", "run_dir", "resume"),
+    *("hyperparameters", "family_options", "num_workers", "run_dir", "resume", "tracker"),
 )
 """What `--help` explains."""
 
 _DECIDE_DEFAULTS = ("family", "agent", "preset")
-_WITH_RESUME = ("--resume", "--progress", "--family-options")
+_WITH_RESUME = ("--resume", "--progress", "--family-options", "--tracker")
 
 
 def main(args: Sequence[str]) -> None:
