@@ -163,14 +163,17 @@ def measure(panel: Panel, config: Config, policies: dict[str, Policy]) -> pd.Dat
             )
         print(f"{library} {method}: {found.test.mean():.4f}, {seconds:.1f} s", flush=True)
 
+    for trials in config.trials:
+        note("own", f"TPE {trials}", partial(search_by_tpe, panel.tasks, panel.seeds, trials))
     for library in config.libraries:
         courses = {
             "default": panel.kept(panel.defaults),
-            "rate 0.03": panel.kept(panel.low_rate()),
             "learned start kept": panel.kept(panel.learned),
-            "tuned course": panel.tuned_course(),
-            "random start kept": panel.kept(panel.random()),
         }
+        if library == "own":
+            courses["rate 0.03"] = panel.kept(panel.low_rate())
+            courses["tuned course"] = panel.tuned_course()
+            courses["random start kept"] = panel.kept(panel.random())
         for method, course in courses.items():
             note(library, method, partial(run_courses, library, panel.tasks, course, panel.seeds))
         starts = {"": panel.learned, " from the default": panel.defaults}
@@ -184,8 +187,6 @@ def measure(panel: Panel, config: Config, policies: dict[str, Policy]) -> pd.Dat
                 course = panel.mean_course(policy)
                 run = partial(run_courses, "own", panel.tasks, course, panel.seeds)
                 note(library, f"{name}: mean course", run)
-    for trials in config.trials:
-        note("own", f"TPE {trials}", partial(search_by_tpe, panel.tasks, panel.seeds, trials))
     return pd.DataFrame(rows)
 
 
