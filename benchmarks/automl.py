@@ -9,7 +9,7 @@ that 0.01 is one per cent. Differences are paired: the mean over the splits of a
 tables, with bootstrap intervals of 95 % over tables. `--on test` opens the held-out side: what is
 to be shipped has to be chosen on `validation` before.
 
-Writes `<on>.csv`, a row a run, and `<on>.md`, the differences, into the output folder.
+Writes `<name>.csv`, a row a run, and `<name>.md`, the differences, into the output folder.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class Config:
         trials: Numbers of trials of TPE to compare with, on the own booster.
         splits: How often each table is split.
         most_rows: Of a table that are used; more than there are for all.
+        least_rows: Of a table, or it is left out.
+        name: Of the files; by default the side.
         out: Where the tables go.
     """
 
@@ -67,6 +69,8 @@ class Config:
     trials: tuple[int, ...] = ()
     splits: int = 3
     most_rows: int = 1_000_000
+    least_rows: int = 0
+    name: str | None = None
     out: Path = Path("benchmarks/results/automl")
 
 
@@ -76,9 +80,10 @@ class Panel:
     Args:
         family: Of the side.
         splits: How often each table is split.
+        least_rows: Of a table, or it is left out.
     """
 
-    def __init__(self, family: AutomlFamily, splits: int) -> None:
+    def __init__(self, family: AutomlFamily, splits: int, least_rows: int = 0) -> None:
         self.family = family
         self.tasks: list[AutomlTask] = [
             task for split in range(splits) for task in family.tasks(split)
@@ -163,14 +168,17 @@ def measure(panel: Panel, config: Config, policies: dict[str, Policy]) -> pd.Dat
             )
         print(f"{library} {method}: {found.test.mean():.4f}, {seconds:.1f} s", flush=True)
 
+    for trials in config.trials:
+        note("own", f"TPE {trials}", partial(search_by_tpe, panel.tasks, panel.seeds, trials))
     for library in config.libraries:
         courses = {
             "default": panel.kept(panel.defaults),
-            "rate 0.03": panel.kept(panel.low_rate()),
             "learned start kept": panel.kept(panel.learned),
-            "tuned course": panel.tuned_course(),
-            "random start kept": panel.kept(panel.random()),
         }
+        if library == "own":
+            courses["rate 0.03"] = panel.kept(panel.low_rate())
+            courses["tuned course"] = panel.tuned_course()
+            courses["random start kept"] = panel.kept(panel.random())
         for method, course in courses.items():
             note(library, method, partial(run_courses, library, panel.tasks, course, panel.seeds))
         starts = {"": panel.learned, " from the default": panel.defaults}
@@ -184,8 +192,6 @@ def measure(panel: Panel, config: Config, policies: dict[str, Policy]) -> pd.Dat
                 course = panel.mean_course(policy)
                 run = partial(run_courses, "own", panel.tasks, course, panel.seeds)
                 note(library, f"{name}: mean course", run)
-    for trials in config.trials:
-        note("own", f"TPE {trials}", partial(search_by_tpe, panel.tasks, panel.seeds, trials))
     return pd.DataFrame(rows)
 
 
@@ -258,7 +264,7 @@ def _formatted(label: str, found: tuple[float, float, float, float]) -> str:
 def main(config: Config) -> None:
     """Measure, and write what was found."""
     family = AutomlFamily(split=config.on, num_decisions=DECISIONS, rounds_per_decision=ROUNDS)
-    panel = Panel(family, config.splits)
+    panel = Panel(family, config.splits, config.least_rows)
     folders = config.policies or (SHIPPED,)
     policies = {
         folder.parent.name if folder.name == "policy" else folder.name: load(folder)
@@ -266,9 +272,10 @@ def main(config: Config) -> None:
     }
     frame = measure(panel, config, policies)
     config.out.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(config.out / f"{config.on}.csv", index=False, float_format="%.5f")
+    name = config.name or config.on
+    frame.to_csv(config.out / f"{name}.csv", index=False, float_format="%.5f")
     text = report(frame, policies)
-    (config.out / f"{config.on}.md").write_text(text)
+    (config.out / f"{name}.md").write_text(text)
     print(text)
 
 

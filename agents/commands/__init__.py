@@ -33,6 +33,7 @@ COMMANDS: dict[str, Command] = {
     "train": Command("train", "meta-train an agent and export its policy"),
     "evaluate": Command("evaluate", "compare a policy with schedules on held-out data"),
     "compare": Command("compare", "compare a policy with all opponents, run by run"),
+    "fit": Command("fit", "fit a table of your own, and predict new rows"),
     "forecast": Command("forecast", "forecast the series of a file of your own"),
     "few-shot": Command("few_shot", "meta-train a model that adapts from a few examples"),
     "dashboard": Command("dashboard", "look at runs in TensorBoard"),

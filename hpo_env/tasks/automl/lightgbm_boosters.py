@@ -49,6 +49,7 @@ class _Lane:
     seed: int
     problem: Problem
     booster: Any
+    scores: Array  # of test rows [R, K]
     done: list[tuple[tuple[float, ...], int]] = field(default_factory=list)
 
 
@@ -126,7 +127,8 @@ class LightGBMBoosters(Boosters):
 
     def _lane(self, task: AutomlTask, seed: int) -> _Lane:
         problem = problem_of(task)
-        return _Lane(task, seed, problem, self._booster(problem, seed))
+        scores = np.zeros((len(problem.test), problem.num_scores))
+        return _Lane(task, seed, problem, self._booster(problem, seed), scores)
 
     def _booster(self, problem: Problem, seed: int) -> Any:
         parameters = library_parameters(problem, seed)
@@ -159,15 +161,26 @@ class LightGBMBoosters(Boosters):
             lane.booster.update()
             evaluated = {e[0]: e[2] for e in lane.booster.eval_train()}
             evaluated |= {e[0]: e[2] for e in lane.booster.eval_valid()}
-            scores = lane.booster.predict(lane.problem.test.x, raw_score=True, num_threads=1)
-            scores = scores.reshape(len(lane.problem.test), -1)
-            metric = metric_of(lane.problem, scores, lane.problem.test.y)
+            lane.scores += self._newest(lane)
+            metric = metric_of(lane.problem, lane.scores, lane.problem.test.y)
             rows.append([evaluated["training"], evaluated["validation"], evaluated["test"], metric])
         return rows
 
     def _cut(self, lane: _Lane, num_rounds: int) -> None:
         for _ in range(num_rounds):
+            lane.scores -= self._newest(lane)
             lane.booster.rollback_one_iter()
+
+    def _newest(self, lane: _Lane) -> Array:
+        """Return what the last round adds to the scores of test rows `[R, K]`."""
+        said = lane.booster.predict(
+            lane.problem.test.x,
+            raw_score=True,
+            start_iteration=lane.booster.current_iteration() - 1,
+            num_iteration=1,
+            num_threads=1,
+        )
+        return np.asarray(said, dtype=np.float64).reshape(lane.scores.shape)
 
 
 def constant_losses(problem: Problem) -> list[float]:
