@@ -12,13 +12,12 @@ runs, meaned within a type, and their intervals of 95 % resample types.
 
 `--on test` opens the held-out side: what is to be shipped has to be chosen on `validation` before.
 
-Writes `<on>.csv` (a row an opponent, start and type) and `<on>.md` into the output folder. The
-setting of goto is searched for once, on training types, and kept in `goto.json` beside them.
+Writes `<on>.csv` (a row an opponent, start and type) and `<on>.md` into the output folder. Goto's
+setting is the family's `starts.TUNED`; `--goto search` finds one, on training types, and stops.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +36,7 @@ from hpo_env.tasks.reinforcement.family import ReinforcementFamily
 from hpo_env.tasks.reinforcement.measures import COLUMN
 from hpo_env.tasks.reinforcement.returns import REGRET_FLOOR
 from hpo_env.tasks.reinforcement.space import CONTROLLED, HYPERPARAMETERS
+from hpo_env.tasks.reinforcement.starts import TUNED
 from hpo_env.tasks.reinforcement.task import ReinforcementTask
 from hpo_env.tasks.reinforcement.trainer import ReinforcementTrainer
 from hpo_env.vector_env import HPOControlVectorEnv
@@ -69,7 +69,8 @@ class Config:
         starts: "default" for Stable-Baselines3's, "random" for any, "tuned" for goto's.
         shape: Environments side by side, steps of each in a rollout, rollouts in an interval.
         num_decisions: Intervals in a run.
-        candidates: Settings among which goto is searched for.
+        goto: "known" for the family's setting, "search" to look for one.
+        candidates: Settings that are drawn in the search.
         out: Where the tables go.
     """
 
@@ -79,6 +80,7 @@ class Config:
     starts: tuple[Start, ...] = ("default", "random", "tuned")
     shape: tuple[int, int, int] = (8, 128, 1)
     num_decisions: int = 20
+    goto: Literal["known", "search"] = "known"
     candidates: int = 32
     out: Path = Path("benchmarks/results/reinforcement")
 
@@ -153,10 +155,6 @@ def setting_of(values: Mapping[str, float], task: ReinforcementTask) -> Reinforc
 
 def searched(config: Config) -> dict[str, float]:
     """Find goto's setting on training types: the best of some, and of these the best four again."""
-    file = config.out / "goto.json"
-    if file.exists():
-        found: dict[str, float] = json.loads(file.read_text())
-        return found
     space = ReinforcementFamily().space.subset(_RANGES)
     low, high = (space.to_axis(np.array([r[k] for r in _RANGES.values()])) for k in (0, 1))
     rng, defaults = stream(0, "goto"), space.defaults
@@ -170,16 +168,12 @@ def searched(config: Config) -> dict[str, float]:
             u = curves([setting_of(settings[k], task) for task in tasks], keep, seed=runs)
             scores[k] = 10.0 * (runs > 1) + (u.mean() + u[:, -_LAST:].mean()) / 2.0
             print(f"goto {k}: {scores[k]:.3f} {settings[k]}", flush=True)
-    best = settings[int(np.argmax(scores))]
-    file.write_text(json.dumps(best, indent=1) + "\n")
-    return best
+    return settings[int(np.argmax(scores))]
 
 
 def compared(config: Config) -> pd.DataFrame:
     """Run everybody; a row a run."""
-    config.out.mkdir(parents=True, exist_ok=True)
-    goto = searched(config)
-    frames = []
+    goto, frames = TUNED, []
     for start in config.starts:
         tasks = drawn_tasks(config, config.on, start, config.runs)
         if start == "tuned":
@@ -246,6 +240,10 @@ def described(frame: pd.DataFrame) -> str:
 
 def main(config: Config) -> None:
     """Compare, and write the tables."""
+    if config.goto == "search":
+        print(searched(config))
+        return
+    config.out.mkdir(parents=True, exist_ok=True)
     frame = compared(config)
     means = frame.groupby(["opponent", "start", "type"], sort=False).mean(numeric_only=True)
     means.drop(columns="run").round(4).to_csv(config.out / f"{config.on}.csv")

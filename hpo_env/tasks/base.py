@@ -35,9 +35,7 @@ if TYPE_CHECKING:  # torch is not needed to read what a family says of itself
 Split = Literal["train", "validation", "test"]
 Engine = Literal["auto", "native", "compiled", "eager", "reference"]
 
-Capability = Literal[
-    "rate", "gradients", "optimizer", "loss", "learned_start", "policy_divergence"
-]
+Capability = Literal["rate", "gradients", "optimizer", "loss", "learned_start", "policy_divergence"]
 """What an opponent may need of a family.
 
 - rate: a hyperparameter that the base schedule multiplies.

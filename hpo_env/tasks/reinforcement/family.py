@@ -13,7 +13,7 @@ Splits hold types of environment and not physics: a policy is judged on what it 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,16 +39,9 @@ from hpo_env.tasks.reinforcement.native.kernel import Kernel, set_num_threads
 from hpo_env.tasks.reinforcement.reference import Reference
 from hpo_env.tasks.reinforcement.returns import REGRET_FLOOR
 from hpo_env.tasks.reinforcement.space import CONTROLLED, HYPERPARAMETERS
+from hpo_env.tasks.reinforcement.starts import Start, default_values, draw_start
 from hpo_env.tasks.reinforcement.task import Algorithm, ReinforcementTask
 from hpo_env.tasks.reinforcement.trainer import ReinforcementTrainer
-
-Start = Literal["default", "random", "mixed"]
-
-DEFAULTS: Mapping[Algorithm, Mapping[str, float]] = {
-    "ppo": {},
-    "a2c": {"learning_rate": 7e-4, "gae_lambda": 0.999},  # SB3's own is 1, off this axis's end
-}
-"""Stable-Baselines3's defaults where they are not those of the space."""
 
 _REFERENCE = "hpo_env.integrations.sb3_agents.reference:ReferenceTrainer"
 """Where the trainer is that needs Stable-Baselines3."""
@@ -58,7 +51,6 @@ _SHAPES = ((1, 2048, 1), (8, 128, 3), (4, 256, 3), (16, 64, 3), (1, 1024, 2), (4
 
 _A2C_SHAPES = ((8, 16, 24), (16, 5, 38), (4, 32, 24))
 _DECISIONS = (12, 20, 30)
-_DEFAULT_STARTS = 0.4  # share of training runs that start where most users do
 
 
 class ReinforcementFamily(TaskFamily):
@@ -73,8 +65,9 @@ class ReinforcementFamily(TaskFamily):
         hidden: 32 or 64 units of each hidden layer.
         shape: Environments side by side, steps of each in a rollout, rollouts in an interval; None
             draws.
-        start: Which initial values: "default" for those of Stable-Baselines3, "random" for any,
-            "mixed" for either.
+        start: Which initial values: "default" for those of Stable-Baselines3, "tuned" for one
+            setting that is good on the training types (`starts.TUNED`), "random" for any, "mixed"
+            for all of these.
         normalises: Whether observations and rewards are normalised as by `VecNormalize`; None
             draws.
 
@@ -170,10 +163,11 @@ class ReinforcementFamily(TaskFamily):
         shape = self.shape or shapes[int(rng.integers(len(shapes)))]
         count = int(_DECISIONS[int(rng.integers(len(_DECISIONS)))])
         normalises = bool(rng.random() < 0.5) if self.normalises is None else self.normalises
+        initial = draw_start(rng, self.start, self.algorithm, self.space)
         return ReinforcementTask(
             name=kind.name,
             num_decisions=self.num_decisions or count,
-            initial=self._initial(rng),
+            initial=tuple(initial.tolist()),
             environment=kind.name,
             physics=physics,
             algorithm=self.algorithm,
@@ -187,10 +181,7 @@ class ReinforcementFamily(TaskFamily):
     def defaults(self, task: Task) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return what Stable-Baselines3 starts the task's algorithm with `[H]`."""
         assert isinstance(task, ReinforcementTask)
-        values = self.space.defaults.copy()
-        for name, value in DEFAULTS[task.algorithm].items():
-            values[self.space.index(name)] = value
-        return values
+        return default_values(task.algorithm, self.space)
 
     def effort(self, task: Task) -> float:
         """Estimate the work: samples that pass through both nets, forward and back."""
@@ -221,21 +212,6 @@ class ReinforcementFamily(TaskFamily):
             if engine == "native":
                 raise ConfigurationError(f"engine 'native' cannot be had: {error}") from error
             return ReinforcementTrainer(num_lanes, engine=Reference())
-
-    def _initial(self, rng: np.random.Generator) -> tuple[float, ...]:
-        """Draw initial values: those of Stable-Baselines3, or any of what an agent moves."""
-        values = self.space.defaults.copy()
-        for name, value in DEFAULTS[self.algorithm].items():
-            values[self.space.index(name)] = value
-        is_default = self.start == "default" or (
-            self.start == "mixed" and rng.random() < _DEFAULT_STARTS
-        )
-        if not is_default:
-            low, high, own = self.space.to_axis(np.stack([self.space.low, self.space.high, values]))
-            drawn = self.space.values(values, rng.uniform(low, high) - own)
-            moved = [self.space.index(name) for name in (*CONTROLLED, "batch_size")]
-            values[moved] = drawn[moved]
-        return tuple(values.tolist())
 
     def _check(self) -> None:
         if self.hidden not in (32, 64):

@@ -11,6 +11,7 @@ from hpo_env.tasks.reinforcement.family import ReinforcementFamily
 from hpo_env.tasks.reinforcement.features import FEATURES
 from hpo_env.tasks.reinforcement.measures import MEASURES, OF_UPDATES
 from hpo_env.tasks.reinforcement.space import A2C_LACKS, HYPERPARAMETERS, IN_SB3, NAMES
+from hpo_env.tasks.reinforcement.starts import TUNED
 from hpo_env.vector_env import HPOControlVectorEnv
 
 EACH = [(kind, physics) for kind in TYPES for physics in kind.physics]
@@ -119,6 +120,28 @@ def test_a_default_start_is_that_of_stable_baselines():
             assert value == pytest.approx(np.clip(theirs, known.low, known.high)), name
 
 
+def test_starts_are_of_the_kind_that_is_asked_for():
+    drawn = {
+        start: np.array(
+            [
+                ReinforcementFamily(start=start).sample(np.random.default_rng(k)).initial
+                for k in range(40)
+            ]
+        )
+        for start in ("default", "tuned", "random", "mixed")
+    }
+    assert {len(np.unique(drawn[start], axis=0)) for start in ("default", "tuned")} == {1}
+    tuned = dict(zip(NAMES, drawn["tuned"][0], strict=True))
+    assert {name: tuned[name] for name in TUNED} == TUNED
+    rates = drawn["random"][:, 0]
+    assert rates.min() < 1e-4 < 1e-2 < rates.max()
+    kinds = [
+        (drawn["mixed"] == drawn[start][0]).all(axis=1).sum() for start in ("default", "tuned")
+    ]
+    assert min(kinds) >= 1
+    assert sum(kinds) < 40
+
+
 def test_what_is_measured_and_what_is_seen_have_names_of_their_own():
     assert len(FEATURES) > 30
     assert all(doc.strip() for doc in (*FEATURES.values(), *MEASURES.values()))
@@ -137,7 +160,7 @@ def test_what_is_measured_and_what_is_seen_have_names_of_their_own():
         ({"hidden": 48}, ConfigurationError, "32 or 64"),
         ({"shape": (8, 128)}, ConfigurationError, "three"),
         ({"shape": (64, 128, 1)}, ConfigurationError, "32 environments"),
-        ({"start": "tuned"}, UnknownNameError, "tuned"),
+        ({"start": "best"}, UnknownNameError, "best"),
     ],
 )
 def test_bad_options_are_named(options, error, words):
