@@ -169,6 +169,11 @@ class Decider:
         seen = dict(zip(steering.names, observation[0].tolist(), strict=True))
         return Verdict(reason=reason, trust=trust, observation=seen)
 
+    @property
+    def initial(self) -> Array:
+        """The values at the start of the run, before any schedule, `[1, H]`."""
+        return self.steering.initial
+
     def values(self, base: Array) -> Array:
         """Correct base values `[1, H]`.
 

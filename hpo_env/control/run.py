@@ -98,7 +98,7 @@ class Run(Generic[HostT]):
         self._announcer = Announcer(loggers)
         self._losses = LossCheck(self._announcer)
         self._on_roll_back = on_roll_back
-        self._effective = self._decider.steering.initial.copy()  # [1, H]
+        self._effective = self._decider.initial.copy()  # [1, H]
         self._in_force = (self._effective * 0.0, 1.0)  # corrections [1, H], factor of the schedule
         self._factor_at: tuple[tuple[int, int], float] = ((-1, 0), 1.0)
         self._end = 0
@@ -397,7 +397,7 @@ class Run(Generic[HostT]):
 
     def _base(self) -> Array:
         """Return the base values now `[1, H]`."""
-        initial = self._decider.steering.initial
+        initial = self._decider.initial
         own = self.host.base()
         if own is None:
             return self._decider.space.base(initial, self._factor(self.interval))
