@@ -17,8 +17,8 @@ from agents.meta_training import meta_train
 from agents.reporting.curves import read_curves
 from agents.reporting.style import new_figure
 from agents.reporting.tensorboard import write_picture, write_text
-from agents.reporting.tracked_run import Mirror
 from agents.tracking.base import TRACKERS, Histogram, Tracker, check_tracker, start_tracker
+from agents.tracking.mirror import Mirror
 from hpo_env.errors import MissingExtraError, UnknownNameError
 from hpo_env.policy_file import save
 from tests.agents.opponents.policies import steady_policy

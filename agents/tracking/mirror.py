@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 
 from ..run_folder import to_json_bytes, write_atomically
-from ..tracking.base import Histogram, Tracker, start_tracker
+from .base import Histogram, Tracker, start_tracker
 
 EVENTS = "events.out.tfevents.*"
 STATE_FILE = "tracker.json"
