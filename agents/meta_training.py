@@ -37,11 +37,11 @@ from .checkpoints import (
 from .config import TrainConfig
 from .export import export_policy
 from .factory import make_env, make_learner, moved, pinned
+from .mirror import Mirror
 from .progress import ProgressDisplay, make_display
 from .reporting.tensorboard import conclude, introduce
 from .run_folder import RunFolder
 from .standard_streams import survive_any_encoding
-from .tracking.mirror import Mirror
 from .training_log import LaneMetrics, TrainingLog
 from .validation import VALIDATION_SEED, ValidationReport, validate_policy
 

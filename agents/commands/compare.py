@@ -42,9 +42,9 @@ from ..family_options import FAMILY_OPTIONS
 from ..opponents.base import Setup
 from ..opponents.registry import OPPONENTS, check_opponents, find_maker
 from ..reporting.comparisons import terminal_tables
+from ..reporting.tracked import track_comparison
 from ..run_folder import installed_versions
 from ..tracking.base import check_tracker
-from ..tracking.comparisons import track_comparison
 from .help_texts import asks_for_short_help, short_help, with_all_help
 from .outputs import check_folder
 from .policies import load_policy

@@ -27,7 +27,7 @@ _BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.DOTALL | r
 _NOT_COPIED = shutil.ignore_patterns(
     *(".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "build", "logs", "results")
 )
-_SECONDS = 300
+_SECONDS = 600  # for one command, on a busy machine
 _PROGRAMS = {
     "hpo-control": [sys.executable, "-c", "from hpo_agents.cli import main; main()"],
     "python": [sys.executable],

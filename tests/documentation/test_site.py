@@ -29,7 +29,8 @@ def test_every_room_is_there() -> None:
 def test_every_page_is_in_the_navigation_once() -> None:
     listed = re.findall(r"^\s+- (?:\w+: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M)
     pages = [str(page.relative_to(ROOT / "docs")) for page in PAGES]
-    assert sorted(listed) == sorted([*pages, *ROOT_PAGES.values()])
+    expected = sorted([*pages, *ROOT_PAGES.values()])
+    assert sorted(listed) == expected, "pages are listed under `nav` in mkdocs.yml"
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from torch.utils.tensorboard import SummaryWriter
 from agents.commands import load_command
 from agents.config import TrainConfig
 from agents.meta_training import meta_train
+from agents.mirror import Mirror
 from agents.reporting.curves import read_curves
 from agents.reporting.style import new_figure
 from agents.reporting.tensorboard import write_picture, write_text
 from agents.tracking.base import TRACKERS, Histogram, Tracker, check_tracker, start_tracker
-from agents.tracking.mirror import Mirror
 from hpo_env.errors import MissingExtraError, UnknownNameError
 from hpo_env.policy_file import save
 from tests.agents.opponents.policies import steady_policy

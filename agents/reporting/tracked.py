@@ -11,8 +11,8 @@ import pandas as pd
 
 from hpo_env.hyperparameters import Hyperparameter
 
-from ..reporting.comparisons import comparison_markdown, draw_schedules, summary_json
-from .base import start_tracker
+from ..tracking.base import start_tracker
+from .comparisons import comparison_markdown, draw_schedules, summary_json
 
 
 def track_comparison(
