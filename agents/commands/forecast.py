@@ -36,7 +36,7 @@ class ForecastConfig:
         file: The file; ds are timestamps or whole numbers.
         horizon: Steps ahead, at least 1.
         out: Where the forecasts go, as CSV; a picture of the first series beside it, as PNG.
-        level: Intervals, in percent from 50 to 99.
+        level: Intervals, in percent from 1 to 99.
         freq: pandas' name of the frequency, such as MS, QE or D; found out when not given.
         season_length: Observations in a season, or in each of several, which are taken out by MSTL;
             what is usual for the frequency when not given.

@@ -132,7 +132,7 @@ class ControlledForecaster:
         Args:
             h: Steps ahead, at least 1.
             X: Must be None.
-            level: Of intervals, in percent from 50 to 99.
+            level: Of intervals, in percent from 1 to 99.
 
         Returns:
             "mean" `[h]`, and for each level "lo-80" and "hi-80" `[h]`.

@@ -66,7 +66,7 @@ def forecast_frame(
         season_length: Observations in a season, or in each of several; what is usual for the
             frequency when None.
         season: How it enters; see `ControlledForecaster`.
-        level: Of intervals, in percent from 50 to 99.
+        level: Of intervals, in percent from 1 to 99.
         policy: Name of a shipped policy, or a folder.
         num_threads: One a core when None; the outcome does not depend on it.
 

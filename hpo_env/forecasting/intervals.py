@@ -108,10 +108,10 @@ def check_levels(levels: Sequence[float] | None) -> tuple[float, ...]:
     """Check the levels of intervals, in percent.
 
     Raises:
-        ConfigurationError: One lies outside of 50 to 99.
+        ConfigurationError: One lies outside of 1 to 99, such as a share in place of a percentage.
     """
     levels = tuple(levels or ())
     for level in levels:
-        if not 50.0 <= level <= 99.0:
-            raise ConfigurationError(f"levels are percentages from 50 to 99; got {level}")
+        if not 1.0 <= level <= 99.0:
+            raise ConfigurationError(f"levels are percentages from 1 to 99; got {level}")
     return levels

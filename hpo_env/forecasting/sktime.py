@@ -22,6 +22,8 @@ from hpo_env.forecasting.forecaster import Explanation
 from hpo_env.forecasting.intervals import check_levels
 from hpo_env.forecasting.pretrained import SHIPPED
 
+_NARROWEST = 1.0  # percent
+
 
 class ControlledForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has no types
     """Damped Holt-Winters, drift, autoregression and Theta, set by a policy on the way.
@@ -84,12 +86,15 @@ class ControlledForecaster(BaseForecaster):  # type: ignore[misc]  # sktime has 
 
     def _predict_interval(self, fh: Any, X: Any, coverage: Sequence[float]) -> pd.DataFrame:  # noqa: N803
         steps, index = self._ahead(fh)
-        levels = check_levels([100.0 * share for share in coverage])
-        found = self._forecaster.predict(int(steps.max()), level=levels)
+        levels = {share: 100.0 * share for share in coverage}
+        wide = check_levels([level for level in levels.values() if level >= _NARROWEST])
+        found = self._forecaster.predict(int(steps.max()), level=wide)
         name = self._get_varnames()[0]
         columns = {
-            (name, share, side): found[f"{key}-{level:g}"][steps - 1]
-            for share, level in zip(coverage, levels, strict=True)
+            # Nothing is known of intervals that are narrower: sktime asks for one of no width as
+            # the median.
+            (name, share, side): found[f"{key}-{level:g}" if level in wide else "mean"][steps - 1]
+            for share, level in levels.items()
             for side, key in (("lower", "lo"), ("upper", "hi"))
         }
         frame = pd.DataFrame(columns, index=index)

@@ -38,10 +38,7 @@ def test_it_is_made_copied_and_saved_as_sktime_asks(estimator, folder, seasons):
         "test_set_params",
         "test_fit_does_not_overwrite_hyper_params",
         "test_predict_time_index",
-        "test_predict_time_index_with_X",
         "test_predict_interval",
-        "test_update_predict_single",
-        "test_hierarchical_with_exogeneous",
     ],
 )
 def test_checks_of_sktime_pass(estimator, name):
