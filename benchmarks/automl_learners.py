@@ -9,6 +9,9 @@ Axes: `R` rows, `C` columns of what is predicted: a number, or the share of each
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -205,8 +208,6 @@ def xgboost_td(job: Job) -> Predict:
 
 
 def _package(name: str) -> Any:
-    import importlib
-
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -249,22 +250,28 @@ def flaml_search(job: Job) -> Predict:
     """FLAML's search over its learners of trees, for the time that the ensemble of runs took."""
     library = _package("flaml")
     model = library.AutoML()
-    model.fit(
-        job.x,
-        job.y if job.is_regression else job.y.astype(int),
-        task="regression" if job.is_regression else "classification",
-        metric="rmse" if job.is_regression else "log_loss",
-        estimator_list=["lgbm", "xgboost", "catboost", "rf", "extra_tree"],
-        time_budget=job.seconds,
-        n_jobs=1,
-        seed=job.seed,
-        verbose=0,
-    )
+    # Its CatBoost writes into the folder where it is.
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        model.fit(
+            job.x,
+            job.y if job.is_regression else job.y.astype(int),
+            task="regression" if job.is_regression else "classification",
+            metric="rmse" if job.is_regression else "log_loss",
+            estimator_list=["lgbm", "xgboost", "catboost", "rf", "extra_tree"],
+            time_budget=job.seconds,
+            n_jobs=1,
+            seed=job.seed,
+            verbose=0,
+        )
     return predictor(job, model)
 
 
-def optuna_tpe(num_trials: int) -> Learner:
-    """Return Optuna's TPE over the hyperparameters that the policy moves, refitted at its best."""
+def optuna_tpe(num_trials: int | None) -> Learner:
+    """Return Optuna's TPE over the hyperparameters that the policy moves, refitted at its best.
+
+    Args:
+        num_trials: None: as many as there is time for.
+    """
 
     def learn(job: Job) -> Predict:
         library = _package("optuna")
@@ -288,7 +295,9 @@ def optuna_tpe(num_trials: int) -> Learner:
 
         sampler = library.samplers.TPESampler(seed=job.seed)
         study = library.create_study(sampler=sampler)
-        study.optimize(loss, n_trials=num_trials)
+        study.optimize(
+            loss, n_trials=num_trials, timeout=job.seconds if num_trials is None else None
+        )
         best, parameters = found[study.best_trial.number]
         return predictor(job, lightgbm_model(job, parameters, best).fit(job.x, job.y))
 
@@ -360,6 +369,7 @@ LEARNERS: Mapping[str, Learner] = {
     "flaml.default": flaml_default,
     "FLAML, equal time": flaml_search,
     "LightGBMTuner, equal time": lightgbm_tuner,
+    "TPE, equal time": optuna_tpe(None),
     "TPE, 8 trials": optuna_tpe(8),
     "TPE, 32 trials": optuna_tpe(32),
     "TPE, 64 trials": optuna_tpe(64),

@@ -36,6 +36,7 @@ COMMANDS: dict[str, Command] = {
     "compare": Command(
         "agents.commands.compare", "compare a policy with all opponents, run by run"
     ),
+    "fit": Command("agents.commands.fit", "fit a table of your own, and predict new rows"),
     "forecast": Command("agents.commands.forecast", "forecast the series of a file of your own"),
     "dashboard": Command("agents.commands.dashboard", "look at runs in TensorBoard"),
     "report": Command(

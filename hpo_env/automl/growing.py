@@ -162,7 +162,7 @@ def grow(
     constant = constant_losses(goal.target, train.labels, validation.labels)
     host = _OwnHost(booster, initial, facts, constant)
     losses: list[tuple[float, float]] = []
-    is_interrupted = False
+    best, is_interrupted = math.inf, False
     with warnings.catch_warnings():
         # Losses of a fit that is as good as perfect do not concern its user.
         warnings.simplefilter("ignore", ControllerWarning)
@@ -173,7 +173,8 @@ def grow(
                 losses.append(booster.losses())
                 host.note_round(*losses[-1])
                 run.step(losses[-1][0])
-                report(len(losses), num_rounds, losses[-1][1], min(v for _, v in losses))
+                best = min(best, losses[-1][1])
+                report(len(losses), num_rounds, losses[-1][1], best)
         except KeyboardInterrupt:
             if not losses:
                 raise

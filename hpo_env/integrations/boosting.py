@@ -98,7 +98,7 @@ class Found:
     Args:
         values: What it can write, by the family's names.
         flush: Hands what was written over to the library.
-        facts: What is known of the data; None: the policy reads nothing of that.
+        facts: What is known of the data.
         train_loss: Of the best constant, on the rows that train; None: not known.
         validation_loss: Of the same, on the rows that are followed.
     """

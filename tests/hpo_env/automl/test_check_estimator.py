@@ -17,7 +17,7 @@ _NOT_MET = {
 }
 
 _ESTIMATORS = [
-    kind(library=library, n_estimators=20)
+    kind(library=library, n_estimators=10)
     for library in ("lightgbm", "xgboost")
     for kind in (ControlledBoostingClassifier, ControlledBoostingRegressor)
 ]

@@ -198,6 +198,68 @@ def test_a_learned_start_goes_by_what_the_library_trains(library: str) -> None:
     assert run.values["learning_rate"] == pytest.approx(0.3)
 
 
+def test_the_scikit_learn_interface_of_lightgbm_is_steered_too() -> None:
+    from hpo_env.integrations.lightgbm import HPOControl
+
+    x, y, vx, vy = rows()
+    control = HPOControl(Controller(policy()))
+    model = lightgbm.LGBMClassifier(
+        n_estimators=ROUNDS, subsample=0.8, subsample_freq=1, min_child_samples=1, verbosity=-1
+    )
+    model.fit(x, y, eval_set=[(vx, vy)], callbacks=control.callbacks())
+    assert control.run is not None
+    assert control.run.is_over
+    assert control.run.policy.space.names == LIBRARY_NAMES
+    assert control.run.decisions[0].observation["train_fall"] == 0.0
+    assert control.run.decisions[-1].observation["train_fall"] > 0.0
+
+
+def test_the_scikit_learn_interface_of_xgboost_is_steered_too() -> None:
+    from hpo_env.integrations.xgboost import HPOControlCallback
+
+    x, y, vx, vy = rows()
+    callback = HPOControlCallback(Controller(policy()), total_steps=ROUNDS)
+    model = xgboost.XGBClassifier(n_estimators=ROUNDS, n_jobs=1, callbacks=[callback])
+    model.fit(x, y, eval_set=[(x, y), (vx, vy)], verbose=False)
+    assert callback.run is not None
+    assert callback.run.is_over
+    seen = callback.run.decisions[0].observation  # without evals= nothing is known of the data
+    assert (seen["has_validation"], seen["rows"]) == (-1.0, 0.0)
+    assert callback.run.decisions[-1].observation["has_validation"] == 1.0
+
+
+def test_a_run_that_was_saved_goes_on() -> None:
+    from hpo_env.integrations.lightgbm import HPOControl
+
+    x, y, vx, vy = rows()
+    data = lightgbm.Dataset(x, y, free_raw_data=False)
+    others = data.create_valid(vx, vy)
+    params = {"objective": "binary", **SAFE}
+    control = HPOControl(Controller(policy()))
+
+    def stop(env: Any) -> None:
+        if env.iteration == 9:
+            raise lightgbm.callback.EarlyStopException(9, [])
+
+    stop.order = 30  # type: ignore[attr-defined]
+    callbacks = [*control.callbacks(), stop]
+    half = lightgbm.train(params, data, ROUNDS, valid_sets=[others], callbacks=callbacks)
+    assert control.run is not None
+    resumed = HPOControl(Controller(policy()), state=control.run.state_dict())
+    lightgbm.train(
+        params,
+        data,
+        ROUNDS - 10,
+        valid_sets=[others],
+        init_model=half,
+        callbacks=resumed.callbacks(),
+    )
+    assert resumed.run is not None
+    assert resumed.run.is_over
+    assert len(resumed.run.decisions) == 20
+    assert resumed.run.decisions[:5] == control.run.decisions[:5]
+
+
 # ------------------------------------------------------------------------------- what cannot be had
 
 

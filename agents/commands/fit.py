@@ -1,0 +1,150 @@
+"""`hpo-control fit`: boosting on a user's own table, and predictions for new rows."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from hpo_env.datasets.encoding import infer_kind
+from hpo_env.errors import DatasetError, unknown_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHOWN_ROWS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """Fit the table of a CSV or Parquet file, with no search, and predict the rows of another.
+
+    Texts, truth values and empty cells are taken as they come.
+
+    Args:
+        file: The file.
+        target: Name of the column that is to be predicted.
+        new: A file with the other columns, whose rows are to be predicted.
+        out: Where the predictions go, as CSV: the columns of `new`, the prediction, and for classes
+            how likely each is.
+        course: Where the course of the hyperparameters goes, as CSV or JSON.
+        kind: regression or classification; found out when not given.
+        drop: Columns that are left out, such as numbers of rows.
+        runs: Controlled runs; more than one make an ensemble.
+        time_budget: Seconds for the whole fit; as long as it takes when not given.
+        library: lightgbm or xgboost.
+        policy: Name of a shipped policy, or a folder.
+        seed: Of everything that is random.
+    """
+
+    file: tyro.conf.Positional[Path]
+    target: str
+    new: Path | None = None
+    out: Path = Path("predictions.csv")
+    course: Path | None = None
+    kind: Literal["regression", "classification"] | None = None
+    drop: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[COLUMN ...]")] = ()
+    runs: int = 1
+    time_budget: float | None = None
+    library: str = "lightgbm"
+    policy: str = "automl"
+    seed: int = 0
+
+
+def main(args: Sequence[str]) -> None:
+    """Fit as the arguments say."""
+    run(tyro.cli(FitConfig, args=list(args), prog="hpo-control fit"))
+
+
+def run(config: FitConfig) -> None:
+    """Fit, say what was found, and write predictions.
+
+    Raises:
+        DatasetError: A file cannot be used or written.
+        ConfigurationError: An argument is out of range.
+        UnknownNameError: There is no column of a name.
+    """
+    from hpo_env.automl import ControlledBoostingClassifier, ControlledBoostingRegressor
+
+    x = read_frame(config.file)
+    new = None if config.new is None else read_frame(config.new)
+    for name in (config.target, *config.drop):
+        if name not in x.columns:
+            raise unknown_name(f"column of {config.file}", name, map(str, x.columns))
+    y = x[config.target]
+    x = x.drop(columns=[config.target, *config.drop])
+    missing = [] if new is None else [str(name) for name in x.columns if name not in new.columns]
+    if missing:
+        raise DatasetError(
+            f"{config.new}: columns {missing[:5]} must be there, as in {config.file}"
+        )
+    kind = infer_kind(y.to_numpy()) if config.kind is None else config.kind
+    estimator = ControlledBoostingRegressor
+    if kind == "classification":
+        estimator, y = ControlledBoostingClassifier, y.astype(str).where(y.notna(), None)
+    model = estimator(
+        policy=config.policy,
+        library=config.library,
+        n_runs=config.runs,
+        time_budget=config.time_budget,
+        random_state=config.seed,
+        progress_bar=True,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the notes are printed below
+        model.fit(x, y)
+        predicted = None if new is None else predictions(model, new, list(x.columns))
+    _say(kind, model)
+    try:
+        if config.course is not None:
+            print(f"course: {model.save_schedule(config.course)}")
+        if predicted is not None:
+            config.out.parent.mkdir(parents=True, exist_ok=True)
+            predicted.to_csv(config.out, index=False)
+            print(f"{len(predicted)} rows predicted: {config.out}")
+    except OSError as error:
+        raise DatasetError(f"{config.out}: cannot be written: {error}") from error
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """Read a CSV or Parquet file.
+
+    Raises:
+        DatasetError: It cannot be read, or has no row.
+    """
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path}: cannot be read as a table: {error}") from error
+    if not len(frame):
+        raise DatasetError(f"{path}: the table has no row")
+    return frame
+
+
+def predictions(model: Any, new: pd.DataFrame, columns: Sequence[Any]) -> pd.DataFrame:
+    """Return new rows with what is predicted of each."""
+    made = new.assign(predicted=model.predict(new[columns]))
+    if hasattr(model, "classes_"):
+        shares = model.predict_proba(new[columns])
+        for place, name in enumerate(model.classes_):
+            made[f"likely {name}"] = shares[:, place]
+    return made
+
+
+def _say(kind: str, model: Any) -> None:
+    """Print what was found."""
+    loss = "log loss" if kind == "classification" else "root mean square error, in deviations,"
+    print(f"{kind}: {loss} {model.best_score_:.4g} on the rows that were set aside")
+    print(f"cut off after {model.n_iter_} rounds; grown on all rows: {model.is_refitted_}")
+    rows = model.course_
+    for row in rows[:: max(len(rows) // _SHOWN_ROWS, 1)]:
+        values = ", ".join(f"{name} {value:.3g}" for name, value in row.items() if name != "step")
+        print(f"from round {row['step']:3.0f}: {values}")
+    for note in model.notes_:
+        print(f"note: {note}")
