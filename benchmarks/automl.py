@@ -266,7 +266,12 @@ def _formatted(label: str, found: tuple[float, float, float, float]) -> str:
 
 def main(config: Config) -> None:
     """Measure, and write what was found."""
-    family = AutomlFamily(split=config.on, num_decisions=DECISIONS, rounds_per_decision=ROUNDS)
+    family = AutomlFamily(
+        split=config.on,
+        num_decisions=DECISIONS,
+        rounds_per_decision=ROUNDS,
+        most_rows=config.most_rows,
+    )
     panel = Panel(family, config.splits, config.least_rows)
     folders = config.policies or (SHIPPED,)
     policies = {
