@@ -86,7 +86,10 @@ class Panel:
     def __init__(self, family: AutomlFamily, splits: int, least_rows: int = 0) -> None:
         self.family = family
         self.tasks: list[AutomlTask] = [
-            task for split in range(splits) for task in family.tasks(split)
+            task
+            for split in range(splits)
+            for task in family.tasks(split)
+            if task.num_rows >= least_rows
         ]
         self.seeds = [1000 + place for place in range(len(self.tasks))]
         self.defaults = np.array([task.initial for task in self.tasks])
@@ -263,7 +266,12 @@ def _formatted(label: str, found: tuple[float, float, float, float]) -> str:
 
 def main(config: Config) -> None:
     """Measure, and write what was found."""
-    family = AutomlFamily(split=config.on, num_decisions=DECISIONS, rounds_per_decision=ROUNDS)
+    family = AutomlFamily(
+        split=config.on,
+        num_decisions=DECISIONS,
+        rounds_per_decision=ROUNDS,
+        most_rows=config.most_rows,
+    )
     panel = Panel(family, config.splits, config.least_rows)
     folders = config.policies or (SHIPPED,)
     policies = {

@@ -9,6 +9,9 @@ Axes: `R` rows, `C` columns of what is predicted: a number, or the share of each
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -205,8 +208,6 @@ def xgboost_td(job: Job) -> Predict:
 
 
 def _package(name: str) -> Any:
-    import importlib
-
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -249,17 +250,19 @@ def flaml_search(job: Job) -> Predict:
     """FLAML's search over its learners of trees, for the time that the ensemble of runs took."""
     library = _package("flaml")
     model = library.AutoML()
-    model.fit(
-        job.x,
-        job.y if job.is_regression else job.y.astype(int),
-        task="regression" if job.is_regression else "classification",
-        metric="rmse" if job.is_regression else "log_loss",
-        estimator_list=["lgbm", "xgboost", "catboost", "rf", "extra_tree"],
-        time_budget=job.seconds,
-        n_jobs=1,
-        seed=job.seed,
-        verbose=0,
-    )
+    # Its CatBoost writes into the folder where it is.
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        model.fit(
+            job.x,
+            job.y if job.is_regression else job.y.astype(int),
+            task="regression" if job.is_regression else "classification",
+            metric="rmse" if job.is_regression else "log_loss",
+            estimator_list=["lgbm", "xgboost", "catboost", "rf", "extra_tree"],
+            time_budget=job.seconds,
+            n_jobs=1,
+            seed=job.seed,
+            verbose=0,
+        )
     return predictor(job, model)
 
 

@@ -47,6 +47,15 @@ _USUAL_STARTS, _RANDOM_STARTS = 0.35, 0.65
 FEWEST_ROWS = 30
 _WITHOUT_TRAINING_LOSS = 0.15  # of training runs, as many users' loops do not evaluate it
 
+_VALIDATION = Suite(
+    name="validation",
+    help="tables of the fold for decisions; not for results",
+    options={"split": "validation"},
+    is_for_results=False,
+)
+_TEST = Suite(name="test", help="new tables", options={"split": "test", "most_rows": MOST_ROWS})
+_LARGE = Suite(name="large", help="new tables, all of their rows", options={"split": "test"})
+
 
 class AutomlFamily(TaskFamily):
     """Boosting on named tables.
@@ -70,16 +79,8 @@ class AutomlFamily(TaskFamily):
     hyperparameters: ClassVar = HYPERPARAMETERS
     default_controlled = LIBRARY_NAMES
     starts = (0.01, 0.03, 0.1, 0.2, 0.4)
-    suites = (
-        Suite(
-            name="validation",
-            help="tables of the fold for decisions; not for results",
-            options={"split": "validation"},
-            is_for_results=False,
-        ),
-        Suite(name="test", help="new tables", options={"split": "test", "most_rows": 2500}),
-        Suite(name="large", help="new tables, all of their rows", options={"split": "test"}),
-    )
+    suites = (_VALIDATION, _TEST, _LARGE)
+    scenes = (_VALIDATION, _TEST)
     quick_suites = ("test",)
     features: ClassVar = FEATURES
     recipes = RECIPES

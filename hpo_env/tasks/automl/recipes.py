@@ -22,7 +22,7 @@ RECIPES: tuple[Recipe, ...] = (
             "learned_start": 0.5,
         },
         seeds=(0, 1, 2),
-        members=3,
+        members=2,
     ),
 )
 """The learned start makes half of the training episodes, as it is where users begin."""
