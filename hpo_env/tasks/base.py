@@ -315,6 +315,13 @@ class TaskFamily(ABC):
         """Return the values that somebody who chooses nothing would start the task with `[H]`."""
         return self.space.defaults.copy()
 
+    def has(self, task: Task) -> NDArray[np.bool_]:
+        """Say which hyperparameters a user's run of the task has at all, bool `[H]`.
+
+        What it lacks cannot be moved, and a policy is told so.
+        """
+        return np.ones(len(self.space), dtype=bool)
+
     def check_updater(self, updater: Updater) -> None:
         """Check whether an update rule can be given at all.
 
