@@ -93,6 +93,7 @@ def drawn_tasks(config: Config, split: Split, start: str, runs: int) -> list[Rei
             split=split,
             environment=kind.name,
             shape=config.shape,
+            algorithm="ppo",
             num_decisions=config.num_decisions,
             start="random" if start == "random" else "default",
         )

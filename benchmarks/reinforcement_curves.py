@@ -101,6 +101,7 @@ def kernel_curves(name: str, config: Config) -> Array:
         physics=next(iter(kind.physics)),
         hidden=config.hidden,
         shape=(config.num_envs, config.num_steps, 1),
+        algorithm="ppo",
         start="default",
         normalises=False,
     )

@@ -422,9 +422,7 @@ class HPOControlVectorEnv(LanesEnv):
             initial=self._initial[lanes],
             base=base,
             num_intervals=self._num_intervals[lanes],
-            available=np.stack(
-                [draw_available(self._rngs[k], self.controlled, self.availability) for k in lanes]
-            ),
+            available=np.stack([self._draw_available(int(lane)) for lane in lanes]),
         )
         if self._histories:
             for lane in lanes:
@@ -437,6 +435,12 @@ class HPOControlVectorEnv(LanesEnv):
         if self.learned_start > 0.0 and rng.random() < self.learned_start:
             return self.family.at_learned_start(task)
         return task
+
+    def _draw_available(self, lane: int) -> NDArray[np.bool_]:
+        """Draw what can be moved in a lane's episode, of what its task has at all `[H]`."""
+        drawn = draw_available(self._rngs[lane], self.controlled, self.availability)
+        has = self.family.has(self.tasks[lane])
+        return drawn & has[[self.space.index(name) for name in self.controlled.names]]
 
     def _info(
         self, mask: NDArray[np.bool_], ends: NDArray[np.int64] | None = None

@@ -79,6 +79,7 @@ def measured(
             start="default",
             shape=(8, 256, 2),
             normalises=k % 2 == 0,
+            algorithm="ppo",
         )
         learners.append(Learner(family.sample(rng), int(rng.integers(2**31))))
         values.append(draw_values(rng))

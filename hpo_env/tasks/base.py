@@ -364,6 +364,13 @@ class TaskFamily(ABC):
         pairs = zip(self.space.names, task.initial, strict=True)
         return replace(task, initial=tuple(values.get(name, own) for name, own in pairs))
 
+    def has(self, task: Task) -> NDArray[np.bool_]:
+        """Say which hyperparameters a user's run of the task has at all, bool `[H]`.
+
+        What it lacks cannot be moved, and a policy is told so.
+        """
+        return np.ones(len(self.space), dtype=bool)
+
     def check_updater(self, updater: Updater) -> None:
         """Check whether an update rule can be given at all.
 

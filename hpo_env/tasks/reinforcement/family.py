@@ -38,7 +38,7 @@ from hpo_env.tasks.reinforcement.memory import MAX_ENVS
 from hpo_env.tasks.reinforcement.native.kernel import Kernel, set_num_threads
 from hpo_env.tasks.reinforcement.reference import Reference
 from hpo_env.tasks.reinforcement.returns import REGRET_FLOOR
-from hpo_env.tasks.reinforcement.space import CONTROLLED, HYPERPARAMETERS
+from hpo_env.tasks.reinforcement.space import A2C_LACKS, CONTROLLED, HYPERPARAMETERS
 from hpo_env.tasks.reinforcement.starts import Start, default_values, draw_start
 from hpo_env.tasks.reinforcement.task import Algorithm, ReinforcementTask
 from hpo_env.tasks.reinforcement.trainer import ReinforcementTrainer
@@ -50,6 +50,7 @@ _SHAPES = ((1, 2048, 1), (8, 128, 3), (4, 256, 3), (16, 64, 3), (1, 1024, 2), (4
 """Environments side by side, steps of a rollout, rollouts in an interval: 2,048 to 4,096 steps."""
 
 _A2C_SHAPES = ((8, 16, 24), (16, 5, 38), (4, 32, 24))
+_A2C_SHARE = 0.25
 _DECISIONS = (12, 20, 30)
 
 
@@ -61,7 +62,7 @@ class ReinforcementFamily(TaskFamily):
         num_decisions: Of every run; None draws 12, 20 or 30.
         environment: Name of a type; None draws from all of the split.
         physics: Name of a physics of that type; None draws.
-        algorithm: "ppo" or "a2c".
+        algorithm: "ppo", "a2c", or None to draw, PPO three times as often.
         hidden: 32 or 64 units of each hidden layer.
         shape: Environments side by side, steps of each in a rollout, rollouts in an interval; None
             draws.
@@ -84,13 +85,13 @@ class ReinforcementFamily(TaskFamily):
         Suite(
             name="validation",
             help="types of environment for decisions; not for results",
-            options={"split": "validation", "start": "default"},
+            options={"split": "validation", "start": "default", "algorithm": "ppo"},
             is_for_results=False,
         ),
         Suite(
             name="unseen",
             help="a type of environment that no policy was trained or chosen on",
-            options={"split": "test", "start": "default"},
+            options={"split": "test", "start": "default", "algorithm": "ppo"},
         ),
     )
     recipes = (
@@ -110,7 +111,7 @@ class ReinforcementFamily(TaskFamily):
         Suite(
             name="unseen",
             help="a type of environment that no policy was trained or chosen on",
-            options={"split": "test", "start": "default"},
+            options={"split": "test", "start": "default", "algorithm": "ppo"},
         ),
     )
     trainer_options = ("shape",)  # what an interval is, a policy is compared on as it was trained
@@ -131,16 +132,17 @@ class ReinforcementFamily(TaskFamily):
         num_decisions: int | None = None,
         environment: str | None = None,
         physics: str | None = None,
-        algorithm: Algorithm = "ppo",
+        algorithm: Algorithm | None = None,
         hidden: int = 32,
         shape: Sequence[int] | None = None,
         start: Start = "mixed",
         normalises: bool | None = None,
     ) -> None:
         super().__init__(split=split, num_decisions=num_decisions)
-        check_choice("algorithm", algorithm, Algorithm)
+        if algorithm is not None:
+            check_choice("algorithm", algorithm, Algorithm)
         check_choice("start", start, Start)
-        self.algorithm: Algorithm = algorithm
+        self.algorithm = algorithm
         self.start: Start = start
         self.hidden = hidden
         self.shape = None if shape is None else tuple(int(part) for part in shape)
@@ -159,18 +161,20 @@ class ReinforcementFamily(TaskFamily):
         kind = self.types[int(rng.integers(len(self.types)))]
         names = tuple(kind.physics)
         physics = self.physics or names[int(rng.integers(len(names)))]
-        shapes = _SHAPES if self.algorithm == "ppo" else _A2C_SHAPES
+        drawn: Algorithm = "a2c" if rng.random() < _A2C_SHARE else "ppo"
+        algorithm = self.algorithm or drawn
+        shapes = _SHAPES if algorithm == "ppo" else _A2C_SHAPES
         shape = self.shape or shapes[int(rng.integers(len(shapes)))]
         count = int(_DECISIONS[int(rng.integers(len(_DECISIONS)))])
         normalises = bool(rng.random() < 0.5) if self.normalises is None else self.normalises
-        initial = draw_start(rng, self.start, self.algorithm, self.space)
+        initial = draw_start(rng, self.start, algorithm, self.space)
         return ReinforcementTask(
             name=kind.name,
             num_decisions=self.num_decisions or count,
             initial=tuple(initial.tolist()),
             environment=kind.name,
             physics=physics,
-            algorithm=self.algorithm,
+            algorithm=algorithm,
             hidden=self.hidden,
             num_envs=shape[0],
             num_steps=shape[1],
@@ -182,6 +186,12 @@ class ReinforcementFamily(TaskFamily):
         """Return what Stable-Baselines3 starts the task's algorithm with `[H]`."""
         assert isinstance(task, ReinforcementTask)
         return default_values(task.algorithm, self.space)
+
+    def has(self, task: Task) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """A2C has no clip range, epochs and minibatches; see `TaskFamily.has`."""
+        assert isinstance(task, ReinforcementTask)
+        lacks = A2C_LACKS if task.algorithm == "a2c" else ()
+        return ~np.isin(self.space.names, lacks)
 
     def effort(self, task: Task) -> float:
         """Estimate the work: samples that pass through both nets, forward and back."""

@@ -89,7 +89,7 @@ def agent_in_the_same_place(learner):
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_an_update_is_that_of_stable_baselines(name):
     kernel = Kernel()
-    options = {"start": "default", "normalises": False, **SITUATIONS[name]}
+    options = {"start": "default", "algorithm": "ppo", "normalises": False, **SITUATIONS[name]}
     task = ReinforcementFamily(**options).sample(np.random.default_rng(2))
     initial = dict(zip(NAMES, task.initial, strict=True)) | VALUES
     task = replace(task, initial=tuple(initial[known] for known in NAMES))

@@ -16,7 +16,12 @@ from hpo_env.testing import ParityContract
 
 pytest.importorskip("stable_baselines3")
 
-SMALL: Mapping[str, Any] = {"environment": "cart_pole", "shape": (2, 16, 2), "num_decisions": 3}
+SMALL: Mapping[str, Any] = {
+    "environment": "cart_pole",
+    "algorithm": "ppo",
+    "shape": (2, 16, 2),
+    "num_decisions": 3,
+}
 LANES = np.array([0, 1])
 
 KINDS: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
@@ -77,7 +82,12 @@ def test_lanes_do_not_depend_on_each_other_nor_on_the_process() -> None:
 
 def test_the_kernel_measures_what_the_reference_does() -> None:
     """Runs of both differ, as their random numbers do; what they measure is alike on average."""
-    options = {"environment": "cart_pole", "shape": (4, 32, 2), "normalises": False}
+    options = {
+        "environment": "cart_pole",
+        "algorithm": "ppo",
+        "shape": (4, 32, 2),
+        "normalises": False,
+    }
     family = make_family("reinforcement", **options, start="default", num_decisions=2)
     found = {}
     for engine, count in (("reference", 4), ("native", 32)):

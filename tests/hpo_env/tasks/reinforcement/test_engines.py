@@ -24,7 +24,7 @@ SITUATIONS = {
     "a2c": {"environment": "cart_pole", "algorithm": "a2c", "shape": (4, 8, 5)},
     "a2c, continuous": {"environment": "pendulum", "algorithm": "a2c", "shape": (4, 110, 1)},
 }
-OPTIONS = {"shape": (4, 32, 2), "start": "default", "normalises": False}
+OPTIONS = {"shape": (4, 32, 2), "start": "default", "normalises": False, "algorithm": "ppo"}
 VALUES = {
     "learning_rate": 2e-3,
     "entropy": 0.01,

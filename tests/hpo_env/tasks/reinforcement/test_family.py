@@ -105,6 +105,16 @@ def test_every_type_is_drawn_and_none_of_another_side():
         assert names == {kind.name for kind in types_of(split)}
 
 
+def test_a2c_has_no_clip_range_and_what_it_lacks_is_masked():
+    env = HPOControlVectorEnv(2, family="reinforcement", shape=(2, 16, 1), algorithm="a2c")
+    env.reset(seed=0)
+    assert {task.labels["algorithm"] for task in env.tasks} == {"a2c"}
+    masks = dict(zip(env.controlled.names, env.steering.available[0].tolist(), strict=True))
+    assert {name for name, can_be in masks.items() if not can_be} == {"clip_range", "epochs"}
+    drawn = [ReinforcementFamily().sample(np.random.default_rng(k)).algorithm for k in range(80)]
+    assert 10 < drawn.count("a2c") < 35
+
+
 def test_a_default_start_is_that_of_stable_baselines():
     sb3 = pytest.importorskip("stable_baselines3")
     for algorithm, kind in (("ppo", sb3.PPO), ("a2c", sb3.A2C)):
@@ -121,15 +131,11 @@ def test_a_default_start_is_that_of_stable_baselines():
 
 
 def test_starts_are_of_the_kind_that_is_asked_for():
-    drawn = {
-        start: np.array(
-            [
-                ReinforcementFamily(start=start).sample(np.random.default_rng(k)).initial
-                for k in range(40)
-            ]
-        )
-        for start in ("default", "tuned", "random", "mixed")
-    }
+    drawn = {}
+    for start in ("default", "tuned", "random", "mixed"):
+        family = ReinforcementFamily(start=start, algorithm="ppo")
+        tasks = [family.sample(np.random.default_rng(k)) for k in range(40)]
+        drawn[start] = np.array([task.initial for task in tasks])
     assert {len(np.unique(drawn[start], axis=0)) for start in ("default", "tuned")} == {1}
     tuned = dict(zip(NAMES, drawn["tuned"][0], strict=True))
     assert {name: tuned[name] for name in TUNED} == TUNED
