@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from hpo_env.controller import ZOO
 from hpo_env.policy_file import save
 from hpo_env.tasks.automl.space import LIBRARY_NAMES
 from hpo_env.testing.policies import linear_policy
@@ -48,8 +47,6 @@ GO_WELL = ("torch_scheduler_and_replay",)
 def test_an_example_runs_with_the_shipped_policy(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if path.stem in OF_FAMILY and not (ZOO / "automl").is_dir():
-        pytest.skip("no policy of boosting is shipped yet")
     run_example(path, [], monkeypatch)
     assert capsys.readouterr().out
 
