@@ -65,7 +65,7 @@ class AgentTraining:
         self._is_guarded, self._options = is_guarded, options
         self._loggers = [AgentLogger(model), *loggers]
         self._meter = AgentMeter(model)
-        asked = num_decisions or controller.default_num_decisions
+        asked = controller.default_num_decisions if num_decisions is None else num_decisions
         self._is_on_policy = hasattr(model, "rollout_buffer")
         made = model.num_timesteps
         if not self._is_on_policy:  # nothing is learned, or decided, before the buffer is filled
@@ -136,7 +136,7 @@ class AgentTraining:
         return True
 
     def _begin(self, state: Mapping[str, Any] | None) -> Run[AgentHost]:
-        per_decision = max(round(self._total_steps / self._num_decisions), 1)
+        per_decision = max(round(self._total_steps / max(self._num_decisions, 1)), 1)
         facts = agent_facts(self._model, self._rollout_steps, per_decision)
         host = AgentHost(self._model, self._meter, facts, is_guarded=self._is_guarded)
         if host.schedules.names and self._options.get("base_schedule") is not None:
@@ -209,7 +209,7 @@ def _share(model: Any, to_come: int, num_decisions: int) -> int:
     """Return the steps between two decisions of an agent with a replay buffer."""
     often = model.train_freq  # in steps of each environment, or in episodes of an unknown length
     least = int(model.n_envs) * (int(often.frequency) if often.unit.value == "step" else 1)
-    return -(-to_come // (num_decisions * least)) * least
+    return -(-to_come // (max(num_decisions, 1) * least)) * least
 
 
 def check_agent(model: Any) -> None:

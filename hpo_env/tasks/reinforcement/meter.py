@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.optim import Optimizer
 
+from hpo_env.measuring import global_norm
 from hpo_env.tasks.reinforcement.measures import COLUMN, missing
 
 Array = NDArray[np.float64]
@@ -68,7 +69,10 @@ class Meter:
         self.module, self.optimizer = module, optimizer
         self._limit = limit
         self._handles: list[Any] = []
-        self._squares: list[Any] = []  # of one minibatch's gradient, parameter by parameter
+        self._parameters = [p for p in module.parameters() if p.requires_grad]
+        self._num_expected = len(self._parameters)  # gradients of a minibatch
+        self._num_seen = 0
+        self._norm = math.nan
         self._running = np.zeros((2, num_envs))  # returns and lengths of unfinished episodes
         self._span = (math.inf, -math.inf)
         self._now = _Collected()
@@ -91,17 +95,16 @@ class Meter:
         """Hang the hooks up that measure gradients before they are clipped."""
         if self._handles:
             return
-        for parameter in self.module.parameters():
-            if parameter.requires_grad:
-                hang: Any = parameter.register_post_accumulate_grad_hook
-                self._handles.append(hang(self._add_square))
+        for parameter in self._parameters:
+            hang: Any = parameter.register_post_accumulate_grad_hook
+            self._handles.append(hang(self._see_gradient))
         self._handles.append(self.optimizer.register_step_pre_hook(self._end_minibatch))
 
     def take_down(self) -> None:
         """Take the hooks down."""
         for handle in self._handles:
             handle.remove()
-        self._handles, self._squares = [], []
+        self._handles, self._num_seen = [], 0
 
     def take_step(
         self,
@@ -189,25 +192,33 @@ class Meter:
         self._span = (min(self._span[0], result), max(self._span[1], result))
         self._now.episodes.append((result, length, is_truncated))
 
-    def _add_square(self, parameter: Any) -> None:
-        self._squares.append(parameter.grad.detach().square().sum())
+    def _see_gradient(self, _: Any) -> None:
+        """Measure the norm once the last gradient of a minibatch is there, and nothing clipped."""
+        self._num_seen += 1
+        if self._num_seen % self._num_expected == 0:  # gradients may be accumulated
+            self._norm = self._measure_norm()
+
+    def _measure_norm(self) -> float:
+        return float(global_norm(p.grad for p in self._parameters if p.grad is not None))
 
     def _end_minibatch(self, *_: Any) -> None:
-        """Work the norm out before the optimiser steps; keep steps that would spoil the weights.
+        """Keep the norm; step by no gradient that would spoil the weights.
 
         An agent whose weights are not finite ends its training at once, in the middle of an update,
         where nobody could put anything right.
         """
-        if not self._squares:
+        if self._num_seen == 0:
             return
-        norm = float(sum(self._squares)) ** 0.5
-        self._squares = []
+        if self._num_seen < self._num_expected:  # some have no part in the loss: now it is known
+            self._num_expected = self._num_seen
+            self._norm = self._measure_norm()
+        norm, self._num_seen = self._norm, 0
         if math.isfinite(norm):
             self._now.norms.append(norm)
             self._now.is_clipped.append(norm > self._limit())
             return
         self.has_bad_gradients = True
-        for parameter in self.module.parameters():
+        for parameter in self._parameters:
             parameter.grad = None
 
     def _measured(self) -> dict[str, float]:

@@ -201,6 +201,19 @@ def test_a_resumed_run_goes_on_bit_for_bit() -> None:
         np.testing.assert_array_equal(mine.detach().numpy(), theirs.detach().numpy())
 
 
+def test_a_run_that_was_over_goes_on_as_a_longer_one() -> None:
+    agent = make_agent(learning_rate=1e-3)
+    first = make_callback(make_policy(level=-0.5), num_decisions=3)
+    learn(agent, first, 3)
+    callback = make_callback(make_policy(level=-0.5), num_decisions=3, state=first.state_dict())
+    learn(agent, callback, 3, reset_num_timesteps=False)
+    assert callback.run.num_steps == callback.run.plan.total_steps == 6
+    rates = [decision.values["learning_rate"] for decision in callback.run.decisions]
+    assert len(rates) == 6
+    assert rates == sorted(rates, reverse=True)
+    assert in_use(agent)["learning_rate"] == 1e-3
+
+
 def test_an_agent_that_was_saved_in_mid_training_has_its_own_values_back_in_the_end() -> None:
     agent, stop = interrupted(3)
     stop.saved.seek(0)
@@ -321,6 +334,11 @@ def test_what_cannot_be_steered_is_refused_before_it_trains() -> None:
     agent = make_agent(learning_rate=lambda progress: 0.01 * progress)
     with pytest.raises(ConfigurationError, match="is a schedule already"):
         agent.learn(ROLLOUT, callback=make_callback(base_schedule="cosine"))
+    for kind in ("PPO", "DQN"):
+        agent = make_agent(kind)
+        with pytest.raises(ConfigurationError, match="num_decisions must be at least 1; got 0"):
+            learn(agent, make_callback(num_decisions=0), 10)
+        assert agent._n_updates == 0
 
 
 def test_policies_are_told_apart_by_what_they_go_by() -> None:
