@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hpo_env.tasks.automl.space import LIBRARY_NAMES
 from hpo_env.tasks.base import Recipe
 
 RECIPES: tuple[Recipe, ...] = (
@@ -20,6 +21,7 @@ RECIPES: tuple[Recipe, ...] = (
             "gae_lambda": 0.95,
             "ent_coef": 0.002,
             "learned_start": 0.5,
+            "hyperparameters": LIBRARY_NAMES,
         },
         seeds=(0, 1, 2),
         members=2,
