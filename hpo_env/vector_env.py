@@ -151,6 +151,8 @@ class HPOControlVectorEnv(LanesEnv):
         **family_options: Any,
     ) -> None:
         check_choice("engine", engine, Engine)
+        if not isinstance(device, str):
+            raise ConfigurationError(f"device must be the name of a torch device; got {device!r}")
         super().__init__(
             num_envs,
             family=family,

@@ -42,7 +42,7 @@ def algorithm_class(name: str) -> type[Algorithm]:
     found = load_address("algorithm", ALGORITHMS.get(name, name))
     if not (isinstance(found, type) and issubclass(found, Algorithm)):
         raise ConfigurationError(
-            f"algorithm {name!r} must be a subclass of agents.adaptation.base.Algorithm; "
+            f"algorithm {name!r} must be a subclass of hpo_agents.adaptation.base.Algorithm; "
             f"got {found}"
         )
     where = f"algorithm {found.__module__}:{found.__qualname__}"
@@ -53,6 +53,6 @@ def algorithm_class(name: str) -> type[Algorithm]:
     if not (isinstance(kind, type) and issubclass(kind, Settings)):
         raise ConfigurationError(
             f"{where}: settings must be declared, a dataclass that derives from "
-            f"agents.learners.settings.Settings; got {kind}"
+            f"hpo_agents.learners.settings.Settings; got {kind}"
         )
     return found

@@ -41,8 +41,8 @@ Capability = Literal["rate", "gradients", "optimizer", "loss", "learned_start", 
 - rate: a hyperparameter that the base schedule multiplies.
 - gradients: `gradient_norm_first` and its like are measured.
 - optimizer: a trainer that can be given another update rule, `TaskFamily.make_updated_trainer`.
-- loss: a user's run knows the validation loss, so that runs can be chosen by it; not where
-  `TaskFamily.is_loss_hidden`, and a search would be an oracle.
+- loss: a user's run knows the validation loss, or what ranks runs as it does, so that they can be
+  chosen by it; elsewhere a search would be an oracle.
 - learned_start: the setting to begin from, `TaskFamily.learned_start`.
 - policy_divergence: what learns is a stochastic policy, `Trainer.policy_divergence`.
 

@@ -116,7 +116,8 @@ class ReinforcementFamily(TaskFamily):
     )
     trainer_options = ("shape",)  # what an interval is, a policy is compared on as it was trained
     features: ClassVar[Mapping[str, str]] = FEATURES
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({"policy_divergence"})
+    # The regret is hidden, but it ranks runs as their returns do, and those a user knows.
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({"policy_divergence", "loss"})
     is_loss_hidden = True
     twin = "hpo_env.integrations.sb3_agents.reference:train"
     loss_floor = REGRET_FLOOR

@@ -44,7 +44,7 @@ def test_a_loss_that_is_no_number_ends_training_by_name():
         ("meta_sgd", {"lowest_rate": 1.0}, "lowest_rate must not be above inner_rate"),
         ("leo", {"code_size": 0}, "code_size must be at least 1"),
         ("prototypical", {}, "can do classification; source 'sinusoids' asks for regression"),
-        ("json:dumps", {}, "must be a subclass of agents.adaptation.base.Algorithm"),
+        ("json:dumps", {}, "must be a subclass of hpo_agents.adaptation.base.Algorithm"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(algorithm, settings, message):

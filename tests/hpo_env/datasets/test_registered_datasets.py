@@ -206,7 +206,7 @@ def test_the_same_table_under_two_names_would_be_noticed() -> None:
 def test_an_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(UnknownNameError, match=r"unknown data set 'digit'.*did you mean 'digits'"):
         dataset_info("digit")
-    with pytest.raises(UnknownNameError, match="Allowed: airfare, "):
+    with pytest.raises(UnknownNameError, match="Allowed: ability_wages, "):
         load_dataset("no such thing at all")
 
 
