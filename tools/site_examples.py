@@ -8,7 +8,7 @@ from typing import Any
 import griffe
 
 
-class Examples(griffe.Extension):  # type: ignore[misc]
+class Examples(griffe.Extension):
     """Reads the heading `Example:` as `Examples:`."""
 
     def on_object(self, *, obj: Any, **_: Any) -> None:
