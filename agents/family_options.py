@@ -26,7 +26,7 @@ def parse_family_options(words: Sequence[str]) -> dict[str, Any]:
             raise ValueError(f"family options are written NAME=VALUE; got {word!r}")
         try:
             options[name] = json.loads(text)
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):  # what is no JSON is a text
             options[name] = text
     return options
 

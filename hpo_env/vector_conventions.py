@@ -155,9 +155,9 @@ def reset_tasks(
         return None
     if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != len(mask):
         got = len(given) if isinstance(given, Sequence) else type(given).__name__
+        wanted = "one entry" if len(mask) == 1 else f"one entry for each of {len(mask)} lanes"
         raise ConfigurationError(
-            f"tasks must be a sequence with one entry for each of {len(mask)} lanes, a task or "
-            f"None; got {got}"
+            f"tasks must be a sequence with {wanted}, a task or None; got {got}"
         )
     for lane in np.flatnonzero(mask).tolist():
         task = given[lane]

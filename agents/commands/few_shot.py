@@ -108,7 +108,7 @@ def _option(text: str) -> tuple[str, Any]:
     name, _, value = text.partition("=")
     try:
         return name, json.loads(value)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ConfigurationError(
             f"algorithm_options must be name=value with a number; got {text!r}"
         ) from error

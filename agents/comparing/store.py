@@ -104,7 +104,7 @@ def _read(path: Path, key: str) -> dict[str, Any] | None:
         document = json.loads(path.read_bytes())
         content: dict[str, Any] = document["content"]
         is_whole = digest(content) == document["sha256"] and digest(document["inputs"]) == key
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     return content if is_whole else None
 

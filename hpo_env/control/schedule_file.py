@@ -84,7 +84,7 @@ def read_schedule(path: str | Path) -> list[ScheduleRow]:
         ]
     except ConfigurationError:
         raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigurationError(f"{path}: not a schedule: {error}") from error
     _check(path, rows)
     return rows

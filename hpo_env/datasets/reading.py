@@ -78,12 +78,14 @@ class Reading:
             >>> Reading.of(missing="?", dates={"day": "%d.%m.%Y"}).dates
             (('day', '%d.%m.%Y'),)
         """
-        _check("decimal", decimal, decimal is None or decimal in _DECIMALS, "one of '.' and ','")
+        is_point = isinstance(decimal, str) and decimal in _DECIMALS
+        _check("decimal", decimal, decimal is None or is_point, "one of '.' and ','")
         point = _POINT if decimal is None else decimal
+        groups = isinstance(thousands, str) and thousands in _THOUSANDS and thousands != point
         _check(
             "thousands",
             thousands,
-            thousands is None or (thousands in _THOUSANDS and thousands != point),
+            thousands is None or groups,
             f"None or one of {_THOUSANDS}, and not decimal={point!r}",
         )
         written = _texts("units", units)
