@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hpo_env.datasets.base import Dataset
 from hpo_env.datasets.encoding import MAX_LEVELS
-from hpo_env.datasets.tables import Column, Table
+from hpo_env.datasets.tables import Column, Table, any_nan
 
 _MAX_LEVELS_SHOWN = 5
 _ID_NAME = re.compile(r"(.*[_\W])?(id|idx|index|key|row|rownum|nr|uuid)", re.IGNORECASE)
@@ -51,12 +51,17 @@ def summarize_columns(table: Table, dataset: Dataset, target: str) -> Iterator[C
         target: The column that it predicts.
     """
     for column in table.columns(target):
-        if column.name == target:
-            classes = f"{dataset.num_classes} classes"
-            becomes = f"target, {classes if dataset.num_classes else 'a number'}"
-            yield _summary(column, becomes, _misspelled(column))
-        else:
-            yield _summary(column, _becomes(column), _warnings(column, dataset))
+        with any_nan():
+            summary = _column_summary(column, dataset, is_target=column.name == target)
+        yield summary
+
+
+def _column_summary(column: Column, dataset: Dataset, *, is_target: bool) -> ColumnSummary:
+    if not is_target:
+        return _summary(column, _becomes(column), _warnings(column, dataset))
+    classes = f"{dataset.num_classes} classes"
+    becomes = f"target, {classes if dataset.num_classes else 'a number'}"
+    return _summary(column, becomes, _misspelled(column))
 
 
 def _summary(column: Column, becomes: str, warnings: tuple[str, ...] = ()) -> ColumnSummary:

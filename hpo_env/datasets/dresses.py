@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_LONGEST = 100  # characters of a number or a date; patterns go to and fro in longer texts
 _MIN_WITH_UNIT = 3  # "2wd" and "4wd" are two categories, and lose nothing by it
 
 SIGN, _CURRENCY = r"[+\-−]?", r"[$€£¥₹]"
@@ -106,6 +107,8 @@ def find_dresses(texts: Sequence[str], odd: Sequence[int]) -> dict[int, Dress]:
     units: dict[int, str] = {}
     for index in odd:
         text = texts[index]
+        if len(text) > _LONGEST:
+            continue
         dress = next((d for d in _DRESSES if d.pattern.fullmatch(text)), None)
         if dress is not None:
             found[index] = dress

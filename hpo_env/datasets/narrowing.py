@@ -70,7 +70,7 @@ def narrow(values: NDArray[Any], *, name: str) -> tuple[NDArray[np.float32], flo
             f"{name} must fit float32; its values, mostly from {low:g} to {high:g}, "
             f"would be rounded by up to {rounding:.2g}. Multiply it by a constant"
         )
-    return _float32(wide), shift
+    return wide.astype(np.float32), shift
 
 
 def cast_plainly(values: NDArray[Any], *, name: str) -> tuple[NDArray[np.float32], float]:
@@ -79,12 +79,7 @@ def cast_plainly(values: NDArray[Any], *, name: str) -> tuple[NDArray[np.float32
     For data sets that figures have been published on.
     """
     del name
-    return _float32(values.astype(np.float64)), 0.0
-
-
-def _float32(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    with np.errstate(invalid="ignore"):  # a NaN that signals is as missing as any other
-        return values.astype(np.float32)
+    return values.astype(np.float64).astype(np.float32), 0.0
 
 
 def check_gaps_in_whole(low: int, high: int, *, name: str) -> None:

@@ -72,7 +72,7 @@ class Table(ABC):
         """
         if kind is not None and kind not in get_args(Kind):
             raise unknown_name("kind of target", kind, get_args(Kind))
-        with located(self.place):
+        with located(self.place), any_nan():
             if not isinstance(target, str):
                 raise DatasetError(f"target must be a name, which is text; got {target!r}")
             dataset = self._dataset(target, kind)
@@ -87,6 +87,11 @@ class Table(ABC):
     @abstractmethod
     def columns(self, target: str) -> Iterator[Column]:
         """Go through the columns, the target last."""
+
+
+def any_nan() -> np.errstate:
+    """Compute with a NaN that signals, as damaged files have, as with any other: it is missing."""
+    return np.errstate(invalid="ignore")
 
 
 @contextmanager

@@ -10,7 +10,9 @@ import pytest
 
 from agents.family_options import parse_family_options
 from hpo_env.control.schedule_file import read_schedule
-from hpo_env.datasets.narrowing import narrow
+from hpo_env.datasets.column_summary import summarize_columns
+from hpo_env.datasets.dresses import find_dresses
+from hpo_env.datasets.files import open_table
 from hpo_env.datasets.reading import Reading
 from hpo_env.env import HPOControlEnv
 from hpo_env.errors import ConfigurationError
@@ -35,12 +37,28 @@ def test_a_single_environment_does_not_speak_of_lanes() -> None:
         env.reset(options={"tasks": "a"})
 
 
-def test_a_nan_that_signals_is_missing() -> None:
-    values = np.array([0x3FF0000000000000, 0x7FF0000000000001], np.uint64).view(np.float64)
+def test_a_list_is_no_kind() -> None:
+    with pytest.raises(ConfigurationError, match="kind must be a name"):
+        HPOControlEnv(dataset="digits", kind=["regression"])  # type: ignore[arg-type]
+
+
+def test_a_nan_that_signals_is_missing(tmp_path: Path) -> None:
+    x = np.arange(80.0).reshape(40, 2)
+    x.view(np.uint64)[3, 1] = 0x7FF0000000000001
+    np.savez(tmp_path / "t.npz", x=x, y=np.arange(40.0))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        narrowed, _ = narrow(values, name="x")
-    np.testing.assert_array_equal(narrowed, np.array([1.0, np.nan], np.float32))
+        table = open_table(tmp_path / "t.npz")
+        dataset = table.dataset(target="y")
+        lines = list(summarize_columns(table, dataset, "y"))
+    assert np.isnan(dataset.x[3, 1])
+    assert np.isfinite(np.delete(dataset.x, 3, axis=0)).all()
+    assert len(lines) == 3
+
+
+def test_a_long_text_is_no_number_in_a_dress() -> None:
+    short, long = "1" * 99 + "D", "1" * 100 + "D"  # patterns go to and fro in what is longer
+    assert set(find_dresses([f"{short[1:]}1", f"{long}1"], [0, 1])) == {0}
 
 
 def test_what_is_too_deep_for_json_is_a_text() -> None:

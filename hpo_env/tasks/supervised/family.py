@@ -162,7 +162,8 @@ class SupervisedFamily(TaskFamily):
     ) -> None:
         super().__init__(split=split, num_decisions=num_decisions)
         augmented = share("augmented", augmented)
-        for argument, value in (("model", model), ("optimizer", optimizer), ("target", target)):
+        names = {"model": model, "optimizer": optimizer, "target": target, "kind": kind}
+        for argument, value in names.items():
             if value is not None and not isinstance(value, str):
                 raise ConfigurationError(f"{argument} must be a name; got {value!r}")
         if whole_number("updates_per_decision", updates_per_decision) < 1:
