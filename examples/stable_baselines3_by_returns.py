@@ -33,7 +33,7 @@ torch.save(callback.state_dict(), folder / "run.pt")
 
 # Resumed: the run goes on where it was, and so does the number of steps.
 agent = PPO.load(folder / "agent.zip", env=envs, device="cpu")
-state = torch.load(folder / "run.pt", weights_only=False)
+state = torch.load(folder / "run.pt", weights_only=True)
 callback = HPOControlCallback(policy, state=state)
 left = max(total_steps - agent.num_timesteps, 1)
 agent.learn(left, callback=callback, reset_num_timesteps=False)

@@ -185,6 +185,13 @@ class HostContract(ABC):
         self._train(other, _NUM_UPDATES - 2)
         _assert_equal(other.host.measure(_VALIDATION_LOSS), expected)
 
+    def test_its_state_is_plain_data(self) -> None:
+        """Numbers, texts, tensors, lists and dicts: whoever reads a saved run executes nothing."""
+        training = self._begun()
+        self._train(training)
+        training.host.measure(_VALIDATION_LOSS)
+        _assert_plain(training.host.state_dict(), "state_dict()")
+
     def test_a_closed_host_leaves_what_it_found(self) -> None:
         """No hook stays, the user has his own values back, and closing twice is closing."""
         training = self.make()
@@ -224,6 +231,22 @@ class HostContract(ABC):
 
 def _assert_same(found: Any, expected: Any) -> None:
     np.testing.assert_equal(found, expected)
+
+
+def _assert_plain(value: Any, where: str) -> None:
+    kind = type(value)
+    if kind is dict:
+        for key, part in value.items():
+            assert type(key) in (str, int), f"{where} must have names for keys; got {key!r}"
+            _assert_plain(part, f"{where}[{key!r}]")
+    elif kind in (list, tuple):
+        for index, part in enumerate(value):
+            _assert_plain(part, f"{where}[{index}]")
+    else:
+        is_plain = value is None or kind in (bool, int, float, str)
+        assert is_plain or kind.__module__.startswith("torch"), (
+            f"{where} must be plain data; got {kind.__module__}.{kind.__name__}: use tolist()"
+        )
 
 
 def _assert_equal(found: Telemetry, expected: Telemetry) -> None:

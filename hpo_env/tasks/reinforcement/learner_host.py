@@ -174,10 +174,11 @@ class LearnerHost(PlainHost):
         return self._failure
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what was collected so far."""
+        """Return what was collected so far, as plain data and tensors."""
+        curve = self._curve.snapshot(_LANE)
         return {
             "meter": self.meter.state_dict(),
-            "curve": self._curve.snapshot(_LANE),
+            "curve": {name: rows.tolist() for name, rows in curve.items()},
             "collapse": self._collapse.state_dict(),
             "start": self._start,
             "middle": self._middle,
