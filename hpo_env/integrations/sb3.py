@@ -68,7 +68,7 @@ class Training(Protocol):
         """Take note that the training has ended."""
 
 
-class AgentHost(PlainHost):
+class LossSteeredHost(PlainHost):
     """An agent that is told no losses; an update is a rollout and the training on it.
 
     Args:
@@ -137,7 +137,7 @@ class LossSteeredTraining:
         state: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        host = AgentHost(model, validate)
+        host = LossSteeredHost(model, validate)
         if host.schedules.names and options.get("base_schedule") is not None:
             raise ConfigurationError(
                 "the agent's learning_rate is a schedule already, which is corrected: build the "
@@ -147,7 +147,9 @@ class LossSteeredTraining:
         steps_a_rollout = model.n_steps * model.n_envs
         to_come = -(-(total_timesteps - model.num_timesteps) // steps_a_rollout)
         total = max(num_saved(state) + to_come, 1)
-        self.run: Run[AgentHost] = controller.steer(host, total_steps=total, state=state, **options)
+        self.run: Run[LossSteeredHost] = controller.steer(
+            host, total_steps=total, state=state, **options
+        )
 
     def begin_rollout(self) -> None:
         """See `Training.begin_rollout`."""
@@ -271,6 +273,6 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
             self._training.close()
 
 
-def make_host(model: Any, validate: Callable[[Any], float] | None = None) -> AgentHost:
-    """Make the host of an agent; arguments and errors are those of `AgentHost`."""
-    return AgentHost(model, validate)
+def make_host(model: Any, validate: Callable[[Any], float] | None = None) -> LossSteeredHost:
+    """Make the host of an agent; arguments and errors are those of `LossSteeredHost`."""
+    return LossSteeredHost(model, validate)

@@ -111,7 +111,7 @@ class Learning(HostUnderTest):
         return [p.detach().numpy().copy() for p in self._agent.policy.parameters()]
 
 
-class TestAgentHost(HostContract):
+class TestLossSteeredHost(HostContract):
     def make(self) -> HostUnderTest:
         return Learning()
 
