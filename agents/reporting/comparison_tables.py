@@ -39,9 +39,9 @@ _SUMMARY_NOTE = (
 _SHORT_NOTE = (
     "Lower losses are better; a difference above 0 means that the controller did better, with its "
     "95 % interval for new runs on these tasks; P is how often it did, div. how many runs "
-    "diverged, runs what one result costs. All opponents ran on the same tasks, with the same "
-    "draws."
+    "diverged. All opponents ran on the same tasks, with the same draws."
 )
+_COLUMN_OF_RUNS = " Runs is how many trainings one result costs."
 _DETAIL_NOTE = (
     "IQM is the mean of the middle half of the runs, which outliers do not move, of losses and of "
     "differences (interval for new runs). Log regret is the log test loss above the lowest of any "
@@ -112,8 +112,9 @@ def short_table(entries: Sequence[Mapping[str, Any]]) -> Table:
     Args:
         entries: Summaries in plain data, in the order of rows.
     """
-    table = Table.of([_short_row(entry) for entry in entries], note=_SHORT_NOTE, bold=REFERENCE)
     has_searches = any(entry.get("runs_spent", 1.0) > 1.0 for entry in entries)
+    note = _SHORT_NOTE + (_COLUMN_OF_RUNS if has_searches else "")
+    table = Table.of([_short_row(entry) for entry in entries], note=note, bold=REFERENCE)
     return table if has_searches else table.without("runs")
 
 
