@@ -14,7 +14,7 @@ from agents.adaptation.episodes import Episodes, Examples
 from agents.adaptation.gradient_based import InnerLoopSettings
 from agents.adaptation.imaml import IMAMLSettings, ImplicitMAML
 from agents.adaptation.inner_loop import support_loss
-from agents.adaptation.leo import Code
+from agents.adaptation.leo import Code, LatentEmbeddingOptimization, LEOSettings
 from agents.adaptation.maml import MAML, FirstOrderMAML
 from agents.adaptation.matching import MatchingNetworks, MatchingSettings
 from agents.adaptation.memory import Memory, reading_weights, written
@@ -151,6 +151,23 @@ def test_reptile_points_from_where_training_ends_back_to_the_start(episodes):
         expected += (flat(meta) - adapted) / (0.05 * 4) / 3
     found = algorithm.gradient(meta, episodes, drawing()).gradient
     torch.testing.assert_close(flat(found), expected)
+
+
+def test_leo_steps_on_the_code_and_then_on_the_head(episodes):
+    settings = LEOSettings(code_size=4, code_steps=2, head_steps=1, code_rate=0.3, head_rate=0.1)
+    algorithm = LatentEmbeddingOptimization(Linear(VALUES), settings)
+    meta = algorithm.initial(drawing())
+    support, query = task(episodes.support, 0), task(episodes.query, 0)
+    decoder = meta["decoder"][:3]  # the first half decodes means
+    hessian, slope = quadratic(support)
+    code = algorithm._encoded(meta, support).mean[0]
+    for _ in range(2):
+        code = code - 0.3 * decoder.T @ (hessian @ (decoder @ code) - slope)
+    head = decoder @ code
+    head = head - 0.1 * (hessian @ head - slope)
+    expected = query.inputs @ head[:2] + head[2]
+    found = algorithm.predict(meta, episodes.support, episodes.query.inputs)[0, :, 0]
+    torch.testing.assert_close(found, expected)
 
 
 def test_prototypes_are_means_and_logits_squared_distances():
