@@ -185,6 +185,14 @@ class AlgorithmContract:
         assert np.isfinite(found.loss)
         assert all(torch.equal(meta[key], before[key]) for key in meta)
 
+    def test_every_meta_parameter_is_learned(self, name: str, kind: str) -> None:
+        """None is carried along and read by nothing."""
+        algorithm = self.build(name, kind)
+        meta = algorithm.initial(_generator(1))
+        found = algorithm.gradient(meta, _episodes(kind), _generator(5)).gradient
+        idle = [key for key, value in found.items() if not value.abs().max() > 0.0]
+        assert not idle, f"these meta-parameters change nothing: {idle}"
+
     def test_a_gradient_follows_from_the_generator(self, name: str, kind: str) -> None:
         """The same draws give the same gradient, bit for bit."""
         algorithm = self.build(name, kind)

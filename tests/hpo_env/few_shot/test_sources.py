@@ -79,6 +79,21 @@ class TestCharacters:
                 drawn = images[labels == label].reshape(-1, SIDE * SIDE)
                 assert len(np.unique(drawn, axis=0)) == len(drawn)
 
+    def test_a_character_turned_by_a_quarter_is_another_class_in_training_alone(self):
+        shares = []
+        for split in ("train", "test"):
+            tasks = made("characters").sample(split, 20, stream(4))
+            upright = {
+                (image / np.float32(255.0)).tobytes()
+                for characters in drawn_scripts(split).values()
+                for images in characters.values()
+                for image in images
+            }
+            shown = tasks.query_inputs.reshape(-1, SIDE, SIDE)
+            shares.append(np.mean([image.tobytes() in upright for image in shown]))
+        assert 0.1 < shares[0] < 0.5
+        assert shares[1] == 1.0
+
     def test_ink_reaches_two_edges_but_for_a_margin(self):
         made("characters")
         for images in drawn_scripts("test")["Thai"].values():
