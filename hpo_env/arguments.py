@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hpo_env.errors import ConfigurationError, UnknownArgumentError, near_names
 
@@ -84,6 +86,57 @@ def ordered_names(name: str, value: Any) -> tuple[str, ...]:
             f"got {value!r}"
         )
     return tuple(value)
+
+
+def by_name(name: str, value: Any) -> dict[str, Any]:
+    """Return an argument that maps names to something as a dict, empty where it is None.
+
+    Args:
+        name: The argument's.
+        value: A mapping whose keys are texts, or None. Its truth is never asked for, as an array
+            has none.
+
+    Raises:
+        ConfigurationError: It is anything else.
+
+    Example:
+        >>> by_name("initial", None), by_name("initial", {"learning_rate": 0.1})
+        ({}, {'learning_rate': 0.1})
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise ConfigurationError(
+            f"{name} must be a mapping by name, such as {{'learning_rate': ...}}; got {value!r}"
+        )
+    return dict(value)
+
+
+def listed(name: str, value: Any) -> list[Any]:
+    """Return an argument that lists something as a list, empty where it is None.
+
+    Args:
+        name: The argument's.
+        value: A list, tuple, set, range, or an array `[K]`; a text is one thing and not a list of
+            letters.
+
+    Raises:
+        ConfigurationError: It is anything else.
+
+    Example:
+        >>> import numpy as np
+        >>> listed("level", np.array([80, 95])), listed("level", None)
+        ([80, 95], [])
+    """
+    if value is None:
+        return []
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise ConfigurationError(f"{name} must be a list; got {value!r}")
+    try:
+        entries = list(value)
+    except TypeError as error:  # an array without dimensions
+        raise ConfigurationError(f"{name} must be a list; got {value!r}") from error
+    return [entry.item() if isinstance(entry, np.generic) else entry for entry in entries]
 
 
 def check_known(owner: str, given: Iterable[str], known: Iterable[str]) -> None:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo_env.arguments import is_folder
+from hpo_env.arguments import by_name, is_folder
 from hpo_env.control.host import Host
 from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import ControllerWarning, HostT, Run, RunLogger
@@ -219,6 +219,7 @@ class Controller:
             ConfigurationError: A number is out of range, or a function has no initial value.
             UnknownNameError: A hyperparameter or a schedule of that name does not exist.
         """
+        bind, initial = by_name("bind", bind), by_name("initial", initial)
         for name in bind:
             self.policy.space.index(name)
         if set(bind) != set(initial):
@@ -334,7 +335,7 @@ def replay_schedule(
     optimizers = [unwrapped(one) for one in _listed(optimizer)]
     names = list(dict.fromkeys(name for row in rows for name in row if name != "step"))
     later = [name for name in names if name not in rows[0]]
-    return Replay(rows, column_writers(optimizers, bind or {}, names, later))
+    return Replay(rows, column_writers(optimizers, by_name("bind", bind), names, later))
 
 
 def shipped_smaller(name: str) -> list[str]:

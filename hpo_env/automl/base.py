@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.arguments import is_number, whole_number
+from hpo_env.arguments import by_name, is_number, whole_number
 from hpo_env.automl.boosters import Booster, Goal, booster_class
 from hpo_env.automl.columns import Columns, is_frame
 from hpo_env.automl.ensembling import outputs_of
@@ -214,21 +214,18 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
             raise ConfigurationError(
                 f"time_budget must be a number of seconds above 0, or None; got {seconds!r}"
             )
-        if self.initial and self.start == "learned":
+        initial = by_name("initial", self.initial)
+        if initial and self.start == "learned":
             raise ConfigurationError(
                 "initial= and start='learned' contradict each other: leave one of them out"
             )
-        for name, value in (self.initial or {}).items():
+        for name, value in initial.items():
             known = SPACE.hyperparameters[SPACE.index(name)]
             if not (is_number(value) and known.low <= value <= known.high):
                 raise ConfigurationError(
                     f"initial {name} must lie in [{known.low:g}, {known.high:g}]; got {value!r}"
                 )
-        if self.library_params is not None and not isinstance(self.library_params, Mapping):
-            raise ConfigurationError(
-                f"library_params must be a mapping of names to values; got {self.library_params!r}"
-            )
-        self._booster.check(self.library_params or {})
+        self._booster.check(by_name("library_params", self.library_params))
 
     def _controller(self) -> Controller:
         controller = Controller.from_pretrained(self.policy)

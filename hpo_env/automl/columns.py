@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo_env.arguments import listed
 from hpo_env.errors import ConfigurationError, ControllerWarning, DatasetError
 
 Array = NDArray[np.float64]
@@ -60,7 +61,7 @@ class Columns:
         else:
             cells = list(np.asarray(x).T)
             names = tuple(str(place) for place in range(len(cells)))
-        told = {_place(one, names) for one in categorical or ()}
+        told = {_place(one, names) for one in listed("categorical_features", categorical)}
         levels = tuple(
             _levels(column) if place in told or (is_frame(x) and _is_category(column)) else None
             for place, column in enumerate(cells)

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hpo_env.arguments import by_name
 from hpo_env.control.host import Host, Steered
 from hpo_env.control.live_schedule import (
     LiveSchedule,
@@ -86,7 +87,11 @@ class TorchHost(Host):
         known = [unwrapped_scheduler(scheduler) for scheduler in schedulers]
         _refuse_foreign_schedulers(self._optimizers, known)
         writers = _find_writers(
-            space, self._optimizers, model=model, bind=bind or {}, initial=initial or {}
+            space,
+            self._optimizers,
+            model=model,
+            bind=by_name("bind", bind),
+            initial=by_name("initial", initial),
         )
         self._live = LiveSchedule(schedulers, self._optimizers) if schedulers else None
         self._groups = _group_writers(writers, self._optimizers, all_of_them=bool(schedulers))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo_env.arguments import is_number, listed
 from hpo_env.errors import ConfigurationError
 
 Array = NDArray[np.float64]
@@ -108,10 +109,11 @@ def check_levels(levels: Sequence[float] | None) -> tuple[float, ...]:
     """Check the levels of intervals, in percent.
 
     Raises:
-        ConfigurationError: One lies outside of 1 to 99, such as a share in place of a percentage.
+        ConfigurationError: They are no list, or one lies outside of 1 to 99, such as a share in
+            place of a percentage.
     """
-    levels = tuple(levels or ())
-    for level in levels:
-        if not 1.0 <= level <= 99.0:
-            raise ConfigurationError(f"levels are percentages from 1 to 99; got {level}")
-    return levels
+    checked = tuple(listed("level", levels))
+    for level in checked:
+        if not (is_number(level) and 1.0 <= level <= 99.0):
+            raise ConfigurationError(f"levels are percentages from 1 to 99; got {level!r}")
+    return checked

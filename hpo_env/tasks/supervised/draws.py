@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from hpo_env.arguments import is_number
+from hpo_env.arguments import by_name, is_number
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.tasks.supervised.data import MAX_TRAIN_ROWS
@@ -33,19 +33,16 @@ _T = TypeVar("_T")
 
 
 def checked_initial(
-    space: HyperparameterSpace, initial: Mapping[str, Initial]
+    space: HyperparameterSpace, initial: Mapping[str, Initial] | None
 ) -> dict[str, Initial]:
-    """Check initial values that replace the family's own.
+    """Check initial values that replace the family's own; none where there are none.
 
     Raises:
         UnknownNameError: There is no such hyperparameter.
         ConfigurationError: A value is outside its range, or a range is the wrong way round.
     """
-    if not isinstance(initial, Mapping):
-        raise ConfigurationError(
-            f"initial must be values or pairs of ends by name of a hyperparameter; got {initial!r}"
-        )
-    for name, value in initial.items():
+    checked: dict[str, Initial] = by_name("initial", initial)
+    for name, value in checked.items():
         known = space.hyperparameters[space.index(name)]
         ends = value if isinstance(value, tuple | list) else (value, value)
         if len(ends) != 2 or not all(is_number(end) for end in ends):
@@ -57,7 +54,7 @@ def checked_initial(
             raise ConfigurationError(
                 f"initial {name}: {known.low} <= low <= high <= {known.high} must hold; got {value}"
             )
-    return dict(initial)
+    return checked
 
 
 def initial_ranges(optimizer: str, *, is_augmented: bool) -> dict[str, Initial]:

@@ -193,7 +193,7 @@ class SupervisedFamily(TaskFamily):
         optimizer_info(self.optimizers[0])
         self.architectures: ModelSplit = split if architectures is None else architectures
         check_choice("side of architectures", self.architectures, ModelSplit)
-        self.initial = checked_initial(self.space, initial or {})
+        self.initial = checked_initial(self.space, initial)
         self.augmented = augmented if split == "train" and dataset is None else 0.0
         self._check_model()
         self.fingerprint = fingerprint
