@@ -188,6 +188,11 @@ class HyperparameterSpace:
         self.high = np.array([h.high for h in self.hyperparameters])  # [H]
         self.defaults = np.array([h.default for h in self.hyperparameters])  # [H]
         self._axes = [_AXES[h.scale] for h in self.hyperparameters]
+        # Columns on one kind of axis are computed at once: a call of numpy costs more than a lane.
+        self._alike = [
+            (axis, np.array([h for h, other in enumerate(self._axes) if other is axis]))
+            for axis in dict.fromkeys(self._axes)
+        ]
         steps = [a.step(h.max_step) for a, h in zip(self._axes, self.hyperparameters, strict=True)]
         self.steps = np.array(steps)  # [H], how far an action of 1 moves each correction
         self.retreat = np.array([h.retreat for h in self.hyperparameters])  # [H]
@@ -224,8 +229,10 @@ class HyperparameterSpace:
 
     def to_axis(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Map values `[..., H]` to the axes on which corrections are distances."""
-        columns = [axis.to_axis(values[..., h]) for h, axis in enumerate(self._axes)]
-        return np.stack(columns, axis=-1)
+        on_axis = np.empty(np.shape(values))
+        for axis, columns in self._alike:
+            on_axis[..., columns] = axis.to_axis(values[..., columns])
+        return on_axis
 
     def position(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Say where in its range each value `[..., H]` lies: -1 at `low`, 1 at `high`, clipped."""
@@ -334,10 +341,9 @@ class HyperparameterSpace:
         Returns:
             Effective values `[N, H]`; batch sizes are whole numbers.
         """
-        columns = [
-            axis.correct(base[..., h], corrections[..., h]) for h, axis in enumerate(self._axes)
-        ]
-        values = np.stack(columns, axis=-1)
+        values = np.empty(np.broadcast_shapes(base.shape, corrections.shape))
+        for axis, columns in self._alike:
+            values[..., columns] = axis.correct(base[..., columns], corrections[..., columns])
         values = np.where(self._integer, np.rint(values), values)
         return np.asarray(np.clip(values, np.minimum(self.low, base), np.maximum(self.high, base)))
 
