@@ -53,7 +53,7 @@ class MissingExtraError(HPOControlError, ImportError):
     """A package that belongs to an extra which is not installed."""
 
 
-class RunStopped(HPOControlError):
+class RunStoppedError(HPOControlError):
     """What a logger raises to end a run early: the run closes itself, and the loop sees this."""
 
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from hpo_env.control.decider import Decision
-from hpo_env.errors import ControllerWarning, RunStopped
+from hpo_env.errors import ControllerWarning, RunStoppedError
 
 
 class RunLogger(Protocol):
     """Where a run reports to; `hpo_env.integrations` has some.
 
     What goes wrong in a logger ends no training. One that means to end it, as a study does that
-    prunes, raises `RunStopped` in `log_interval`: the run is closed, with the user's values put
+    prunes, raises `RunStoppedError` in `log_interval`: the run is closed, with the user's values put
     back, and the loop's call of `step` raises it.
     """
 
@@ -53,13 +53,13 @@ class Announcer:
         """Call a method of every logger.
 
         Raises:
-            RunStopped: A logger has; all others were told before.
+            RunStoppedError: A logger has; all others were told before.
         """
-        stopped: RunStopped | None = None
+        stopped: RunStoppedError | None = None
         for logger in self._loggers:
             try:
                 getattr(logger, what)(*arguments)
-            except RunStopped as error:
+            except RunStoppedError as error:
                 stopped = error
             except Exception as error:  # anybody's code, and perhaps a full disk
                 self.warn(

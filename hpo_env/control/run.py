@@ -25,7 +25,7 @@ from hpo_env.control.host import Host
 from hpo_env.control.loss_check import LossCheck
 from hpo_env.control.plan import Plan, whole_number
 from hpo_env.control.schedule_file import ScheduleRow, write_schedule
-from hpo_env.errors import ConfigurationError, ControllerWarning, RunStopped
+from hpo_env.errors import ConfigurationError, ControllerWarning, RunStoppedError
 from hpo_env.policy import Policy
 from hpo_env.schedules import interval_factors, log_change, schedule
 from hpo_env.telemetry import REPORTED, Telemetry
@@ -129,7 +129,7 @@ class Run(Generic[HostT]):
                 before the interval's end. None when there is no such thing.
 
         Raises:
-            RunStopped: A logger ends the run, as a study does that prunes it; it is closed.
+            RunStoppedError: A logger ends the run, as a study does that prunes it; it is closed.
         """
         if (self.num_steps >= self._end or self._end_of_it) and not self._goes_on():
             return
@@ -495,7 +495,7 @@ class Run(Generic[HostT]):
         }
         try:
             self._announcer.tell("log_interval", self.num_steps, measured)
-        except RunStopped:
+        except RunStoppedError:
             self.close()
             raise
 

@@ -30,7 +30,7 @@ from hpo_env.arguments import is_number
 from hpo_env.control.decider import Decision, can_be_moved
 from hpo_env.control.run import HostT, Run, RunLogger
 from hpo_env.controller import Controller
-from hpo_env.errors import ConfigurationError, RunStopped
+from hpo_env.errors import ConfigurationError, RunStoppedError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.integrations.extras import require
 from hpo_env.starts import Problem, Start, chosen_start
@@ -54,7 +54,7 @@ Ranges = Mapping[str, tuple[float, float]]
 """Lowest and highest starting value by hyperparameter."""
 
 
-class TrialPruned(RunStopped, optuna.TrialPruned):  # type: ignore[misc]
+class TrialPruned(RunStoppedError, optuna.TrialPruned):  # type: ignore[misc]
     """The study's pruner gives a trial up; an `optuna.TrialPruned`."""
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from hpo_env.controller import Controller
-from hpo_env.errors import ConfigurationError, RunStopped, UnknownNameError
+from hpo_env.errors import ConfigurationError, RunStoppedError, UnknownNameError
 from hpo_env.starts import LearnedStart, StartCase
 from tests.hpo_env.controlled_runs import Training, random_policy
 
@@ -113,7 +113,7 @@ def test_a_pruned_trial_is_closed_and_leaves_the_users_values() -> None:
 def test_what_is_raised_is_both_an_end_of_the_run_and_a_pruning() -> None:
     from hpo_env.integrations.optuna import TrialPruned
 
-    assert issubclass(TrialPruned, RunStopped)
+    assert issubclass(TrialPruned, RunStoppedError)
     assert issubclass(TrialPruned, optuna.TrialPruned)
 
 

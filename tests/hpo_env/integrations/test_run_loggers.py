@@ -13,7 +13,7 @@ import torch
 
 from hpo_env.control.run import Run
 from hpo_env.controller import Controller
-from hpo_env.errors import RunStopped
+from hpo_env.errors import RunStoppedError
 from tests.hpo_env.controlled_runs import Training, random_policy
 
 STEPS = 24
@@ -126,7 +126,7 @@ class Stopping:
     def log_interval(self, step: int, measured: Any) -> None:
         self.num_left -= 1
         if self.num_left == 0:
-            raise RunStopped("enough")
+            raise RunStoppedError("enough")
 
     def close(self) -> None:
         self.is_closed = True
@@ -139,7 +139,7 @@ def test_a_logger_can_end_the_run_which_is_closed_after_all_were_told() -> None:
     run = Controller(random_policy()).attach(
         optimizer, total_steps=STEPS, validate=training.validate, loggers=loggers
     )
-    with pytest.raises(RunStopped, match="enough"):
+    with pytest.raises(RunStoppedError, match="enough"):
         training.train(optimizer, run, range(STEPS))
     assert len(run.decisions) == 3
     assert optimizer.param_groups[0]["lr"] == 0.01
