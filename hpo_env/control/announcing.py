@@ -14,8 +14,8 @@ class RunLogger(Protocol):
     """Where a run reports to; `hpo_env.integrations` has some.
 
     What goes wrong in a logger ends no training. One that means to end it, as a study does that
-    prunes, raises `RunStoppedError` in `log_interval`: the run is closed, with the user's values put
-    back, and the loop's call of `step` raises it.
+    prunes, raises `RunStoppedError` in `log_interval`: the run is closed, with the user's values
+    put back, and the loop's call of `step` raises it.
     """
 
     def log_decision(self, decision: Decision) -> None:

@@ -54,7 +54,7 @@ Ranges = Mapping[str, tuple[float, float]]
 """Lowest and highest starting value by hyperparameter."""
 
 
-class TrialPruned(RunStoppedError, optuna.TrialPruned):  # type: ignore[misc]
+class PrunedTrialError(RunStoppedError, optuna.TrialPruned):  # type: ignore[misc]
     """The study's pruner gives a trial up; an `optuna.TrialPruned`."""
 
 
@@ -188,7 +188,7 @@ class _Reporter:
             return
         self._trial.report(loss, self._num_intervals)
         if self._trial.should_prune():
-            raise TrialPruned(f"pruned after decision interval {self._num_intervals}")
+            raise PrunedTrialError(f"pruned after decision interval {self._num_intervals}")
 
     def close(self) -> None:
         """Leave the values that the run ended with in the study."""

@@ -111,10 +111,10 @@ def test_a_pruned_trial_is_closed_and_leaves_the_users_values() -> None:
 
 
 def test_what_is_raised_is_both_an_end_of_the_run_and_a_pruning() -> None:
-    from hpo_env.integrations.optuna import TrialPruned
+    from hpo_env.integrations.optuna import PrunedTrialError
 
-    assert issubclass(TrialPruned, RunStoppedError)
-    assert issubclass(TrialPruned, optuna.TrialPruned)
+    assert issubclass(PrunedTrialError, RunStoppedError)
+    assert issubclass(PrunedTrialError, optuna.TrialPruned)
 
 
 def test_a_trial_that_fails_closes_its_run_and_the_study_goes_on() -> None:
