@@ -128,12 +128,12 @@ def test_a_trial_that_fails_closes_its_run_and_the_study_goes_on() -> None:
         failing.runs[0].step(1.0)
 
 
-def test_halving_gives_up_the_worse_and_judges_nobody_before_a_quarter() -> None:
+def test_halving_gives_up_the_worse_and_judges_nobody_before_half() -> None:
     study, objective = create_study(CONTROLLER, initial=OWN), Objective()
     study.optimize(objective, n_trials=6)
     ends = {len(t.intermediate_values) for t in study.trials if t.state.name == "PRUNED"}
     assert ends
-    assert min(ends) >= 2
+    assert min(ends) >= 4
     assert study.trials[0].state.name == "COMPLETE"
 
 
