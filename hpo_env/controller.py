@@ -28,6 +28,7 @@ from hpo_env.control.run import ControllerWarning, HostT, Run, RunLogger
 from hpo_env.control.schedule_file import Replay, read_schedule
 from hpo_env.control.writers import FunctionWriter
 from hpo_env.errors import ConfigurationError, PolicyFileError
+from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.policy import Policy
 from hpo_env.policy_file import CONTROLLER_FILE, load
 from hpo_env.starts import Problem, Start, chosen_start
@@ -113,7 +114,7 @@ class Controller:
         loggers: Sequence[RunLogger] = (),
         state: Mapping[str, Any] | None = None,
         on_roll_back: Callable[[], object] | None = None,
-        start: Start | None = None,
+        start: Start | Mapping[str, float] | None = None,
         problem: Problem | None = None,
     ) -> Run[TorchHost]:
         """Steer a training loop of torch.
@@ -148,8 +149,9 @@ class Controller:
             on_roll_back: Called after an interval was rolled back, to put back what the controller
                 has no copy of, such as averaged weights.
             start: "user" begins at the values that the loop has, "learned" at those that were best
-                on the training tasks of the policy; what the policy does not move stays. None: what
-                was measured to be better, which is "user" for a policy without a learned start.
+                on the training tasks of the policy; what the policy does not move stays. Values by
+                name: at those. None: what was measured to be better, which is "user" for a policy
+                without a learned start.
             problem: What a learned start goes by, where it tells kinds and sizes apart.
 
         Returns:
@@ -196,7 +198,7 @@ class Controller:
         loggers: Sequence[RunLogger] = (),
         state: Mapping[str, Any] | None = None,
         on_roll_back: Callable[[], object] | None = None,
-        start: Start | None = None,
+        start: Start | Mapping[str, float] | None = None,
         problem: Problem | None = None,
     ) -> Run[PlainHost]:
         """Steer a training that is not torch's: call `run.step(loss)` after every update.
@@ -253,7 +255,7 @@ class Controller:
         loggers: Sequence[RunLogger] = (),
         state: Mapping[str, Any] | None = None,
         on_roll_back: Callable[[], object] | None = None,
-        start: Start | None = None,
+        start: Start | Mapping[str, float] | None = None,
         problem: Problem | None = None,
     ) -> Run[HostT]:
         """Steer whatever a host knows how to measure and to write.
@@ -282,6 +284,8 @@ class Controller:
         try:
             own = host.problem() if problem is None else problem
             values = chosen_start(self.policy.learned_start, start, own)
+            if isinstance(start, Mapping):
+                _check_start(values, self.policy.space, host.initial)
             values = {name: value for name, value in values.items() if name in host.initial}
             if values:
                 host.start_at(values)
@@ -353,6 +357,22 @@ def shipped_smaller(name: str) -> list[str]:
     facts = {folder.name: _facts(folder) for folder in _shipped().values()}
     kind, names = facts[name]
     return [other for other, (k, n) in sorted(facts.items()) if k == kind and n < names]
+
+
+def _check_start(
+    values: Mapping[str, float], space: HyperparameterSpace, there: Mapping[str, float]
+) -> None:
+    """Check values to begin at, which somebody gave by name."""
+    for name, value in values.items():
+        known = space.hyperparameters[space.index(name)]
+        if name not in there:
+            raise ConfigurationError(
+                f"start must name what can be written here, {sorted(there)}; got {name!r}"
+            )
+        if not known.low <= value <= known.high:
+            raise ConfigurationError(
+                f"start: {name} must lie in [{known.low:g}, {known.high:g}]; got {value!r}"
+            )
 
 
 def _facts(folder: Path) -> tuple[tuple[Any, ...], frozenset[str]]:

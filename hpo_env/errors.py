@@ -53,6 +53,10 @@ class MissingExtraError(HPOControlError, ImportError):
     """A package that belongs to an extra which is not installed."""
 
 
+class RunStoppedError(HPOControlError):
+    """What a logger raises to end a run early: the run closes itself, and the loop sees this."""
+
+
 class ControllerWarning(UserWarning):
     """Something went wrong in a controlled run, which goes on."""
 

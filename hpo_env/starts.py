@@ -78,8 +78,7 @@ class StartCase:
         for name, value in self.values.items():
             if not (isinstance(name, str) and is_number(value) and math.isfinite(value)):
                 raise ConfigurationError(
-                    f"values of a learned start must be finite numbers by name; got {name!r}: "
-                    f"{value!r}"
+                    f"values of a start must be finite numbers by name; got {name!r}: {value!r}"
                 )
         if self.kind is not None and not isinstance(self.kind, str):
             raise ConfigurationError(f"kind must be a text or None; got {self.kind!r}")
@@ -222,19 +221,22 @@ class LearnedStart:
 
 
 def chosen_start(
-    learned: LearnedStart | None, start: str | None, problem: Problem
+    learned: LearnedStart | None, start: str | Mapping[str, float] | None, problem: Problem
 ) -> dict[str, float]:
     """Return the values that take the place of the user's own; none where those stay.
 
     Args:
         learned: That of the policy, None where it has none.
-        start: "user", "learned", or None for what was measured to be better.
+        start: "user", "learned", None for what was measured to be better, or the values.
         problem: What is known of the run.
 
     Raises:
         UnknownNameError: There is no start of that name.
-        ConfigurationError: The learned start was asked for, and there is none.
+        ConfigurationError: The learned start was asked for, and there is none; or a value is no
+            finite number.
     """
+    if isinstance(start, Mapping):
+        return dict(StartCase(values=start).values) if start else {}
     if start not in ("user", "learned", None) or isinstance(start, bool):
         raise unknown_name("start", start, ("user", "learned"))
     if start == "learned" and learned is None:

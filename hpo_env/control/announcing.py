@@ -7,11 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from hpo_env.control.decider import Decision
-from hpo_env.errors import ControllerWarning
+from hpo_env.errors import ControllerWarning, RunStoppedError
 
 
 class RunLogger(Protocol):
-    """Where a run reports to; `hpo_env.integrations` has some."""
+    """Where a run reports to; `hpo_env.integrations` has some.
+
+    What goes wrong in a logger ends no training. One that means to end it, as a study does that
+    prunes, raises `RunStoppedError` in `log_interval`: the run is closed, with the user's values
+    put back, and the loop's call of `step` raises it.
+    """
 
     def log_decision(self, decision: Decision) -> None:
         """Take note of a decision."""
@@ -45,13 +50,22 @@ class Announcer:
         self._warned.discard(kind)
 
     def tell(self, what: str, *arguments: Any) -> None:
-        """Call a method of every logger."""
+        """Call a method of every logger.
+
+        Raises:
+            RunStoppedError: A logger has; all others were told before.
+        """
+        stopped: RunStoppedError | None = None
         for logger in self._loggers:
             try:
                 getattr(logger, what)(*arguments)
+            except RunStoppedError as error:
+                stopped = error
             except Exception as error:  # anybody's code, and perhaps a full disk
                 self.warn(
                     f"logger {type(logger).__name__}",
                     f"{type(logger).__name__}.{what} raised {type(error).__name__}: {error}. The "
                     "run goes on",
                 )
+        if stopped is not None:
+            raise stopped

@@ -87,8 +87,8 @@ class Host(Protocol):
             ConfigurationError: This host cannot.
         """
         raise ConfigurationError(
-            f"start='learned' cannot be had here: {type(self).__name__} begins at the values that "
-            "it finds. Leave start out, and set the values before"
+            f"start= cannot be had here: {type(self).__name__} begins at the values that it finds. "
+            "Leave start out, and set the values before"
         )
 
     def begin(self, run: Steered) -> None:

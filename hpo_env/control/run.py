@@ -25,7 +25,7 @@ from hpo_env.control.host import Host
 from hpo_env.control.loss_check import LossCheck
 from hpo_env.control.plan import Plan, whole_number
 from hpo_env.control.schedule_file import ScheduleRow, write_schedule
-from hpo_env.errors import ConfigurationError, ControllerWarning
+from hpo_env.errors import ConfigurationError, ControllerWarning, RunStoppedError
 from hpo_env.policy import Policy
 from hpo_env.schedules import interval_factors, log_change, schedule
 from hpo_env.telemetry import REPORTED, Telemetry
@@ -127,6 +127,9 @@ class Run(Generic[HostT]):
         Args:
             loss: The minibatch loss, a number or a tensor of one element; the tensor is not read
                 before the interval's end. None when there is no such thing.
+
+        Raises:
+            RunStoppedError: A logger ends the run, as a study does that prunes it; it is closed.
         """
         if (self.num_steps >= self._end or self._end_of_it) and not self._goes_on():
             return
@@ -490,7 +493,11 @@ class Run(Generic[HostT]):
             for name in REPORTED
             if not math.isnan(value := float(getattr(self._telemetry, name)[0]))
         }
-        self._announcer.tell("log_interval", self.num_steps, measured)
+        try:
+            self._announcer.tell("log_interval", self.num_steps, measured)
+        except RunStoppedError:
+            self.close()
+            raise
 
     def _rolled_back(self, telemetry: Telemetry) -> bool:
         """Roll the interval back where the host can, and say what happened."""

@@ -146,8 +146,8 @@ class TorchHost(Host):
         """See `Host.start_at`; a torch scheduler goes its own way, and is refused."""
         if self._live is not None:
             raise ConfigurationError(
-                "start='learned' and a torch scheduler as base_schedule cannot both hold: give the "
-                "name of a schedule, or leave start out"
+                "start='learned' and a torch scheduler as base_schedule cannot both hold, nor can "
+                "values to start at: give the name of a schedule, or leave start out"
             )
         self.weights.start_at(values)
 

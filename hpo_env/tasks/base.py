@@ -216,6 +216,13 @@ class TaskFamily(ABC):
     """Names of the options that say where something is, and not what it is: what a fingerprint of
     `pinned_options` recognises again in another place."""
 
+    adapting_options: ClassVar[Mapping[str, Any]] = {}
+    """Options under which a policy is adapted to somebody's own task: they leave out the data that
+    the outcome is measured on."""
+
+    held_out_options: ClassVar[Mapping[str, Any]] = {}
+    """Options under which the outcome of that is measured, on what `adapting_options` left out."""
+
     optimizer_hyperparameters: ClassVar[tuple[str, ...]] = ()
     """Hyperparameters that belong to the tasks' own optimiser, and so mean nothing where another
     update rule replaces it. What stands there for a learning rate is read back as the first."""

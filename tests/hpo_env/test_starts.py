@@ -171,6 +171,38 @@ def test_a_torch_scheduler_and_a_learned_start_contradict_each_other() -> None:
     controller.attach(optimizer, total_steps=20, base_schedule=scheduler, start="user")
 
 
+def test_a_run_begins_at_values_that_are_given_and_the_users_own_come_back() -> None:
+    optimizer = torch.optim.SGD(nn.Linear(2, 1).parameters(), lr=1e-3)
+    still = with_start(fixed_policy(0.0, base_schedule="constant"), ONE)
+    run = Controller(still).attach(optimizer, total_steps=20, start={"learning_rate": 0.02})
+    assert optimizer.param_groups[0]["lr"] == run.values["learning_rate"] == 0.02
+    run.close()
+    assert optimizer.param_groups[0]["lr"] == 1e-3
+    run = Controller(still).attach(optimizer, total_steps=20, start={})
+    assert run.values["learning_rate"] == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("start", "error", "message"),
+    [
+        ({"rate": 0.1}, UnknownNameError, "unknown hyperparameter 'rate'"),
+        ({"dropout": 0.1}, ConfigurationError, "must name what can be written here"),
+        ({"learning_rate": 2.0}, ConfigurationError, r"learning_rate must lie in \[1e-06, 1\]"),
+        ({"learning_rate": float("nan")}, ConfigurationError, "must be finite numbers"),
+        ({"learning_rate": "0.1"}, ConfigurationError, "must be finite numbers"),
+    ],
+)
+def test_values_to_begin_at_that_cannot_be_leave_the_training_as_it_was(
+    start: dict[str, float], error: type[Exception], message: str
+) -> None:
+    optimizer = torch.optim.SGD(nn.Linear(2, 1).parameters(), lr=1e-3)
+    controller = Controller(fixed_policy(0.0, ("learning_rate", "dropout")))
+    with pytest.raises(error, match=message):
+        controller.attach(optimizer, total_steps=20, start=start)
+    assert optimizer.param_groups[0]["lr"] == 1e-3
+    assert not optimizer._optimizer_step_pre_hooks
+
+
 def test_a_restricted_policy_keeps_the_start_of_what_it_moves() -> None:
     start = LearnedStart(cases=(StartCase(values={"learning_rate": 0.05, "dropout": 0.1}),))
     policy = with_start(fixed_policy(0.0, ("learning_rate", "dropout")), start)

@@ -12,23 +12,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.datasets import Dataset, Kind, Reading, is_path, load
-from hpo_env.errors import DatasetError
+from hpo_env.errors import ConfigurationError, DatasetError
 from hpo_env.networks.objectives import Objective, objective
 from hpo_env.seeding import stream
-from hpo_env.tasks.base import Task
+from hpo_env.tasks.base import Task, check_choice
 
 MAX_TRAIN_ROWS = 1024
 MAX_VALIDATION_ROWS = 512
 MAX_TEST_ROWS = 512
+_FEWEST_TO_HOLD_OUT = 200
+HELD_OUT_SHARE = 0.2
+"""Of the rows: what is held out of an adaptation, to measure its outcome on."""
+
+HeldOut = Literal["unused", "tested"]
+"""What becomes of the rows that are held out: nobody sees them, or they are the test rows."""
+
 _TRAIN_SHARE = 0.6
 _VALIDATION_SHARE = 0.2
-_OF_FILES = frozenset({"kind", "reading", "fingerprint"})
+_OF_FILES = frozenset({"kind", "reading", "fingerprint", "held_out"})
 _LARGEST_INPUT = 8.0
 """Standard deviations at which an input is cut off: one wild cell must not decide a run."""
 
@@ -52,6 +59,8 @@ class SupervisedTask(Task):
         label_noise: Share of labels that are replaced by random ones.
         target_noise: Standard deviation of noise added to a standardised regression target.
         input_scale: Factor on the standardised inputs.
+        held_out: What becomes of a fifth of the rows, the same in every task of the data set; None:
+            none is held out.
     """
 
     dataset: str
@@ -67,6 +76,7 @@ class SupervisedTask(Task):
     label_noise: float = 0.0
     target_noise: float = 0.0
     input_scale: float = 1.0
+    held_out: HeldOut | None = None
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -181,8 +191,11 @@ def prepare(task: SupervisedTask) -> Problem:
     dataset = load_task_dataset(task.dataset, task.target, task.kind, task.reading)
     check_fingerprint(dataset, task.fingerprint, where=task.dataset)
     rng = stream(task.augmentation_seed, "augmentation")
-    rows = rng.permutation(len(dataset.x))[: task.num_rows]
+    kept, held_out = split_off(len(dataset.x), task.held_out)
+    rows = kept[rng.permutation(len(kept))[: task.num_rows]]
     parts = _split(rows)
+    if task.held_out == "tested":
+        parts[-1] = held_out[:MAX_TEST_ROWS]
     features = _choose_features(dataset.x.shape[1], task.num_features, rng)
     inputs = _standardized_inputs([dataset.x[part][:, features] for part in parts])
     wanted = objective(dataset.kind)
@@ -205,6 +218,36 @@ def prepare(task: SupervisedTask) -> Problem:
         num_outputs=wanted.num_outputs(dataset.num_classes),
         is_image=dataset.image_shape is not None,
     )
+
+
+def check_held_out(held_out: HeldOut, dataset: Dataset | None) -> None:
+    """Check that rows can be held out of a data set.
+
+    Raises:
+        UnknownNameError: There is no such use of them.
+        ConfigurationError: There is no one data set.
+        DatasetError: It is too small.
+    """
+    check_choice("use of held-out rows", held_out, HeldOut)
+    if dataset is None:
+        raise ConfigurationError("rows are held out of one data set: name it, dataset=PATH")
+    if len(dataset.x) < _FEWEST_TO_HOLD_OUT:
+        raise DatasetError(
+            f"{dataset.name}: has {len(dataset.x)} rows, and {_FEWEST_TO_HOLD_OUT} are needed to "
+            f"hold a fifth out: on fewer than {_FEWEST_TO_HOLD_OUT // 5} rows a difference cannot "
+            "be told from chance"
+        )
+
+
+def split_off(
+    num_rows: int, held_out: HeldOut | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return which rows tasks are drawn from, and which are held out: the same in all of them."""
+    if held_out is None:
+        return np.arange(num_rows), np.arange(0)
+    order = stream(num_rows, "held out").permutation(num_rows)
+    first = int(HELD_OUT_SHARE * num_rows)
+    return np.sort(order[first:]), order[:first]
 
 
 def _split(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -42,7 +42,14 @@ from hpo_env.tasks.base import (
     Trainer,
     check_choice,
 )
-from hpo_env.tasks.supervised.data import SupervisedTask, check_fingerprint, load_task_dataset
+from hpo_env.tasks.supervised.data import (
+    HeldOut,
+    SupervisedTask,
+    check_fingerprint,
+    check_held_out,
+    load_task_dataset,
+    split_off,
+)
 from hpo_env.tasks.supervised.draws import (
     SHARE_UNCHANGED,
     USUAL_INITIAL,
@@ -104,6 +111,8 @@ class SupervisedFamily(TaskFamily):
         initial: Initial values that replace the family's own, by hyperparameter: a number, or a
             range `(low, high)` from which each task draws evenly on the hyperparameter's scale.
         augmented: Share of the tasks of the train split that are varied, in [0, 1].
+        held_out: Leave a fifth of the rows of `dataset` out of all tasks, the same in each
+            ("unused"), or test every task on that fifth ("tested").
 
     Raises:
         UnknownNameError: A name is in no registry; the nearest are suggested.
@@ -131,6 +140,8 @@ class SupervisedFamily(TaskFamily):
     recipes: ClassVar[tuple[Recipe, ...]] = RECIPES
     trainer_options: ClassVar[tuple[str, ...]] = ("updates_per_decision",)
     relocatable_options: ClassVar[tuple[str, ...]] = ("dataset",)
+    adapting_options: ClassVar[Mapping[str, Any]] = {"split": "validation", "held_out": "unused"}
+    held_out_options: ClassVar[Mapping[str, Any]] = {"split": "validation", "held_out": "tested"}
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"gradients", "optimizer"})
     optimizer_hyperparameters: ClassVar[tuple[str, ...]] = (
         "learning_rate",
@@ -159,6 +170,7 @@ class SupervisedFamily(TaskFamily):
         architectures: ModelSplit | None = None,
         initial: Mapping[str, Initial] | None = None,
         augmented: float = 0.5,
+        held_out: HeldOut | None = None,
     ) -> None:
         super().__init__(split=split, num_decisions=num_decisions)
         augmented = share("augmented", augmented)
@@ -199,6 +211,9 @@ class SupervisedFamily(TaskFamily):
         self.fingerprint = fingerprint
         if self.dataset is not None:
             check_fingerprint(self._load(self.dataset), fingerprint, where=self.dataset)
+        self.held_out = held_out
+        if held_out is not None:
+            check_held_out(held_out, None if self.dataset is None else self._load(self.dataset))
 
     def _address(self, dataset: str | Path | InMemory) -> str:
         """Say by name or by absolute path which data is meant; tables in memory are kept."""
@@ -272,6 +287,7 @@ class SupervisedFamily(TaskFamily):
         is_augmented = self.augmented == 1.0 or (
             self.augmented > 0.0 and bool(rng.random() < self.augmented)
         )
+        num_rows = len(split_off(len(dataset.x), self.held_out)[0])
         return SupervisedTask(
             name=dataset.name,
             num_decisions=self._draw_num_decisions(rng),
@@ -284,11 +300,12 @@ class SupervisedFamily(TaskFamily):
             architecture=self._draw_architecture(dataset, rng),
             optimizer=optimizer,
             augmentation_seed=draw_episode_seed(rng),
-            num_rows=draw_num_rows(len(dataset.x), rng) if is_augmented else len(dataset.x),
+            num_rows=draw_num_rows(num_rows, rng) if is_augmented else num_rows,
             num_features=self._draw_num_features(dataset, rng, is_augmented=is_augmented),
             label_noise=draw_noise(_MAX_LABEL_NOISE, rng) if is_augmented else 0.0,
             target_noise=draw_noise(_MAX_TARGET_NOISE, rng) if is_augmented else 0.0,
             input_scale=log_uniform(*_INPUT_SCALES, rng) if is_augmented else 1.0,
+            held_out=self.held_out,
         )
 
     def _draw_num_decisions(self, rng: np.random.Generator) -> int:

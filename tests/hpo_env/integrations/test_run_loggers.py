@@ -13,6 +13,7 @@ import torch
 
 from hpo_env.control.run import Run
 from hpo_env.controller import Controller
+from hpo_env.errors import RunStoppedError
 from tests.hpo_env.controlled_runs import Training, random_policy
 
 STEPS = 24
@@ -84,6 +85,7 @@ def test_weights_and_biases_gets_the_same_offline(
         ("keras", "keras", "keras"),
         ("xgboost", "xgboost", "boost"),
         ("sb3", "stable_baselines3", "train"),
+        ("optuna", "optuna", "search"),
     ],
 )
 def test_a_missing_extra_is_named_with_its_install_command(
@@ -102,9 +104,44 @@ def test_a_missing_extra_is_named_with_its_install_command(
 
 
 def test_no_integration_is_imported_before_it_is_asked_for() -> None:
-    hosts = "lightning transformers accelerate keras sklearn lightgbm xgboost wandb tensorboard"
+    hosts = "lightning transformers accelerate keras sklearn lightgbm xgboost wandb tensorboard "
+    hosts += "optuna"
     code = (
         "import sys, hpo_env.controller, hpo_env.control.torch_host; "
         f"assert not [h for h in {hosts.split()} if h in sys.modules]"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class Stopping:
+    """Ends the run after so many intervals."""
+
+    def __init__(self, num_intervals: int) -> None:
+        self.num_left = num_intervals
+        self.is_closed = False
+
+    def log_decision(self, decision: Any) -> None:
+        pass
+
+    def log_interval(self, step: int, measured: Any) -> None:
+        self.num_left -= 1
+        if self.num_left == 0:
+            raise RunStoppedError("enough")
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_a_logger_can_end_the_run_which_is_closed_after_all_were_told() -> None:
+    training = Training()
+    optimizer = torch.optim.AdamW(training.model.parameters(), lr=0.01)
+    loggers = [Stopping(3), Stopping(100)]
+    run = Controller(random_policy()).attach(
+        optimizer, total_steps=STEPS, validate=training.validate, loggers=loggers
+    )
+    with pytest.raises(RunStoppedError, match="enough"):
+        training.train(optimizer, run, range(STEPS))
+    assert len(run.decisions) == 3
+    assert optimizer.param_groups[0]["lr"] == 0.01
+    assert [logger.is_closed for logger in loggers] == [True, True]
+    assert loggers[1].num_left == 100 - 3
