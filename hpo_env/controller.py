@@ -31,7 +31,7 @@ from hpo_env.errors import ConfigurationError, PolicyFileError
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.policy import Policy
 from hpo_env.policy_file import CONTROLLER_FILE, load
-from hpo_env.starts import Problem, Start, chosen_start
+from hpo_env.starts import Problem, Start, chosen_start, unbearable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -148,10 +148,12 @@ class Controller:
             state: A saved `run.state_dict()` to go on from.
             on_roll_back: Called after an interval was rolled back, to put back what the controller
                 has no copy of, such as averaged weights.
-            start: "user" begins at the values that the loop has, "learned" at those that were best
-                on the training tasks of the policy; what the policy does not move stays. Values by
-                name: at those. None: what was measured to be better, which is "user" for a policy
-                without a learned start.
+            start: "user" begins at the values that the loop has, whatever they are; "learned" at
+                those that were best on the training tasks of the policy or, where it has none, at a
+                learning rate that follows from the optimiser's kind and the weights' sizes; what
+                the policy does not move stays. None: what was measured to be better; for a policy
+                without a learned start the loop's own values, but for a learning rate whose first
+                update would wreck the weights, which one warning names. Values by name: at those.
             problem: What a learned start goes by, where it tells kinds and sizes apart.
 
         Returns:
@@ -282,11 +284,9 @@ class Controller:
             UnknownNameError: There is no schedule of that name.
         """
         try:
-            own = host.problem() if problem is None else problem
-            values = chosen_start(self.policy.learned_start, start, own)
-            if isinstance(start, Mapping):
-                _check_start(values, self.policy.space, host.initial)
-            values = {name: value for name, value in values.items() if name in host.initial}
+            values, replaced = self._beginning(
+                host, start, host.problem() if problem is None else problem, is_new=state is None
+            )
             if values:
                 host.start_at(values)
             run = Run(
@@ -299,12 +299,36 @@ class Controller:
                 base_schedule=self.policy.base_schedule if base_schedule is None else base_schedule,
                 loggers=loggers,
                 on_roll_back=on_roll_back,
+                replaced=replaced,
             )
             run.begin(state)
         except BaseException:
             host.close()  # a training that is not steered is left as it was found
             raise
         return run
+
+    def _beginning(
+        self, host: Host, start: Start | None, problem: Problem, *, is_new: bool
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Return the values to begin at, and the host's own that they replace as unbearable.
+
+        Args:
+            host: The training.
+            start: See `attach`.
+            problem: What a learned start goes by.
+            is_new: Whether nothing was trained; a saved run brings the values that it began at.
+        """
+        learned = self.policy.learned_start
+        learned = host.learned_start() if learned is None else learned
+        values, replaced = chosen_start(learned, start, problem), {}
+        if isinstance(start, Mapping):
+            _check_start(values, self.policy.space, host.initial)
+        if learned is not None and start is None and not values and is_new:
+            better = learned.values_for(problem)
+            found = {name: host.initial[name] for name in better if name in host.initial}
+            replaced = unbearable(found, host.bearable())
+            values = {name: better[name] for name in replaced}
+        return {n: value for n, value in values.items() if n in host.initial}, replaced
 
     @property
     def default_num_decisions(self) -> int:

@@ -20,7 +20,7 @@ from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.hyperparameters import HyperparameterSpace
 
 Start = Literal["user", "learned"]
-"""Where a run begins: at the user's own values, or at those of the policy's learned start."""
+"""Where a run begins: at the user's own values, or at those that were learned."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,7 +226,7 @@ def chosen_start(
     """Return the values that take the place of the user's own; none where those stay.
 
     Args:
-        learned: That of the policy, None where it has none.
+        learned: That of the policy or else of the host; None where there is none.
         start: "user", "learned", None for what was measured to be better, or the values.
         problem: What is known of the run.
 
@@ -241,9 +241,23 @@ def chosen_start(
         raise unknown_name("start", start, ("user", "learned"))
     if start == "learned" and learned is None:
         raise ConfigurationError(
-            "start='learned' needs a policy with a learned start, and this one has none: leave "
-            "start out, or take another policy"
+            "start='learned' needs a policy with a learned start or an optimiser of a known kind, "
+            "and there is neither: leave start out, or take another policy"
         )
     if learned is None or start == "user" or (start is None and not learned.is_default):
         return {}
     return learned.values_for(problem)
+
+
+def unbearable(initial: Mapping[str, float], highest: Mapping[str, float]) -> dict[str, float]:
+    """Return those of some values that a training would not survive.
+
+    Args:
+        initial: The values at the start, by name.
+        highest: The highest that break nothing, where known.
+
+    Example:
+        >>> unbearable({"learning_rate": 0.1, "momentum": 0.9}, {"learning_rate": 0.006})
+        {'learning_rate': 0.1}
+    """
+    return {n: v for n, v in initial.items() if v > highest.get(n, math.inf)}

@@ -11,7 +11,7 @@ Axes: `D` observation fields, `H` hyperparameters.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,8 @@ class Explanation:
         reasons: For each decision, the strongest reasons by hyperparameter, strongest first.
         num_intervals: Decisions in the whole run.
         before: Values in force before the first of them, empty at the start of the run.
+        replaced: The loop's own values that the run did not begin at, as they would have wrecked
+            the weights, by name.
     """
 
     hyperparameters: tuple[str, ...]
@@ -59,12 +61,18 @@ class Explanation:
     reasons: tuple[dict[str, tuple[Reason, ...]], ...]
     num_intervals: int
     before: dict[str, float]
+    replaced: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [f"A policy of {', '.join(self.hyperparameters)}"]
         missing = [n for n in self.hyperparameters if n not in self.decisions[0].moves]
         if missing:
             lines[0] += f", without {', '.join(missing)}, which this run cannot write"
+        lines += [
+            f"It did not begin at the loop's own {name}, {value:g}: the first update would have "
+            "wrecked the weights"
+            for name, value in self.replaced.items()
+        ]
         before = self.before
         for decision, reasons in zip(self.decisions, self.reasons, strict=True):
             lines.append(_headline(decision, self.num_intervals))
@@ -83,6 +91,7 @@ def explain(
     *,
     hyperparameters: Sequence[str] | None = None,
     earlier: Sequence[Decision] = (),
+    replaced: Mapping[str, float] | None = None,
 ) -> Explanation:
     """Explain decisions that the policy made, one after the other.
 
@@ -94,6 +103,7 @@ def explain(
         hyperparameters: What the whole policy moves, where `policy` is its part for this run.
         earlier: All decisions of the run before those, from which a policy with a memory remembers
             something.
+        replaced: See `Explanation`.
     """
     own = f"Of {policy.family!r} alone"
     docs = field_docs(policy.space.names) | dict.fromkeys(policy.features, own)
@@ -110,6 +120,7 @@ def explain(
         reasons=tuple(reasons),
         num_intervals=num_intervals,
         before=dict(before or {}),
+        replaced=dict(replaced or {}),
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.starts import Problem
+from hpo_env.starts import LearnedStart, Problem
 from hpo_env.telemetry import Telemetry
 
 
@@ -76,6 +76,14 @@ class Host(Protocol):
         A learned start goes by it.
         """
         return Problem()
+
+    def learned_start(self) -> LearnedStart | None:
+        """Return where trainings of this kind begin best, for policies that do not say."""
+        return None
+
+    def bearable(self) -> Mapping[str, float]:
+        """Return the highest values to begin at that break nothing, by name, where known."""
+        return {}
 
     def start_at(self, values: Mapping[str, float]) -> None:
         """Take other values for the initial ones, before `begin`; those found are given back.

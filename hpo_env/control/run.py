@@ -58,6 +58,8 @@ class Run(Generic[HostT]):
         loggers: Told of every decision and every interval. One that raises is left out of that.
         on_roll_back: Called after an interval was rolled back, to put back what the host has no
             copy of: averaged weights, a count of batches.
+        replaced: The values that the host had and does not begin at, as the training would not
+            have survived them, by name.
 
     Raises:
         ConfigurationError: A number is out of range, or nothing that the policy moves can be
@@ -75,6 +77,7 @@ class Run(Generic[HostT]):
         base_schedule: str,
         loggers: Sequence[RunLogger] = (),
         on_roll_back: Callable[[], object] | None = None,
+        replaced: Mapping[str, float] | None = None,
     ) -> None:
         schedule(base_schedule)
         self.host = host
@@ -98,6 +101,7 @@ class Run(Generic[HostT]):
         self._announcer = Announcer(loggers)
         self._losses = LossCheck(self._announcer)
         self._on_roll_back = on_roll_back
+        self.replaced = dict(replaced or {})
         self._effective = self._decider.initial.copy()  # [1, H]
         self._in_force = (self._effective * 0.0, 1.0)  # corrections [1, H], factor of the schedule
         self._factor_at: tuple[tuple[int, int], float] = ((-1, 0), 1.0)
@@ -113,6 +117,13 @@ class Run(Generic[HostT]):
         if state is not None:
             self.load_state_dict(state)
             return
+        for name, found in self.replaced.items():
+            self._announcer.warn(
+                f"replaced {name}",
+                f"{name} was {found:g}, at which the first update would wreck the weights; the run "
+                f"begins at {self.host.initial[name]:.3g}. To begin at your own, attach with "
+                "start='user'",
+            )
         validation_loss = self.host.mean_loss(self._losses.validated(self.host, is_guarded=True))
         if not math.isfinite(validation_loss):  # a loss that is not finite is no place to start
             validation_loss = math.nan
@@ -202,6 +213,7 @@ class Run(Generic[HostT]):
             before,
             hyperparameters=self._known,
             earlier=earlier,
+            replaced=self.replaced,
         )
 
     def save_schedule(self, path: str | Path) -> Path:
@@ -260,6 +272,7 @@ class Run(Generic[HostT]):
             "unfit": sorted(self._losses.unfit),
             "end": self._end,
             "decider": self._decider.state_dict(),
+            "replaced": dict(self.replaced),
             "effective": self._effective.tolist(),
             "last_losses": [
                 float(self._telemetry.train_loss[0]),
@@ -293,6 +306,7 @@ class Run(Generic[HostT]):
         self._end = int(state["end"])
         self._is_open = bool(state.get("is_open", not self.is_over))
         self._losses.unfit = set(state.get("unfit", ()))
+        self.replaced = dict(state.get("replaced", {}))
         self._effective = np.array(state["effective"], dtype=np.float64)
         train_loss, validation_loss = state["last_losses"]
         self._telemetry.train_loss[:] = train_loss

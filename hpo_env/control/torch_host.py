@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo_env.arguments import by_name
+from hpo_env.control.first_step import bearable_rate, learned_rate
 from hpo_env.control.host import Host, Steered
 from hpo_env.control.live_schedule import (
     LiveSchedule,
@@ -38,6 +39,7 @@ from hpo_env.control.weights_host import WeightsHost
 from hpo_env.control.writers import FunctionWriter, Writer, write_all
 from hpo_env.errors import ConfigurationError, ControllerWarning
 from hpo_env.hyperparameters import HyperparameterSpace
+from hpo_env.starts import LearnedStart, StartCase
 from hpo_env.telemetry import Telemetry
 
 _attached: weakref.WeakKeyDictionary[torch.optim.Optimizer, weakref.ref[TorchHost]] = (
@@ -141,6 +143,21 @@ class TorchHost(Host):
     def initial(self) -> Mapping[str, float]:
         """See `Host.initial`."""
         return self.weights.initial
+
+    def learned_start(self) -> LearnedStart | None:
+        """Return the learning rate that is usual for the optimiser and that its weights bear."""
+        rate = learned_rate(self._optimizers) if "learning_rate" in self._groups else None
+        if rate is None:
+            return None
+        case = StartCase(values={"learning_rate": rate})
+        return LearnedStart(cases=(case,), is_default=False)
+
+    def bearable(self) -> Mapping[str, float]:
+        """Bound the learning rate; one that a torch scheduler asks for goes its own way."""
+        if self._live is not None or "learning_rate" not in self._groups:
+            return {}
+        rate = bearable_rate(self._optimizers)
+        return {} if rate is None else {"learning_rate": rate}
 
     def start_at(self, values: Mapping[str, float]) -> None:
         """See `Host.start_at`; a torch scheduler goes its own way, and is refused."""

@@ -73,6 +73,7 @@ def run_in_plain_loop(
         total_steps=num_decisions * updates,
         num_decisions=num_decisions,
         validate=lambda: learner.evaluate(learner.problem.validation)[0],
+        start="user",  # as the lane, which begins where it is put
     )
     for _ in range(num_decisions * updates):
         rows = learner.next_rows(round(initial["batch_size"]))

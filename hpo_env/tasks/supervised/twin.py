@@ -32,6 +32,7 @@ def train(family: TaskFamily, task: SupervisedTask, seed: int, controller: Contr
         validate=lambda: learner.evaluate(learner.problem.validation)[0],
         bind={name: _setter(values, name) for name in moved if name != _CLIP},
         initial={name: values[name] for name in moved},
+        start="user",  # as lanes do, which begin wherever they are put
     )
     if _CLIP in moved:
         values[_CLIP] = math.inf  # the controller clips, after it has measured

@@ -1,0 +1,112 @@
+"""The controller on trainings of the kinds that people run, beside schedules that are tuned.
+
+    python benchmarks/real_loops.py --csv real_loops.csv
+    python benchmarks/real_loops.py --csv real_loops.csv --part test --seeds 3
+
+Plain PyTorch; text of the standard library, digits and photographs that scikit-learn ships, tables.
+The rows of a run are written as it ends, and those that are in the file are not run again: a
+benchmark that was stopped goes on. The opponent of a single run is the best of four cosines, each a
+run of its own.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import tyro
+
+from benchmarks.loops.running import Outcome, Setting, train
+from benchmarks.loops.tables import markdown
+from benchmarks.loops.workloads import WORKLOADS
+
+RATES_OF_SCHEDULES = (3e-4, 1e-3, 3e-3, 1e-2)
+RATES_OF_CONTROLLERS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+
+
+def main(
+    *,
+    csv_path: Annotated[Path, tyro.conf.arg(name="csv")],
+    part: Literal["validation", "test"] = "validation",
+    workloads: tuple[str, ...] = (),
+    schedules: tuple[str, ...] = ("cosine",),
+    controllers: tuple[str, ...] = ("controller",),
+    schedule_rates: tuple[float, ...] = RATES_OF_SCHEDULES,
+    rates: tuple[float, ...] = RATES_OF_CONTROLLERS,
+    optimizers: tuple[str, ...] = ("adamw",),
+    seeds: int = 1,
+    scale: float = 1.0,
+    markdown_path: Annotated[Path | None, tyro.conf.arg(name="markdown")] = None,
+) -> None:
+    """Run what is missing in the file, and show the table.
+
+    Args:
+        csv_path: Where the rows are, and where they are added.
+        part: Which workloads, where none are named.
+        workloads: Names of workloads.
+        schedules: Opponents that are given each of `schedule_rates`.
+        controllers: Opponents that are given each of `rates`; a policy's folder is one.
+        schedule_rates: Highest rates.
+        rates: First rates.
+        optimizers: Names of optimisers.
+        seeds: So many, from 0.
+        scale: Factor on the number of updates.
+        markdown_path: Where to write the table.
+    """
+    torch.set_num_threads(1)  # two threads crawl as soon as another process is busy
+    names = workloads or tuple(n for n, w in WORKLOADS.items() if w.is_test == (part == "test"))
+    done = dict(read(csv_path))
+    for optimizer, seed, workload in product(optimizers, range(seeds), names):
+        asked = [*product(schedules, schedule_rates), *product(controllers, rates)]
+        for opponent, rate in asked:
+            setting = Setting(
+                workload=workload,
+                opponent=opponent,
+                optimizer=optimizer,
+                rate=rate,
+                seed=seed,
+                scale=scale,
+            )
+            if setting not in done:
+                done[setting] = train(setting)
+                write(csv_path, setting, done[setting])
+                print(f"{workload} {opponent} {optimizer} {rate:g} {done[setting].test:.4f}")
+    table = markdown(done, names)
+    print(table)
+    if markdown_path is not None:
+        markdown_path.write_text(table)
+
+
+def read(path: Path) -> Iterator[tuple[Setting, Outcome]]:
+    """Read the rows of a file that `write` made; none where there is no file."""
+    if not path.exists():
+        return
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            if any(value is None for value in row.values()):
+                continue  # the last line of a run that was killed
+            texts = {name: row[name] for name in ("workload", "opponent", "optimizer")}
+            setting = Setting(
+                **texts, rate=float(row["rate"]), seed=int(row["seed"]), scale=float(row["scale"])
+            )
+            yield setting, Outcome(**{f.name: float(row[f.name]) for f in fields(Outcome)})
+
+
+def write(path: Path, setting: Setting, outcome: Outcome) -> None:
+    """Add one row."""
+    row = asdict(setting) | asdict(outcome)
+    is_new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        if is_new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

@@ -1,0 +1,215 @@
+"""A rate whose first update would wreck the weights is no place to begin, and known beforehand."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from hpo_env import Controller
+from hpo_env.control.first_step import bearable_rate, learned_rate, relative_step
+from hpo_env.errors import ConfigurationError, ControllerWarning
+from tests.hpo_env.controlled_runs import Training, fixed_policy
+
+STILL = fixed_policy(0.0, base_schedule="constant")
+
+
+class Lion(torch.optim.SGD):
+    """Named as the published one is, which torch does not have."""
+
+
+class PagedAdamW8bit(torch.optim.AdamW):
+    """A class of another package that derives from torch's."""
+
+
+def matrix(rows: int, columns: int, size: float) -> nn.Parameter:
+    generator = torch.Generator().manual_seed(0)
+    return nn.Parameter(size * torch.randn(rows, columns, generator=generator))
+
+
+@pytest.mark.parametrize("kind", [torch.optim.AdamW, torch.optim.NAdam, Lion, PagedAdamW8bit])
+@pytest.mark.parametrize(("rows", "columns"), [(64, 64), (16, 256), (300, 40)])
+def test_the_step_is_that_of_largest_singular_values(kind: Any, rows: int, columns: int) -> None:
+    weights = matrix(rows, columns, 0.02)
+    update = 3e-3 * torch.outer(torch.ones(rows), torch.ones(columns))  # one minibatch: one rank
+    largest = [float(torch.linalg.matrix_norm(m.detach(), 2)) for m in (update, weights)]
+    found = relative_step([kind([weights], lr=3e-3)])
+    assert found == pytest.approx(largest[0] / largest[1], rel=0.1)
+
+
+def test_the_step_of_muon_is_its_orthogonal_matrix() -> None:
+    weights = matrix(64, 64, 0.02)
+    optimizer = torch.optim.Muon([weights], lr=0.01)
+    step = relative_step([optimizer])
+    before = weights.detach().clone()
+    weights.grad = torch.randn(64, 64, generator=torch.Generator().manual_seed(1))
+    optimizer.param_groups[0]["weight_decay"] = 0.0
+    optimizer.step()
+    sizes = [float(torch.linalg.matrix_norm(m, 2)) for m in (weights.detach() - before, before)]
+    assert step == pytest.approx(sizes[0] / sizes[1], rel=0.25)  # its iteration stops near 1
+
+
+def test_width_changes_nothing_where_rates_go_down_with_it() -> None:
+    steps = [
+        relative_step([torch.optim.Adam([matrix(w, w, 1 / math.sqrt(w))], lr=0.1 / w)])
+        for w in (32, 128, 512)
+    ]
+    assert steps == pytest.approx([0.05] * 3, rel=0.05)
+
+
+def unknown(kind: str) -> list[torch.optim.Optimizer]:
+    meta = nn.Linear(4, 4, device="meta")
+    weights: dict[str, list[Any]] = {
+        "zeros": [nn.Parameter(torch.zeros(4, 4))],
+        "vectors": [nn.Parameter(torch.ones(4))],
+        "lazy": list(nn.LazyLinear(4).parameters()),
+        "meta": list(meta.parameters()),
+        "frozen": [nn.Parameter(torch.ones(4, 4), requires_grad=False)],
+        "empty": [nn.Parameter(torch.ones(0, 4))],
+    }
+    return [torch.optim.AdamW(weights[kind], lr=1.0)]
+
+
+@pytest.mark.parametrize("kind", ["zeros", "vectors", "lazy", "meta", "frozen", "empty"])
+def test_weights_without_a_size_bound_nothing(kind: str) -> None:
+    optimizers = unknown(kind)
+    assert relative_step(optimizers) is None
+    assert bearable_rate(optimizers) is None
+    assert learned_rate(optimizers) == 3e-3
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.LBFGS, torch.optim.Adadelta])
+def test_an_optimiser_whose_step_is_the_gradients_bounds_nothing(kind: Any) -> None:
+    assert bearable_rate([kind([matrix(4, 4, 0.01)], lr=1.0)]) is None
+
+
+def test_a_frozen_base_does_not_count() -> None:
+    base, adapter = matrix(64, 64, 1e-6).requires_grad_(False), matrix(4, 64, 0.1)
+    alone, beside = ([adapter], [base, adapter])
+    steps = [relative_step([torch.optim.AdamW(w, lr=1e-3)]) for w in (alone, beside)]
+    assert steps[0] == steps[1] is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "rate"),
+    [
+        (torch.optim.AdamW, 3e-3),
+        (torch.optim.NAdam, 3e-3),
+        (Lion, 1e-3),
+        (torch.optim.RMSprop, 3e-4),
+        (torch.optim.SGD, 1e-2),
+        (torch.optim.LBFGS, None),
+    ],
+)
+def test_the_learned_rate_goes_by_the_kind(kind: Any, rate: float | None) -> None:
+    assert learned_rate([kind([matrix(16, 16, 0.2)], lr=0.5)]) == rate
+
+
+def test_the_learned_rate_goes_down_where_weights_are_small() -> None:
+    optimizers = [torch.optim.AdamW([matrix(512, 512, 0.01)], lr=0.5)]
+    rate = learned_rate(optimizers)
+    assert rate is not None
+    assert rate < 3e-3
+    optimizers[0].param_groups[0]["lr"] = rate
+    assert relative_step(optimizers) == pytest.approx(1.0)
+
+
+# ------------------------------------------------------------------------------------- user's runs
+
+
+def started(rate: float, start: Any = None, **options: Any) -> tuple[Any, Training, Any]:
+    training = Training()
+    optimizer = torch.optim.AdamW(training.model.parameters(), lr=rate)
+    run = Controller(STILL).attach(optimizer, total_steps=16, start=start, **options)
+    return run, training, optimizer
+
+
+def test_an_unbearable_rate_gives_way_to_the_learned_one_and_one_warning_says_so() -> None:
+    with pytest.warns(ControllerWarning, match="learning_rate was 5, at which the first") as said:
+        run, _, optimizer = started(5.0)
+    assert len(said) == 1
+    assert "begins at 0.003" in str(said[0].message)
+    assert run.values["learning_rate"] == optimizer.param_groups[0]["lr"] == 3e-3
+    assert "did not begin at the loop's own learning_rate, 5" in str(run.explain())
+    run.close()
+    assert optimizer.param_groups[0]["lr"] == 5.0  # what was found
+
+
+@pytest.mark.parametrize("rate", [1e-5, 1e-3, 1e-1, 5.0])
+def test_the_users_own_start_is_never_touched(rate: float) -> None:
+    run, _, optimizer = started(rate, "user")
+    assert optimizer.param_groups[0]["lr"] == run.values["learning_rate"] == rate
+    assert "did not begin" not in str(run.explain())
+
+
+@pytest.mark.parametrize("rate", [1e-5, 1e-3, 0.1])
+def test_a_good_start_changes_no_bit(rate: float) -> None:
+    ends = []
+    for start in (None, "user"):
+        run, training, optimizer = started(rate, start)
+        training.train(optimizer, run, range(16))
+        ends.append(training.weights())
+    assert torch.equal(*ends)
+
+
+def test_groups_keep_their_ratios() -> None:
+    first, second = nn.Linear(8, 8), nn.Linear(8, 8)
+    groups = [{"params": first.parameters(), "lr": 8.0}, {"params": second.parameters(), "lr": 2.0}]
+    optimizer = torch.optim.AdamW(groups)
+    with pytest.warns(ControllerWarning, match="learning_rate was 8"):
+        Controller(STILL).attach(optimizer, total_steps=4)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([3e-3, 7.5e-4])
+
+
+def test_a_resumed_run_goes_on_from_where_the_first_began() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ControllerWarning)
+        run, training, optimizer = started(5.0)
+        rates = training.train(optimizer, run, range(16))
+        run, resumed, optimizer = started(5.0)
+    assert rates[:7] == resumed.train(optimizer, run, range(7))
+    state, held = run.state_dict(), optimizer.state_dict()
+    optimizer = torch.optim.AdamW(resumed.model.parameters(), lr=5.0)
+    optimizer.load_state_dict(held)
+    run = Controller(STILL).attach(optimizer, total_steps=16, state=state)  # and says nothing
+    assert run.replaced == {"learning_rate": 5.0}
+    assert rates[7:] == resumed.train(optimizer, run, range(7, 16))
+    assert torch.equal(training.weights(), resumed.weights())
+
+
+def test_a_training_under_way_keeps_its_rate() -> None:
+    training = Training()
+    optimizer = torch.optim.AdamW(training.model.parameters(), lr=5.0)
+    training.loss(0).backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    run = Controller(STILL).attach(optimizer, total_steps=4)
+    assert run.values["learning_rate"] == 5.0
+
+
+def test_a_torch_scheduler_goes_its_own_way() -> None:
+    training = Training()
+    optimizer = torch.optim.AdamW(training.model.parameters(), lr=5.0)
+    scheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    run = Controller(STILL).attach(optimizer, total_steps=4, base_schedule=scheduler)
+    assert run.values["learning_rate"] == 5.0
+
+
+def test_a_learned_start_needs_an_optimiser_of_known_kind() -> None:
+    run, _, optimizer = started(1e-5, "learned")
+    assert optimizer.param_groups[0]["lr"] == run.values["learning_rate"] == 3e-3
+    unknown_kind = torch.optim.Adadelta(Training().model.parameters())
+    with pytest.raises(ConfigurationError, match="an optimiser of a known kind"):
+        Controller(STILL).attach(unknown_kind, total_steps=4, start="learned")
+
+
+def test_all_kinds_of_one_list_count() -> None:
+    weights, vector = matrix(64, 64, 0.02), nn.Parameter(torch.ones(64))
+    both = [torch.optim.Muon([weights], lr=0.02), torch.optim.AdamW([vector], lr=1e-3)]
+    alone = relative_step(both[:1])
+    assert alone is not None
+    assert all(relative_step(list(order)) == alone for order in itertools.permutations(both))
