@@ -133,9 +133,7 @@ def searched(
         found = scores([setting(p) for p in points], tasks, seed=1000 * generation).mean(axis=1)
         elite = points[np.argsort(-found, kind="stable")[: round(_ELITE * config.candidates)]]
         mean = 0.3 * mean + 0.7 * elite.mean(axis=0)
-        spread = np.maximum(
-            0.3 * spread + 0.7 * elite.std(axis=0), _LEAST_SPREAD * (high - low)
-        )
+        spread = np.maximum(0.3 * spread + 0.7 * elite.std(axis=0), _LEAST_SPREAD * (high - low))
         print(algorithm, is_discrete, generation, found.round(3), setting(mean), flush=True)
     default = {n: float(space.defaults[space.index(n)]) for n in RANGES}
     names = ("found", "before", "default")
@@ -143,9 +141,7 @@ def searched(
     tasks = drawn_tasks(config, algorithm, is_discrete, "last", config.final_runs)
     last = scores(compared, tasks, seed=10**6)
     errors = last.std(axis=1, ddof=1) / np.sqrt(last.shape[1])
-    shown = {
-        n: [float(s.mean()), float(e)] for n, s, e in zip(names, last, errors, strict=True)
-    }
+    shown = {n: [float(s.mean()), float(e)] for n, s, e in zip(names, last, errors, strict=True)}
     print(algorithm, is_discrete, shown, flush=True)
     return {"setting": setting(mean), **shown}
 

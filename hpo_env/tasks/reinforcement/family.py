@@ -24,7 +24,6 @@ from hpo_env.starts import Problem
 from hpo_env.tasks.base import (
     Capability,
     Engine,
-    Recipe,
     Split,
     Suite,
     Task,
@@ -38,6 +37,7 @@ from hpo_env.tasks.reinforcement.environments.registry import TYPES, types_of
 from hpo_env.tasks.reinforcement.features import FEATURES
 from hpo_env.tasks.reinforcement.memory import MAX_ENVS
 from hpo_env.tasks.reinforcement.native.kernel import Kernel, set_num_threads
+from hpo_env.tasks.reinforcement.recipes import PPO_SETTINGS, RECIPES
 from hpo_env.tasks.reinforcement.reference import Reference
 from hpo_env.tasks.reinforcement.returns import REGRET_FLOOR
 from hpo_env.tasks.reinforcement.space import A2C_LACKS, CONTROLLED, HYPERPARAMETERS
@@ -101,19 +101,7 @@ class ReinforcementFamily(TaskFamily):
             options={"split": "test", "start": "default", "algorithm": "ppo"},
         ),
     )
-    recipes = (
-        Recipe(
-            name="reinforcement",
-            help="what an agent of PPO has at its own default rollouts and at others",
-            runs="reinforcement",
-            settings={
-                "num_envs": 128,
-                "steps": 1_280_000,
-                "segment_steps": 128_000,
-                "validation_lanes": 256,
-            },
-        ),
-    )
+    recipes = RECIPES
     scenes = (
         Suite(
             name="unseen",
@@ -129,10 +117,7 @@ class ReinforcementFamily(TaskFamily):
     is_loss_hidden = True
     twin = "hpo_env.integrations.sb3_agents.reference:train"
     loss_floor = REGRET_FLOOR
-    # What a run's return is worth differs by far more between environments than between moves.
-    agent_settings: ClassVar = {
-        "ppo": {"n_steps": 20, "n_epochs": 8, "gamma": 0.98, "ent_coef": 0.0, "learning_rate": 1e-3}
-    }
+    agent_settings: ClassVar = {"ppo": PPO_SETTINGS}
 
     def __init__(
         self,
