@@ -27,6 +27,9 @@ from hpo_env.tasks.reinforcement.facts import Facts
 
 _PATIENCE = 0.25  # share of a run without the end of an episode that is worth a warning
 
+_USUAL_STEPS = 2048  # of an interval: PPO's default rollout
+_MOST_DECISIONS = 100  # twice as many as a run of meta-training had
+
 
 class AgentTraining:
     """A training from its start to its end.
@@ -37,7 +40,8 @@ class AgentTraining:
         total_timesteps: Where the training ends, counted from the agent's first step.
         state: A saved run to go on from.
         is_guarded: Whether a policy that has collapsed is put back to the best there was.
-        num_decisions: Decision intervals in the run; by default those of the policy's training.
+        num_decisions: Decision intervals in the run; by default those of a saved run, or one for
+            every 2,048 steps, but no fewer than in the policy's training and no more than 100.
         loggers: Told of every decision, after the agent's own logger.
         start: "user" to begin at the agent's own values, "learned" at the policy's learned start;
             None: what was measured to be better, and the agent's own values where they are
@@ -71,12 +75,14 @@ class AgentTraining:
         self._is_guarded, self._start, self._options = is_guarded, start, options
         self._loggers = [AgentLogger(model), *loggers]
         self._meter = AgentMeter(model)
-        asked = controller.default_num_decisions if num_decisions is None else num_decisions
         self._is_on_policy = hasattr(model, "rollout_buffer")
         made = model.num_timesteps
         if not self._is_on_policy:  # nothing is learned, or decided, before the buffer is filled
             made = max(made, model.learning_starts)
         to_come = max(total_timesteps - made, 1)
+        usual = _usual_decisions(to_come, controller.default_num_decisions)
+        saved = {} if state is None else state.get("asked", {})
+        asked = saved.get("num_decisions", usual) if num_decisions is None else num_decisions
         if self._is_on_policy:
             rollout = model.n_steps * model.n_envs
         else:
@@ -218,6 +224,11 @@ class AgentTraining:
         if kind not in self._said:
             self._said.add(kind)
             _warn(message)
+
+
+def _usual_decisions(to_come: int, trained: int) -> int:
+    """Return the decisions in a run: meta-training had one for every 1,024 or 2,048 steps."""
+    return max(trained, min(to_come // _USUAL_STEPS, _MOST_DECISIONS))
 
 
 def _num_made(state: Mapping[str, Any] | None) -> int:

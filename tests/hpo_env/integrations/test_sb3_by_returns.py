@@ -181,6 +181,20 @@ class StopAt(sb3.common.callbacks.BaseCallback):  # type: ignore[misc,name-defin
             raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize(("steps", "expected"), [(3200, 30), (100_000, 48), (10**6, 100)])
+def test_long_runs_decide_as_often_as_those_of_meta_training(steps: int, expected: int) -> None:
+    agent = make_agent()
+    callback = make_callback(make_policy(level=0.0), num_decisions=None)
+    with pytest.raises(KeyboardInterrupt):
+        agent.learn(steps, callback=[callback, StopAt(callback, 1)])
+    assert callback.run.plan.num_intervals == pytest.approx(expected, abs=1)
+    resumed = make_callback(
+        make_policy(level=0.0), num_decisions=None, state=callback.state_dict()
+    )
+    learn(agent, resumed, 3, reset_num_timesteps=False)
+    assert resumed.run.num_steps == resumed.run.plan.total_steps == 4
+
+
 def interrupted(rollouts: int) -> tuple[Any, StopAt]:
     """Train an agent until the start of a rollout."""
     agent = make_agent(learning_rate=1e-3)
