@@ -4,16 +4,18 @@
     python benchmarks/reinforcement.py --on test --policies logs/a/policy
 
 Beside each policy run, on the same tasks and from the same starts: what was there, kept; the same
-with other seeds, for the size of chance; one setting that is good on the training types, from the
-first update on (goto); and a learning rate that follows the divergence of updates, as in rsl_rl.
-Measured is the share `u` of the way from the random to the best known return, 1 at the best: at the
-end (mean of the last three intervals) and over the whole curve (area). Differences are paired over
-runs, meaned within a type, and their intervals of 95 % resample types.
+with other seeds, for the size of chance; the family's learned start, kept from the first update on
+(goto: the start "tuned" begins there); and a learning rate that follows the divergence of updates,
+as in rsl_rl. Measured is the share `u` of the way from the random to the best known return, 1 at
+the best: at the end (mean of the last three intervals) and over the whole curve (area). Differences
+are paired over runs, meaned within a type, and their intervals of 95 % resample types.
+
+`--gates` tries other thresholds of what is familiar to a policy, as shares of its own: a lower one
+holds it closer to where a run began.
 
 `--on test` opens the held-out side: what is to be shipped has to be chosen on `validation` before.
 
-Writes `<on>.csv` (a row an opponent, start and type) and `<on>.md` into the output folder. Goto's
-setting is the family's `starts.TUNED`; `--goto search` finds one, on training types, and stops.
+Writes `<on>.csv` (a row an opponent, start and type) and `<on>.md` into the output folder.
 """
 
 from __future__ import annotations
@@ -36,7 +38,6 @@ from hpo_env.tasks.reinforcement.family import ReinforcementFamily
 from hpo_env.tasks.reinforcement.measures import COLUMN
 from hpo_env.tasks.reinforcement.returns import REGRET_FLOOR
 from hpo_env.tasks.reinforcement.space import CONTROLLED, HYPERPARAMETERS
-from hpo_env.tasks.reinforcement.starts import TUNED
 from hpo_env.tasks.reinforcement.task import ReinforcementTask
 from hpo_env.tasks.reinforcement.trainer import ReinforcementTrainer
 from hpo_env.vector_env import HPOControlVectorEnv
@@ -46,16 +47,19 @@ Start = Literal["default", "random", "tuned"]
 Act = Callable[[NDArray[np.float32], HPOControlVectorEnv], Array]
 
 _LAST = 3
+_HEADINGS = (
+    "",
+    "final",
+    "area",
+    "collapsed",
+    "final against goto",
+    "area against goto",
+    "area against kept",
+    "worst type against kept",
+    "P against KL-adaptive",
+)
 _NUM_RESAMPLES = 4000
 _TARGET_DIVERGENCE = 0.01  # as in rsl_rl, with its band of a factor of 2 and its steps of 1.5
-_RANGES = {  # from which goto is drawn, evenly on each axis
-    "learning_rate": (2e-4, 2e-2),
-    "discount": (0.9, 0.999),
-    "gae_lambda": (0.8, 0.99),
-    "entropy": (1e-5, 3e-2),
-    "clip_range": (0.1, 0.4),
-    "epochs": (3.0, 16.0),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +73,7 @@ class Config:
         starts: "default" for Stable-Baselines3's, "random" for any, "tuned" for goto's.
         shape: Environments side by side, steps of each in a rollout, rollouts in an interval.
         num_decisions: Intervals in a run.
-        goto: "known" for the family's setting, "search" to look for one.
-        candidates: Settings that are drawn in the search.
+        gates: Thresholds of familiarity that each policy is run with, as shares of its own.
         out: Where the tables go.
     """
 
@@ -80,8 +83,7 @@ class Config:
     starts: tuple[Start, ...] = ("default", "random", "tuned")
     shape: tuple[int, int, int] = (8, 128, 1)
     num_decisions: int = 20
-    goto: Literal["known", "search"] = "known"
-    candidates: int = 32
+    gates: tuple[float, ...] = (1.0,)
     out: Path = Path("benchmarks/results/reinforcement")
 
 
@@ -132,9 +134,12 @@ def follow_divergence(observations: NDArray[np.float32], env: HPOControlVectorEn
     return moves
 
 
-def follow_policy(folder: Path) -> Act:
-    """Do as a policy says."""
+def follow_policy(folder: Path, gate: float = 1.0) -> Act:
+    """Do as a policy says, the threshold of what is familiar to it times a gate."""
     policy = load(folder)
+    known = policy.familiarity
+    if known is not None and gate != 1.0:
+        policy = replace(policy, familiarity=replace(known, threshold=gate * known.threshold))
     places = [CONTROLLED.index(name) for name in policy.space.names]
 
     def act(observations: NDArray[np.float32], env: HPOControlVectorEnv) -> Array:
@@ -143,6 +148,13 @@ def follow_policy(folder: Path) -> Act:
         return moves
 
     return act
+
+
+def learned(family: ReinforcementFamily, task: ReinforcementTask) -> ReinforcementTask:
+    """Let a task start from the learned start of its kind."""
+    begun = family.at_learned_start(task)
+    assert isinstance(begun, ReinforcementTask)
+    return begun
 
 
 def setting_of(values: Mapping[str, float], task: ReinforcementTask) -> ReinforcementTask:
@@ -154,39 +166,25 @@ def setting_of(values: Mapping[str, float], task: ReinforcementTask) -> Reinforc
     return replace(task, initial=tuple(initial))
 
 
-def searched(config: Config) -> dict[str, float]:
-    """Find goto's setting on training types: the best of some, and of these the best four again."""
-    space = ReinforcementFamily().space.subset(_RANGES)
-    low, high = (space.to_axis(np.array([r[k] for r in _RANGES.values()])) for k in (0, 1))
-    rng, defaults = stream(0, "goto"), space.defaults
-    own = space.to_axis(defaults)
-    drawn = [space.values(defaults, rng.uniform(low, high) - own) for _ in range(config.candidates)]
-    settings = [dict(zip(_RANGES, row.tolist(), strict=True)) for row in drawn]
-    scores = np.zeros(len(settings))
-    for runs, kept in ((1, len(settings)), (4, 4)):
-        tasks = drawn_tasks(config, "train", "default", runs)
-        for k in np.argsort(-scores, kind="stable")[:kept]:
-            u = curves([setting_of(settings[k], task) for task in tasks], keep, seed=runs)
-            scores[k] = 10.0 * (runs > 1) + (u.mean() + u[:, -_LAST:].mean()) / 2.0
-            print(f"goto {k}: {scores[k]:.3f} {settings[k]}", flush=True)
-    return settings[int(np.argmax(scores))]
-
-
 def compared(config: Config) -> pd.DataFrame:
     """Run everybody; a row a run."""
-    goto, frames = TUNED, []
+    family, frames = ReinforcementFamily(), []
     for start in config.starts:
         tasks = drawn_tasks(config, config.on, start, config.runs)
+        there = [learned(family, task) for task in tasks]
         if start == "tuned":
-            tasks = [setting_of(goto, task) for task in tasks]
-        there = [setting_of(goto, task) for task in tasks]
+            tasks = there
         opponents: dict[str, tuple[Sequence[ReinforcementTask], Act, int]] = {
             "kept": (tasks, keep, 0),
             "kept, other seeds": (tasks, keep, 10_000),
             "goto": (there, keep, 0),
             "KL-adaptive": (tasks, follow_divergence, 0),
         }
-        named = {str(folder): follow_policy(folder) for folder in config.policies}
+        named = {
+            f"{folder} {gate:g}": follow_policy(folder, gate)
+            for folder in config.policies
+            for gate in config.gates
+        }
         opponents |= {name: (tasks, act, 0) for name, act in named.items()}
         for name, (given, act, seed) in opponents.items():
             u = curves(given, act, seed)
@@ -207,32 +205,57 @@ def compared(config: Config) -> pd.DataFrame:
     return pd.concat(frames)
 
 
+def paired(frame: pd.DataFrame, name: str, other: str, what: str) -> pd.Series[float]:
+    """Return the difference of each run."""
+    mine, theirs = (
+        frame[frame["opponent"] == who].set_index(["type", "run"])[what] for who in (name, other)
+    )
+    return mine - theirs
+
+
 def difference(frame: pd.DataFrame, name: str, other: str, what: str) -> tuple[float, float, float]:
     """Return the mean difference over types, and its interval, which resamples types."""
-    mine, theirs = (
-        frame[frame["opponent"] == who].set_index(["type", "run"]) for who in (name, other)
-    )
-    by_type = (mine[what] - theirs[what]).groupby("type").mean().to_numpy()
+    by_type = paired(frame, name, other, what).groupby("type").mean().to_numpy()
     rng = stream(0, "resample")
     means = by_type[rng.integers(len(by_type), size=(_NUM_RESAMPLES, len(by_type)))].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(by_type.mean()), float(low), float(high)
 
 
+def worst(frame: pd.DataFrame, name: str, other: str) -> tuple[float, str]:
+    """Return the lowest mean difference of areas of a type, and which type it is."""
+    by_type = paired(frame, name, other, "area").groupby("type").mean()
+    return float(by_type.min()), str(by_type.idxmin())
+
+
+def probability(frame: pd.DataFrame, name: str, other: str) -> float:
+    """Return how often a run has the larger area of two, a tie counting half, meaned over types."""
+    ahead = paired(frame, name, other, "area")
+    won = (ahead > 0).astype(float) + 0.5 * (ahead == 0)
+    return float(won.groupby("type").mean().mean())
+
+
+def _told(interval: tuple[float, float, float]) -> str:
+    return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*interval)
+
+
 def described(frame: pd.DataFrame) -> str:
     """Return the tables as Markdown."""
     lines = []
     for start, rows in frame.groupby("start", sort=False):
-        lines += [f"## From {start}", "", "| | final | area | collapsed | area against goto |"]
-        lines += ["| --- | ---: | ---: | ---: | ---: |"]
+        lines += [f"## From {start}", "", "| " + " | ".join(_HEADINGS) + " |"]
+        lines += ["| --- |" + " ---: |" * (len(_HEADINGS) - 1)]
         for name, own in rows.groupby("opponent", sort=False):
-            mean, low, high = difference(rows, str(name), "goto", "area")
             columns: Sequence[Any] = (
                 name,
                 f"{own['final'].mean():.3f}",
                 f"{own['area'].mean():.3f}",
                 f"{100 * own['collapsed'].mean():.1f} %",
-                f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]",
+                _told(difference(rows, str(name), "goto", "final")),
+                _told(difference(rows, str(name), "goto", "area")),
+                _told(difference(rows, str(name), "kept", "area")),
+                "{:+.3f} {}".format(*worst(rows, str(name), "kept")),
+                f"{probability(rows, str(name), 'KL-adaptive'):.2f}",
             )
             lines.append("| " + " | ".join(columns) + " |")
         lines.append("")
@@ -241,9 +264,6 @@ def described(frame: pd.DataFrame) -> str:
 
 def main(config: Config) -> None:
     """Compare, and write the tables."""
-    if config.goto == "search":
-        print(searched(config))
-        return
     config.out.mkdir(parents=True, exist_ok=True)
     frame = compared(config)
     means = frame.groupby(["opponent", "start", "type"], sort=False).mean(numeric_only=True)

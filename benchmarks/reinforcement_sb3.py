@@ -1,13 +1,15 @@
-"""Real agents of Stable-Baselines3 on real environments: defaults, rl-zoo's setting, a controller.
+"""Real agents of Stable-Baselines3: defaults, rl-zoo's setting, a learned start, a controller.
 
     python benchmarks/reinforcement_sb3.py --policy reinforcement --seeds 8 --out runs.jsonl
     python benchmarks/reinforcement_sb3.py --policy my/policy --environments CartPole-v1 --share 0.1
 
 Each run is PPO with Stable-Baselines3's defaults ("default"), with the setting that rl-zoo ships
-for the environment ("zoo", hyperparams/ppo.yml), or with the defaults and the callback
-("controller"). All make the same steps. What counts are the returns of training episodes, as a user
-sees them: the area is their mean over the whole run, every part of it weighing the same, the final
-value that over its last tenth. Finished runs stay in the file and are not made again.
+for the environment ("zoo", hyperparams/ppo.yml), with the learned start of the family, kept
+("learned"), or with the defaults and the callback ("controller"; begun at the learned start or at
+the defaults, as the policy has it). All make the same steps. What counts are the returns of
+training episodes, as a user sees them: the area is their mean over the whole run, every part of it
+weighing the same, the final value that over its last tenth. Finished runs stay in the file and are
+not made again.
 
 Needs gymnasium[box2d] for LunarLander and MinAtar for its games; what is not installed is left out.
 """
@@ -18,7 +20,7 @@ import importlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -35,9 +37,13 @@ from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from hpo_env.integrations.sb3 import HPOControlCallback
+from hpo_env.starts import Problem
+from hpo_env.tasks.reinforcement.facts import CONTINUOUS, DISCRETE
+from hpo_env.tasks.reinforcement.space import IN_SB3
+from hpo_env.tasks.reinforcement.starts import LEARNED_START
 
 Array = NDArray[np.float64]
-Kind = Literal["default", "zoo", "controller"]
+Kind = Literal["default", "zoo", "learned", "controller"]
 
 NUM_BINS = 50
 """Parts of a run in which returns are meaned; one in which no episode ends has that before it."""
@@ -188,6 +194,20 @@ def make_agent(name: str, setting: Setting, seed: int) -> PPO:
     return PPO("MlpPolicy", envs, seed=seed, device="cpu", **arguments)
 
 
+def learned_arguments(name: str) -> dict[str, Any]:
+    """Return what the family's learned start sets of PPO, by the kind of an environment's actions.
+
+    The names are those of the agent's arguments.
+    """
+    envs = make_envs(name, Setting(), 0)
+    kind = DISCRETE if isinstance(envs.action_space, spaces.Discrete) else CONTINUOUS
+    envs.close()
+    values = LEARNED_START.values_for(Problem(kind=kind))
+    named = {IN_SB3[known]: value for known, value in values.items()}
+    rate, epochs = named.pop("lr_schedule"), round(named.pop("n_epochs"))
+    return named | {"learning_rate": rate, "n_epochs": epochs}
+
+
 def _scheduled(value: Any) -> Any:
     if isinstance(value, str) and value.startswith("lin_"):
         return LinearSchedule(float(value.removeprefix("lin_")), 0.0, 1.0)
@@ -224,6 +244,8 @@ def train(config: Config, name: str, kind: Kind, seed: int) -> dict[str, Any]:
     known = ENVIRONMENTS[name]
     steps = max(int(known.steps * config.share), 1)
     setting = known.zoo if kind == "zoo" and known.zoo else Setting(num_envs=config.num_envs)
+    if kind == "learned":
+        setting = replace(setting, arguments=learned_arguments(name))
     agent, returns = make_agent(name, setting, seed), Returns()
     callbacks: list[BaseCallback] = [returns]
     if kind == "controller":

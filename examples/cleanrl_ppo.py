@@ -1,9 +1,9 @@
 """PPO in a single file, as CleanRL writes it, with a controller in the loop: CartPole.
 
-    python examples/cleanrl_ppo.py POLICY [TOTAL_STEPS]
+    python examples/cleanrl_ppo.py [POLICY [TOTAL_STEPS]]
 
-POLICY is the folder of a policy of the reinforcement family, or the name of one that comes with
-hpo-control. What a controller adds to the loop is marked with `steered`.
+POLICY is the folder of a policy of the reinforcement family; the one that comes with hpo-control
+when not given. What a controller adds to the loop is marked with `steered`.
 """
 
 import sys
@@ -57,7 +57,7 @@ agent = Agent(4, 2)
 optimizer = torch.optim.Adam(agent.parameters(), lr=2.5e-4, eps=1e-5)
 
 steered = AgentLoop(
-    Controller.from_pretrained(sys.argv[1]),
+    Controller.from_pretrained(sys.argv[1] if len(sys.argv) > 1 else "reinforcement"),
     agent,
     optimizer,
     total_updates=total_updates,

@@ -1,9 +1,9 @@
 """Stable-Baselines3: PPO on CartPole, steered by the returns of its own episodes, and resumed.
 
-    python examples/stable_baselines3_by_returns.py POLICY [TOTAL_STEPS]
+    python examples/stable_baselines3_by_returns.py [POLICY [TOTAL_STEPS]]
 
-POLICY is the folder of a policy of the reinforcement family, or the name of one that comes with
-hpo-control. The callback needs no evaluation and no other argument.
+POLICY is the folder of a policy of the reinforcement family; the one that comes with hpo-control
+when not given. The callback needs no evaluation and no other argument.
 """
 
 import sys
@@ -18,7 +18,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from hpo_env.integrations.sb3 import HPOControlCallback
 from hpo_env.integrations.sb3_rewards import ScaledRewards
 
-policy = sys.argv[1]
+policy = sys.argv[1] if len(sys.argv) > 1 else "reinforcement"
 total_steps = int(sys.argv[2]) if len(sys.argv) > 2 else 100_000
 envs = ScaledRewards(make_vec_env("CartPole-v1", n_envs=4, seed=1))  # so that the scale can move
 agent = PPO("MlpPolicy", envs, n_steps=256, seed=1, device="cpu")

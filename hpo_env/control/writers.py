@@ -39,6 +39,11 @@ class FunctionWriter:
     initial: float
     is_known: bool = True
     _has_written: bool = field(default=False, init=False)
+    _own: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Keep the user's own value, which a learned start takes the place of."""
+        self._own = self.initial
 
     def start_at(self, value: float) -> None:
         """See `Writer.start_at`."""
@@ -56,11 +61,11 @@ class FunctionWriter:
             return
         self._has_written = False
         try:
-            self.function(self.initial)
+            self.function(self._own)
         except Exception as error:  # anybody's code, and the training is over
             warnings.warn(
                 f"the function that sets a value raised {type(error).__name__}: {error} when it "
-                f"was given back its initial value, {self.initial:g}",
+                f"was given back its initial value, {self._own:g}",
                 ControllerWarning,
                 stacklevel=2,
             )

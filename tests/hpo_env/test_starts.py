@@ -152,6 +152,18 @@ def test_a_driven_run_goes_by_the_problem_that_it_is_told() -> None:
     assert used[-1] == run.values["learning_rate"] == 0.01
 
 
+def test_a_function_is_given_back_the_users_own_value() -> None:
+    used: list[float] = []
+    run = Controller(with_start(fixed_policy(0.0), ONE)).drive(
+        {"learning_rate": used.append},
+        initial={"learning_rate": 1e-3},
+        total_steps=20,
+        base_schedule="constant",
+    )
+    run.close()
+    assert used == [0.05, 1e-3]
+
+
 def test_moves_are_made_from_the_start() -> None:
     run = Controller(with_start(fixed_policy(1.0), ONE)).drive(
         {"learning_rate": lambda value: None},

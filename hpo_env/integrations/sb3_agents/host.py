@@ -13,6 +13,8 @@ from hpo_env.integrations.sb3_values import all_values
 from hpo_env.tasks.reinforcement.facts import Facts
 from hpo_env.tasks.reinforcement.learner_host import ENDS, LearnerHost
 
+_OF_TARGETS = ("discount", "gae_lambda")
+
 
 class AgentHost(LearnerHost):
     """One agent; its own values and schedules are given back in the end.
@@ -65,9 +67,14 @@ class AgentHost(LearnerHost):
         before = dict(self._in_force)
         used = super().write(values)
         self._has_other_targets = self._has_other_targets or any(
-            used[name] != before[name] for name in ("discount", "gae_lambda") if name in used
+            used[name] != before[name] for name in _OF_TARGETS if name in used
         )
         return used
+
+    def start_at(self, values: Mapping[str, float]) -> None:
+        """See `Host.start_at`; the rollout at hand is learned from by these targets already."""
+        super().start_at(values)
+        self._has_other_targets |= not values.keys().isdisjoint(_OF_TARGETS)
 
     def base(self) -> Mapping[str, float] | None:
         """Return what the agent's own schedules ask for in the next update."""

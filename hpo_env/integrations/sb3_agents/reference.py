@@ -255,7 +255,9 @@ def train(
 
     The guard against collapse is left out: lanes have none, so policies do not learn to live by it.
     """
-    callback = HPOControlCallback(controller, is_guarded=False, num_decisions=task.num_decisions)
+    callback = HPOControlCallback(
+        controller, is_guarded=False, num_decisions=task.num_decisions, start="user"
+    )
     with _generators_kept():
         make_agent(task, seed).learn(task.total_steps, callback=callback)
     run: Run[AgentHost] | None = callback.run

@@ -22,9 +22,13 @@ from hpo_env.integrations.extras import require
 from hpo_env.integrations.sb3_agents.host import AgentHost
 from hpo_env.integrations.sb3_agents.meter import AgentMeter
 from hpo_env.integrations.sb3_logging import AgentLogger
+from hpo_env.starts import Start
 from hpo_env.tasks.reinforcement.facts import Facts
 
 _PATIENCE = 0.25  # share of a run without the end of an episode that is worth a warning
+
+_USUAL_STEPS = 2048  # of an interval: PPO's default rollout
+_MOST_DECISIONS = 100  # twice as many as a run of meta-training had
 
 
 class AgentTraining:
@@ -36,15 +40,20 @@ class AgentTraining:
         total_timesteps: Where the training ends, counted from the agent's first step.
         state: A saved run to go on from.
         is_guarded: Whether a policy that has collapsed is put back to the best there was.
-        num_decisions: Decision intervals in the run; by default those of the policy's training.
+        num_decisions: Decision intervals in the run; by default those of a saved run, or one for
+            every 2,048 steps, but no fewer than in the policy's training and no more than 100.
         loggers: Told of every decision, after the agent's own logger.
+        start: "user" to begin at the agent's own values, "learned" at the policy's learned start;
+            None: what was measured to be better, and the agent's own values where they are
+            schedules, or DQN's.
         **options: Further arguments of `Controller.steer`.
 
     Attributes:
         run: The run, once it has begun.
 
     Raises:
-        ConfigurationError: The algorithm is another, or two schedules are asked for.
+        ConfigurationError: The algorithm is another, two schedules are asked for, or a learned
+            start where there can be none.
     """
 
     def __init__(
@@ -57,20 +66,23 @@ class AgentTraining:
         is_guarded: bool = True,
         num_decisions: int | None = None,
         loggers: Sequence[RunLogger] = (),
+        start: Start | None = None,
         **options: Any,
     ) -> None:
         check_agent(model)
         self.run: Run[AgentHost] | None = None
         self._model, self._controller = model, controller
-        self._is_guarded, self._options = is_guarded, options
+        self._is_guarded, self._start, self._options = is_guarded, start, options
         self._loggers = [AgentLogger(model), *loggers]
         self._meter = AgentMeter(model)
-        asked = controller.default_num_decisions if num_decisions is None else num_decisions
         self._is_on_policy = hasattr(model, "rollout_buffer")
         made = model.num_timesteps
         if not self._is_on_policy:  # nothing is learned, or decided, before the buffer is filled
             made = max(made, model.learning_starts)
         to_come = max(total_timesteps - made, 1)
+        usual = _usual_decisions(to_come, controller.default_num_decisions)
+        saved = {} if state is None else state.get("asked", {})
+        asked = saved.get("num_decisions", usual) if num_decisions is None else num_decisions
         if self._is_on_policy:
             rollout = model.n_steps * model.n_envs
         else:
@@ -147,6 +159,7 @@ class AgentTraining:
         self._say_what_is_left_alone(host)
         self.run = self._controller.steer(
             host,
+            start=self._where_to_start(host),
             total_steps=self._total_steps,
             num_decisions=self._num_decisions,
             state=state,
@@ -154,6 +167,21 @@ class AgentTraining:
             **self._options,
         )
         return self.run
+
+    def _where_to_start(self, host: AgentHost) -> Start | None:
+        """Return what was asked for; nobody's schedule, and no DQN, is left where none was."""
+        if self._start == "learned" and host.schedules.names:
+            raise ConfigurationError(
+                "start='learned' and a schedule of the agent's own cannot both hold: give the "
+                "agent numbers, or leave start out"
+            )
+        if self._start == "learned" and not self._is_on_policy:
+            raise ConfigurationError(
+                f"start='learned' is known of PPO and A2C alone; got {type(self._model).__name__}: "
+                "leave start out, and it begins at its own values"
+            )
+        is_ones_own = bool(host.schedules.names) or not self._is_on_policy
+        return "user" if self._start is None and is_ones_own else self._start
 
     def _say_what_is_left_alone(self, host: AgentHost) -> None:
         model = self._model
@@ -196,6 +224,11 @@ class AgentTraining:
         if kind not in self._said:
             self._said.add(kind)
             _warn(message)
+
+
+def _usual_decisions(to_come: int, trained: int) -> int:
+    """Return the decisions in a run: meta-training had one for every 1,024 or 2,048 steps."""
+    return max(trained, min(to_come // _USUAL_STEPS, _MOST_DECISIONS))
 
 
 def _num_made(state: Mapping[str, Any] | None) -> int:

@@ -27,6 +27,7 @@ from hpo_env.control.run import Run, RunLogger
 from hpo_env.control.writers import FunctionWriter
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError, unknown_name
+from hpo_env.starts import Start
 from hpo_env.tasks.reinforcement.facts import Facts
 from hpo_env.tasks.reinforcement.learner_host import ENDS, LearnerHost
 from hpo_env.tasks.reinforcement.meter import LOGGED, Meter
@@ -49,6 +50,8 @@ class AgentLoop:
         is_guarded: Whether a policy that has collapsed is put back to the best there was.
         state: A saved `state_dict()` to go on from.
         loggers: Told of every decision.
+        start: "user" to begin at the loop's own values, "learned" at the policy's learned start;
+            None: what was measured to be better.
 
     Attributes:
         run: The run, once the first rollout is there.
@@ -72,6 +75,7 @@ class AgentLoop:
         is_guarded: bool = True,
         state: Mapping[str, Any] | None = None,
         loggers: Sequence[RunLogger] = (),
+        start: Start | None = None,
     ) -> None:
         for name in (*bind, *initial):
             if name not in NAMES:
@@ -94,7 +98,7 @@ class AgentLoop:
             name: self._writer(name, function) for name, function in bind.items()
         }
         self._total_updates, self._num_decisions = total_updates, num_decisions
-        self._loggers = loggers
+        self._loggers, self._start = loggers, start
         self._is_guarded = is_guarded
         if state is not None:
             self._begin(state)
@@ -157,6 +161,7 @@ class AgentLoop:
             num_decisions=self._num_decisions,
             state=state,
             loggers=self._loggers,
+            start=self._start,
         )
 
     def _writer(self, name: str, function: Callable[[float], Any]) -> FunctionWriter:

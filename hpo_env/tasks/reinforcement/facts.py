@@ -8,6 +8,9 @@ from dataclasses import dataclass
 UNIT_GAUSSIAN_ENTROPY = 0.5 * math.log(2.0 * math.pi * math.e)
 """Entropy of one dimension of a Gaussian policy as it is at the start."""
 
+DISCRETE, CONTINUOUS = "ppo, discrete", "ppo, continuous"
+"""Kinds of problem: what PPO acts by."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
@@ -30,6 +33,13 @@ class Facts:
     num_envs: int
     num_steps: int
     rollouts_per_decision: int
+
+    @property
+    def kind(self) -> str:
+        """What a learned start goes by: the algorithm, and of PPO the kind of its actions."""
+        if self.algorithm != "ppo":
+            return self.algorithm
+        return DISCRETE if self.num_actions else CONTINUOUS
 
     @property
     def entropy_of_start(self) -> float:

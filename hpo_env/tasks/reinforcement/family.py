@@ -13,16 +13,17 @@ Splits hold types of environment and not physics: a policy is judged on what it 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from hpo_env.addresses import load_address
 from hpo_env.errors import ConfigurationError, unknown_name
+from hpo_env.starts import Problem
 from hpo_env.tasks.base import (
     Capability,
     Engine,
-    Recipe,
     Split,
     Suite,
     Task,
@@ -36,22 +37,28 @@ from hpo_env.tasks.reinforcement.environments.registry import TYPES, types_of
 from hpo_env.tasks.reinforcement.features import FEATURES
 from hpo_env.tasks.reinforcement.memory import MAX_ENVS
 from hpo_env.tasks.reinforcement.native.kernel import Kernel, set_num_threads
+from hpo_env.tasks.reinforcement.recipes import PPO_SETTINGS, RECIPES
 from hpo_env.tasks.reinforcement.reference import Reference
 from hpo_env.tasks.reinforcement.returns import REGRET_FLOOR
 from hpo_env.tasks.reinforcement.space import A2C_LACKS, CONTROLLED, HYPERPARAMETERS
-from hpo_env.tasks.reinforcement.starts import Start, default_values, draw_start
+from hpo_env.tasks.reinforcement.starts import (
+    LEARNED_START,
+    Start,
+    default_values,
+    draw_start,
+)
 from hpo_env.tasks.reinforcement.task import Algorithm, ReinforcementTask
 from hpo_env.tasks.reinforcement.trainer import ReinforcementTrainer
 
 _REFERENCE = "hpo_env.integrations.sb3_agents.reference:ReferenceTrainer"
 """Where the trainer is that needs Stable-Baselines3."""
 
-_SHAPES = ((1, 2048, 1), (8, 128, 3), (4, 256, 3), (16, 64, 3), (1, 1024, 2), (4, 512, 2))
-"""Environments side by side, steps of a rollout, rollouts in an interval: 2,048 to 4,096 steps."""
+_SHAPES = ((1, 2048, 1), (8, 128, 1), (4, 256, 1), (16, 64, 1), (1, 1024, 1), (4, 512, 1))
+"""Environments side by side, steps of a rollout, rollouts in an interval: 1,024 to 2,048 steps."""
 
-_A2C_SHAPES = ((8, 16, 24), (16, 5, 38), (4, 32, 24))
-_A2C_SHARE = 0.25
-_DECISIONS = (12, 20, 30)
+_A2C_SHAPES = ((8, 16, 8), (16, 5, 13), (4, 32, 8))
+_A2C_SHARE = 0.15
+_DECISIONS = (15, 20, 30, 50)
 
 
 class ReinforcementFamily(TaskFamily):
@@ -59,15 +66,15 @@ class ReinforcementFamily(TaskFamily):
 
     Args:
         split: Which types of environment; see `environments.registry`.
-        num_decisions: Of every run; None draws 12, 20 or 30.
+        num_decisions: Of every run; None draws 15, 20, 30 or 50.
         environment: Name of a type; None draws from all of the split.
         physics: Name of a physics of that type; None draws.
-        algorithm: "ppo", "a2c", or None to draw, PPO three times as often.
+        algorithm: "ppo", "a2c", or None to draw, PPO six times as often.
         hidden: 32 or 64 units of each hidden layer.
         shape: Environments side by side, steps of each in a rollout, rollouts in an interval; None
             draws.
-        start: Which initial values: "default" for those of Stable-Baselines3, "tuned" for one
-            setting that is good on the training types (`starts.TUNED`), "random" for any, "mixed"
+        start: Which initial values: "default" for those of Stable-Baselines3, "tuned" for
+            what is good on the training types (`starts.LEARNED_START`), "random" for any, "mixed"
             for all of these.
         normalises: Whether observations and rewards are normalised as by `VecNormalize`; None
             draws.
@@ -94,19 +101,7 @@ class ReinforcementFamily(TaskFamily):
             options={"split": "test", "start": "default", "algorithm": "ppo"},
         ),
     )
-    recipes = (
-        Recipe(
-            name="reinforcement",
-            help="what an agent of PPO has at its own default rollouts and at others",
-            runs="reinforcement",
-            settings={
-                "num_envs": 128,
-                "steps": 1_280_000,
-                "segment_steps": 128_000,
-                "validation_lanes": 256,
-            },
-        ),
-    )
+    recipes = RECIPES
     scenes = (
         Suite(
             name="unseen",
@@ -116,15 +111,13 @@ class ReinforcementFamily(TaskFamily):
     )
     trainer_options = ("shape",)  # what an interval is, a policy is compared on as it was trained
     features: ClassVar[Mapping[str, str]] = FEATURES
+    learned_start = LEARNED_START
     # The regret is hidden, but it ranks runs as their returns do, and those a user knows.
     capabilities: ClassVar[frozenset[Capability]] = frozenset({"policy_divergence", "loss"})
     is_loss_hidden = True
     twin = "hpo_env.integrations.sb3_agents.reference:train"
     loss_floor = REGRET_FLOOR
-    # What a run's return is worth differs by far more between environments than between moves.
-    agent_settings: ClassVar = {
-        "ppo": {"n_steps": 20, "n_epochs": 8, "gamma": 0.98, "ent_coef": 0.0, "learning_rate": 1e-3}
-    }
+    agent_settings: ClassVar = {"ppo": PPO_SETTINGS}
 
     def __init__(
         self,
@@ -168,11 +161,10 @@ class ReinforcementFamily(TaskFamily):
         shape = self.shape or shapes[int(rng.integers(len(shapes)))]
         count = int(_DECISIONS[int(rng.integers(len(_DECISIONS)))])
         normalises = bool(rng.random() < 0.5) if self.normalises is None else self.normalises
-        initial = draw_start(rng, self.start, algorithm, self.space)
-        return ReinforcementTask(
+        task = ReinforcementTask(
             name=kind.name,
             num_decisions=self.num_decisions or count,
-            initial=tuple(initial.tolist()),
+            initial=(),
             environment=kind.name,
             physics=physics,
             algorithm=algorithm,
@@ -182,11 +174,18 @@ class ReinforcementFamily(TaskFamily):
             rollouts_per_decision=shape[2],
             normalises=normalises,
         )
+        initial = draw_start(rng, self.start, algorithm, self.problem(task), self.space)
+        return replace(task, initial=tuple(initial.tolist()))
 
     def defaults(self, task: Task) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return what Stable-Baselines3 starts the task's algorithm with `[H]`."""
         assert isinstance(task, ReinforcementTask)
         return default_values(task.algorithm, self.space)
+
+    def problem(self, task: Task) -> Problem:
+        """Say which algorithm learns, and by what kind of actions."""
+        assert isinstance(task, ReinforcementTask)
+        return Problem(kind=task.facts.kind)
 
     def has(self, task: Task) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """A2C has no clip range, epochs and minibatches; see `TaskFamily.has`."""

@@ -19,6 +19,7 @@ from torch import Tensor
 from hpo_env.control.host import Steered
 from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.writers import Writer
+from hpo_env.starts import Problem
 from hpo_env.tasks.reinforcement.collapse import Collapse
 from hpo_env.tasks.reinforcement.facts import Facts
 from hpo_env.tasks.reinforcement.features import FEATURES
@@ -62,6 +63,7 @@ class LearnerHost(PlainHost):
     ) -> None:
         super().__init__(writers)
         self.meter = meter
+        self._facts = facts
         self.has_updated = False
         self._run: Steered | None = None
         self._in_force = {h.name: h.default for h in HYPERPARAMETERS}
@@ -78,6 +80,16 @@ class LearnerHost(PlainHost):
         self._put_back_next: Mapping[str, Tensor] | None = None
         self._start = self._middle = self._copy()
         self._num_done = 0
+
+    def problem(self) -> Problem:
+        """Say which algorithm learns, and by what kind of actions."""
+        return Problem(kind=self._facts.kind)
+
+    def start_at(self, values: Mapping[str, float]) -> None:
+        """See `Host.start_at`; the first rollout counts as collected under these values."""
+        super().start_at(values)
+        self._in_force |= values
+        self._curve.values[_LANE] = self._row()
 
     # ---------------------------------------------------------------------- what the training calls
 

@@ -6,6 +6,7 @@ import copy
 import io
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ import pytest
 
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError, PolicyFileError
+from hpo_env.policy import Policy
+from hpo_env.starts import LearnedStart, StartCase
+from hpo_env.tasks.reinforcement.facts import CONTINUOUS, DISCRETE
 from hpo_env.tasks.reinforcement.space import IN_SB3, NAMES
 from hpo_env.testing.hosts import HostContract, HostUnderTest
 from hpo_env.testing.policies import steady_policy
@@ -175,6 +179,20 @@ class StopAt(sb3.common.callbacks.BaseCallback):  # type: ignore[misc,name-defin
             self.state = copy.deepcopy(self._callback.state_dict())
             self.model.save(self.saved)
             raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(3200, 30), (100_000, 48), (10**6, 100)])
+def test_long_runs_decide_as_often_as_those_of_meta_training(steps: int, expected: int) -> None:
+    agent = make_agent()
+    callback = make_callback(make_policy(level=0.0), num_decisions=None)
+    with pytest.raises(KeyboardInterrupt):
+        agent.learn(steps, callback=[callback, StopAt(callback, 1)])
+    assert callback.run.plan.num_intervals == pytest.approx(expected, abs=1)
+    resumed = make_callback(
+        make_policy(level=0.0), num_decisions=None, state=callback.state_dict()
+    )
+    learn(agent, resumed, 3, reset_num_timesteps=False)
+    assert resumed.run.num_steps == resumed.run.plan.total_steps == 4
 
 
 def interrupted(rollouts: int) -> tuple[Any, StopAt]:
@@ -483,3 +501,67 @@ class TestAgentHost(HostContract):
         assert used == {"epochs": 1.0, "batch_size": 8.0, "discount": 0.9}
         read = training.read()
         assert {name: read[name] for name in used} == used
+
+
+def begun_at(**rates: float) -> Policy:
+    """Make a policy that moves nothing, with a learning rate to begin from for each kind of run."""
+    names = ("learning_rate", "discount")
+    cases = [
+        StartCase(kind=kind, values={"learning_rate": rate, "discount": 0.9})
+        for kind, rate in rates.items()
+    ]
+    last = StartCase(values={"learning_rate": 0.05, "discount": 0.95})
+    return replace(make_policy(names, level=0.0), learned_start=LearnedStart(cases=(*cases, last)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "env", "rate"),
+    [
+        ("PPO", "CartPole-v1", 0.01),
+        ("PPO", "Pendulum-v1", 0.02),
+        ("A2C", "CartPole-v1", 0.03),
+        ("A2C", "Pendulum-v1", 0.03),
+    ],
+)
+def test_a_run_begins_where_its_kind_does_best_and_gives_the_users_values_back(
+    kind: str, env: str, rate: float
+) -> None:
+    policy = begun_at(**{DISCRETE: 0.01, CONTINUOUS: 0.02, "a2c": 0.03})
+    agent, used = watched(kind, env=env)
+    before = in_use(agent)
+    for _ in range(2):
+        callback = make_callback(policy)
+        learn(agent, callback, 2)
+        assert callback.run.decisions[0].values == {"learning_rate": rate, "discount": 0.9}
+        assert in_use(agent) == before
+    assert {(one["learning_rate"], one["discount"]) for one in used} == {(rate, 0.9)}
+    used.clear()
+    learn(agent, make_callback(policy, start="user"), 2)
+    assert used == [before, before]
+
+
+def test_nobodys_schedule_and_no_dqn_is_begun_elsewhere() -> None:
+    schedule = sb3.common.utils.LinearSchedule(0.01, 0.001, 1.0)
+    for options in ({"learning_rate": schedule}, {"kind": "DQN"}):
+        callback = make_callback(begun_at())
+        agent = make_agent(**options)
+        learn(agent, callback, 4)
+        assert callback.run.decisions[0].values["discount"] == 0.99
+        with pytest.raises(ConfigurationError, match="start='learned'"):
+            learn(agent, make_callback(begun_at(), start="learned"), 4)
+
+
+def test_the_first_update_learns_by_the_discount_that_is_begun_with() -> None:
+    first = []
+    for discount, options in ((0.95, {}), (0.95, {"start": "user"}), (0.5, {})):
+        agent = make_agent(gamma=discount)
+        buffer, train = agent.rollout_buffer, agent.train
+
+        def train_and_note(buffer: Any = buffer, train: Any = train) -> None:
+            first.append(buffer.advantages.copy())
+            train()
+
+        agent.train = train_and_note
+        learn(agent, make_callback(begun_at(), **options), 1)
+    np.testing.assert_array_equal(first[0], first[1])
+    np.testing.assert_array_equal(first[0], first[2])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from hpo_env.controller import Controller
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Trainer
 from hpo_env.tasks.registry import make_family
@@ -41,6 +43,25 @@ def test_other_kinds_of_agents_are_steered_alike_too(kind: str) -> None:
     contract.options, contract.controlled = options, controlled  # type: ignore[misc]
     run = contract.check_parity(contract.random_policy("squashed"), 3)
     assert len({str(decision.values) for decision in run.decisions}) == 3
+
+
+def test_a_learned_start_is_a_run_that_was_made_there() -> None:
+    from hpo_env.integrations.sb3 import HPOControlCallback
+    from hpo_env.integrations.sb3_agents.reference import make_agent, train
+
+    family = make_family("reinforcement", **{**SMALL, "start": "default"})
+    task = family.sample(stream(0, "task"))
+    learned = family.at_learned_start(task)
+    assert learned.initial != task.initial
+    contract = ParityContract()
+    contract.family = "reinforcement"  # type: ignore[misc]
+    policy = replace(contract.random_policy("squashed"), learned_start=family.learned_start)
+    there = train(family, learned, 5, Controller(policy))
+    callback = HPOControlCallback(Controller(policy), is_guarded=False, num_decisions=3)
+    make_agent(task, 5).learn(task.total_steps, callback=callback)
+    assert callback.run is not None
+    ours, theirs = ([d.to_json() for d in run.decisions] for run in (callback.run, there))
+    np.testing.assert_equal(ours, theirs)
 
 
 def started(seed: int = 1, **options: Any) -> tuple[Trainer, np.ndarray]:
