@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from hpo_env.arguments import is_number, whole_number
 from hpo_env.automl.boosters import Booster, Goal, booster_class
 from hpo_env.automl.columns import Columns, is_frame
-from hpo_env.automl.ensembling import outputs_of
 from hpo_env.automl.explaining import Explanation
 from hpo_env.automl.fitting import SPACE, Fit, Plan, fit_rows
 from hpo_env.automl.progress_bar import ProgressBar
@@ -41,6 +40,18 @@ Array = NDArray[np.float64]
 SHIPPED = "automl"
 """The policy that the estimators have."""
 
+LINEAR_SHARE = 0.75
+"""Of a linear model where the first tree begins: what was best on the validation tables."""
+
+_SHAPING = (
+    "monotone_constraints",
+    "mc",
+    "monotone_constraint",
+    "monotonic_cst",
+    "interaction_constraints",
+)
+"""Parameters that promise something of the model, which a linear start would break."""
+
 
 class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined]
     """What the classifier and the regressor share; each documents the arguments."""
@@ -58,6 +69,7 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         n_estimators: int = 200,
         start: Start | None = None,
         initial: Mapping[str, float] | None = None,
+        linear_start: float = LINEAR_SHARE,
         refit: bool = True,
         validation_fraction: float = 0.2,
         n_runs: int = 1,
@@ -73,6 +85,7 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         self.n_estimators = n_estimators
         self.start = start
         self.initial = initial
+        self.linear_start = linear_start
         self.refit = refit
         self.validation_fraction = validation_fraction
         self.n_runs = n_runs
@@ -147,6 +160,7 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
             initial={n: float(v) for n, v in zip(SPACE.names, SPACE.defaults, strict=True)}
             | {n: float(v) for n, v in (self.initial or {}).items()},
             start="user" if self.initial else self.start,
+            linear_share=self._linear_share(),
             refit=bool(self.refit),
             seed=seed,
             seconds=None if self.time_budget is None else float(self.time_budget),
@@ -166,6 +180,7 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
             runs=tuple(run.explain() for run in self._fit.runs),
             weights=tuple(self._fit.weights.tolist()),
             rounds=tuple(run.best_round for run in self._fit.runs),
+            shares=tuple(run.linear_share for run in self._fit.runs),
             notes=self.notes_,
         )
 
@@ -209,6 +224,11 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         share = self.validation_fraction
         if not (is_number(share) and 0.0 < share < 1.0):
             raise ConfigurationError(f"validation_fraction must lie in (0, 1); got {share!r}")
+        if not (is_number(self.linear_start) and 0.0 <= self.linear_start <= 1.0):
+            raise ConfigurationError(
+                "linear_start must be a share of a linear model in [0, 1], 0 for none; got "
+                f"{self.linear_start!r}"
+            )
         seconds = self.time_budget
         if seconds is not None and not (is_number(seconds) and 0.0 < seconds < math.inf):
             raise ConfigurationError(
@@ -299,6 +319,11 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
             )
         return int(jobs) if jobs > 0 else max((os.cpu_count() or 1) + 1 + int(jobs), 1)
 
+    def _linear_share(self) -> float:
+        """Return the share of a linear model where trees begin; 0 where it may not be there."""
+        is_shaped = any((self.library_params or {}).get(name) for name in _SHAPING)
+        return 0.0 if is_shaped else float(self.linear_start)
+
     def _publish(self) -> None:
         """Show what came of it, under scikit-learn's kind of names."""
         fit = self._fit
@@ -316,14 +341,10 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         _validation.check_is_fitted(self, "n_iter_")
         cells = self._columns.read(self._checked(x, is_first=False))
         total: Array | None = None
-        for run, model, weight in zip(
-            self._fit.runs, self._fit.models, self._fit.weights, strict=True
-        ):
-            if model is None:
-                continue
-            scores = self._booster.scores(model, cells, run.best_round, self._goal)
-            said = weight * outputs_of(self._goal.target, scores)
-            total = said if total is None else total + said
+        for model, weight in zip(self._fit.models, self._fit.weights, strict=True):
+            if model is not None:
+                said = weight * model.outputs(cells)
+                total = said if total is None else total + said
         assert total is not None
         return total
 

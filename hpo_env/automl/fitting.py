@@ -8,14 +8,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.automl.boosters import Booster, Goal
-from hpo_env.automl.ensembling import greedy_weights, loss_of_outputs, outputs_of
+from hpo_env.automl.ensembling import greedy_weights, loss_of_outputs
 from hpo_env.automl.growing import Deadline, Grown, affordable_rounds, grow, replay
+from hpo_env.automl.linear_start import Features, why_not
+from hpo_env.automl.model import Model
 from hpo_env.automl.progress_bar import ProgressBar
 from hpo_env.automl.rows import Rows
 from hpo_env.controller import Controller
@@ -45,6 +46,7 @@ class Plan:
         num_runs: How many runs.
         initial: Values that runs begin from, by name; see `Controller.attach` for `start`.
         start: Where runs begin.
+        linear_share: Of a linear model where the first tree of each begins, in [0, 1].
         refit: Whether the courses are replayed on all rows.
         seed: Of everything that is random.
         seconds: For the whole fit; None: as long as it takes.
@@ -57,6 +59,7 @@ class Plan:
     num_runs: int
     initial: Mapping[str, float]
     start: Start | None
+    linear_share: float
     refit: bool
     seed: int
     seconds: float | None
@@ -77,7 +80,7 @@ class Fit:
 
     runs: tuple[Grown, ...]
     weights: Array
-    models: tuple[Any, ...]
+    models: tuple[Model | None, ...]
     is_refitted: bool
     validation_loss: float
     notes: tuple[str, ...] = field(default=())
@@ -104,14 +107,11 @@ def fit_rows(plan: Plan, train: Rows, validation: Rows, bar: ProgressBar) -> Fit
         )
         warnings.warn(notes[-1], ControllerWarning, stacklevel=4)
     whole = Deadline(plan.seconds)
+    if plan.linear_share > 0.0:
+        why = why_not(Features.of(train.x, plan.goal.is_categorical), plan.goal, len(train))
+        notes += [why] if why else []
     runs, is_whole = _grown(plan, train, validation, bar, notes)
-    outputs = [
-        outputs_of(
-            plan.goal.target,
-            plan.kind.scores(one.model, validation.x, one.best_round, plan.goal),
-        )
-        for one in runs
-    ]
+    outputs = [one.model.outputs(validation.x) for one in runs]
     target, weight = plan.goal.target, validation.weight
     weights = greedy_weights(target, outputs, validation.y, weight)
     together = np.tensordot(weights, np.array(outputs), axes=1)
@@ -148,6 +148,7 @@ def _grown(
         train,
         validation,
         plan.initial,
+        linear_share=plan.linear_share,
         seconds=of_one,
         most=plan.num_rounds,
     )
@@ -170,6 +171,7 @@ def _grown(
                 num_rounds=num_rounds,
                 initial=initial,
                 start=start,
+                linear_share=plan.linear_share,
                 seed=plan.seed + number,
                 deadline=deadline,
                 report=bar,
@@ -210,13 +212,13 @@ def _refitted(
     plan: Plan,
     rows: Rows,
     runs: Sequence[Grown],
-    models: list[Any],
+    models: list[Model | None],
     whole: Deadline,
     bar: ProgressBar,
     notes: list[str],
 ) -> bool:
     """Put models on all rows in the place of those that have grown on a part; say if all are."""
-    made: dict[int, Any] = {}
+    made: dict[int, Model] = {}
     used = [place for place, model in enumerate(models) if model is not None]
     try:
         for place in used:
@@ -224,9 +226,7 @@ def _refitted(
                 notes.append("time_budget was over before the refit: the rows that train alone")
                 return False
             bar.begin(f"refit {len(made) + 1} of {len(used)}")
-            made[place] = replay(
-                plan.kind, plan.goal, rows, runs[place], seed=runs[place].seed, report=bar
-            )
+            made[place] = replay(rows, runs[place], report=bar)
     except KeyboardInterrupt:
         notes.append("the refit was interrupted: the model has grown on the rows that train alone")
         warnings.warn(notes[-1], ControllerWarning, stacklevel=4)

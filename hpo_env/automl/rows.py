@@ -1,11 +1,11 @@
 """Rows of a table as a booster takes them, and their split into training and validation.
 
-Axes: `R` rows, `D` columns.
+Axes: `R` rows, `D` columns, `K` scores of a row.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +26,13 @@ class Rows:
         x: Numbers and codes `[R, D]`; NaN where missing.
         y: Labels 0..K-1, or the target in deviations from its mean `[R]`.
         weight: Of each row `[R]`; None: all alike.
+        margin: Scores that the first tree begins from `[R, K]`; None: a constant of the library's.
     """
 
     x: Array
     y: Array
     weight: Array | None = None
+    margin: Array | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -40,13 +42,17 @@ class Rows:
         """What is predicted."""
         return Labels(y=self.y, weight=self.weight)
 
+    def beginning_at(self, margin: Array | None) -> Rows:
+        """Return the same rows with other scores to begin from."""
+        return replace(self, margin=margin)
+
     def take(self, places: NDArray[np.int64]) -> Rows:
-        """Return some of the rows."""
+        """Return some of the rows, without scores to begin from."""
         weight = None if self.weight is None else self.weight[places]
         return Rows(x=self.x[places], y=self.y[places], weight=weight)
 
     def and_also(self, other: Rows) -> Rows:
-        """Return the rows of both."""
+        """Return the rows of both, without scores to begin from."""
         weight = None
         if self.weight is not None or other.weight is not None:
             weight = np.concatenate([_weights(self), _weights(other)])

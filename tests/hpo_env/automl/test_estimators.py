@@ -16,6 +16,7 @@ from sklearn.base import clone
 
 from hpo_env.automl import ControlledBoostingClassifier, ControlledBoostingRegressor, boosters
 from hpo_env.automl.boosters import BOOSTERS
+from hpo_env.automl.linear_start import LinearStart
 from hpo_env.control.schedule_file import read_schedule
 from hpo_env.errors import (
     ConfigurationError,
@@ -151,9 +152,12 @@ def test_a_refit_is_the_course_on_all_rows(library: str) -> None:
     rows = model.course_
     assert rows[0]["step"] == 0
     assert len({row["num_leaves"] for row in rows}) > 2
+    all_rows = _all_rows(model, x, y)
+    begins = LinearStart.of(model._goal, all_rows, 0.75)
+    assert begins is not None
     booster = BOOSTERS[library](
         model._goal,
-        _all_rows(model, x, y),
+        all_rows.beginning_at(begins.margin(all_rows.x)),
         None,
         seed=model._fit.runs[0].seed,
     )
@@ -162,7 +166,7 @@ def test_a_refit_is_the_course_on_all_rows(library: str) -> None:
         if made in due:
             booster.write({n: v for n, v in due[made].items() if n != "step"})
         booster.update()
-    scores = booster.scores(booster.model(), x, model.n_iter_, model._goal)[:, 0]
+    scores = booster.scores(booster.model(), x, model.n_iter_, model._goal, begins.margin(x))[:, 0]
     np.testing.assert_allclose(model.predict(x), scores * y.std() + y.mean(), rtol=1e-4)
 
 
@@ -229,7 +233,8 @@ def test_the_course_is_explained_and_saved(tmp_path: Path) -> None:
     x, y = numbers()
     model = ControlledBoostingRegressor(n_estimators=20, random_state=0).fit(x, y)
     told = str(model.explain())
-    assert f"run 1: weight 1.00, cut off after {model.n_iter_} rounds" in told
+    assert "run 1: weight 1.00, begins at 0.75 of a linear model, cut off after" in told
+    assert f"after {model.n_iter_} rounds" in told
     assert "learning_rate:" in told
     assert "validation rows" in told
     for ending in ("json", "csv"):
