@@ -20,9 +20,9 @@ from hpo_env.arguments import is_number, whole_number
 from hpo_env.automl.boosters import Booster, Goal, booster_class
 from hpo_env.automl.columns import Columns, is_frame
 from hpo_env.automl.explaining import Explanation
-from hpo_env.automl.fitting import SPACE, Fit, Plan, fit_rows
+from hpo_env.automl.fitting import SPACE, Fit, Plan, Sides, fit_rows
 from hpo_env.automl.progress_bar import ProgressBar
-from hpo_env.automl.rows import Rows, split
+from hpo_env.automl.rows import Rows, folds, split
 from hpo_env.control.schedule_file import write_schedule
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError, ControllerWarning, DatasetError
@@ -108,8 +108,9 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
     ) -> Self:
         """Grow the model.
 
-        With `refit` it grows twice: under the policy, cut off where the validation rows say, and
-        once more by the same course on all rows. Ctrl-C ends it early and leaves what has grown.
+        One run with `refit` grows twice: under the policy, cut off where the validation rows say,
+        and once more by the same course on all rows. Several runs have other validation rows each.
+        Ctrl-C ends it early and leaves what has grown.
 
         Args:
             X: A data frame or a matrix `[R, D]`, NaN where a cell is missing. Columns of a frame
@@ -133,17 +134,12 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         if X_val is not None or y_val is not None:
             if X_val is None or y_val is None:
                 raise ConfigurationError("X_val and y_val must both be given, or neither")
-            train, validation = rows, self._rows_of(X_val, y_val, sample_weight_val, is_first=False)
+            sides = [(rows, self._rows_of(X_val, y_val, sample_weight_val, is_first=False))]
         else:
             if sample_weight_val is not None:
                 raise ConfigurationError("sample_weight_val needs X_val and y_val")
-            train, validation = split(
-                rows,
-                float(self.validation_fraction),
-                np.random.default_rng(seed),
-                is_stratified=self._target != "regression",
-            )
-        self._say_what_is_constant(train)
+            sides = self._set_aside(rows, np.random.default_rng(seed))
+        self._say_what_is_constant(sides[0][0])
         self._goal = Goal(
             target=self._target,
             num_classes=self._num_classes,
@@ -167,7 +163,7 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         )
         bar = ProgressBar(bool(self.progress_bar))
         try:
-            self._fit = fit_rows(plan, train, validation, bar)
+            self._fit = fit_rows(plan, sides, bar)
         finally:
             bar.close()
         self._publish()
@@ -287,6 +283,13 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
             kept = np.flatnonzero(weight)
             made, y, weight = made[kept], np.asarray(y)[kept], weight[kept]
         return Rows(x=made, y=self._read_target(y, is_first=is_first), weight=weight)
+
+    def _set_aside(self, rows: Rows, rng: np.random.Generator) -> list[Sides]:
+        """Choose validation rows: for one run, or others for each of several."""
+        share, is_stratified = float(self.validation_fraction), self._target != "regression"
+        if self.n_runs == 1:
+            return [split(rows, share, rng, is_stratified=is_stratified)]
+        return folds(rows, share, int(self.n_runs), rng, is_stratified=is_stratified)
 
     def _checked(self, x: Any, *, is_first: bool) -> Any:
         """Return a data frame as it is, anything else as a matrix of numbers."""

@@ -81,11 +81,7 @@ def split(
     Raises:
         DatasetError: They are too few.
     """
-    if len(rows) < _FEWEST:
-        raise DatasetError(
-            f"at least {_FEWEST} rows must be there to set some aside for validation; got "
-            f"n_samples={len(rows)}. Give more, or X_val and y_val"
-        )
+    _check_enough(rows)
     groups = rows.y if is_stratified else np.zeros(len(rows))
     aside: list[NDArray[np.int64]] = []
     for group in np.unique(groups):
@@ -97,9 +93,60 @@ def split(
         spare = np.array([counts[group] > 1 for group in groups])
         validation = rng.permutation(np.flatnonzero(spare))[:1]
     if not len(validation):
-        raise DatasetError(
-            f"every class must have two rows or some more, to set one aside for validation; got "
-            f"{len(rows)} rows of {len(np.unique(groups))} classes. Give X_val and y_val"
-        )
+        raise _no_spare_rows(rows)
+    return _sides(rows, validation)
+
+
+def folds(
+    rows: Rows, share: float, num_parts: int, rng: np.random.Generator, *, is_stratified: bool
+) -> list[tuple[Rows, Rows]]:
+    """Set other rows aside for each of several runs, every row about equally often.
+
+    Args:
+        rows: All.
+        share: Of them that is set aside each time, in (0, 1); the rows are divided into as many
+            parts as come nearest to it, two at least, and anew when all parts are used up.
+        num_parts: How many times.
+        rng: Chooses which.
+        is_stratified: Whether each class is divided in proportion; one row of each trains always.
+
+    Returns:
+        Rows that train, and those that validate, `num_parts` times.
+
+    Raises:
+        DatasetError: They are too few.
+    """
+    _check_enough(rows)
+    groups = rows.y if is_stratified else np.zeros(len(rows))
+    found: list[tuple[Rows, Rows]] = []
+    while len(found) < num_parts:
+        orders = [rng.permutation(np.flatnonzero(groups == group)) for group in np.unique(groups)]
+        # Row after row goes to the next part, so that the rows of a class go to different ones.
+        dealt = np.concatenate([order for order in orders if len(order) > 1] or [orders[0][:0]])
+        if not len(dealt):
+            raise _no_spare_rows(rows)
+        count = min(max(round(1.0 / share), 2), len(dealt))
+        parts = [np.sort(dealt[first::count]) for first in range(count)]
+        found += [_sides(rows, part) for part in parts[: num_parts - len(found)]]
+    return found
+
+
+def _sides(rows: Rows, validation: NDArray[np.int64]) -> tuple[Rows, Rows]:
+    """Return the rows that train, and those at the places of validation."""
     train = np.setdiff1d(np.arange(len(rows)), validation)
     return rows.take(train), rows.take(validation)
+
+
+def _check_enough(rows: Rows) -> None:
+    if len(rows) < _FEWEST:
+        raise DatasetError(
+            f"at least {_FEWEST} rows must be there to set some aside for validation; got "
+            f"n_samples={len(rows)}. Give more, or X_val and y_val"
+        )
+
+
+def _no_spare_rows(rows: Rows) -> DatasetError:
+    return DatasetError(
+        f"every class must have two rows or some more, to set one aside for validation; got "
+        f"{len(rows)} rows of {len(np.unique(rows.y))} classes. Give X_val and y_val"
+    )
