@@ -90,6 +90,7 @@ def measure(library: str, num_rows: int, config: Config) -> dict[str, float | st
             num_rounds=config.rounds,
             initial=initial,
             start=None,
+            linear_share=0.0,
             seed=0,
             deadline=Deadline(None),
             report=lambda made, total, loss, best: None,

@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 from hpo_env.arguments import by_name, is_number, whole_number
 from hpo_env.automl.boosters import Booster, Goal, booster_class
 from hpo_env.automl.columns import Columns, is_frame
-from hpo_env.automl.ensembling import outputs_of
 from hpo_env.automl.explaining import Explanation
-from hpo_env.automl.fitting import SPACE, Fit, Plan, fit_rows
+from hpo_env.automl.fitting import SPACE, Fit, Plan, Sides, fit_rows
 from hpo_env.automl.progress_bar import ProgressBar
-from hpo_env.automl.rows import Rows, split
+from hpo_env.automl.rows import Rows, folds, split
 from hpo_env.control.schedule_file import write_schedule
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError, ControllerWarning, DatasetError
@@ -40,6 +39,18 @@ Array = NDArray[np.float64]
 
 SHIPPED = "automl"
 """The policy that the estimators have."""
+
+LINEAR_SHARE = 0.75
+"""Of a linear model where the first tree begins: what was best on the validation tables."""
+
+_SHAPING = (
+    "monotone_constraints",
+    "mc",
+    "monotone_constraint",
+    "monotonic_cst",
+    "interaction_constraints",
+)
+"""Parameters that promise something of the model, which a linear start would break."""
 
 
 class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined]
@@ -58,6 +69,7 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         n_estimators: int = 200,
         start: Start | None = None,
         initial: Mapping[str, float] | None = None,
+        linear_start: float = LINEAR_SHARE,
         refit: bool = True,
         validation_fraction: float = 0.2,
         n_runs: int = 1,
@@ -73,6 +85,7 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         self.n_estimators = n_estimators
         self.start = start
         self.initial = initial
+        self.linear_start = linear_start
         self.refit = refit
         self.validation_fraction = validation_fraction
         self.n_runs = n_runs
@@ -95,8 +108,9 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
     ) -> Self:
         """Grow the model.
 
-        With `refit` it grows twice: under the policy, cut off where the validation rows say, and
-        once more by the same course on all rows. Ctrl-C ends it early and leaves what has grown.
+        One run with `refit` grows twice: under the policy, cut off where the validation rows say,
+        and once more by the same course on all rows. Several runs have other validation rows each.
+        Ctrl-C ends it early and leaves what has grown.
 
         Args:
             X: A data frame or a matrix `[R, D]`, NaN where a cell is missing. Columns of a frame
@@ -120,17 +134,12 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         if X_val is not None or y_val is not None:
             if X_val is None or y_val is None:
                 raise ConfigurationError("X_val and y_val must both be given, or neither")
-            train, validation = rows, self._rows_of(X_val, y_val, sample_weight_val, is_first=False)
+            sides = [(rows, self._rows_of(X_val, y_val, sample_weight_val, is_first=False))]
         else:
             if sample_weight_val is not None:
                 raise ConfigurationError("sample_weight_val needs X_val and y_val")
-            train, validation = split(
-                rows,
-                float(self.validation_fraction),
-                np.random.default_rng(seed),
-                is_stratified=self._target != "regression",
-            )
-        self._say_what_is_constant(train)
+            sides = self._set_aside(rows, np.random.default_rng(seed))
+        self._say_what_is_constant(sides[0][0])
         self._goal = Goal(
             target=self._target,
             num_classes=self._num_classes,
@@ -147,13 +156,14 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
             initial={n: float(v) for n, v in zip(SPACE.names, SPACE.defaults, strict=True)}
             | {n: float(v) for n, v in (self.initial or {}).items()},
             start="user" if self.initial else self.start,
+            linear_share=self._linear_share(),
             refit=bool(self.refit),
             seed=seed,
             seconds=None if self.time_budget is None else float(self.time_budget),
         )
         bar = ProgressBar(bool(self.progress_bar))
         try:
-            self._fit = fit_rows(plan, train, validation, bar)
+            self._fit = fit_rows(plan, sides, bar)
         finally:
             bar.close()
         self._publish()
@@ -166,6 +176,7 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
             runs=tuple(run.explain() for run in self._fit.runs),
             weights=tuple(self._fit.weights.tolist()),
             rounds=tuple(run.best_round for run in self._fit.runs),
+            shares=tuple(run.linear_share for run in self._fit.runs),
             notes=self.notes_,
         )
 
@@ -209,6 +220,11 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         share = self.validation_fraction
         if not (is_number(share) and 0.0 < share < 1.0):
             raise ConfigurationError(f"validation_fraction must lie in (0, 1); got {share!r}")
+        if not (is_number(self.linear_start) and 0.0 <= self.linear_start <= 1.0):
+            raise ConfigurationError(
+                "linear_start must be a share of a linear model in [0, 1], 0 for none; got "
+                f"{self.linear_start!r}"
+            )
         seconds = self.time_budget
         if seconds is not None and not (is_number(seconds) and 0.0 < seconds < math.inf):
             raise ConfigurationError(
@@ -265,6 +281,13 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
             made, y, weight = made[kept], np.asarray(y)[kept], weight[kept]
         return Rows(x=made, y=self._read_target(y, is_first=is_first), weight=weight)
 
+    def _set_aside(self, rows: Rows, rng: np.random.Generator) -> list[Sides]:
+        """Choose validation rows: for one run, or others for each of several."""
+        share, is_stratified = float(self.validation_fraction), self._target != "regression"
+        if self.n_runs == 1:
+            return [split(rows, share, rng, is_stratified=is_stratified)]
+        return folds(rows, share, int(self.n_runs), rng, is_stratified=is_stratified)
+
     def _checked(self, x: Any, *, is_first: bool) -> Any:
         """Return a data frame as it is, anything else as a matrix of numbers."""
         if is_frame(x):
@@ -296,6 +319,11 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
             )
         return int(jobs) if jobs > 0 else max((os.cpu_count() or 1) + 1 + int(jobs), 1)
 
+    def _linear_share(self) -> float:
+        """Return the share of a linear model where trees begin; 0 where it may not be there."""
+        is_shaped = any((self.library_params or {}).get(name) for name in _SHAPING)
+        return 0.0 if is_shaped else float(self.linear_start)
+
     def _publish(self) -> None:
         """Show what came of it, under scikit-learn's kind of names."""
         fit = self._fit
@@ -313,14 +341,10 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         _validation.check_is_fitted(self, "n_iter_")
         cells = self._columns.read(self._checked(x, is_first=False))
         total: Array | None = None
-        for run, model, weight in zip(
-            self._fit.runs, self._fit.models, self._fit.weights, strict=True
-        ):
-            if model is None:
-                continue
-            scores = self._booster.scores(model, cells, run.best_round, self._goal)
-            said = weight * outputs_of(self._goal.target, scores)
-            total = said if total is None else total + said
+        for model, weight in zip(self._fit.models, self._fit.weights, strict=True):
+            if model is not None:
+                said = weight * model.outputs(cells)
+                total = said if total is None else total + said
         assert total is not None
         return total
 

@@ -91,8 +91,19 @@ class Booster(ABC):
 
     @staticmethod
     @abstractmethod
-    def scores(model: Any, x: Array, num_rounds: int, goal: Goal) -> Array:
-        """Return what the first rounds say of rows `[R, K]`: log odds, or the mean."""
+    def scores(
+        model: Any, x: Array, num_rounds: int, goal: Goal, margin: Array | None = None
+    ) -> Array:
+        """Return what the first rounds say of rows `[R, K]`: log odds, or the mean.
+
+        Args:
+            model: What `model` returned.
+            x: The rows `[R, D]`.
+            num_rounds: How many rounds count.
+            goal: What is predicted.
+            margin: Scores that the first tree began from `[R, K]`; None: a constant of the
+                library's.
+        """
 
 
 class LightGBMBooster(Booster):
@@ -119,7 +130,12 @@ class LightGBMBooster(Booster):
             parameters["num_class"] = goal.num_classes
         codes = np.flatnonzero(goal.is_categorical).tolist()
         data = library.Dataset(
-            train.x, train.y, weight=train.weight, params=parameters, categorical_feature=codes
+            train.x,
+            train.y,
+            weight=train.weight,
+            init_score=_flat(train.margin),
+            params=parameters,
+            categorical_feature=codes,
         )
         self._booster = library.Booster(parameters, data)
         if validation is not None:
@@ -128,6 +144,7 @@ class LightGBMBooster(Booster):
                 validation.y,
                 reference=data,
                 weight=validation.weight,
+                init_score=_flat(validation.margin),
                 params=parameters,
                 categorical_feature=codes,
             )
@@ -161,12 +178,20 @@ class LightGBMBooster(Booster):
         )
 
     @staticmethod
-    def scores(model: Any, x: Array, num_rounds: int, goal: Goal) -> Array:
+    def scores(
+        model: Any, x: Array, num_rounds: int, goal: Goal, margin: Array | None = None
+    ) -> Array:
         """See `Booster.scores`."""
         found = model.predict(
             x, raw_score=True, num_iteration=num_rounds, num_threads=goal.num_threads
         )
-        return np.asarray(found, dtype=np.float64).reshape(len(x), goal.num_scores)
+        found = np.asarray(found, dtype=np.float64).reshape(len(x), goal.num_scores)
+        return found if margin is None else found + margin
+
+
+def _flat(margin: Array | None) -> Array | None:
+    """Return scores `[R, K]` as LightGBM takes them: `[R]` where there is one for each row."""
+    return margin[:, 0] if margin is not None and margin.shape[1] == 1 else margin
 
 
 class XGBoostBooster(Booster):
@@ -195,10 +220,12 @@ class XGBoostBooster(Booster):
         if goal.target == "multiclass":
             parameters["num_class"] = goal.num_classes
         self._goal = goal
-        self._train = _matrix(self._library, train.x, goal, rows=train)
+        self._train = _matrix(self._library, train.x, goal, rows=train, margin=train.margin)
         self._evaluated = [(self._train, "train")]
         if validation is not None:
-            others = _matrix(self._library, validation.x, goal, rows=validation)
+            others = _matrix(
+                self._library, validation.x, goal, rows=validation, margin=validation.margin
+            )
             self._evaluated.append((others, "validation"))
         matrices = [matrix for matrix, _ in self._evaluated]
         self._booster = self._library.Booster(parameters, matrices)
@@ -248,19 +275,29 @@ class XGBoostBooster(Booster):
         return self._booster
 
     @staticmethod
-    def scores(model: Any, x: Array, num_rounds: int, goal: Goal) -> Array:
+    def scores(
+        model: Any, x: Array, num_rounds: int, goal: Goal, margin: Array | None = None
+    ) -> Array:
         """See `Booster.scores`."""
-        matrix = _matrix(require("xgboost", extra="boost"), x, goal)
+        matrix = _matrix(require("xgboost", extra="boost"), x, goal, margin=margin)
         found = model.predict(matrix, output_margin=True, iteration_range=(0, num_rounds))
         return np.asarray(found, dtype=np.float64).reshape(len(x), goal.num_scores)
 
 
-def _matrix(library: Any, x: Array, goal: Goal, *, rows: Rows | None = None) -> Any:
+def _matrix(
+    library: Any,
+    x: Array,
+    goal: Goal,
+    *,
+    rows: Rows | None = None,
+    margin: Array | None = None,
+) -> Any:
     kinds = ["c" if is_code else "q" for is_code in goal.is_categorical]
     return library.DMatrix(
         x,
         label=None if rows is None else rows.y,
         weight=None if rows is None else rows.weight,
+        base_margin=margin,
         feature_types=kinds,
         enable_categorical=True,
         nthread=goal.num_threads,

@@ -32,10 +32,19 @@ class ControlledBoostingClassifier(_base.ClassifierMixin, ControlledBoosting):  
             at `initial` (LightGBM's defaults where that says nothing). None: what was measured to
             be better.
         initial: Values to begin from, by name, such as `{"learning_rate": 0.05}`.
+        linear_start: Share, in [0, 1], of a linear model in the scores from which the first tree
+            goes on, between the best constant (0) and the whole of it (1). None of it is used where
+            it is no better than a constant on the validation rows, where it would take about as
+            long as the trees (more than 300 features, or 20 million cells), or where
+            `library_params` demand constraints of the model.
         refit: Whether the course of the run is replayed on all rows, up to where it was cut off.
-            That takes about as long again as the run: a fit is two runs.
+            That takes about as long again as the run: a fit is two runs. Of several runs each has
+            grown on most of the rows, and none is replayed, unless `X_val` is given.
         validation_fraction: Share of the rows by which the run is steered and cut off, in (0, 1).
-        n_runs: Controlled runs; more than one begin around the start, and make an ensemble.
+            Several runs divide the rows into parts of about that share, half of them at most.
+        n_runs: Controlled runs. More than one make an ensemble: each has other validation rows, and
+            all weigh the same. With `X_val` they begin around the start, and those that count are
+            chosen greedily by these rows.
         time_budget: Seconds for the whole fit; None: as long as it takes. With one, the outcome
             depends on how fast the machine is.
         categorical_features: Names or places of columns whose numbers are codes of categories. The
@@ -50,7 +59,8 @@ class ControlledBoostingClassifier(_base.ClassifierMixin, ControlledBoosting):  
         n_iter_: Rounds of the run that weighs most, after it was cut off.
         course_: Its values, from each round ("step") on.
         losses_: Its training and validation loss after every round `[T, 2]`.
-        best_score_: Validation loss of the model, before it was refitted.
+        best_score_: Validation loss of the model, before it was refitted; of several runs that have
+            other validation rows each, the mean of theirs.
         weights_: Of each run in the model `[n_runs]`.
         is_refitted_: Whether the model has grown on all rows.
         notes_: What a person should know of the fit.

@@ -8,14 +8,15 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.automl.boosters import Booster, Goal
-from hpo_env.automl.ensembling import greedy_weights, loss_of_outputs, outputs_of
+from hpo_env.automl.ensembling import greedy_weights, loss_of_outputs
 from hpo_env.automl.growing import Deadline, Grown, affordable_rounds, grow, replay
+from hpo_env.automl.linear_start import Features, why_not
+from hpo_env.automl.model import Model
 from hpo_env.automl.progress_bar import ProgressBar
 from hpo_env.automl.rows import Rows
 from hpo_env.controller import Controller
@@ -29,6 +30,9 @@ Array = NDArray[np.float64]
 
 _SPREAD = 1.0  # of the starts of further runs, in largest moves of the policy
 _WARN_BELOW = 200  # validation rows
+
+Sides = tuple[Rows, Rows]
+"""Rows that grow trees, and rows by which they are steered and cut off."""
 
 SPACE = HyperparameterSpace(HYPERPARAMETERS).subset(LIBRARY_NAMES)
 
@@ -45,7 +49,8 @@ class Plan:
         num_runs: How many runs.
         initial: Values that runs begin from, by name; see `Controller.attach` for `start`.
         start: Where runs begin.
-        refit: Whether the courses are replayed on all rows.
+        linear_share: Of a linear model where the first tree of each begins, in [0, 1].
+        refit: Whether the courses of runs that share their validation rows are replayed on all.
         seed: Of everything that is random.
         seconds: For the whole fit; None: as long as it takes.
     """
@@ -57,6 +62,7 @@ class Plan:
     num_runs: int
     initial: Mapping[str, float]
     start: Start | None
+    linear_share: float
     refit: bool
     seed: int
     seconds: float | None
@@ -71,30 +77,36 @@ class Fit:
         weights: Of each run in the model `[M]`.
         models: The trees that predict, one a run; None for a run of weight 0.
         is_refitted: Whether they have grown on all rows.
-        validation_loss: Of the ensemble on the validation rows, before any refit.
+        validation_loss: Of the ensemble on the validation rows, before any refit; the mean of the
+            runs' where each has its own.
         notes: What a person should know.
     """
 
     runs: tuple[Grown, ...]
     weights: Array
-    models: tuple[Any, ...]
+    models: tuple[Model | None, ...]
     is_refitted: bool
     validation_loss: float
     notes: tuple[str, ...] = field(default=())
 
 
-def fit_rows(plan: Plan, train: Rows, validation: Rows, bar: ProgressBar) -> Fit:
+def fit_rows(plan: Plan, sides: Sequence[Sides], bar: ProgressBar) -> Fit:
     """Grow, choose and refit.
+
+    Runs that share their validation rows begin around the start, and a greedy selection by those
+    rows makes the ensemble. Where each has its own, as many rows train one run or another as there
+    are: then all begin alike, each weighs the same, and nothing is grown again.
 
     Args:
         plan: What is asked.
-        train: Rows that grow the trees.
-        validation: Rows by which they are steered, cut off and weighted.
+        sides: Rows that grow the trees, and rows by which they are steered and cut off: one pair
+            for all runs, or one for each.
         bar: Told how far it is.
 
     Raises:
         KeyboardInterrupt: It came before there was a model.
     """
+    train, validation = sides[0]
     notes: list[str] = []
     if len(validation) < _WARN_BELOW:
         notes.append(
@@ -104,43 +116,63 @@ def fit_rows(plan: Plan, train: Rows, validation: Rows, bar: ProgressBar) -> Fit
         )
         warnings.warn(notes[-1], ControllerWarning, stacklevel=4)
     whole = Deadline(plan.seconds)
-    runs, is_whole = _grown(plan, train, validation, bar, notes)
-    outputs = [
-        outputs_of(
-            plan.goal.target,
-            plan.kind.scores(one.model, validation.x, one.best_round, plan.goal),
-        )
-        for one in runs
-    ]
-    target, weight = plan.goal.target, validation.weight
-    weights = greedy_weights(target, outputs, validation.y, weight)
-    together = np.tensordot(weights, np.array(outputs), axes=1)
+    if plan.linear_share > 0.0:
+        why = why_not(Features.of(train.x, plan.goal.is_categorical), plan.goal, len(train))
+        notes += [why] if why else []
+    is_shared = len(sides) == 1
+    runs, is_whole = _grown(plan, sides, bar, notes)
+    weights, loss = _chosen(plan, runs, validation) if is_shared else _together(runs)
     models = [one.model if w > 0.0 else None for one, w in zip(runs, weights, strict=True)]
     is_refitted = False
-    if plan.refit and is_whole:
+    if plan.refit and is_shared and is_whole:
         is_refitted = _refitted(plan, train.and_also(validation), runs, models, whole, bar, notes)
     return Fit(
         runs=tuple(runs),
         weights=weights,
         models=tuple(models),
         is_refitted=is_refitted,
-        validation_loss=loss_of_outputs(target, together, validation.y, weight),
+        validation_loss=loss,
         notes=tuple(notes),
     )
 
 
+def _chosen(plan: Plan, runs: Sequence[Grown], validation: Rows) -> tuple[Array, float]:
+    """Choose among runs by the rows that all of them were cut off by.
+
+    Returns:
+        A weight for each run, and the loss of the ensemble.
+    """
+    target, weight = plan.goal.target, validation.weight
+    outputs = [one.model.outputs(validation.x) for one in runs]
+    weights = greedy_weights(target, outputs, validation.y, weight)
+    together = np.tensordot(weights, np.array(outputs), axes=1)
+    return weights, loss_of_outputs(target, together, validation.y, weight)
+
+
+def _together(runs: Sequence[Grown]) -> tuple[Array, float]:
+    """Weigh runs alike that were cut off by other rows each, but for one that was interrupted.
+
+    Returns:
+        A weight for each run, and the mean of their losses.
+    """
+    is_whole = np.array([not one.is_interrupted for one in runs])
+    weights = is_whole / is_whole.sum() if is_whole.any() else np.ones(1)
+    return weights, float(np.average([one.best_loss for one in runs], weights=weights))
+
+
 def _grown(
-    plan: Plan, train: Rows, validation: Rows, bar: ProgressBar, notes: list[str]
+    plan: Plan, sides: Sequence[Sides], bar: ProgressBar, notes: list[str]
 ) -> tuple[list[Grown], bool]:
     """Make the controlled runs, as many as there is time for, at least one.
 
     Returns:
         The runs, and whether nobody interrupted them.
     """
+    is_shared = len(sides) == 1
+    train, validation = sides[0]
     seconds = np.inf if plan.seconds is None else plan.seconds
-    if plan.refit:  # a replay makes the rounds again, on more rows
+    if plan.refit and is_shared:  # a replay makes the rounds again, on more rows
         seconds /= 2.0 + len(validation) / len(train)
-    of_one = seconds / plan.num_runs
     deadline = Deadline(None if plan.seconds is None else seconds)
     num_rounds = affordable_rounds(
         plan.kind,
@@ -148,7 +180,8 @@ def _grown(
         train,
         validation,
         plan.initial,
-        seconds=of_one,
+        linear_share=plan.linear_share,
+        seconds=seconds / plan.num_runs,
         most=plan.num_rounds,
     )
     if num_rounds < plan.num_rounds:
@@ -159,7 +192,8 @@ def _grown(
             notes.append(f"time_budget was over after {number} of {plan.num_runs} runs")
             break
         bar.begin(f"run {number + 1} of {plan.num_runs}")
-        initial, start = _begin(plan, number, len(train))
+        train, validation = sides[0 if is_shared else number]
+        initial, start = _begin(plan, number if is_shared else 0, len(train))
         try:
             grown = grow(
                 plan.kind,
@@ -170,6 +204,7 @@ def _grown(
                 num_rounds=num_rounds,
                 initial=initial,
                 start=start,
+                linear_share=plan.linear_share,
                 seed=plan.seed + number,
                 deadline=deadline,
                 report=bar,
@@ -210,13 +245,13 @@ def _refitted(
     plan: Plan,
     rows: Rows,
     runs: Sequence[Grown],
-    models: list[Any],
+    models: list[Model | None],
     whole: Deadline,
     bar: ProgressBar,
     notes: list[str],
 ) -> bool:
     """Put models on all rows in the place of those that have grown on a part; say if all are."""
-    made: dict[int, Any] = {}
+    made: dict[int, Model] = {}
     used = [place for place, model in enumerate(models) if model is not None]
     try:
         for place in used:
@@ -224,9 +259,7 @@ def _refitted(
                 notes.append("time_budget was over before the refit: the rows that train alone")
                 return False
             bar.begin(f"refit {len(made) + 1} of {len(used)}")
-            made[place] = replay(
-                plan.kind, plan.goal, rows, runs[place], seed=runs[place].seed, report=bar
-            )
+            made[place] = replay(rows, runs[place], report=bar)
     except KeyboardInterrupt:
         notes.append("the refit was interrupted: the model has grown on the rows that train alone")
         warnings.warn(notes[-1], ControllerWarning, stacklevel=4)

@@ -9,10 +9,12 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hpo_env.automl.boosters import Booster, Goal
+from hpo_env.automl.linear_start import LinearStart
+from hpo_env.automl.model import Model
 from hpo_env.automl.rows import Rows
 from hpo_env.control.decider import Decision
 from hpo_env.control.explain import Explanation, explain
@@ -63,7 +65,7 @@ class Grown:
         decisions: Its decisions.
         num_decisions: How many there were to be.
         known: Names of what the whole policy moves.
-        model: The trees, for `Booster.scores`.
+        model: What has grown, cut off after its best round.
         schedule: Values from one round on, by round ("step").
         losses: Training and validation loss after each round.
         best_round: How many of the rounds make the best model, at least 1.
@@ -75,7 +77,7 @@ class Grown:
     decisions: tuple[Decision, ...]
     num_decisions: int
     known: tuple[str, ...]
-    model: Any
+    model: Model
     schedule: tuple[ScheduleRow, ...]
     losses: tuple[tuple[float, float], ...]
     best_round: int
@@ -86,6 +88,11 @@ class Grown:
     def best_loss(self) -> float:
         """The lowest validation loss."""
         return self.losses[self.best_round - 1][1]
+
+    @property
+    def linear_share(self) -> float:
+        """Of a linear model where the first tree began; 0: at a constant."""
+        return 0.0 if self.model.begins is None else self.model.begins.share
 
     def explain(self) -> Explanation:
         """Say what was decided, and which observations moved the decisions."""
@@ -124,6 +131,7 @@ def grow(
     num_rounds: int,
     initial: Mapping[str, float],
     start: Start | None,
+    linear_share: float,
     seed: int,
     deadline: Deadline,
     report: Report,
@@ -141,6 +149,8 @@ def grow(
         num_rounds: Rounds of the run.
         initial: Values of all of `LIBRARY_NAMES` to begin from, where the learned start has none.
         start: See `Controller.attach`.
+        linear_share: Of a linear model where the first tree begins, in [0, 1]; it is left out where
+            it is no better than a constant on the rows that are followed.
         seed: Of bags and columns.
         deadline: When to stop; one round is made in any case.
         report: Told after each round.
@@ -148,7 +158,10 @@ def grow(
     Raises:
         KeyboardInterrupt: It came before there was a model.
     """
-    booster = kind(goal, train, validation, seed=seed)
+    begins = LinearStart.of(goal, train, linear_share)
+    if begins is not None and not begins.helps(goal, validation):
+        begins = None
+    booster = kind(goal, _from(begins, train), _from(begins, validation), seed=seed)
     # Hyperparameters that the policy does not move, and the learned start knows nothing of, stay.
     booster.write(initial)
     decisions = usual_decisions(num_rounds)
@@ -181,44 +194,48 @@ def grow(
             is_interrupted = True
         run.close()
     validated = [loss if math.isfinite(loss) else math.inf for _, loss in losses]
+    best_round = validated.index(min(validated)) + 1
     return Grown(
         policy=run.policy,
         decisions=tuple(run.decisions),
         num_decisions=run.plan.num_intervals,
         known=controller.policy.space.names,
-        model=booster.model(),
+        model=Model(
+            kind=kind, goal=goal, begins=begins, trees=booster.model(), num_rounds=best_round
+        ),
         schedule=tuple(dict(row) for row in run.schedule if row["step"] < len(losses)),
         losses=tuple(losses),
-        best_round=validated.index(min(validated)) + 1,
+        best_round=best_round,
         seed=seed,
         is_interrupted=is_interrupted,
     )
 
 
-def replay(
-    kind: type[Booster], goal: Goal, rows: Rows, grown: Grown, *, seed: int, report: Report
-) -> Any:
+def replay(rows: Rows, grown: Grown, *, report: Report) -> Model:
     """Grow trees on other rows by the course of a run, up to its best round.
 
+    They begin as its own do: at a linear model of these rows, or at a constant.
+
     Args:
-        kind: Of booster.
-        goal: What is predicted.
         rows: That grow the trees.
         grown: The run.
-        seed: Of bags and columns.
         report: Told after each round.
-
-    Returns:
-        The trees, for `Booster.scores`.
     """
-    booster = kind(goal, rows, None, seed=seed)
+    own = grown.model
+    begins = LinearStart.of(own.goal, rows, grown.linear_share)
+    booster = own.kind(own.goal, _from(begins, rows), None, seed=grown.seed)
     due = {int(row["step"]): row for row in grown.schedule}
     for made in range(grown.best_round):
         if made in due:
             booster.write({name: due[made][name] for name in LIBRARY_NAMES if name in due[made]})
         booster.update()
         report(made + 1, grown.best_round, math.nan, math.nan)
-    return booster.model()
+    return replace(own, begins=begins, trees=booster.model())
+
+
+def _from(begins: LinearStart | None, rows: Rows) -> Rows:
+    """Return rows with the scores from which trees go on."""
+    return rows if begins is None else rows.beginning_at(begins.margin(rows.x))
 
 
 def affordable_rounds(
@@ -228,6 +245,7 @@ def affordable_rounds(
     validation: Rows,
     initial: Mapping[str, float],
     *,
+    linear_share: float,
     seconds: float,
     most: int,
 ) -> int:
@@ -241,13 +259,15 @@ def affordable_rounds(
         train: Rows that grow the trees.
         validation: Rows that are followed.
         initial: Values to begin from.
+        linear_share: See `grow`.
         seconds: For the run; infinite: all rounds fit.
         most: Rounds that are asked for.
     """
     if math.isinf(seconds):
         return most
     before = time.monotonic()
-    booster = kind(goal, train, validation, seed=0)
+    begins = LinearStart.of(goal, train, linear_share)
+    booster = kind(goal, _from(begins, train), _from(begins, validation), seed=0)
     booster.write(initial)
     built = time.monotonic()
     for _ in range(_PROBED_ROUNDS):

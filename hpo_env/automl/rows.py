@@ -1,11 +1,11 @@
 """Rows of a table as a booster takes them, and their split into training and validation.
 
-Axes: `R` rows, `D` columns.
+Axes: `R` rows, `D` columns, `K` scores of a row.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +26,13 @@ class Rows:
         x: Numbers and codes `[R, D]`; NaN where missing.
         y: Labels 0..K-1, or the target in deviations from its mean `[R]`.
         weight: Of each row `[R]`; None: all alike.
+        margin: Scores that the first tree begins from `[R, K]`; None: a constant of the library's.
     """
 
     x: Array
     y: Array
     weight: Array | None = None
+    margin: Array | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -40,13 +42,17 @@ class Rows:
         """What is predicted."""
         return Labels(y=self.y, weight=self.weight)
 
+    def beginning_at(self, margin: Array | None) -> Rows:
+        """Return the same rows with other scores to begin from."""
+        return replace(self, margin=margin)
+
     def take(self, places: NDArray[np.int64]) -> Rows:
-        """Return some of the rows."""
+        """Return some of the rows, without scores to begin from."""
         weight = None if self.weight is None else self.weight[places]
         return Rows(x=self.x[places], y=self.y[places], weight=weight)
 
     def and_also(self, other: Rows) -> Rows:
-        """Return the rows of both."""
+        """Return the rows of both, without scores to begin from."""
         weight = None
         if self.weight is not None or other.weight is not None:
             weight = np.concatenate([_weights(self), _weights(other)])
@@ -75,11 +81,7 @@ def split(
     Raises:
         DatasetError: They are too few.
     """
-    if len(rows) < _FEWEST:
-        raise DatasetError(
-            f"at least {_FEWEST} rows must be there to set some aside for validation; got "
-            f"n_samples={len(rows)}. Give more, or X_val and y_val"
-        )
+    _check_enough(rows)
     groups = rows.y if is_stratified else np.zeros(len(rows))
     aside: list[NDArray[np.int64]] = []
     for group in np.unique(groups):
@@ -91,9 +93,60 @@ def split(
         spare = np.array([counts[group] > 1 for group in groups])
         validation = rng.permutation(np.flatnonzero(spare))[:1]
     if not len(validation):
-        raise DatasetError(
-            f"every class must have two rows or some more, to set one aside for validation; got "
-            f"{len(rows)} rows of {len(np.unique(groups))} classes. Give X_val and y_val"
-        )
+        raise _no_spare_rows(rows)
+    return _sides(rows, validation)
+
+
+def folds(
+    rows: Rows, share: float, num_parts: int, rng: np.random.Generator, *, is_stratified: bool
+) -> list[tuple[Rows, Rows]]:
+    """Set other rows aside for each of several runs, every row about equally often.
+
+    Args:
+        rows: All.
+        share: Of them that is set aside each time, in (0, 1); the rows are divided into as many
+            parts as come nearest to it, two at least, and anew when all parts are used up.
+        num_parts: How many times.
+        rng: Chooses which.
+        is_stratified: Whether each class is divided in proportion; one row of each trains always.
+
+    Returns:
+        Rows that train, and those that validate, `num_parts` times.
+
+    Raises:
+        DatasetError: They are too few.
+    """
+    _check_enough(rows)
+    groups = rows.y if is_stratified else np.zeros(len(rows))
+    found: list[tuple[Rows, Rows]] = []
+    while len(found) < num_parts:
+        orders = [rng.permutation(np.flatnonzero(groups == group)) for group in np.unique(groups)]
+        # Row after row goes to the next part, so that the rows of a class go to different ones.
+        dealt = np.concatenate([order for order in orders if len(order) > 1] or [orders[0][:0]])
+        if not len(dealt):
+            raise _no_spare_rows(rows)
+        count = min(max(round(1.0 / share), 2), len(dealt))
+        parts = [np.sort(dealt[first::count]) for first in range(count)]
+        found += [_sides(rows, part) for part in parts[: num_parts - len(found)]]
+    return found
+
+
+def _sides(rows: Rows, validation: NDArray[np.int64]) -> tuple[Rows, Rows]:
+    """Return the rows that train, and those at the places of validation."""
     train = np.setdiff1d(np.arange(len(rows)), validation)
     return rows.take(train), rows.take(validation)
+
+
+def _check_enough(rows: Rows) -> None:
+    if len(rows) < _FEWEST:
+        raise DatasetError(
+            f"at least {_FEWEST} rows must be there to set some aside for validation; got "
+            f"n_samples={len(rows)}. Give more, or X_val and y_val"
+        )
+
+
+def _no_spare_rows(rows: Rows) -> DatasetError:
+    return DatasetError(
+        f"every class must have two rows or some more, to set one aside for validation; got "
+        f"{len(rows)} rows of {len(np.unique(rows.y))} classes. Give X_val and y_val"
+    )

@@ -16,6 +16,7 @@ from sklearn.base import clone
 
 from hpo_env.automl import ControlledBoostingClassifier, ControlledBoostingRegressor, boosters
 from hpo_env.automl.boosters import BOOSTERS
+from hpo_env.automl.linear_start import LinearStart
 from hpo_env.control.schedule_file import read_schedule
 from hpo_env.errors import (
     ConfigurationError,
@@ -130,6 +131,70 @@ def test_columns_of_codes_can_be_named() -> None:
     assert told._columns.is_categorical.tolist() == [True, False]
 
 
+# ---------------------------------------------------------------------------------- where it begins
+
+
+def slope(num_rows: int = 300) -> tuple[Any, Any, Any]:
+    """Draw numbers with gaps and a column of codes; the target is linear in them, and weights."""
+    rng = np.random.default_rng(0)
+    x = pd.DataFrame(
+        {
+            "a": rng.normal(size=num_rows),
+            "b": np.where(rng.random(num_rows) < 0.2, np.nan, 1000.0 * rng.normal(size=num_rows)),
+            "town": pd.Categorical(rng.choice(["x", "y", "z"], num_rows)),
+        }
+    )
+    y = 5.0 * x["a"] + x["b"].fillna(2000.0) / 500.0 + 3.0 * (x["town"] == "y")
+    return x, y + 0.1 * rng.normal(size=num_rows), rng.uniform(0.5, 2.0, num_rows)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("num_classes", [1, 2, 3])
+def test_a_slope_is_learned_sooner_from_a_linear_start(library: str, num_classes: int) -> None:
+    x, y, weight = slope()
+    kind: Any = ControlledBoostingRegressor
+    if num_classes > 1:
+        kind = ControlledBoostingClassifier
+        y = np.digitize(y, np.quantile(y, np.arange(1, num_classes) / num_classes))
+    scores = []
+    for share in (0.0, 0.75):
+        model = kind(library=library, n_estimators=12, linear_start=share, random_state=0)
+        model.set_params(refit=False).fit(
+            x[:200], y[:200], weight[:200], X_val=x[200:], y_val=y[200:]
+        )
+        assert model.explain().shares == (share,)
+        scores.append(model.best_score_)
+        # What is predicted has the start in it, as what the library measures.
+        assert model.best_score_ == pytest.approx(model.losses_[model.n_iter_ - 1, 1], rel=1e-4)
+    assert scores[1] < 0.8 * scores[0]
+
+
+def test_a_linear_start_that_is_no_better_than_a_constant_is_left_out() -> None:
+    x, y, _ = slope()
+    model = ControlledBoostingRegressor(n_estimators=4, random_state=0)
+    model.fit(x[:200], y[:200], X_val=x[200:], y_val=2.0 * y[:200].mean() - y[200:])
+    assert model.explain().shares == (0.0,)
+    assert "begins at a constant" in str(model.explain())
+
+
+def test_a_table_that_is_too_wide_begins_at_a_constant_and_says_so() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 301))
+    model = ControlledBoostingRegressor(n_estimators=2, random_state=0).fit(x, x[:, 0])
+    assert model.explain().shares == (0.0,)
+    assert any("300 features, and the columns make 301" in note for note in model.notes_)
+
+
+@pytest.mark.parametrize("name", ["monotone_constraints", "interaction_constraints"])
+def test_what_is_demanded_of_the_model_is_not_broken_by_a_linear_start(name: str) -> None:
+    x, y, _ = slope()
+    value: Any = [-1, 0, 0] if name.startswith("mono") else [[0, 1], [2]]
+    model = ControlledBoostingRegressor(
+        n_estimators=4, library_params={name: value}, random_state=0
+    ).fit(x, y)
+    assert model.explain().shares == (0.0,)
+
+
 # --------------------------------------------------------------------------------- how it is fitted
 
 
@@ -151,9 +216,12 @@ def test_a_refit_is_the_course_on_all_rows(library: str) -> None:
     rows = model.course_
     assert rows[0]["step"] == 0
     assert len({row["num_leaves"] for row in rows}) > 2
+    all_rows = _all_rows(model, x, y)
+    begins = LinearStart.of(model._goal, all_rows, 0.75)
+    assert begins is not None
     booster = BOOSTERS[library](
         model._goal,
-        _all_rows(model, x, y),
+        all_rows.beginning_at(begins.margin(all_rows.x)),
         None,
         seed=model._fit.runs[0].seed,
     )
@@ -162,7 +230,7 @@ def test_a_refit_is_the_course_on_all_rows(library: str) -> None:
         if made in due:
             booster.write({n: v for n, v in due[made].items() if n != "step"})
         booster.update()
-    scores = booster.scores(booster.model(), x, model.n_iter_, model._goal)[:, 0]
+    scores = booster.scores(booster.model(), x, model.n_iter_, model._goal, begins.margin(x))[:, 0]
     np.testing.assert_allclose(model.predict(x), scores * y.std() + y.mean(), rtol=1e-4)
 
 
@@ -188,15 +256,34 @@ def test_the_same_seed_gives_the_same_model_and_another_another() -> None:
     np.testing.assert_allclose(first, threads, rtol=1e-9)
 
 
-def test_several_runs_make_an_ensemble_that_is_no_worse_than_the_best_of_them() -> None:
+def test_runs_with_the_same_validation_rows_are_no_worse_than_the_best_of_them() -> None:
     x, y = numbers()
-    model = ControlledBoostingRegressor(n_estimators=30, n_runs=4, random_state=0).fit(x, y)
+    model = ControlledBoostingRegressor(n_estimators=30, n_runs=4, random_state=0)
+    model.fit(x[:240], y[:240], X_val=x[240:], y_val=y[240:])
     assert len(model.weights_) == len(model._fit.runs) == 4
     assert model.weights_.sum() == pytest.approx(1.0)
     assert model.best_score_ <= min(run.best_loss for run in model._fit.runs) * (1 + 1e-6)
     starts = {run.schedule[0]["num_leaves"] for run in model._fit.runs}
     assert len(starts) > 1
     assert [m is None for m in model._fit.models] == [w == 0.0 for w in model.weights_]
+    assert model.is_refitted_
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_several_runs_have_other_validation_rows_each_and_weigh_the_same(library: str) -> None:
+    x, y = table()
+    model = ControlledBoostingClassifier(
+        library=library, n_estimators=20, n_runs=3, random_state=0
+    ).fit(x[:300], y[:300])
+    runs, models = model._fit.runs, model._fit.models
+    assert model.weights_.tolist() == pytest.approx([1 / 3] * 3)
+    assert model.best_score_ == pytest.approx(np.mean([run.best_loss for run in runs]))
+    assert len({run.losses[0][1] for run in runs}) == 3
+    assert not model.is_refitted_
+    cells = model._columns.read(x[300:])
+    said = [one.outputs(cells) for one in models]
+    np.testing.assert_allclose(model.predict_proba(x[300:]), np.mean(said, axis=0))
+    assert model.score(x[300:], y[300:]) > 0.75
 
 
 def test_a_time_budget_is_kept_to_and_said() -> None:
@@ -229,7 +316,8 @@ def test_the_course_is_explained_and_saved(tmp_path: Path) -> None:
     x, y = numbers()
     model = ControlledBoostingRegressor(n_estimators=20, random_state=0).fit(x, y)
     told = str(model.explain())
-    assert f"run 1: weight 1.00, cut off after {model.n_iter_} rounds" in told
+    assert "run 1: weight 1.00, begins at 0.75 of a linear model, cut off after" in told
+    assert f"after {model.n_iter_} rounds" in told
     assert "learning_rate:" in told
     assert "validation rows" in told
     for ending in ("json", "csv"):
@@ -267,24 +355,31 @@ class Interrupting:
 
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize(
-    ("at", "message", "num_runs"),
+    ("asked", "at", "message", "weights"),
     [
-        (8, "fit was interrupted in run 1", 1),
-        (21, "fit was interrupted in run 2", 1),
-        (25, "fit was interrupted in run 2", 2),
-        (42, "the refit was interrupted", 2),
+        (1, 8, "fit was interrupted in run 1", [1.0]),
+        (2, 8, "fit was interrupted in run 1", [1.0]),
+        (2, 21, "fit was interrupted in run 2", [1.0]),
+        (2, 25, "fit was interrupted in run 2", [1.0, 0.0]),
+        (1, 22, "the refit was interrupted", [1.0]),
     ],
 )
 def test_ctrl_c_leaves_a_usable_model(
-    library: str, at: int, message: str, num_runs: int, monkeypatch: pytest.MonkeyPatch
+    library: str,
+    asked: int,
+    at: int,
+    message: str,
+    weights: list[float],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kind = BOOSTERS[library]
     monkeypatch.setattr(kind, "update", Interrupting(at)(kind.update))
     x, y = numbers()
-    model = ControlledBoostingRegressor(library=library, n_estimators=20, n_runs=2, random_state=0)
+    model = ControlledBoostingRegressor(library=library, n_estimators=20, random_state=0)
+    model.set_params(n_runs=asked)
     with pytest.warns(ControllerWarning, match=message):
         model.fit(x, y)
-    assert len(model._fit.runs) == num_runs
+    assert model.weights_.tolist() == weights
     assert not model.is_refitted_
     assert model.score(x, y) > 0.0
     assert any(message in note for note in model.notes_)
@@ -370,6 +465,9 @@ X, Y = numbers()
             ConfigurationError,
             "validation_fraction must lie in",
         ),
+        ({"linear_start": 1.5}, ConfigurationError, "linear_start must be a share .* got 1.5"),
+        ({"linear_start": None}, ConfigurationError, "linear_start must be a share"),
+        ({"linear_start": np.nan}, ConfigurationError, "linear_start must be a share"),
         ({"time_budget": 0}, ConfigurationError, "time_budget must be a number of seconds above 0"),
         (
             {"time_budget": -1.0},

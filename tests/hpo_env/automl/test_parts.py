@@ -10,12 +10,15 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 
+from hpo_env.automl.boosters import Goal
 from hpo_env.automl.columns import Columns
 from hpo_env.automl.ensembling import greedy_weights, loss_of_outputs, outputs_of
 from hpo_env.automl.growing import Deadline
+from hpo_env.automl.linear_start import Features, LinearStart, why_not
 from hpo_env.automl.progress_bar import ProgressBar
-from hpo_env.automl.rows import Rows, split
+from hpo_env.automl.rows import Rows, folds, split
 from hpo_env.errors import ControllerWarning, DatasetError
 
 # ------------------------------------------------------------------------------------------ columns
@@ -92,6 +95,105 @@ def test_a_split_leaves_a_row_of_each_class_to_train_on(
     if is_stratified:
         assert set(train.y) == set(y)
     np.testing.assert_array_equal(train.and_also(validation).weight, y[together.astype(int)] + 1.0)
+
+
+@given(
+    counts=st.lists(st.integers(1, 30), min_size=1, max_size=5),
+    share=st.floats(0.01, 0.99),
+    num_parts=st.integers(2, 12),
+    is_stratified=st.booleans(),
+)
+def test_parts_leave_a_row_of_each_class_to_train_on_and_are_used_in_turn(
+    counts: list[int], share: float, num_parts: int, is_stratified: bool
+) -> None:
+    y = np.repeat(np.arange(len(counts)), counts).astype(np.float64)
+    rows = Rows(x=np.arange(len(y), dtype=np.float64)[:, None], y=y)
+    rng = np.random.default_rng(0)
+    try:
+        found = folds(rows, share, num_parts, rng, is_stratified=is_stratified)
+    except DatasetError:
+        assert len(y) < 5 or (is_stratified and max(counts) == 1)
+        return
+    assert len(found) == num_parts
+    times = np.zeros(len(y), dtype=int)
+    for train, validation in found:
+        assert sorted([*train.x[:, 0], *validation.x[:, 0]]) == list(range(len(y)))
+        assert len(validation) >= 1
+        times[validation.x[:, 0].astype(int)] += 1
+        if is_stratified:
+            assert set(train.y) == set(y)
+    is_dealt = np.array([not is_stratified or (y == one).sum() > 1 for one in y])
+    assert (times[~is_dealt] == 0).all()
+    assert np.ptp(times[is_dealt]) <= 1
+
+
+# ----------------------------------------------------------------------------------- linear starts
+
+
+def goal(target: Any, num_classes: int, *codes: bool) -> Goal:
+    return Goal(
+        target=target, num_classes=num_classes, is_categorical=np.array(codes), num_threads=1
+    )
+
+
+def test_a_linear_start_lies_between_the_constant_and_the_regression() -> None:
+    x = np.arange(10.0)[:, None]
+    rows = Rows(x=x, y=2.0 * x[:, 0] + 1.0)
+    whole = LinearStart.of(goal("regression", 1, False), rows, 1.0)
+    half = LinearStart.of(goal("regression", 1, False), rows, 0.5)
+    assert whole is not None
+    assert half is not None
+    np.testing.assert_allclose(whole.margin(x)[:, 0], rows.y, atol=0.1)
+    np.testing.assert_allclose(half.margin(x), 5.0 + whole.margin(x) / 2.0)
+
+
+@pytest.mark.parametrize("labels", [[0.0, 1.0], [0.0, 1.0, 2.0], [0.0, 2.0]])
+def test_shares_of_classes_are_those_of_a_logistic_regression(labels: list[float]) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.choice(labels, 200)
+    x = y[:, None] + rng.normal(size=(200, 2))
+    target = "binary" if max(labels) == 1.0 else "multiclass"
+    start = LinearStart.of(goal(target, int(max(labels)) + 1, False, False), Rows(x=x, y=y), 1.0)
+    assert start is not None
+    said = outputs_of(target, start.margin(x))
+    scaled = (x - x.mean(axis=0)) / x.std(axis=0)
+    expected = LogisticRegression().fit(scaled, y).predict_proba(scaled)
+    np.testing.assert_allclose(said[:, np.array(labels).astype(int)], expected, atol=1e-3)
+
+
+def test_weights_of_rows_move_a_linear_start() -> None:
+    x, y = np.array([[0.0], [1.0]] * 10), np.array([0.0, 1.0] * 9 + [5.0, 1.0])
+    weight = np.ones(20)
+    weight[18] = 1e-9
+    start = LinearStart.of(goal("regression", 1, False), Rows(x=x, y=y, weight=weight), 1.0)
+    without = LinearStart.of(goal("regression", 1, False), Rows(x=x[:18], y=y[:18]), 1.0)
+    assert start is not None
+    assert without is not None
+    np.testing.assert_allclose(start.margin(x), without.margin(x), atol=0.05)
+
+
+def test_levels_and_gaps_are_features_and_what_is_new_is_not() -> None:
+    x = np.array([[0.0, 1.0], [1.0, np.nan], [2.0, 3.0]] * 6)
+    features = Features.of(x, np.array([True, False]))
+    assert len(features) == 3 + 1 + 1  # three levels, a number, and that it is missing
+    made = features.of_rows(np.array([[1.0, 2.0], [9.0, np.nan], [np.nan, 1e9]]))
+    np.testing.assert_allclose(made, [[0, 0, 0, 1, 0], [0, 1, 0, 0, 0], [4, 0, 0, 0, 0]], atol=1e-9)
+
+
+@pytest.mark.parametrize("cells", [[np.nan] * 8, [3.0] * 8, [1e308, -1e308] * 4])
+def test_columns_that_tell_nothing_are_no_trouble(cells: list[float]) -> None:
+    x = np.stack([np.array(cells), np.arange(8.0)], axis=1)
+    start = LinearStart.of(goal("regression", 1, False, False), Rows(x=x, y=np.arange(8.0)), 1.0)
+    assert start is not None
+    assert np.isfinite(start.margin(x)).all()
+
+
+def test_too_much_to_compute_is_no_linear_start() -> None:
+    features = Features.of(np.arange(4.0).reshape(2, 2), np.zeros(2, dtype=bool))
+    assert why_not(features, goal("regression", 1, False, False), 10_000_000) is None
+    told = why_not(features, goal("multiclass", 2, False, False), 10_000_000)
+    assert told is not None
+    assert "20,000,000 cells" in told
 
 
 # ---------------------------------------------------------------------------------------- ensembles
