@@ -104,6 +104,11 @@ class Architecture(ABC):
         return self.images is None or self.images == image_shape
 
     @property
+    def window(self) -> int | None:
+        """How many tokens of a text its rows are; None: they are numbers."""
+        return None
+
+    @property
     def rows_per_input(self) -> int:
         """Tokens or pixels: rows that a layer's weights see for each row of inputs."""
         return 1
@@ -114,7 +119,7 @@ class Architecture(ABC):
 
     @abstractmethod
     def apply(self, weights: Sequence[Tensor], x: Tensor, dropout: Dropout) -> Tensor:
-        """Compute outputs `[N, B, K]` from inputs `[N, B, D]`."""
+        """Compute outputs `[N, B, K]` from inputs `[N, B, D]`, at each token that it reads."""
 
     @abstractmethod
     def reference(self, num_inputs: int, num_outputs: int) -> ReferenceModule:

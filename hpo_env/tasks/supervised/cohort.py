@@ -16,13 +16,23 @@ from torch import Tensor
 from hpo_env.networks.optimizers import coefficients
 from hpo_env.networks.registry import ModelSpec
 from hpo_env.networks.updaters import Updater
-from hpo_env.tasks.supervised.data import MAX_TEST_ROWS, MAX_VALIDATION_ROWS
+from hpo_env.tasks.supervised.data import (
+    MAX_TEST_ROWS,
+    MAX_TEST_TOKENS,
+    MAX_VALIDATION_ROWS,
+    MAX_VALIDATION_TOKENS,
+)
 from hpo_env.tasks.supervised.measurement import (
     Float64,
     interval_telemetry,
     ratio_and_agreement,
 )
-from hpo_env.tasks.supervised.minibatches import FEWEST_ROWS, interval_rows, row_bounds
+from hpo_env.tasks.supervised.minibatches import (
+    FEWEST_ROWS,
+    drawn_windows,
+    interval_rows,
+    row_bounds,
+)
 from hpo_env.tasks.supervised.replacement import STILL, STILL_VALUES, Replacement
 from hpo_env.tasks.supervised.slots import LaneTensors, Part, Slots, dynamic
 from hpo_env.tasks.supervised.step import (
@@ -47,6 +57,12 @@ _MOST_ROWS: dict[Part, int] = {
     "test": MAX_TEST_ROWS,
 }
 """Rows of a part that are measured at most."""
+_MOST_TOKENS: dict[Part, int] = {
+    "train": MAX_VALIDATION_TOKENS,
+    "validation": MAX_VALIDATION_TOKENS,
+    "test": MAX_TEST_TOKENS,
+}
+"""Tokens of a part that are told at most."""
 
 
 class Cohort:
@@ -261,7 +277,7 @@ class Cohort:
         chosen = torch.from_numpy(padded).to(self._device)
         with torch.no_grad():
             weights = self._all_evaluated()
-            data = [buffer[:, : _MOST_ROWS[part]] for buffer in self.slots.tensors.data_of(part)]
+            data = [buffer[:, : self._most(part)] for buffer in self.slots.tensors.data_of(part)]
             tensors = [dynamic(b.index_select(0, chosen)) for b in (*weights, *data)]
             loss, score = run.evaluate(
                 tensors[: len(weights)], *tensors[len(weights) :], *self._facts(padded, part)
@@ -297,7 +313,7 @@ class Cohort:
     def _facts(self, slots: slice | NDArray[np.int64], part: Part = "validation") -> list[Tensor]:
         """Return what evaluation has to know of each lane: rows, outputs, objective."""
         record = self.slots.records[slots]
-        columns = (num_measured_rows(record, part), record["num_outputs"], record["objective"])
+        columns = (self._num_measured(record, part), record["num_outputs"], record["objective"])
         facts = [np.ascontiguousarray(column, dtype=np.float32) for column in columns]
         return [dynamic(torch.from_numpy(fact).to(self._device)) for fact in facts]
 
@@ -342,23 +358,31 @@ class Cohort:
         record = self.slots.records[:num_slots]
         sizes = np.ones(num_slots, dtype=np.int64)
         sizes[: len(batch_sizes)] = batch_sizes
-        return interval_rows(
-            record["seed"],
-            record["num_consumed"],
-            record["num_rows"],
-            sizes,
-            record["strides"],
-            num_updates=num_updates,
-            batch=bound,
-            device=self._device,
-        )
+        facts = (record["seed"], record["num_consumed"], record["num_rows"], sizes)
+        shape: dict[str, Any] = {
+            "num_updates": num_updates,
+            "batch": bound,
+            "device": self._device,
+        }
+        if self.spec.model.window is not None:
+            return drawn_windows(*facts, **shape)
+        return interval_rows(*facts, record["strides"], **shape)
 
+    def _most(self, part: Part) -> int:
+        """Return how many rows, or tokens, of a part are measured at most."""
+        return _MOST_ROWS[part] if self.spec.model.window is None else _MOST_TOKENS[part] + 1
 
-def num_measured_rows(record: Any, part: Part) -> NDArray[np.float32]:
-    """Return how many of a part's rows are measured, `[n]`."""
-    present = record["num_rows" if part == "train" else f"num_{part}_rows"]
-    rows: NDArray[np.float32] = np.minimum(present, _MOST_ROWS[part]).astype(np.float32)
-    return rows
+    def _num_measured(self, record: Any, part: Part) -> NDArray[np.float32]:
+        """Return how many of a part's rows, or windows, are measured, `[n]`."""
+        window = self.spec.model.window
+        present = record["num_rows" if part == "train" else f"num_{part}_rows"]
+        most = _MOST_ROWS[part]
+        if window is not None:
+            most = _MOST_TOKENS[part] // (window - 1)
+            if part == "train":  # where windows may begin: so many tokens but the last window's
+                present = (present + window - 2) // (window - 1)
+        rows: NDArray[np.float32] = np.minimum(present, most).astype(np.float32)
+        return rows
 
 
 def copy_each(source: list[Tensor], target: list[Tensor]) -> None:

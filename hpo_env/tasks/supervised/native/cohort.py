@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hpo_env.networks.registry import ModelSpec
 from hpo_env.networks.updaters import Updater
-from hpo_env.tasks.supervised.cohort import Cohort, copy_each, num_measured_rows, to_numpy
+from hpo_env.tasks.supervised.cohort import Cohort, copy_each, to_numpy
 from hpo_env.tasks.supervised.measurement import Float64
 from hpo_env.tasks.supervised.native.kernel import COUNTERS, FACTS, Int64, Trained, kernel
 from hpo_env.tasks.supervised.slots import LaneTensors, Part
@@ -102,7 +102,7 @@ class NativeCohort(Cohort):
         record = self.slots.records[slots]
         columns: dict[str, NDArray[Any]] = {
             "slot": slots,
-            "num_rows": num_measured_rows(record, part),
+            "num_rows": self._num_measured(record, part),
             "num_outputs": record["num_outputs"],
             "objective": record["objective"],
         }
