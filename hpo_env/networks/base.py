@@ -31,6 +31,8 @@ from hpo_env.networks.reference import NORM_EPSILON, ReferenceModule
 from hpo_env.seeding import stream
 
 ModelSplit = Literal["train", "validation", "test"]
+Workload = Literal["tables", "tokens"]
+"""What a network is for: rows of numbers (and images as such), or next tokens of a text."""
 Dropout = Callable[[Tensor, int], Tensor]
 """Drops elements of a layer `[N, B, W]`; the integer numbers the model's dropout layers."""
 
@@ -73,6 +75,9 @@ class Architecture(ABC):
     """A kind and size of network, whatever its numbers of inputs and outputs."""
 
     split: ModelSplit
+    workload: ClassVar[Workload] = "tables"
+    """The kind of work whose tasks draw it."""
+
     kernel_name: ClassVar[str | None] = None
     """The kind's name among those of the native library (`kernel_kinds` in kernels.cpp)."""
 

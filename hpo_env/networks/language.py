@@ -24,6 +24,7 @@ from hpo_env.networks.base import (
     ImageShape,
     ModelSplit,
     Parameter,
+    Workload,
     apply_linear,
     apply_norm,
     linear_weights,
@@ -36,6 +37,7 @@ from hpo_env.networks.transformer import Block, BlockModule
 class LanguageModel(Architecture):
     """What reads windows of tokens, `T = context` of them; the vocabulary is its outputs."""
 
+    workload: ClassVar[Workload] = "tokens"
     context: int
 
     @property

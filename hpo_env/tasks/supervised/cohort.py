@@ -110,37 +110,38 @@ class Cohort:
 
     # --- Training ---------------------------------------------------------------------------------
 
-    def advance(
-        self, values: dict[str, Float64], num_updates: int
-    ) -> tuple[Telemetry, dict[str, Float64]]:
-        """Train all lanes for one interval.
+    def advance(self, values: dict[str, Float64]) -> tuple[Telemetry, dict[str, Float64]]:
+        """Train all lanes for one interval, each for as many updates as it has in one.
 
         Args:
             values: Hyperparameters `[N]` by name.
-            num_updates: `U`.
 
         Returns:
             Telemetry `[N]`, and what was used in the place of other values `[N]`, by name; NaN
             where a hyperparameter was not used at all.
         """
         batch_sizes = np.clip(np.rint(values["batch_size"]), 1, self._batch).astype(np.int64)
-        losses, norms, movement, loss, score = self._run_interval(values, batch_sizes, num_updates)
+        losses, norms, movement, loss, score = self._run_interval(values, batch_sizes)
         record = self.slots.records[: self.slots.num_lanes]
-        record["num_updates"] += num_updates
-        record["optimizer_updates"] += num_updates
-        record["num_consumed"] += num_updates * batch_sizes
+        intervals = record["interval"].copy()
+        record["num_updates"] += intervals
+        record["optimizer_updates"] += intervals
+        record["num_consumed"] += intervals * batch_sizes
         ratio, agreement = ratio_and_agreement(movement)
-        telemetry = interval_telemetry(
-            losses,
-            gradient_norms=norms,
-            update_ratio=ratio,
-            update_agreement=agreement,
-            validation_loss=loss,
-            validation_metric=metrics(
-                record["objective"], loss, score, record["validation_variance"]
-            ),
-            first_loss=record["first_loss"],
-        )
+        metric = metrics(record["objective"], loss, score, record["validation_variance"])
+        telemetry = Telemetry.missing(len(record))
+        for num_updates in np.unique(intervals):
+            lanes = np.flatnonzero(intervals == num_updates)
+            measured = interval_telemetry(
+                np.ascontiguousarray(losses[:num_updates][:, lanes]),
+                gradient_norms=norms[:, lanes],
+                update_ratio=ratio[lanes],
+                update_agreement=agreement[lanes],
+                validation_loss=loss[lanes],
+                validation_metric=metric[lanes],
+                first_loss=record["first_loss"][lanes],
+            )
+            telemetry.put(lanes, measured)
         return telemetry, {"batch_size": batch_sizes.astype(np.float64), **self._used_instead()}
 
     def _used_instead(self) -> dict[str, Float64]:
@@ -153,18 +154,19 @@ class Cohort:
         return {**missing, "learning_rate": rates}
 
     def _run_interval(
-        self, values: dict[str, Float64], batch_sizes: NDArray[np.int64], num_updates: int
+        self, values: dict[str, Float64], batch_sizes: NDArray[np.int64]
     ) -> tuple[Float64, ...]:
         """Train and evaluate all lanes.
 
         Returns:
-            Minibatch losses `[U, N]`, first and last gradient norm `[2, N]`, movement of the
-            weights `[5, N]`, validation loss `[N]` and score `[N]`.
+            Minibatch losses `[U, N]`, NaN after a lane's last; first and last gradient norm
+            `[2, N]`, movement of the weights `[5, N]`, validation loss `[N]` and score `[N]`.
         """
         has_dropout = bool((values["dropout"] > 0.0).any())
-        bounds = row_bounds(batch_sizes, self._batch)
+        intervals = self.slots.records["interval"][: self.slots.num_lanes]
+        sorts = np.stack([row_bounds(batch_sizes, self._batch), intervals], axis=1)
         wholes: list[Float64] = []
-        for bound in np.unique(bounds).tolist():
+        for bound, num_updates in np.unique(sorts, axis=0).tolist():
             run = kernels(self.spec, self._mode, has_dropout=has_dropout, batch=bound)
             num_slots = max(self.slots.num_lanes, run.least_lanes)
             inputs = [
@@ -172,12 +174,16 @@ class Cohort:
                 self._counters(batch_sizes, num_updates, num_slots),
                 torch.from_numpy(self._settings(values, num_updates, num_slots)).to(self._device),
             ]
-            for piece in self._pieces(np.flatnonzero(bounds == bound), run):
+            ours = np.flatnonzero((sorts == (bound, num_updates)).all(axis=1))
+            for piece in self._pieces(ours, run):
                 measured = self._train_piece(run, piece, inputs)
                 if not wholes:
-                    wholes = [np.empty((*m.shape[:-1], num_slots)) for m in measured]
+                    shapes = [tuple(m.shape[:-1]) for m in measured]
+                    shapes[0] = (int(intervals.max()),)
+                    wholes = [np.full((*shape, num_slots), np.nan) for shape in shapes]
                 for whole, part in zip(wholes, measured, strict=True):
-                    whole[..., piece] = to_numpy(part)
+                    place = whole if whole.ndim == 1 else whole[: len(part)]
+                    place[..., piece] = to_numpy(part)
         return tuple(whole[..., : self.slots.num_lanes] for whole in wholes)
 
     def _train_piece(

@@ -18,8 +18,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.datasets import Dataset, Kind, Reading, is_path, load
-from hpo_env.datasets.texts import Text, Tokens, is_text, load_text
+from hpo_env.datasets import (
+    Dataset,
+    Kind,
+    Reading,
+    Text,
+    is_path,
+    is_text,
+    load,
+    load_text,
+)
+from hpo_env.datasets.texts import Tokens
 from hpo_env.errors import DatasetError
 from hpo_env.networks.objectives import Objective, objective
 from hpo_env.seeding import stream
@@ -33,7 +42,7 @@ MAX_VALIDATION_TOKENS = 4096
 MAX_TEST_TOKENS = 8192
 _TRAIN_SHARE = 0.6
 _VALIDATION_SHARE = 0.2
-_OF_FILES = frozenset({"kind", "reading", "fingerprint"})
+_OF_SOME = frozenset({"kind", "reading", "fingerprint", "updates_per_decision"})
 _LARGEST_INPUT = 8.0
 """Standard deviations at which an input is cut off: one wild cell must not decide a run."""
 
@@ -57,6 +66,8 @@ class SupervisedTask(Task):
         label_noise: Share of labels, or tokens, that are replaced by random ones.
         target_noise: Standard deviation of noise added to a standardised regression target.
         input_scale: Factor on the standardised inputs.
+        updates_per_decision: Updates of the network in one interval; None: as many as the trainer
+            was told.
     """
 
     dataset: str
@@ -72,6 +83,7 @@ class SupervisedTask(Task):
     label_noise: float = 0.0
     target_noise: float = 0.0
     input_scale: float = 1.0
+    updates_per_decision: int | None = None
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -84,10 +96,10 @@ class SupervisedTask(Task):
         return self.architecture
 
     def to_json(self) -> dict[str, Any]:
-        """Describe the task in plain data; what only files have is left out where there is none."""
+        """Describe the task in plain data; what only some have is left out where there is none."""
         written = super().to_json()
         written["reading"] = None if self.reading is None else self.reading.options()
-        return {k: v for k, v in written.items() if v is not None or k not in _OF_FILES}
+        return {k: v for k, v in written.items() if v is not None or k not in _OF_SOME}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)

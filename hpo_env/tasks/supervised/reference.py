@@ -48,7 +48,7 @@ class ReferenceTrainer(Trainer):
 
     Args:
         num_lanes: `N`.
-        updates_per_decision: Updates in one interval.
+        updates_per_decision: Updates in one interval of tasks that do not say themselves.
         device: Only "cpu".
 
     Raises:
@@ -85,7 +85,7 @@ class ReferenceTrainer(Trainer):
         for lane, learner in enumerate(self._learners):
             if learner is not None:
                 interval = Values(**dict(zip(_NAMES, values[lane].tolist(), strict=True)))
-                telemetry.put(np.array([lane]), learner.train(interval, self._updates))
+                telemetry.put(np.array([lane]), learner.train(interval, learner.interval or self._updates))
                 used[lane, _NAMES.index("batch_size")] = interval.num_rows
         return telemetry, used
 
@@ -145,6 +145,7 @@ class Learner:
     def __init__(self, task: SupervisedTask, seed: int) -> None:
         self.problem: Problem = prepare(task)
         self.seed = seed
+        self.interval = task.updates_per_decision
         self.rows = shuffled(self.problem.train, seed)
         is_text = self.problem.is_text
         self.strides = None if is_text else order_strides(len(self.rows), seed)

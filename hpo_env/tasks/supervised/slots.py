@@ -49,6 +49,7 @@ _RECORD = np.dtype(
         ("lane", np.int64),
         ("seed", np.int64),
         ("num_updates", np.int64),
+        ("interval", np.int64),  # updates between two decisions
         ("optimizer_updates", np.int64),  # since the optimiser's memory was last empty
         ("num_consumed", np.int64),
         ("num_rows", np.int64),
@@ -190,12 +191,22 @@ class Slots:
 
     # --- Coming and going -------------------------------------------------------------------------
 
-    def add(self, lane: int, problem: Problem, *, optimizer: str, seed: int) -> int:
-        """Start a lane, in the slot that it has or in a new one, and return the slot."""
+    def add(
+        self, lane: int, problem: Problem, *, optimizer: str, seed: int, interval: int
+    ) -> int:
+        """Start a lane, in the slot that it has or in a new one, and return the slot.
+
+        Args:
+            lane: Its number.
+            problem: Its data.
+            optimizer: Its optimiser.
+            seed: The episode seed.
+            interval: Updates between two decisions.
+        """
         slot = self._take(lane)
         train = shuffled(problem.train, seed)
         record = self.records[slot]
-        record["seed"], record["optimizer"] = seed, optimizer
+        record["seed"], record["optimizer"], record["interval"] = seed, optimizer, interval
         record["num_updates"] = record["optimizer_updates"] = record["num_consumed"] = 0
         record["num_rows"] = len(train)
         record["strides"] = 1 if problem.is_text else order_strides(len(train), seed)
