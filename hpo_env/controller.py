@@ -308,7 +308,12 @@ class Controller:
         return run
 
     def _beginning(
-        self, host: Host, start: Start | None, problem: Problem, *, is_new: bool
+        self,
+        host: Host,
+        start: Start | Mapping[str, float] | None,
+        problem: Problem,
+        *,
+        is_new: bool,
     ) -> tuple[dict[str, float], dict[str, float]]:
         """Return the values to begin at, and the host's own that they replace as unbearable.
 

@@ -22,6 +22,7 @@ from hpo_env.datasets.registry import (
     load_dataset,
     load_mixed,
 )
+from hpo_env.datasets.texts import Text, is_text, load_text, text_names
 from hpo_env.errors import DatasetError
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Reading",
     "ReadingOptions",
     "Split",
+    "Text",
     "absolute",
     "dataset_info",
     "dataset_names",
@@ -41,11 +43,14 @@ __all__ = [
     "is_held",
     "is_named",
     "is_path",
+    "is_text",
     "load",
     "load_dataset",
     "load_file",
     "load_mixed",
+    "load_text",
     "open_table",
+    "text_names",
 ]
 
 

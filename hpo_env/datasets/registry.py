@@ -20,7 +20,8 @@ from hpo_env.datasets import (
 )
 from hpo_env.datasets.base import Dataset, DatasetInfo, Kind, MixedTable, Split
 from hpo_env.datasets.mixed import as_mixed
-from hpo_env.errors import unknown_name
+from hpo_env.datasets.texts import is_text, text_names
+from hpo_env.errors import DatasetError, unknown_name
 
 __all__ = [
     "DatasetInfo",
@@ -70,8 +71,8 @@ def dataset_names(*, split: Split | None = None, kind: Kind | None = None) -> tu
 
 
 def is_named(name: str) -> bool:
-    """Say whether `load_dataset` knows a name, listed or on request."""
-    return name in _registry()
+    """Say whether there is a data set or a text of a name, listed or on request."""
+    return name in _registry() or is_text(name)
 
 
 def dataset_info(name: str) -> DatasetInfo:
@@ -82,10 +83,16 @@ def dataset_info(name: str) -> DatasetInfo:
 
     Raises:
         UnknownNameError: There is none of that name.
+        DatasetError: It is a text.
     """
     registry = _registry()
+    if is_text(name):
+        raise DatasetError(
+            f"data set {name!r} is a text, which has tokens and no rows of numbers; take "
+            "load_text, or a model that reads texts"
+        )
     if name not in registry:
-        raise unknown_name("data set", name, registry)
+        raise unknown_name("data set", name, (*registry, *text_names()))
     return registry[name]
 
 

@@ -5,7 +5,6 @@ Axes: `N` lanes, `B` minibatch rows, `D` inputs, `K` outputs, `W` width of a tok
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,7 +14,6 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from hpo_env.networks.base import (
-    GAINS,
     OUTPUT_GAIN,
     Architecture,
     Dropout,
@@ -27,6 +25,7 @@ from hpo_env.networks.base import (
     norm_weights,
 )
 from hpo_env.networks.reference import NORM_EPSILON, Drop, ReferenceModule
+from hpo_env.networks.transformer import Block, BlockModule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +54,17 @@ class Attention(Architecture):
         """Tokens."""
         return self.num_tokens
 
+    @property
+    def block(self) -> Block:
+        """Its only block."""
+        return Block(
+            num_tokens=self.num_tokens,
+            width=self.width,
+            num_heads=self.num_heads,
+            widening=2,
+            is_causal=False,
+        )
+
     def parameters(self, num_inputs: int, num_outputs: int) -> list[Parameter]:
         """List embedding, block and read-out."""
         t, w = self.num_tokens, self.width
@@ -62,12 +72,7 @@ class Attention(Architecture):
         return [
             Parameter((t, per_token, w), 1.0),
             Parameter((t, 1, w)),
-            *norm_weights(w),
-            *linear_weights(w, 3 * w, 1.0),
-            *linear_weights(w, w, 1.0),
-            *norm_weights(w),
-            *linear_weights(w, 2 * w, GAINS["gelu"]),
-            *linear_weights(2 * w, w, 1.0),
+            *self.block.parameters(),
             *norm_weights(w),
             *linear_weights(w, num_outputs, OUTPUT_GAIN),
         ]
@@ -77,13 +82,7 @@ class Attention(Architecture):
         n, b, t, w = x.shape[0], x.shape[1], self.num_tokens, self.width
         p = iter(weights)
         h = self._embed(x, next(p), next(p))  # [N, B * t, w]
-        z = apply_norm(h, next(p), next(p))
-        z = self._attend(apply_linear(z, next(p), next(p)), b)
-        z = apply_linear(z, next(p), next(p))
-        h = h + dropout(z.reshape(n, b, t * w), 0).reshape(n, b * t, w)
-        z = apply_norm(h, next(p), next(p))
-        z = apply_linear(F.gelu(apply_linear(z, next(p), next(p))), next(p), next(p))
-        h = h + dropout(z.reshape(n, b, t * w), 1).reshape(n, b * t, w)
+        h = self.block.apply(p, h, dropout, num_rows=b, first_site=0)
         h = apply_norm(h, next(p), next(p)).reshape(n, b, t, w).mean(2)
         return apply_linear(h, next(p), next(p))
 
@@ -101,14 +100,6 @@ class Attention(Architecture):
         tokens = torch.bmm(dealt, weight.reshape(n * t, -1, w)).reshape(n, t, b, w) + bias
         return tokens.transpose(1, 2).reshape(n, b * t, w)
 
-    def _attend(self, qkv: Tensor, b: int) -> Tensor:
-        n, t, w, heads = qkv.shape[0], self.num_tokens, self.width, self.num_heads
-        split = qkv.reshape(n * b, t, 3, heads, w // heads).permute(2, 0, 3, 1, 4)
-        q, k, v = split.reshape(3, n * b * heads, t, w // heads).unbind(0)
-        shares = torch.softmax(torch.bmm(q, k.transpose(1, 2)) / math.sqrt(w // heads), -1)
-        mixed = torch.bmm(shares, v).reshape(n, b, heads, t, w // heads)
-        return mixed.transpose(2, 3).reshape(n, b * t, w)
-
 
 class AttentionModule(ReferenceModule):
     """Twin of `Attention`."""
@@ -121,18 +112,14 @@ class AttentionModule(ReferenceModule):
         self.embeddings = nn.ModuleList(
             nn.Linear(self.per_token, width) for _ in range(sizes.num_tokens)
         )
-        self.norm1 = nn.LayerNorm(width, eps=NORM_EPSILON)
-        self.attention = nn.MultiheadAttention(width, sizes.num_heads, batch_first=True)
-        self.norm2 = nn.LayerNorm(width, eps=NORM_EPSILON)
-        self.widen = nn.Linear(width, 2 * width)
-        self.narrow = nn.Linear(2 * width, width)
+        self.block = BlockModule(sizes.block)
         self.norm3 = nn.LayerNorm(width, eps=NORM_EPSILON)
         self.output = nn.Linear(width, num_outputs)
 
     def children_in_order(self) -> Iterator[nn.Module]:
         """Yield the layers in the order of the batched model's weights."""
         yield self.embeddings
-        yield from (self.norm1, self.attention, self.norm2, self.widen, self.narrow)
+        yield from self.block.children_in_order()
         yield from (self.norm3, self.output)
 
     def forward(self, x: Tensor, drop: Drop) -> Tensor:
@@ -140,9 +127,5 @@ class AttentionModule(ReferenceModule):
         x = F.pad(x, (0, self.per_token * self.num_tokens - x.shape[1]))
         tokens = [embed(x[:, t :: self.num_tokens]) for t, embed in enumerate(self.embeddings)]
         h = torch.stack(tokens, dim=1)  # [B, tokens, W]
-        z = self.norm1(h)
-        z, _ = self.attention(z, z, z, need_weights=False)
-        h = h + drop(z.flatten(1), 0).reshape(h.shape)
-        z = self.narrow(F.gelu(self.widen(self.norm2(h))))
-        h = h + drop(z.flatten(1), 1).reshape(h.shape)
+        h = self.block(h, drop, 0)
         return self.output(self.norm3(h).mean(1))  # type: ignore[no-any-return]

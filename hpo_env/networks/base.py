@@ -31,6 +31,8 @@ from hpo_env.networks.reference import NORM_EPSILON, ReferenceModule
 from hpo_env.seeding import stream
 
 ModelSplit = Literal["train", "validation", "test"]
+Workload = Literal["tables", "tokens"]
+"""What a network is for: rows of numbers (and images as such), or next tokens of a text."""
 Dropout = Callable[[Tensor, int], Tensor]
 """Drops elements of a layer `[N, B, W]`; the integer numbers the model's dropout layers."""
 
@@ -73,6 +75,9 @@ class Architecture(ABC):
     """A kind and size of network, whatever its numbers of inputs and outputs."""
 
     split: ModelSplit
+    workload: ClassVar[Workload] = "tables"
+    """The kind of work whose tasks draw it."""
+
     kernel_name: ClassVar[str | None] = None
     """The kind's name among those of the native library (`kernel_kinds` in kernels.cpp)."""
 
@@ -104,6 +109,11 @@ class Architecture(ABC):
         return self.images is None or self.images == image_shape
 
     @property
+    def window(self) -> int | None:
+        """How many tokens of a text its rows are; None: they are numbers."""
+        return None
+
+    @property
     def rows_per_input(self) -> int:
         """Tokens or pixels: rows that a layer's weights see for each row of inputs."""
         return 1
@@ -114,7 +124,7 @@ class Architecture(ABC):
 
     @abstractmethod
     def apply(self, weights: Sequence[Tensor], x: Tensor, dropout: Dropout) -> Tensor:
-        """Compute outputs `[N, B, K]` from inputs `[N, B, D]`."""
+        """Compute outputs `[N, B, K]` from inputs `[N, B, D]`, at each token that it reads."""
 
     @abstractmethod
     def reference(self, num_inputs: int, num_outputs: int) -> ReferenceModule:

@@ -238,7 +238,8 @@ class Tokens(Objective):
 
     A row is `S` tokens, S being 2 at least, and has outputs at each of them: `[N, B, S, K]` with
     targets `[N, B, S]`, the row itself. Outputs at a token are about the next one, so that those at
-    the last token are about nothing. Smoothing and noise are those of `Classification`.
+    the last token are about nothing and may be left out. Smoothing and noise are those of
+    `Classification`.
     """
 
     name: ClassVar[str] = "tokens"
@@ -284,19 +285,18 @@ class Tokens(Objective):
 
     def reference_loss(self, outputs: Tensor, y: Tensor, smoothing: float) -> Tensor:
         """Compute the cross-entropy of outputs `[B, S, K]` and tokens `[B, S]`."""
-        return F.cross_entropy(
-            outputs[:, :-1].transpose(1, 2), y[:, 1:].long(), label_smoothing=smoothing
-        )
+        told = outputs[:, : y.shape[1] - 1]
+        return F.cross_entropy(told.transpose(1, 2), y[:, 1:].long(), label_smoothing=smoothing)
 
     def reference_score(self, outputs: Tensor, y: Tensor) -> float:
         """Compute the share of next tokens that are guessed right."""
-        return self._one.reference_score(outputs[:, :-1], y[:, 1:])
+        return self._one.reference_score(outputs[:, : y.shape[1] - 1], y[:, 1:])
 
 
 def _next_tokens(outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Turn every token but a row's last into a row: `[N, B * (S - 1), K]`, `[N, B * (S - 1)]`."""
     n, k = outputs.shape[0], outputs.shape[3]
-    return outputs[:, :, :-1].reshape(n, -1, k), y[:, :, 1:].reshape(n, -1)
+    return outputs[:, :, : y.shape[2] - 1].reshape(n, -1, k), y[:, :, 1:].reshape(n, -1)
 
 
 OBJECTIVES: dict[str, Objective] = {

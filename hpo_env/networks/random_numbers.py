@@ -25,6 +25,8 @@ ORDER = 1
 """Purpose: where an epoch's minibatch order starts."""
 DROPOUT = 2
 """Purpose: dropout masks."""
+WINDOWS = 3
+"""Purpose: where windows of a text begin."""
 
 
 def mix(x: Any) -> Any:

@@ -26,7 +26,7 @@ Drop = Callable[[Tensor, int], Tensor]
 class ReferenceModule(nn.Module):
     """A module that takes the batched model's weights, called as `module(x, drop)`.
 
-    It takes inputs `[B, D]` and returns `[B, K]`.
+    It takes inputs `[B, D]` and returns `[B, K]`, at each token that it reads where it reads some.
     """
 
     def children_in_order(self) -> Iterator[nn.Module]:
@@ -50,6 +50,9 @@ class ReferenceModule(nn.Module):
 def _load_layer(layer: nn.Module, weights: Iterator[NDArray[np.float32]]) -> None:
     """Copy the next weights into a layer, turned to torch's layout."""
     if isinstance(layer, nn.Identity):
+        return
+    if isinstance(layer, nn.Embedding):
+        layer.weight.copy_(torch.from_numpy(next(weights)))
         return
     weight, bias = torch.from_numpy(next(weights)), torch.from_numpy(next(weights))
     if isinstance(layer, nn.ModuleList):  # one embedding a token, stacked

@@ -14,6 +14,7 @@ from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.networks.attention import Attention
 from hpo_env.networks.base import Architecture, Parameter
 from hpo_env.networks.cnn import CNN
+from hpo_env.networks.language import GPT
 from hpo_env.networks.mlp import MLP
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -33,6 +34,10 @@ ARCHITECTURES: dict[str, Architecture] = {
     "attention_8x32": Attention(split="test"),
     "cnn_8x8": CNN(split="test", image_shape=(1, 8, 8)),
     "cnn_28x28": CNN(split="test", image_shape=(1, 28, 28), stride=2),
+    "gpt_16x1": GPT(split="train", context=16, width=16),
+    "gpt_32x1_narrow_start": GPT(split="train", context=16, width=32, spread=0.02),
+    "gpt_16x2": GPT(split="validation", context=24, width=16, num_blocks=2, spread=0.05),
+    "gpt_32x2": GPT(split="test", context=32, width=32, num_blocks=2, num_heads=4, spread=0.02),
 }
 
 

@@ -34,7 +34,7 @@ class BatchedTrainer(Trainer):
 
     Args:
         num_lanes: `N`.
-        updates_per_decision: Updates in one interval.
+        updates_per_decision: Updates in one interval of tasks that do not say themselves.
         engine: "native": the fused kernels, compiled for models that have none;
             "compiled"; "eager"; or "auto": native where it can be built, and for other models
             compiled from 32 lanes on if there is a C++ compiler, else eager.
@@ -73,7 +73,13 @@ class BatchedTrainer(Trainer):
             supervised = cast(SupervisedTask, task)
             problem = prepare(supervised)
             cohort = self._enter(lane, spec_for(supervised.architecture, problem))
-            cohort.slots.add(lane, problem, optimizer=supervised.optimizer, seed=seed)
+            cohort.slots.add(
+                lane,
+                problem,
+                optimizer=supervised.optimizer,
+                seed=seed,
+                interval=supervised.updates_per_decision or self._updates,
+            )
         telemetry = Telemetry.missing(len(lanes))
         for cohort, places in self._by_cohort(lanes):
             slots = cohort.slots.slots_of(lanes[places])
@@ -93,7 +99,7 @@ class BatchedTrainer(Trainer):
                 continue
             lanes = cohort.slots.lanes.copy()
             columns = dict(zip(_NAMES, values[lanes].T, strict=True))
-            measured, used_instead = cohort.advance(columns, self._updates)
+            measured, used_instead = cohort.advance(columns)
             telemetry.put(lanes, measured)
             for name, column in used_instead.items():
                 used[lanes, _NAMES.index(name)] = column

@@ -16,13 +16,23 @@ from torch import Tensor
 from hpo_env.networks.optimizers import coefficients
 from hpo_env.networks.registry import ModelSpec
 from hpo_env.networks.updaters import Updater
-from hpo_env.tasks.supervised.data import MAX_TEST_ROWS, MAX_VALIDATION_ROWS
+from hpo_env.tasks.supervised.data import (
+    MAX_TEST_ROWS,
+    MAX_TEST_TOKENS,
+    MAX_VALIDATION_ROWS,
+    MAX_VALIDATION_TOKENS,
+)
 from hpo_env.tasks.supervised.measurement import (
     Float64,
     interval_telemetry,
     ratio_and_agreement,
 )
-from hpo_env.tasks.supervised.minibatches import FEWEST_ROWS, interval_rows, row_bounds
+from hpo_env.tasks.supervised.minibatches import (
+    FEWEST_ROWS,
+    drawn_windows,
+    interval_rows,
+    row_bounds,
+)
 from hpo_env.tasks.supervised.replacement import STILL, STILL_VALUES, Replacement
 from hpo_env.tasks.supervised.slots import LaneTensors, Part, Slots, dynamic
 from hpo_env.tasks.supervised.step import (
@@ -47,6 +57,12 @@ _MOST_ROWS: dict[Part, int] = {
     "test": MAX_TEST_ROWS,
 }
 """Rows of a part that are measured at most."""
+_MOST_TOKENS: dict[Part, int] = {
+    "train": MAX_VALIDATION_TOKENS,
+    "validation": MAX_VALIDATION_TOKENS,
+    "test": MAX_TEST_TOKENS,
+}
+"""Tokens of a part that are told at most."""
 
 
 class Cohort:
@@ -94,37 +110,38 @@ class Cohort:
 
     # --- Training ---------------------------------------------------------------------------------
 
-    def advance(
-        self, values: dict[str, Float64], num_updates: int
-    ) -> tuple[Telemetry, dict[str, Float64]]:
-        """Train all lanes for one interval.
+    def advance(self, values: dict[str, Float64]) -> tuple[Telemetry, dict[str, Float64]]:
+        """Train all lanes for one interval, each for as many updates as it has in one.
 
         Args:
             values: Hyperparameters `[N]` by name.
-            num_updates: `U`.
 
         Returns:
             Telemetry `[N]`, and what was used in the place of other values `[N]`, by name; NaN
             where a hyperparameter was not used at all.
         """
         batch_sizes = np.clip(np.rint(values["batch_size"]), 1, self._batch).astype(np.int64)
-        losses, norms, movement, loss, score = self._run_interval(values, batch_sizes, num_updates)
+        losses, norms, movement, loss, score = self._run_interval(values, batch_sizes)
         record = self.slots.records[: self.slots.num_lanes]
-        record["num_updates"] += num_updates
-        record["optimizer_updates"] += num_updates
-        record["num_consumed"] += num_updates * batch_sizes
+        intervals = record["interval"].copy()
+        record["num_updates"] += intervals
+        record["optimizer_updates"] += intervals
+        record["num_consumed"] += intervals * batch_sizes
         ratio, agreement = ratio_and_agreement(movement)
-        telemetry = interval_telemetry(
-            losses,
-            gradient_norms=norms,
-            update_ratio=ratio,
-            update_agreement=agreement,
-            validation_loss=loss,
-            validation_metric=metrics(
-                record["objective"], loss, score, record["validation_variance"]
-            ),
-            first_loss=record["first_loss"],
-        )
+        metric = metrics(record["objective"], loss, score, record["validation_variance"])
+        telemetry = Telemetry.missing(len(record))
+        for num_updates in np.unique(intervals):
+            lanes = np.flatnonzero(intervals == num_updates)
+            measured = interval_telemetry(
+                np.ascontiguousarray(losses[:num_updates][:, lanes]),
+                gradient_norms=norms[:, lanes],
+                update_ratio=ratio[lanes],
+                update_agreement=agreement[lanes],
+                validation_loss=loss[lanes],
+                validation_metric=metric[lanes],
+                first_loss=record["first_loss"][lanes],
+            )
+            telemetry.put(lanes, measured)
         return telemetry, {"batch_size": batch_sizes.astype(np.float64), **self._used_instead()}
 
     def _used_instead(self) -> dict[str, Float64]:
@@ -137,18 +154,19 @@ class Cohort:
         return {**missing, "learning_rate": rates}
 
     def _run_interval(
-        self, values: dict[str, Float64], batch_sizes: NDArray[np.int64], num_updates: int
+        self, values: dict[str, Float64], batch_sizes: NDArray[np.int64]
     ) -> tuple[Float64, ...]:
         """Train and evaluate all lanes.
 
         Returns:
-            Minibatch losses `[U, N]`, first and last gradient norm `[2, N]`, movement of the
-            weights `[5, N]`, validation loss `[N]` and score `[N]`.
+            Minibatch losses `[U, N]`, NaN after a lane's last; first and last gradient norm
+            `[2, N]`, movement of the weights `[5, N]`, validation loss `[N]` and score `[N]`.
         """
         has_dropout = bool((values["dropout"] > 0.0).any())
-        bounds = row_bounds(batch_sizes, self._batch)
+        intervals = self.slots.records["interval"][: self.slots.num_lanes]
+        sorts = np.stack([row_bounds(batch_sizes, self._batch), intervals], axis=1)
         wholes: list[Float64] = []
-        for bound in np.unique(bounds).tolist():
+        for bound, num_updates in np.unique(sorts, axis=0).tolist():
             run = kernels(self.spec, self._mode, has_dropout=has_dropout, batch=bound)
             num_slots = max(self.slots.num_lanes, run.least_lanes)
             inputs = [
@@ -156,12 +174,16 @@ class Cohort:
                 self._counters(batch_sizes, num_updates, num_slots),
                 torch.from_numpy(self._settings(values, num_updates, num_slots)).to(self._device),
             ]
-            for piece in self._pieces(np.flatnonzero(bounds == bound), run):
+            ours = np.flatnonzero((sorts == (bound, num_updates)).all(axis=1))
+            for piece in self._pieces(ours, run):
                 measured = self._train_piece(run, piece, inputs)
                 if not wholes:
-                    wholes = [np.empty((*m.shape[:-1], num_slots)) for m in measured]
+                    shapes = [tuple(m.shape[:-1]) for m in measured]
+                    shapes[0] = (int(intervals.max()),)
+                    wholes = [np.full((*shape, num_slots), np.nan) for shape in shapes]
                 for whole, part in zip(wholes, measured, strict=True):
-                    whole[..., piece] = to_numpy(part)
+                    place = whole if whole.ndim == 1 else whole[: len(part)]
+                    place[..., piece] = to_numpy(part)
         return tuple(whole[..., : self.slots.num_lanes] for whole in wholes)
 
     def _train_piece(
@@ -261,7 +283,7 @@ class Cohort:
         chosen = torch.from_numpy(padded).to(self._device)
         with torch.no_grad():
             weights = self._all_evaluated()
-            data = [buffer[:, : _MOST_ROWS[part]] for buffer in self.slots.tensors.data_of(part)]
+            data = [buffer[:, : self._most(part)] for buffer in self.slots.tensors.data_of(part)]
             tensors = [dynamic(b.index_select(0, chosen)) for b in (*weights, *data)]
             loss, score = run.evaluate(
                 tensors[: len(weights)], *tensors[len(weights) :], *self._facts(padded, part)
@@ -297,7 +319,7 @@ class Cohort:
     def _facts(self, slots: slice | NDArray[np.int64], part: Part = "validation") -> list[Tensor]:
         """Return what evaluation has to know of each lane: rows, outputs, objective."""
         record = self.slots.records[slots]
-        columns = (num_measured_rows(record, part), record["num_outputs"], record["objective"])
+        columns = (self._num_measured(record, part), record["num_outputs"], record["objective"])
         facts = [np.ascontiguousarray(column, dtype=np.float32) for column in columns]
         return [dynamic(torch.from_numpy(fact).to(self._device)) for fact in facts]
 
@@ -342,23 +364,31 @@ class Cohort:
         record = self.slots.records[:num_slots]
         sizes = np.ones(num_slots, dtype=np.int64)
         sizes[: len(batch_sizes)] = batch_sizes
-        return interval_rows(
-            record["seed"],
-            record["num_consumed"],
-            record["num_rows"],
-            sizes,
-            record["strides"],
-            num_updates=num_updates,
-            batch=bound,
-            device=self._device,
-        )
+        facts = (record["seed"], record["num_consumed"], record["num_rows"], sizes)
+        shape: dict[str, Any] = {
+            "num_updates": num_updates,
+            "batch": bound,
+            "device": self._device,
+        }
+        if self.spec.model.window is not None:
+            return drawn_windows(*facts, **shape)
+        return interval_rows(*facts, record["strides"], **shape)
 
+    def _most(self, part: Part) -> int:
+        """Return how many rows, or tokens, of a part are measured at most."""
+        return _MOST_ROWS[part] if self.spec.model.window is None else _MOST_TOKENS[part] + 1
 
-def num_measured_rows(record: Any, part: Part) -> NDArray[np.float32]:
-    """Return how many of a part's rows are measured, `[n]`."""
-    present = record["num_rows" if part == "train" else f"num_{part}_rows"]
-    rows: NDArray[np.float32] = np.minimum(present, _MOST_ROWS[part]).astype(np.float32)
-    return rows
+    def _num_measured(self, record: Any, part: Part) -> NDArray[np.float32]:
+        """Return how many of a part's rows, or windows, are measured, `[n]`."""
+        window = self.spec.model.window
+        present = record["num_rows" if part == "train" else f"num_{part}_rows"]
+        most = _MOST_ROWS[part]
+        if window is not None:
+            most = _MOST_TOKENS[part] // (window - 1)
+            if part == "train":  # where windows may begin: so many tokens but the last window's
+                present = (present + window - 2) // (window - 1)
+        rows: NDArray[np.float32] = np.minimum(present, most).astype(np.float32)
+        return rows
 
 
 def copy_each(source: list[Tensor], target: list[Tensor]) -> None:

@@ -1,9 +1,10 @@
 """What a supervised task is, and the rows it trains on.
 
 A task is plain numbers; `prepare` turns them into arrays. It draws rows and features, splits the
-rows 60/20/20, adds noise, and imputes and standardises with the training rows alone.
+rows 60/20/20, adds noise, and imputes and standardises with the training rows alone. Of a text it
+cuts a stretch out of each of its three parts.
 
-Axes: R rows, `D` features.
+Axes: R rows, `D` features, `L` tokens of a stretch of text, `S` of a window.
 """
 
 from __future__ import annotations
@@ -17,7 +18,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.datasets import Dataset, Kind, Reading, is_path, load
+from hpo_env.datasets import (
+    Dataset,
+    Kind,
+    Reading,
+    Text,
+    is_path,
+    is_text,
+    load,
+    load_text,
+)
+from hpo_env.datasets.texts import Tokens
 from hpo_env.errors import ConfigurationError, DatasetError
 from hpo_env.networks.objectives import Objective, objective
 from hpo_env.seeding import stream
@@ -26,6 +37,9 @@ from hpo_env.tasks.base import Task, check_choice
 MAX_TRAIN_ROWS = 1024
 MAX_VALIDATION_ROWS = 512
 MAX_TEST_ROWS = 512
+MAX_TRAIN_TOKENS = 2**17
+MAX_VALIDATION_TOKENS = 4096
+MAX_TEST_TOKENS = 8192
 _FEWEST_TO_HOLD_OUT = 200
 HELD_OUT_SHARE = 0.2
 """Of the rows: what is held out of an adaptation, to measure its outcome on."""
@@ -35,7 +49,7 @@ HeldOut = Literal["unused", "tested"]
 
 _TRAIN_SHARE = 0.6
 _VALIDATION_SHARE = 0.2
-_OF_FILES = frozenset({"kind", "reading", "fingerprint", "held_out"})
+_OF_SOME = frozenset({"kind", "reading", "fingerprint", "held_out", "updates_per_decision"})
 _LARGEST_INPUT = 8.0
 """Standard deviations at which an input is cut off: one wild cell must not decide a run."""
 
@@ -54,13 +68,15 @@ class SupervisedTask(Task):
         architecture: One of `hpo_env.networks.registry.ARCHITECTURES`.
         optimizer: One of `hpo_env.networks.optimizers.OPTIMIZERS`.
         augmentation_seed: Decides which rows and features, their split, and the noise.
-        num_rows: Rows in use, all splits together.
-        num_features: Features in use.
-        label_noise: Share of labels that are replaced by random ones.
+        num_rows: Rows in use, all splits together; of a text, the tokens to train on.
+        num_features: Features in use; of a text, the tokens of a window.
+        label_noise: Share of labels, or tokens, that are replaced by random ones.
         target_noise: Standard deviation of noise added to a standardised regression target.
         input_scale: Factor on the standardised inputs.
         held_out: What becomes of a fifth of the rows, the same in every task of the data set; None:
             none is held out.
+        updates_per_decision: Updates of the network in one interval; None: as many as the trainer
+            was told.
     """
 
     dataset: str
@@ -77,6 +93,7 @@ class SupervisedTask(Task):
     target_noise: float = 0.0
     input_scale: float = 1.0
     held_out: HeldOut | None = None
+    updates_per_decision: int | None = None
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -89,10 +106,10 @@ class SupervisedTask(Task):
         return self.architecture
 
     def to_json(self) -> dict[str, Any]:
-        """Describe the task in plain data; what only files have is left out where there is none."""
+        """Describe the task in plain data; what only some have is left out where there is none."""
         written = super().to_json()
         written["reading"] = None if self.reading is None else self.reading.options()
-        return {k: v for k, v in written.items() if v is not None or k not in _OF_FILES}
+        return {k: v for k, v in written.items() if v is not None or k not in _OF_SOME}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
@@ -110,23 +127,81 @@ class Rows:
     def __len__(self) -> int:
         return len(self.y)
 
+    @property
+    def width(self) -> int:
+        """`D`."""
+        return int(self.x.shape[1])
+
+    @property
+    def num_measured(self) -> int:
+        """How many rows are measured: all."""
+        return len(self)
+
+    @property
+    def variance(self) -> float:
+        """Of the targets."""
+        return float(self.y.var(dtype=np.float64))
+
+    def take(self, chosen: NDArray[np.int64] | slice) -> Rows:
+        """Return some rows."""
+        return Rows(x=self.x[chosen], y=self.y[chosen])
+
+    def measured(self, most: int | None = None) -> Rows:
+        """Return the rows that a measurement takes, at most so many."""
+        return self.take(slice(most))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class Windows:
+    """Windows of a stretch of text: they begin at any token, and are their own targets.
+
+    Args:
+        tokens: `[L]`, uint8.
+        width: `S`, at most `L`.
+    """
+
+    tokens: Tokens
+    width: int
+
+    def __len__(self) -> int:
+        return len(self.tokens) - self.width + 1
+
+    @property
+    def num_measured(self) -> int:
+        """How many windows are measured: so many that each token but the first is told once."""
+        return (len(self.tokens) - 1) // (self.width - 1)
+
+    @property
+    def variance(self) -> float:
+        """NaN: tokens are no numbers."""
+        return float("nan")
+
+    def take(self, starts: NDArray[np.int64]) -> Rows:
+        """Return the windows `[R, S]` that begin at some tokens."""
+        windows = self.tokens[starts[:, None] + np.arange(self.width)].astype(np.float32)
+        return Rows(x=windows, y=windows)
+
+    def measured(self, most: int | None = None) -> Rows:
+        """Return the windows that a measurement takes, at most so many."""
+        return self.take((self.width - 1) * np.arange(self.num_measured)[:most])
+
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Problem:
     """The arrays of a task.
 
     Args:
-        train: Rows to train on, at most `MAX_TRAIN_ROWS`.
-        validation: Rows whose loss is rewarded, at most `MAX_VALIDATION_ROWS`.
-        test: Rows for results, at most `MAX_TEST_ROWS`.
+        train: Rows to train on, at most `MAX_TRAIN_ROWS`; or windows of a text.
+        validation: Rows whose loss is rewarded, at most `MAX_VALIDATION_ROWS`; or windows.
+        test: Rows for results, at most `MAX_TEST_ROWS`; or windows.
         objective: What y is, and what is to be made of it.
-        num_outputs: Real outputs of the model: classes, or 1.
+        num_outputs: Real outputs of the model: classes, tokens, or 1.
         is_image: Whether the features are the pixels of an image.
     """
 
-    train: Rows
-    validation: Rows
-    test: Rows
+    train: Rows | Windows
+    validation: Rows | Windows
+    test: Rows | Windows
     objective: Objective
     num_outputs: int
     is_image: bool
@@ -134,7 +209,12 @@ class Problem:
     @property
     def num_features(self) -> int:
         """Real inputs of the model."""
-        return int(self.train.x.shape[1])
+        return self.train.width
+
+    @property
+    def is_text(self) -> bool:
+        """Whether its rows are windows of a text."""
+        return isinstance(self.train, Windows)
 
 
 def load_task_dataset(
@@ -188,6 +268,8 @@ def prepare(task: SupervisedTask) -> Problem:
     Raises:
         DatasetError: The file is gone, or holds other rows than when the task was drawn.
     """
+    if is_text(task.dataset):
+        return _prepared_text(task, load_text(task.dataset))
     dataset = load_task_dataset(task.dataset, task.target, task.kind, task.reading)
     check_fingerprint(dataset, task.fingerprint, where=task.dataset)
     rng = stream(task.augmentation_seed, "augmentation")
@@ -248,6 +330,42 @@ def split_off(
     order = stream(num_rows, "held out").permutation(num_rows)
     first = int(HELD_OUT_SHARE * num_rows)
     return np.sort(order[first:]), order[:first]
+
+
+def _prepared_text(task: SupervisedTask, text: Text) -> Problem:
+    rng = stream(task.augmentation_seed, "augmentation")
+    wanted = objective("tokens")
+    stretches = [
+        _stretch(text.train, task.num_rows, rng),
+        _stretch(text.validation, MAX_VALIDATION_TOKENS + 1, rng),
+        _stretch(text.test, MAX_TEST_TOKENS + 1, rng),
+    ]
+    if task.label_noise:
+        noisy = wanted.prepared(
+            [stretch.astype(np.float64) for stretch in stretches],
+            num_classes=text.num_tokens,
+            label_noise=task.label_noise,
+            target_noise=0.0,
+            rng=rng,
+        )
+        stretches = [stretch.astype(np.uint8) for stretch in noisy]
+    train, validation, test = (
+        Windows(tokens=stretch, width=task.num_features) for stretch in stretches
+    )
+    return Problem(
+        train=train,
+        validation=validation,
+        test=test,
+        objective=wanted,
+        num_outputs=wanted.num_outputs(text.num_tokens),
+        is_image=False,
+    )
+
+
+def _stretch(tokens: Tokens, length: int, rng: np.random.Generator) -> Tokens:
+    """Cut a stretch of a length out of a part, from anywhere in it; all if it is shorter."""
+    first = int(rng.integers(max(len(tokens) - length, 0) + 1))
+    return tokens[first : first + length]
 
 
 def _split(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,7 +16,6 @@ from hpo_env.datasets import (
     Kind,
     Reading,
     absolute,
-    dataset_names,
     hold,
     is_held,
     is_named,
@@ -28,9 +26,8 @@ from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter
 from hpo_env.networks.base import ModelSplit
 from hpo_env.networks.optimizers import optimizer_info, trained_optimizers
-from hpo_env.networks.registry import ARCHITECTURES, architecture
+from hpo_env.networks.registry import architecture
 from hpo_env.networks.updaters import Updater
-from hpo_env.seeding import draw_episode_seed
 from hpo_env.tasks.base import (
     Capability,
     Engine,
@@ -42,41 +39,21 @@ from hpo_env.tasks.base import (
     Trainer,
     check_choice,
 )
-from hpo_env.tasks.supervised.data import (
-    HeldOut,
-    SupervisedTask,
-    check_fingerprint,
-    check_held_out,
-    load_task_dataset,
-    split_off,
+from hpo_env.tasks.supervised.data import HeldOut, SupervisedTask, check_fingerprint
+from hpo_env.tasks.supervised.distribution import (
+    Clock,
+    Distribution,
+    Workloads,
+    effort_of_update,
 )
 from hpo_env.tasks.supervised.draws import (
-    SHARE_UNCHANGED,
     USUAL_INITIAL,
     Initial,
     checked_initial,
-    choose,
-    draw_noise,
-    draw_num_rows,
-    draw_value,
-    initial_ranges,
-    log_uniform,
 )
 from hpo_env.tasks.supervised.recipes import RECIPES
 from hpo_env.tasks.supervised.space import HYPERPARAMETERS
 from hpo_env.tasks.supervised.suites import DEMO_SCENES, SCENES, SUITES
-
-MAX_TABLE_FEATURES = 32
-"""Features that a task of the distribution uses at most; a data set asked for by name keeps all."""
-
-_EVALUATION_DECISIONS = 30
-_TRAIN_DECISIONS = (15, 60)
-_MAX_LABEL_NOISE = 0.2
-_MAX_TARGET_NOISE = 0.5
-_INPUT_SCALES = (0.3, 3.0)
-_TYPICAL_INPUTS = 20
-_FIXED_EFFORT = 1e5
-"""Of an update, whatever the model: the optimiser, and calls; in multiplications."""
 
 
 class SupervisedFamily(TaskFamily):
@@ -105,6 +82,12 @@ class SupervisedFamily(TaskFamily):
         dates: Columns of ISO dates, one or several; or column -> `strftime` format.
         categories: Columns whose values are names although they look like numbers.
         fingerprint: What `pinned_options` said of the data; other data is refused.
+        workloads: What is trained: "tables" (and images as such), "tokens" (next characters of
+            texts), or "all" of these, each as often. None: what `model` or `dataset` is for, and
+            tables where neither is given.
+        clock: "usual", or "wide": every task draws 10 to 150 decisions, unless `num_decisions` is
+            given, of 5 to 1,000 updates each (both log-uniform), as many as its model's cost
+            allows; `updates_per_decision` is not used then.
         model: Only this architecture; None: any of `architectures` that fits the data.
         optimizer: Only this optimiser; None: any but those held out from meta-training.
         architectures: Which side of the architectures to draw from; None: that of `split`.
@@ -165,6 +148,8 @@ class SupervisedFamily(TaskFamily):
         dates: str | Sequence[str] | Mapping[str, str] = (),
         categories: str | Sequence[str] = (),
         fingerprint: str | None = None,
+        workloads: Workloads | None = None,
+        clock: Clock = "usual",
         model: str | None = None,
         optimizer: str | None = None,
         architectures: ModelSplit | None = None,
@@ -205,15 +190,34 @@ class SupervisedFamily(TaskFamily):
         optimizer_info(self.optimizers[0])
         self.architectures: ModelSplit = split if architectures is None else architectures
         check_choice("side of architectures", self.architectures, ModelSplit)
+        check_choice("clock", clock, Clock)
+        if workloads is not None:
+            check_choice("workload", workloads, Workloads)
         self.initial = checked_initial(self.space, initial)
         self.augmented = augmented if split == "train" and dataset is None else 0.0
-        self._check_model()
         self.fingerprint = fingerprint
-        if self.dataset is not None:
-            check_fingerprint(self._load(self.dataset), fingerprint, where=self.dataset)
         self.held_out = held_out
-        if held_out is not None:
-            check_held_out(held_out, None if self.dataset is None else self._load(self.dataset))
+        self._distribution = Distribution(
+            split=split,
+            workloads=workloads,
+            clock=clock,
+            num_decisions=self.num_decisions,
+            updates_per_decision=updates_per_decision,
+            dataset=self.dataset,
+            target=self.target,
+            kind=self.kind,
+            held_out=held_out,
+            reading=self.reading,
+            model=model,
+            optimizers=self.optimizers,
+            architectures=self.architectures,
+            initial=self.initial,
+            augmented=self.augmented,
+        )
+        if self.dataset is not None and fingerprint is not None:
+            check_fingerprint(
+                self._distribution.load(self.dataset), fingerprint, where=self.dataset
+            )
 
     def _address(self, dataset: str | Path | InMemory) -> str:
         """Say by name or by absolute path which data is meant; tables in memory are kept."""
@@ -243,106 +247,14 @@ class SupervisedFamily(TaskFamily):
                 "a dataset in memory cannot be written down, for a later process to find it again. "
                 "Save it to a file, e.g. with DataFrame.to_parquet, and give its path"
             )
-        return {"dataset": self.dataset, "fingerprint": self._load(self.dataset).fingerprint}
-
-    def _check_model(self) -> None:
-        if self.model is None:
-            if self.dataset is not None:
-                self._load(self.dataset)  # so that a bad file is refused here
-            return
-        chosen = architecture(self.model)
-        if not chosen.images_only:
-            if self.dataset is not None:
-                self._load(self.dataset)
-            return
-        if not self._choose_datasets():
-            where = f"data set {self.dataset!r}" if self.dataset else f"no set of {self.split!r}"
-            fits = ", ".join(name for name, a in ARCHITECTURES.items() if not a.images_only)
-            raise ConfigurationError(
-                f"model {self.model!r} needs images of shape {chosen.images}, and {where} has"
-                f" them not. Models for tables: {fits}"
-            )
-
-    def _load(self, dataset: str) -> Dataset:
-        if dataset != self.dataset:
-            return load_task_dataset(dataset)
-        return load_task_dataset(dataset, self.target, self.kind, self.reading)
-
-    def _choose_datasets(self) -> list[str]:
-        """List the data sets that some model of this family fits."""
-        names = dataset_names(split=self.split) if self.dataset is None else (self.dataset,)
-        if self.model is None:
-            return list(names)
-        chosen = architecture(self.model)
-        if not chosen.images_only:
-            return list(names)
-        return [name for name in names if chosen.fits(self._load(name).image_shape)]
+        return {
+            "dataset": self.dataset,
+            "fingerprint": self._distribution.load(self.dataset).fingerprint,
+        }
 
     def sample(self, rng: np.random.Generator) -> SupervisedTask:
         """Draw a task."""
-        dataset_name = choose(self._choose_datasets(), rng)
-        dataset = self._load(dataset_name)
-        optimizer = choose(self.optimizers, rng)
-        # No number is drawn where the answer is known, so that tasks of other splits stay the same.
-        is_augmented = self.augmented == 1.0 or (
-            self.augmented > 0.0 and bool(rng.random() < self.augmented)
-        )
-        num_rows = len(split_off(len(dataset.x), self.held_out)[0])
-        return SupervisedTask(
-            name=dataset.name,
-            num_decisions=self._draw_num_decisions(rng),
-            initial=self._draw_initial(optimizer, rng, is_augmented=is_augmented),
-            dataset=dataset_name,
-            target=self.target,
-            kind=self.kind,
-            reading=self.reading,
-            fingerprint=None if is_named(dataset_name) else dataset.fingerprint,
-            architecture=self._draw_architecture(dataset, rng),
-            optimizer=optimizer,
-            augmentation_seed=draw_episode_seed(rng),
-            num_rows=draw_num_rows(num_rows, rng) if is_augmented else num_rows,
-            num_features=self._draw_num_features(dataset, rng, is_augmented=is_augmented),
-            label_noise=draw_noise(_MAX_LABEL_NOISE, rng) if is_augmented else 0.0,
-            target_noise=draw_noise(_MAX_TARGET_NOISE, rng) if is_augmented else 0.0,
-            input_scale=log_uniform(*_INPUT_SCALES, rng) if is_augmented else 1.0,
-            held_out=self.held_out,
-        )
-
-    def _draw_num_decisions(self, rng: np.random.Generator) -> int:
-        if self.num_decisions is not None:
-            return self.num_decisions
-        if self.split != "train":
-            return _EVALUATION_DECISIONS
-        return round(log_uniform(*_TRAIN_DECISIONS, rng))
-
-    def _draw_architecture(self, dataset: Dataset, rng: np.random.Generator) -> str:
-        if self.model is not None:
-            return self.model
-        fitting = [
-            name
-            for name, candidate in ARCHITECTURES.items()
-            if candidate.split == self.architectures and candidate.fits(dataset.image_shape)
-        ]
-        return choose(fitting, rng)
-
-    def _draw_num_features(
-        self, dataset: Dataset, rng: np.random.Generator, *, is_augmented: bool
-    ) -> int:
-        present: int = dataset.x.shape[1]
-        if dataset.image_shape is not None:
-            return present
-        most = min(present, MAX_TABLE_FEATURES) if self.dataset is None else present
-        if not is_augmented or rng.random() < SHARE_UNCHANGED:
-            return most
-        return int(rng.integers(-(-most // 2), most + 1))
-
-    def _draw_initial(
-        self, optimizer: str, rng: np.random.Generator, *, is_augmented: bool
-    ) -> tuple[float, ...]:
-        ranges = {**initial_ranges(optimizer, is_augmented=is_augmented), **self.initial}
-        return tuple(
-            draw_value(h, ranges.get(h.name, h.default), rng) for h in self.hyperparameters
-        )
+        return self._distribution.sample(rng)
 
     def defaults(self, task: Task) -> NDArray[np.float64]:
         """Return the defaults of the hyperparameters, with the momentum usual for the optimiser.
@@ -373,12 +285,8 @@ class SupervisedFamily(TaskFamily):
     def effort(self, task: Task) -> float:
         """Estimate the multiplications of forward passes, and what an update costs besides."""
         assert isinstance(task, SupervisedTask)
-        model = architecture(task.architecture)
-        num_inputs = _TYPICAL_INPUTS if model.images is None else math.prod(model.images)
-        weights = sum(parameter.size for parameter in model.parameters(num_inputs, 1))
-        batch_size = task.initial[self.space.index("batch_size")]
-        per_update = _FIXED_EFFORT + batch_size * model.rows_per_input * weights
-        return float(task.num_decisions * self.updates_per_decision * per_update)
+        updates = task.updates_per_decision or self.updates_per_decision
+        return float(task.num_decisions * updates * effort_of_update(task))
 
     def make_trainer(self, num_lanes: int, *, engine: Engine, device: str = "cpu") -> Trainer:
         """Build the batched trainer, or the reference trainer for `engine="reference"`."""

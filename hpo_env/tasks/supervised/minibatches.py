@@ -5,6 +5,9 @@ at each of its R positions, `stride` being coprime to R, so that every row comes
 from a table of the lane's own, starts from a hash of its seed and the epoch. There is nothing to
 store but how many rows were consumed, and a minibatch may reach over the end of an epoch.
 
+Windows of a text are too many for epochs: each is drawn from all, by a hash of the lane's seed and
+of how many were drawn before it.
+
 Axes: `N` lanes, `U` updates, `B` rows of the largest minibatch, `R` training rows, `E` epochs.
 """
 
@@ -18,9 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpo_env.networks.random_numbers import ORDER, combine, mix, uniform
+from hpo_env.networks.random_numbers import ORDER, WINDOWS, combine, mix, uniform
 from hpo_env.seeding import stream
-from hpo_env.tasks.supervised.data import MAX_TRAIN_ROWS, Rows
+from hpo_env.tasks.supervised.data import MAX_TRAIN_ROWS, MAX_TRAIN_TOKENS, Rows, Windows
 
 NUM_STRIDES = 16
 """Strides repeat after that many epochs; starts do not."""
@@ -29,12 +32,52 @@ FEWEST_ROWS = 64
 
 # float32 holds every whole number up to 2^24, and the quotients below are exact when floored.
 assert MAX_TRAIN_ROWS * (MAX_TRAIN_ROWS + 1) < 2**24
+assert MAX_TRAIN_TOKENS < 2**24
 
 
-def shuffled(rows: Rows, seed: int) -> Rows:
-    """Shuffle training rows as the lane of an episode seed does at reset."""
-    order = stream(seed, "rows").permutation(len(rows))
-    return Rows(x=rows.x[order], y=rows.y[order])
+def shuffled(rows: Rows | Windows, seed: int) -> Rows | Windows:
+    """Shuffle training rows as the lane of an episode seed does at reset; windows stay."""
+    if isinstance(rows, Windows):
+        return rows
+    return rows.take(stream(seed, "rows").permutation(len(rows)))
+
+
+def window_starts(seed: Any, place: Any, num_starts: Any) -> Any:
+    """Return where windows of a text begin, whole numbers in `[0, num_starts)` as float32.
+
+    Args:
+        seed: Episode seeds; NumPy arrays or torch tensors of int64, as all arguments, which
+            broadcast.
+        place: How many windows were drawn before each.
+        num_starts: How many tokens a window may begin at.
+    """
+    numbers = uniform(combine(combine(mix(seed), WINDOWS), place))
+    if isinstance(numbers, Tensor):
+        return torch.floor(numbers * num_starts.float())
+    return np.floor(numbers * num_starts.astype(np.float32))
+
+
+def drawn_windows(
+    seed: NDArray[np.int64],
+    num_consumed: NDArray[np.int64],
+    num_starts: NDArray[np.int64],
+    batch_size: NDArray[np.int64],
+    *,
+    num_updates: int,
+    batch: int,
+    device: torch.device,
+) -> Tensor:
+    """Compute where the windows of one interval begin; see `interval_rows`, which it stands for.
+
+    Returns:
+        First tokens `[U, N, B]`, int64.
+    """
+    facts = torch.from_numpy(np.stack([seed, num_consumed, num_starts, batch_size])).to(device)
+    seeds, first, starts, size = facts[:, :, None].unbind(0)
+    update = torch.arange(num_updates, device=device)[:, None, None]
+    place = first + update * size + torch.arange(batch, device=device)
+    begun: Tensor = window_starts(seeds, place, starts).long()
+    return begun
 
 
 def order_strides(num_rows: int, seed: int) -> NDArray[np.int64]:

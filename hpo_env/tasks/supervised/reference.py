@@ -27,10 +27,16 @@ from hpo_env.tasks.supervised.data import (
     Problem,
     Rows,
     SupervisedTask,
+    Windows,
     prepare,
 )
 from hpo_env.tasks.supervised.measurement import interval_telemetry
-from hpo_env.tasks.supervised.minibatches import order_start, order_strides, shuffled
+from hpo_env.tasks.supervised.minibatches import (
+    order_start,
+    order_strides,
+    shuffled,
+    window_starts,
+)
 from hpo_env.tasks.supervised.space import HYPERPARAMETERS, MAX_BATCH_SIZE
 from hpo_env.telemetry import Telemetry
 
@@ -42,7 +48,7 @@ class ReferenceTrainer(Trainer):
 
     Args:
         num_lanes: `N`.
-        updates_per_decision: Updates in one interval.
+        updates_per_decision: Updates in one interval of tasks that do not say themselves.
         device: Only "cpu".
 
     Raises:
@@ -79,7 +85,9 @@ class ReferenceTrainer(Trainer):
         for lane, learner in enumerate(self._learners):
             if learner is not None:
                 interval = Values(**dict(zip(_NAMES, values[lane].tolist(), strict=True)))
-                telemetry.put(np.array([lane]), learner.train(interval, self._updates))
+                telemetry.put(
+                    np.array([lane]), learner.train(interval, learner.interval or self._updates)
+                )
                 used[lane, _NAMES.index("batch_size")] = interval.num_rows
         return telemetry, used
 
@@ -139,8 +147,10 @@ class Learner:
     def __init__(self, task: SupervisedTask, seed: int) -> None:
         self.problem: Problem = prepare(task)
         self.seed = seed
+        self.interval = task.updates_per_decision
         self.rows = shuffled(self.problem.train, seed)
-        self.strides = order_strides(len(self.rows), seed)
+        is_text = self.problem.is_text
+        self.strides = None if is_text else order_strides(len(self.rows), seed)
         num_inputs, num_outputs = self.problem.num_features, self.problem.num_outputs
         model = architecture(task.architecture)
         weights = model.initial_weights(num_inputs, num_outputs, seed)
@@ -194,8 +204,8 @@ class Learner:
 
     def update(self, values: Values) -> tuple[float, float]:
         """Do one update, and return minibatch loss and gradient norm before clipping."""
-        chosen = self.next_rows(values.num_rows)
-        x, y = torch.from_numpy(self.rows.x[chosen]), torch.from_numpy(self.rows.y[chosen])
+        chosen = self.rows.take(np.array(self.next_rows(values.num_rows)))
+        x, y = torch.from_numpy(chosen.x), torch.from_numpy(chosen.y)
         self.optimizer.zero_grad()
         outputs = self.module(x, self._dropout(values.dropout))
         loss = self.problem.objective.reference_loss(outputs, y, values.label_smoothing)
@@ -206,8 +216,16 @@ class Learner:
         return loss.item(), norm.item()
 
     def next_rows(self, num_rows: int) -> list[int]:
-        """Return the rows of the next minibatch, epoch after epoch without replacement."""
+        """Return the rows of the next minibatch, epoch after epoch without replacement.
+
+        Windows of a text are drawn anew each time.
+        """
         present, chosen = len(self.rows), []
+        if self.strides is None:
+            place = self.num_consumed + np.arange(num_rows)
+            self.num_consumed += num_rows
+            starts = window_starts(np.array(self.seed), place, np.array(present))
+            return [int(start) for start in starts]
         for _ in range(num_rows):
             epoch, position = divmod(self.num_consumed, present)
             start = int(order_start(np.array(self.seed), np.array(epoch), np.array(present)))
@@ -218,11 +236,14 @@ class Learner:
 
     def first_train_loss(self) -> float:
         """Measure the loss on as many training rows as a validation part may have."""
-        some = slice(MAX_VALIDATION_ROWS)
-        return self.evaluate(Rows(x=self.rows.x[some], y=self.rows.y[some]))[0]
+        most = len(self.problem.validation.measured()) if self.problem.is_text else None
+        return self._measure(self.rows.measured(most or MAX_VALIDATION_ROWS))[0]
 
-    def evaluate(self, rows: Rows) -> tuple[float, float]:
+    def evaluate(self, rows: Rows | Windows) -> tuple[float, float]:
         """Measure loss and metric."""
+        return self._measure(rows.measured())
+
+    def _measure(self, rows: Rows) -> tuple[float, float]:
         objective, y = self.problem.objective, torch.from_numpy(rows.y)
         with torch.no_grad():
             outputs = self.module(torch.from_numpy(rows.x), lambda h, site: h)

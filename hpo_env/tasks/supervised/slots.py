@@ -21,9 +21,14 @@ from hpo_env.networks.base import pad_weights
 from hpo_env.networks.registry import ModelSpec
 from hpo_env.tasks.supervised.data import (
     MAX_TEST_ROWS,
+    MAX_TEST_TOKENS,
     MAX_TRAIN_ROWS,
+    MAX_TRAIN_TOKENS,
     MAX_VALIDATION_ROWS,
+    MAX_VALIDATION_TOKENS,
     Problem,
+    Rows,
+    Windows,
 )
 from hpo_env.tasks.supervised.minibatches import NUM_STRIDES, order_strides, shuffled
 from hpo_env.tasks.supervised.replacement import Replacement
@@ -37,12 +42,14 @@ _TABLE_PADDING = 32
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 _PART_ROWS = (MAX_TRAIN_ROWS, MAX_VALIDATION_ROWS, MAX_TEST_ROWS)
+_PART_TOKENS = (MAX_TRAIN_TOKENS, MAX_VALIDATION_TOKENS + 1, MAX_TEST_TOKENS + 1)
 
 _RECORD = np.dtype(
     [
         ("lane", np.int64),
         ("seed", np.int64),
         ("num_updates", np.int64),
+        ("interval", np.int64),  # updates between two decisions
         ("optimizer_updates", np.int64),  # since the optimiser's memory was last empty
         ("num_consumed", np.int64),
         ("num_rows", np.int64),
@@ -71,7 +78,7 @@ class LaneSnapshot:
 
 def spec_for(name: str, problem: Problem) -> ModelSpec:
     """Choose the padded model of a problem; what is alike shares a cohort."""
-    unit = 1 if problem.is_image else _TABLE_PADDING
+    unit = 1 if problem.is_image or problem.is_text else _TABLE_PADDING
     return ModelSpec(
         architecture=name,
         num_inputs=-(-problem.num_features // unit) * unit,
@@ -87,7 +94,8 @@ class LaneTensors:
         weights: One a parameter.
         momenta: The optimiser's, like the weights.
         squares: The optimiser's, like the weights.
-        data: Inputs and targets of training, of validation and of test rows.
+        data: Inputs and targets of training, of validation and of test rows; tokens `[C, L]` and
+            nothing, where rows are windows of a text.
         memory: What an updater remembers, where there is one.
         start: Weights at the start of the last interval. Not state, as all that follows.
         middle: Weights in its middle; none where the kernel keeps them.
@@ -183,33 +191,48 @@ class Slots:
 
     # --- Coming and going -------------------------------------------------------------------------
 
-    def add(self, lane: int, problem: Problem, *, optimizer: str, seed: int) -> int:
-        """Start a lane, in the slot that it has or in a new one, and return the slot."""
+    def add(self, lane: int, problem: Problem, *, optimizer: str, seed: int, interval: int) -> int:
+        """Start a lane, in the slot that it has or in a new one, and return the slot.
+
+        Args:
+            lane: Its number.
+            problem: Its data.
+            optimizer: Its optimiser.
+            seed: The episode seed.
+            interval: Updates between two decisions.
+        """
         slot = self._take(lane)
         train = shuffled(problem.train, seed)
         record = self.records[slot]
-        record["seed"], record["optimizer"] = seed, optimizer
+        record["seed"], record["optimizer"], record["interval"] = seed, optimizer, interval
         record["num_updates"] = record["optimizer_updates"] = record["num_consumed"] = 0
         record["num_rows"] = len(train)
-        record["strides"] = order_strides(len(train), seed)
-        record["num_validation_rows"] = len(problem.validation)
-        record["num_test_rows"] = len(problem.test)
+        record["strides"] = 1 if problem.is_text else order_strides(len(train), seed)
+        record["num_validation_rows"] = problem.validation.num_measured
+        record["num_test_rows"] = problem.test.num_measured
         record["num_outputs"] = problem.num_outputs
         record["objective"] = objective_code(problem.objective)
-        record["validation_variance"] = problem.validation.y.var(dtype=np.float64)
-        record["test_variance"] = problem.test.y.var(dtype=np.float64)
+        record["validation_variance"] = problem.validation.variance
+        record["test_variance"] = problem.test.variance
         drawn = self.spec.model.initial_weights(problem.num_features, problem.num_outputs, seed)
         padded = pad_weights(self.spec.parameters(), drawn)
         for buffer, weight in zip(self.tensors.weights, padded, strict=True):
             buffer[slot] = torch.from_numpy(weight)
         self._forget(np.array([slot]))
         for part, rows in zip(PARTS, (train, problem.validation, problem.test), strict=True):
-            x, y = self.tensors.data_of(part)
-            r, d = rows.x.shape  # what older runs left in the rows beyond is masked out
-            x[slot, :r, :d] = torch.from_numpy(rows.x)
-            x[slot, :r, d:] = 0.0
-            y[slot, :r] = torch.from_numpy(rows.y)
+            self._keep(slot, part, rows)
         return slot
+
+    def _keep(self, slot: int, part: Part, rows: Rows | Windows) -> None:
+        """Write rows into a slot; what older runs left in those beyond is masked out."""
+        x, y = self.tensors.data_of(part)
+        if isinstance(rows, Windows):
+            x[slot, : len(rows.tokens)] = torch.from_numpy(rows.tokens.copy())
+            return
+        r, d = rows.x.shape
+        x[slot, :r, :d] = torch.from_numpy(rows.x)
+        x[slot, :r, d:] = 0.0
+        y[slot, :r] = torch.from_numpy(rows.y)
 
     def remove(self, lane: int) -> None:
         """Drop a lane; the last slot moves into the hole."""
@@ -292,15 +315,25 @@ class Slots:
             weights=[zeros(shape) for shape in shapes],
             momenta=[zeros(shape) for shape in shapes],
             squares=[zeros(shape) for shape in shapes],
-            data=[
-                zeros(shape)
-                for rows in _PART_ROWS
-                for shape in ((rows, self.spec.num_inputs), (rows,))
-            ],
+            data=[zeros(shape, dtype) for shape, dtype in self._data()],
             memory=[zeros(shape, dtype) for shape, dtype in memory],
             start=[zeros(shape) for shape in shapes],
             middle=[zeros(shape) for shape in shapes] if self._keeps_middle else [],
         )
+
+    def _data(self) -> list[tuple[tuple[int, ...], torch.dtype]]:
+        """List shape and type of inputs and targets of each part; windows are their own targets."""
+        if self.spec.model.window is not None:
+            return [
+                facts
+                for tokens in _PART_TOKENS
+                for facts in (((tokens,), torch.uint8), ((0,), torch.float32))
+            ]
+        return [
+            (shape, torch.float32)
+            for rows in _PART_ROWS
+            for shape in ((rows, self.spec.num_inputs), (rows,))
+        ]
 
     def views_of(self, span: slice) -> LaneTensors:
         """Return the slots of a span of every buffer; the same tensors at every call."""

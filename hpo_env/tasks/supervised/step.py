@@ -42,7 +42,11 @@ SETTINGS = (
 """Columns of the step's float32 settings `[N, ...]`."""
 COUNTERS = ("seed", "num_updates", "batch_size")
 """Columns of the step's int64 counters `[N, ...]`."""
-LANE_OBJECTIVES: tuple[Objective, ...] = (objective("classification"), objective("regression"))
+TOKENS = objective("tokens")
+"""The objective of lanes whose rows are windows of a text."""
+ROW_OBJECTIVES: tuple[Objective, ...] = (objective("classification"), objective("regression"))
+"""The objectives of lanes whose rows are numbers."""
+LANE_OBJECTIVES: tuple[Objective, ...] = (*ROW_OBJECTIVES, TOKENS)
 """What lanes can be trained by. The settings' and the kernels' "objective" is a place here."""
 _CLIP_EPSILON = 1e-6  # torch.nn.utils.clip_grad_norm_ adds it to the norm
 
@@ -87,9 +91,9 @@ def training_step(
         weights: Each `[N, ...]`; updated.
         momenta: Optimiser state like the weights; updated.
         squares: Optimiser state like the weights; updated.
-        x: Training inputs `[N, R, D]`.
-        y: Labels or targets `[N, R]`.
-        rows: The minibatch's training rows `[N, B]`, int64.
+        x: Training inputs `[N, R, D]`; or texts `[N, L]`, uint8.
+        y: Labels or targets `[N, R]`; or nothing, `[N, 0]`.
+        rows: The minibatch's training rows, or the first tokens of its windows, `[N, B]`, int64.
         counters: `[N, len(COUNTERS)]`, int64.
         settings: `[N, len(SETTINGS)]`, float32.
 
@@ -98,7 +102,10 @@ def training_step(
     """
     s = dict(zip(SETTINGS, settings.unbind(1), strict=True))
     seed, num_updates, batch_size = counters.unbind(1)
-    x_batch, y_batch = take_rows(x, rows), y.gather(1, rows)
+    if model.window is None:
+        x_batch, y_batch = take_rows(x, rows), y.gather(1, rows)
+    else:
+        x_batch = y_batch = take_windows(x, rows, model.window)
     is_real = torch.arange(rows.shape[1], device=x.device) < batch_size[:, None]
     drop = _dropout(seed, num_updates, s["dropout"]) if has_dropout else _no_dropout
 
@@ -124,6 +131,20 @@ def take_rows(x: Tensor, rows: Tensor) -> Tensor:
     return x.reshape(n * r, d).index_select(0, (rows + first).reshape(-1)).reshape(n, -1, d)
 
 
+def take_windows(text: Tensor, starts: Tensor, width: int) -> Tensor:
+    """Cut windows `[N, B, S]` out of texts `[N, L]`, as float32, from their first tokens on."""
+    n, b = starts.shape
+    places = starts[:, :, None] + torch.arange(width, device=text.device)
+    return text.gather(1, places.reshape(n, -1)).reshape(n, b, width).float()
+
+
+def measured_windows(text: Tensor, width: int) -> Tensor:
+    """Cut texts `[N, L]` into windows that tell each token but the first once, `[N, R, S]`."""
+    count = (text.shape[1] - 1) // (width - 1)
+    starts = (width - 1) * torch.arange(count, device=text.device)
+    return take_windows(text, starts.expand(len(text), count), width)
+
+
 def objective_code(wanted: Objective) -> int:
     """Return an objective's place among those that lanes can be trained by.
 
@@ -142,8 +163,8 @@ def row_losses(
     """Compute the losses of rows, each lane's by its own objective.
 
     Args:
-        outputs: `[N, B, K]`.
-        y: Labels or targets `[N, B]`.
+        outputs: `[N, B, K]`; or at each token that is read, `[N, B, T, K]`.
+        y: Labels or targets `[N, B]`; or windows `[N, B, S]`.
         num_outputs: Real outputs `[N]`.
         objective: `objective_code` `[N]`.
         smoothing: Label smoothing `[N]`.
@@ -151,13 +172,17 @@ def row_losses(
     Returns:
         Losses `[N, B]`.
     """
-    each = [known.row_losses(outputs, y, num_outputs, smoothing) for known in LANE_OBJECTIVES]
+    if y.dim() == 3:
+        return TOKENS.row_losses(outputs, y, num_outputs, smoothing)
+    each = [known.row_losses(outputs, y, num_outputs, smoothing) for known in ROW_OBJECTIVES]
     return _own(each, objective)
 
 
 def row_scores(outputs: Tensor, y: Tensor, num_outputs: Tensor, objective: Tensor) -> Tensor:
     """Compute the scores of rows `[N, B]`, each lane's by its own objective."""
-    each = [known.row_scores(outputs, y, num_outputs) for known in LANE_OBJECTIVES]
+    if y.dim() == 3:
+        return TOKENS.row_scores(outputs, y, num_outputs)
+    each = [known.row_scores(outputs, y, num_outputs) for known in ROW_OBJECTIVES]
     return _own(each, objective)
 
 
@@ -192,12 +217,14 @@ def evaluation(
     Args:
         model: The lanes' model.
         weights: Each `[N, ...]`.
-        x: Inputs `[N, R, D]`.
-        y: Labels or targets `[N, R]`.
-        num_rows: Real rows `[N]`, float32.
+        x: Inputs `[N, R, D]`; or texts `[N, L]`, uint8.
+        y: Labels or targets `[N, R]`; or nothing.
+        num_rows: Real rows, or windows, `[N]`, float32.
         num_outputs: Real outputs `[N]`, float32.
         objective: `objective_code` `[N]`, float32.
     """
+    if model.window is not None:
+        x = y = measured_windows(x, model.window)
     outputs = model.apply(weights, x, _no_dropout)
     losses = row_losses(outputs, y, num_outputs, objective, torch.zeros_like(num_rows))
     scores = row_scores(outputs, y, num_outputs, objective)

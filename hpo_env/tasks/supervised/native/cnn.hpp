@@ -6,14 +6,14 @@
 
 #include "activations.hpp"
 #include "convolution.hpp"
-#include "jobs.hpp"
 #include "linear.hpp"
-#include "pass.hpp"
+#include "rows.hpp"
 
 namespace kernels {
 
 class CNN {
   public:
+    using Rows = NumberRows;
     static constexpr int64_t BLOCK = 64;  // rows at a time: all that is kept of them fills a cache
 
     struct Sizes {
@@ -40,6 +40,7 @@ class CNN {
     const Parameters& parameters() const { return parameters_; }
     float* inputs() const { return x_; }
     float* outputs() const { return outputs_; }
+    int64_t outputs_per_row() const { return 1; }
 
     void forward(const Weights& w, const Pass& pass) const {
         const int64_t b = pass.b;

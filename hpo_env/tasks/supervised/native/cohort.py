@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hpo_env.networks.registry import ModelSpec
 from hpo_env.networks.updaters import Updater
-from hpo_env.tasks.supervised.cohort import Cohort, copy_each, num_measured_rows, to_numpy
+from hpo_env.tasks.supervised.cohort import Cohort, copy_each, to_numpy
 from hpo_env.tasks.supervised.measurement import Float64
 from hpo_env.tasks.supervised.native.kernel import COUNTERS, FACTS, Int64, Trained, kernel
 from hpo_env.tasks.supervised.slots import LaneTensors, Part
@@ -38,18 +39,20 @@ class NativeCohort(Cohort):
         self._kernel = kernel(spec)
 
     def _run_interval(
-        self, values: dict[str, Float64], batch_sizes: NDArray[np.int64], num_updates: int
+        self, values: dict[str, Float64], batch_sizes: NDArray[np.int64]
     ) -> tuple[Float64, ...]:
         n = self.slots.num_lanes
         lanes = self.slots.views_of(slice(0, n))
         copy_each(lanes.weights, lanes.start)
-        settings = self._settings(values, num_updates, n)
+        intervals = self.slots.records["interval"][:n].copy()
+        settings = self._settings(values, int(intervals.max()), n)
         if self._replacement is None:
-            trained = self._call(lanes, batch_sizes, 0, settings)
+            trained = self._call(lanes, batch_sizes, 0, intervals, settings)
         else:
-            trained = self._update_one_by_one(lanes, batch_sizes, settings)
+            trained = self._update_one_by_one(lanes, batch_sizes, intervals, settings)
         loss, score = self._measure(np.arange(n), "validation")
-        measured = (trained.losses, trained.norms[[0, -1]], trained.movement)
+        ends = np.stack([trained.norms[0], trained.norms[intervals - 1, np.arange(n)]])
+        measured = (trained.losses, ends, trained.movement)
         return (*(array.astype(np.float64) for array in measured), loss, score)
 
     def _call(
@@ -57,13 +60,18 @@ class NativeCohort(Cohort):
         lanes: LaneTensors,
         batch_sizes: NDArray[np.int64],
         num_done: int,
+        intervals: NDArray[np.int64],
         settings: NDArray[np.float32],
     ) -> Trained:
-        """Do as many updates as there are settings `[U, N, ...]`, after `num_done` others."""
+        """Do some updates of each lane `[N]`, after `num_done` others.
+
+        There are settings `[U, N, ...]` for the most that a lane does.
+        """
         return self._kernel.train(
             [*lanes.weights, *lanes.momenta, *lanes.squares],
             *self.slots.tensors.data_of("train"),
             batch=int(batch_sizes.max()),
+            num_updates=intervals,
             counters=self._kernel_counters(batch_sizes, num_done),
             settings=settings,
         )
@@ -80,17 +88,22 @@ class NativeCohort(Cohort):
         return np.column_stack([*(columns[name] for name in COUNTERS), record["strides"]])
 
     def _update_one_by_one(
-        self, lanes: LaneTensors, batch_sizes: NDArray[np.int64], settings: NDArray[np.float32]
+        self,
+        lanes: LaneTensors,
+        batch_sizes: NDArray[np.int64],
+        intervals: NDArray[np.int64],
+        settings: NDArray[np.float32],
     ) -> Trained:
         """Have the kernel leave gradients, and the updater use them."""
         steps = []
         with torch.no_grad():
             for u in range(len(settings)):
-                if u == len(settings) // 2:
-                    copy_each(lanes.weights, lanes.middle)
+                self._keep_middle(lanes, np.flatnonzero(intervals // 2 == u))
                 before = self._before_update(lanes.weights)
-                steps.append(self._call(lanes, batch_sizes, u, settings[u : u + 1]))
-                self._replace_update(before, lanes)
+                goes_on = (intervals > u).astype(np.int64)
+                one = settings[u : u + 1]
+                steps.append(self._call(lanes, batch_sizes, u, goes_on, one))
+                self._replace_updates(before, lanes, np.flatnonzero(goes_on))
             movement = to_numpy(weight_movement(lanes.start, lanes.middle, lanes.weights))
         return Trained(
             losses=np.concatenate([step.losses for step in steps]),
@@ -98,11 +111,28 @@ class NativeCohort(Cohort):
             movement=movement.astype(np.float32),
         )
 
+    def _keep_middle(self, lanes: LaneTensors, slots: NDArray[np.int64]) -> None:
+        """Copy the weights of slots that are in the middle of their interval."""
+        chosen = torch.from_numpy(slots)
+        for weight, middle in zip(lanes.weights, lanes.middle, strict=True):
+            middle[chosen] = weight[chosen]
+
+    def _replace_updates(
+        self, before: Tensor | None, lanes: LaneTensors, slots: NDArray[np.int64]
+    ) -> None:
+        """Have the updater update slots, and no others."""
+        if len(slots) == self.slots.num_lanes:
+            return self._replace_update(before, lanes)
+        chosen = torch.from_numpy(slots)
+        copies = self.slots.copies_of(chosen)
+        self._replace_update(None if before is None else before[chosen], copies)
+        return self.slots.put_back(chosen, copies)
+
     def _measure(self, slots: NDArray[np.int64], part: Part) -> tuple[Float64, Float64]:
         record = self.slots.records[slots]
         columns: dict[str, NDArray[Any]] = {
             "slot": slots,
-            "num_rows": num_measured_rows(record, part),
+            "num_rows": self._num_measured(record, part),
             "num_outputs": record["num_outputs"],
             "objective": record["objective"],
         }

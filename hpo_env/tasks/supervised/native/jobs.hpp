@@ -19,10 +19,11 @@ struct Model {
 struct TrainJob {
     Model model;
     float* const* tensors;  // weights, momenta, squares of every parameter, each [C, ...]
-    const float* x;         // [C, capacity, D]
-    const float* y;         // [C, capacity]
+    const void* x;          // float [C, capacity, D]; or texts, uint8_t [C, capacity]
+    const float* y;         // [C, capacity]; not of texts
     int64_t capacity;
-    int64_t num_threads, num_lanes, num_updates, batch;  // batch: rows of the largest minibatch
+    int64_t num_threads, num_lanes, batch;  // batch: rows of the largest minibatch
+    const int64_t* num_updates;             // [N], at most U
     const int64_t* counters;  // [N, 5 + num_strides], see `kernel_counters`
     int64_t num_strides;
     const float* settings;  // [U, N, 15], see `kernel_settings`
@@ -35,8 +36,8 @@ struct TrainJob {
 struct EvaluateJob {
     Model model;
     float* const* tensors;  // weights of every parameter, each [C, ...]
-    const float* x;         // [C, capacity, D]
-    const float* y;         // [C, capacity]
+    const void* x;          // float [C, capacity, D]; or texts, uint8_t [C, capacity]
+    const float* y;         // [C, capacity]; not of texts
     int64_t capacity;
     int64_t num_threads, num_lanes;
     const int64_t* facts;  // [n, 4]: slot, rows, real outputs, objective

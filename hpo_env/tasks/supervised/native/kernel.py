@@ -55,8 +55,8 @@ class _TrainJob(ctypes.Structure):
         ("capacity", ctypes.c_int64),
         ("num_threads", ctypes.c_int64),
         ("num_lanes", ctypes.c_int64),
-        ("num_updates", ctypes.c_int64),
         ("batch", ctypes.c_int64),
+        ("num_updates", ctypes.c_void_p),
         ("counters", ctypes.c_void_p),
         ("num_strides", ctypes.c_int64),
         ("settings", ctypes.c_void_p),
@@ -121,21 +121,25 @@ class Kernel:
         y: Tensor,
         *,
         batch: int,
+        num_updates: Int64,
         counters: Int64,
         settings: Float32,
     ) -> Trained:
         """Train the lanes in slots `0..N-1` for one interval, in place.
 
+        What is measured of updates that a lane does not do is NaN.
+
         Args:
             tensors: Weights, momenta, squares of every parameter, each `[C, ...]`.
-            x: Training inputs `[C, R, D]`.
-            y: Labels or targets `[C, R]`.
+            x: Training inputs `[C, R, D]`; or texts `[C, L]`, uint8.
+            y: Labels or targets `[C, R]`; or nothing.
             batch: Rows of the largest minibatch in use.
+            num_updates: Updates of each lane, `[N]`, at most `U`.
             counters: `[N, len(COUNTERS) + NUM_STRIDES]`: the columns of `COUNTERS`, then strides.
             settings: `[U, N, len(step.SETTINGS)]`.
         """
-        num_updates, num_lanes, _ = settings.shape
-        losses, norms = np.empty((2, num_updates, num_lanes), dtype=np.float32)
+        most_updates, num_lanes, _ = settings.shape
+        losses, norms = np.full((2, most_updates, num_lanes), np.nan, dtype=np.float32)
         movement = np.empty((5, num_lanes), dtype=np.float32)
         job = _TrainJob(
             model=self._model,
@@ -145,8 +149,8 @@ class Kernel:
             capacity=x.shape[1],
             num_threads=_num_threads,
             num_lanes=num_lanes,
-            num_updates=num_updates,
             batch=batch,
+            num_updates=_address(num_updates),
             counters=_address(counters),
             num_strides=NUM_STRIDES,
             settings=_address(settings),
@@ -164,8 +168,8 @@ class Kernel:
 
         Args:
             weights: Each `[C, ...]`.
-            x: Inputs `[C, R, D]`.
-            y: Labels or targets `[C, R]`.
+            x: Inputs `[C, R, D]`; or texts `[C, L]`, uint8.
+            y: Labels or targets `[C, R]`; or nothing.
             facts: `[n, len(FACTS)]`.
         """
         loss, accuracy = np.empty((2, len(facts)))

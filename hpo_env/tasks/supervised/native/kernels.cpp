@@ -9,12 +9,13 @@
 
 #include "attention.hpp"
 #include "cnn.hpp"
+#include "gpt.hpp"
 #include "lanes.hpp"
 #include "mlp.hpp"
 
 namespace {
 
-enum Kind { MLP_KIND, ATTENTION_KIND, CNN_KIND };  // in the order of `kernel_kinds`
+enum Kind { MLP_KIND, ATTENTION_KIND, CNN_KIND, GPT_KIND };  // in the order of `kernel_kinds`
 
 }  // namespace
 
@@ -30,17 +31,18 @@ const char* kernel_counters() { return "seed num_updates batch_size num_consumed
 
 const char* kernel_facts() { return "slot num_rows num_outputs objective"; }
 
-const char* kernel_objectives() { return "classification regression"; }
+const char* kernel_objectives() { return "classification regression tokens"; }
 
 const char* kernel_activations() { return "relu tanh gelu silu"; }
 
-const char* kernel_kinds() { return "MLP Attention CNN"; }
+const char* kernel_kinds() { return "MLP Attention CNN GPT"; }
 
 void kernel_train(const TrainJob* job) {
     switch (job->model.kind) {
         case MLP_KIND: return kernels::train_lanes<kernels::MLP>(*job);
         case ATTENTION_KIND: return kernels::train_lanes<kernels::Attention>(*job);
-        default: return kernels::train_lanes<kernels::CNN>(*job);
+        case CNN_KIND: return kernels::train_lanes<kernels::CNN>(*job);
+        default: return kernels::train_lanes<kernels::GPT>(*job);
     }
 }
 
@@ -48,7 +50,8 @@ void kernel_evaluate(const EvaluateJob* job) {
     switch (job->model.kind) {
         case MLP_KIND: return kernels::evaluate_lanes<kernels::MLP>(*job);
         case ATTENTION_KIND: return kernels::evaluate_lanes<kernels::Attention>(*job);
-        default: return kernels::evaluate_lanes<kernels::CNN>(*job);
+        case CNN_KIND: return kernels::evaluate_lanes<kernels::CNN>(*job);
+        default: return kernels::evaluate_lanes<kernels::GPT>(*job);
     }
 }
 

@@ -14,10 +14,8 @@
 #include "jobs.hpp"
 #include "loss.hpp"
 #include "optimizer.hpp"
-#include "order.hpp"
 #include "parameters.hpp"
-#include "pass.hpp"
-#include "transpose.hpp"
+#include "rows.hpp"
 
 namespace kernels {
 
@@ -39,24 +37,22 @@ std::array<double, NUM_SUMS> sums_over(int64_t count, Add add) {
 }
 
 // A lane's own numbers of a job.
+template <class Net>
 struct Lane {
     uint32_t seed;
-    int64_t num_updates, rows;
-    const float *x, *y;
-    Order order;
+    int64_t num_updates, batch_size;
+    typename Net::Rows rows;
     Weights weights, momenta, squares;
 
     Lane(const TrainJob& job, const Parameters& parameters, int64_t lane)
-        : Lane(job, parameters, lane, job.counters + lane * (5 + job.num_strides)) {}
+        : Lane(job, parameters, lane, Counters(job, lane)) {}
 
   private:
-    Lane(const TrainJob& job, const Parameters& parameters, int64_t lane, const int64_t* counters)
-        : seed(static_cast<uint32_t>(counters[0])),
-          num_updates(counters[1]),
-          rows(counters[2]),
-          x(job.x + lane * job.capacity * job.model.num_inputs),
-          y(job.y + lane * job.capacity),
-          order(seed, counters[3], counters[4], counters + 5, job.num_strides) {
+    Lane(const TrainJob& job, const Parameters& parameters, int64_t lane, const Counters& counters)
+        : seed(counters.seed()),
+          num_updates(counters.num_updates()),
+          batch_size(counters.batch_size()),
+          rows(job, lane, counters) {
         const std::vector<Parameter>& listed = parameters.listed();
         for (size_t i = 0; i < listed.size(); ++i) {
             const int64_t offset = lane * listed[i].size;
@@ -67,13 +63,30 @@ struct Lane {
     }
 };
 
+// The losses of all outputs of a pass: one a row, or one a token that is read, which stand side by
+// side.
+template <class Net>
+Losses measure_outputs(const Net& net, const float* y, const Pass& pass, Objective objective,
+                       float smoothing, float share) {
+    const int64_t count = net.outputs_per_row();
+    Losses all = {0.0f, 0};
+    for (int64_t t = 0; t < count; ++t) {
+        Losses some = measure(net.outputs() + t * pass.b, count * pass.b, y + t * pass.b,
+                              pass.num_outputs, pass.rows, pass.b, objective, smoothing,
+                              pass.is_training, share);
+        all.sum += some.sum;
+        all.num_right += some.num_right;
+    }
+    return all;
+}
+
 template <class Net>
 class Trainer {
   public:
     explicit Trainer(const TrainJob& job)
         : job_(job),
           net_(job.model, arena_, std::min(padded(job.batch), Net::BLOCK), true),
-          y_(arena_.take(Net::BLOCK)),
+          y_(arena_.take(Net::BLOCK * net_.outputs_per_row())),
           flat_gradients_(arena_.take(net_.parameters().num_weights())),
           start_(arena_.take(net_.parameters().num_weights())),
           middle_(arena_.take(net_.parameters().num_weights())),
@@ -82,10 +95,11 @@ class Trainer {
     // Trains a lane for one interval.
     void train(int64_t number) {
         const Parameters& parameters = net_.parameters();
-        Lane lane(job_, parameters, number);
+        Lane<Net> lane(job_, parameters, number);
+        const int64_t num_updates = job_.num_updates[number];
         parameters.copy_flat(lane.weights, start_);
-        for (int64_t u = 0; u < job_.num_updates; ++u) {
-            if (u == job_.num_updates / 2) parameters.copy_flat(lane.weights, middle_);
+        for (int64_t u = 0; u < num_updates; ++u) {
+            if (u == num_updates / 2) parameters.copy_flat(lane.weights, middle_);
             const int64_t at = u * job_.num_lanes + number;
             Settings settings;
             std::memcpy(&settings, job_.settings + at * (sizeof settings / 4), sizeof settings);
@@ -97,46 +111,35 @@ class Trainer {
 
   private:
     // Computes the gradients of one minibatch and returns its loss.
-    float minibatch(Lane& lane, const Settings& c, int64_t num_updates) {
+    float minibatch(Lane<Net>& lane, const Settings& c, int64_t num_updates) {
         const Dropout dropout(lane.seed, num_updates, c.dropout);
-        const float share = 1.0f / static_cast<float>(lane.rows);
+        const float count = static_cast<float>(lane.batch_size * net_.outputs_per_row());
         float total = 0.0f;
-        for (int64_t first = 0; first < lane.rows; first += Net::BLOCK) {
-            const int64_t rows = std::min(lane.rows - first, Net::BLOCK);
+        for (int64_t first = 0; first < lane.batch_size; first += Net::BLOCK) {
+            const int64_t rows = std::min(lane.batch_size - first, Net::BLOCK);
             const Pass pass{static_cast<int64_t>(c.num_outputs), rows, padded(rows), first, true,
                             c.dropout > 0.0f ? &dropout : nullptr};
-            gather(lane, pass);
+            lane.rows.next(net_, y_, pass);
             net_.forward(lane.weights, pass);
-            total += measure(net_.outputs(), y_, pass.num_outputs, rows, pass.b,
-                             static_cast<Objective>(c.objective), c.label_smoothing, true, share)
+            total += measure_outputs(net_, y_, pass, static_cast<Objective>(c.objective),
+                                     c.label_smoothing, 1.0f / count)
                          .sum;
             clear_unreal_outputs(pass);
             net_.backward(lane.weights, pass, gradients_, first > 0);
         }
-        return total / static_cast<float>(lane.rows);
-    }
-
-    void gather(Lane& lane, const Pass& pass) {
-        const float* chosen[Net::BLOCK];
-        std::fill(chosen, chosen + pass.b, lane.x);
-        for (int64_t r = 0; r < pass.rows; ++r) {
-            const int64_t row = lane.order.next();
-            chosen[r] = lane.x + row * job_.model.num_inputs;
-            y_[r] = lane.y[row];
-        }
-        transpose([&](int64_t i) { return chosen[i]; }, pass.b, job_.model.num_inputs,
-                  net_.inputs(), pass.b);
+        return total / count;
     }
 
     // Outputs that the lane does not have; another lane's may stand there.
     void clear_unreal_outputs(const Pass& pass) {
         const int64_t count = padded(job_.model.num_outputs) - pass.num_outputs;
-        std::memset(net_.outputs() + pass.num_outputs * pass.b, 0,
-                    static_cast<size_t>(count * pass.b) * 4);
+        const int64_t columns = net_.outputs_per_row() * pass.b;
+        std::memset(net_.outputs() + pass.num_outputs * columns, 0,
+                    static_cast<size_t>(count * columns) * 4);
     }
 
     // Clips, takes the optimiser's step and returns the gradient's norm before clipping.
-    float update(Lane& lane, const Settings& c) {
+    float update(Lane<Net>& lane, const Settings& c) {
         const std::vector<Parameter>& listed = net_.parameters().listed();
         const auto squares = sums_over<1>(net_.parameters().num_weights(), [&](int64_t i, Vec* to) {
             Vec g = load(flat_gradients_ + i);
@@ -151,7 +154,7 @@ class Trainer {
         return norm;
     }
 
-    void measure_movement(const Lane& lane, int64_t number) {
+    void measure_movement(const Lane<Net>& lane, int64_t number) {
         float* ends = flat_gradients_;  // their gaps are 0 as well, and the gradients are used up
         net_.parameters().copy_flat(lane.weights, ends);
         const auto sums = sums_over<5>(net_.parameters().num_weights(), [&](int64_t i, Vec* to) {
@@ -178,7 +181,9 @@ template <class Net>
 class Evaluator {
   public:
     explicit Evaluator(const EvaluateJob& job)
-        : job_(job), net_(job.model, arena_, Net::BLOCK, false), y_(arena_.take(Net::BLOCK)) {}
+        : job_(job),
+          net_(job.model, arena_, Net::BLOCK, false),
+          y_(arena_.take(Net::BLOCK * net_.outputs_per_row())) {}
 
     // Measures loss and share of right labels at one place of the job.
     void evaluate(int64_t place) {
@@ -192,25 +197,19 @@ class Evaluator {
         for (int64_t first = 0; first < num_rows; first += Net::BLOCK) {
             const int64_t rows = std::min(num_rows - first, Net::BLOCK);
             const Pass pass{facts[2], rows, padded(rows), first, false, nullptr};
-            gather(slot * job_.capacity + first, pass);
+            Net::Rows::measured(job_, slot, net_, y_, pass);
             net_.forward(weights, pass);
-            Losses measured = measure(net_.outputs(), y_, pass.num_outputs, rows, pass.b,
-                                      static_cast<Objective>(facts[3]), 0.0f, false, 0.0f);
+            Losses measured = measure_outputs(net_, y_, pass, static_cast<Objective>(facts[3]),
+                                              0.0f, 0.0f);
             loss += measured.sum;
             num_right += measured.num_right;
         }
-        job_.loss[place] = loss / static_cast<double>(num_rows);
-        job_.accuracy[place] = static_cast<double>(num_right) / static_cast<double>(num_rows);
+        const double count = static_cast<double>(num_rows * net_.outputs_per_row());
+        job_.loss[place] = loss / count;
+        job_.accuracy[place] = static_cast<double>(num_right) / count;
     }
 
   private:
-    void gather(int64_t first, const Pass& pass) {
-        const int64_t d = job_.model.num_inputs;
-        auto row = [&](int64_t i) { return job_.x + (first + (i < pass.rows ? i : 0)) * d; };
-        transpose(row, pass.b, d, net_.inputs(), pass.b);
-        std::memcpy(y_, job_.y + first, static_cast<size_t>(pass.rows) * 4);
-    }
-
     const EvaluateJob& job_;
     Arena arena_;
     Net net_;

@@ -6,17 +6,17 @@
 
 namespace kernels {
 
-enum Objective { CLASSIFICATION, REGRESSION };  // in the order of `kernel_objectives`
+enum Objective { CLASSIFICATION, REGRESSION, TOKENS };  // in the order of `kernel_objectives`
 
 struct Losses {
     float sum;  // over the real rows
     int64_t num_right;
 };
 
-// Losses of outputs [k, B] in the first `rows` columns. With `slopes`, the outputs are replaced by
-// the gradient of the sum, times `share`.
-inline Losses measure(float* outputs, const float* y, int64_t k, int64_t rows, int64_t b,
-               Objective objective, float smoothing, bool slopes, float share) {
+// Losses of outputs [k, B], which lie `step` apart, in the first `rows` columns. With `slopes`, the
+// outputs are replaced by the gradient of the sum, times `share`. A next token is a class.
+inline Losses measure(float* outputs, int64_t step, const float* y, int64_t k, int64_t rows,
+                      int64_t b, Objective objective, float smoothing, bool slopes, float share) {
     Vec total = Vec{};
     int64_t num_right = 0;
     const float others = smoothing / static_cast<float>(k);
@@ -32,14 +32,14 @@ inline Losses measure(float* outputs, const float* y, int64_t k, int64_t rows, i
         }
         Vec top = load(z), guess = Vec{}, own = Vec{}, all_outputs = Vec{};
         for (int64_t j = 1; j < k; ++j) {
-            Vec value = load(z + j * b);
+            Vec value = load(z + j * step);
             Int is_larger = value > top;
             top = select(is_larger, value, top);
             guess = select(is_larger, all(static_cast<float>(j)), guess);
         }
         Vec volume = Vec{};
         for (int64_t j = 0; j < k; ++j) {
-            Vec value = load(z + j * b) - top;
+            Vec value = load(z + j * step) - top;
             volume += exponential(value);
             all_outputs += value;
             own = select(wanted == static_cast<float>(j), value, own);
@@ -53,10 +53,10 @@ inline Losses measure(float* outputs, const float* y, int64_t k, int64_t rows, i
         for (int i = 0; i < LANES; ++i) num_right -= is_right[i];
         if (!slopes) continue;
         for (int64_t j = 0; j < k; ++j) {
-            Vec p = exponential(load(z + j * b) - top - log_volume);
+            Vec p = exponential(load(z + j * step) - top - log_volume);
             Vec target = select(wanted == static_cast<float>(j), all(1.0f - smoothing + others),
                                 all(others));
-            store(z + j * b, select(is_real, (p - target) * share, Vec{}));
+            store(z + j * step, select(is_real, (p - target) * share, Vec{}));
         }
     }
     return {sum(total), num_right};

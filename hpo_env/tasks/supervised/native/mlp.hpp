@@ -5,15 +5,15 @@
 #include <optional>
 
 #include "activations.hpp"
-#include "jobs.hpp"
 #include "linear.hpp"
 #include "norm.hpp"
-#include "pass.hpp"
+#include "rows.hpp"
 
 namespace kernels {
 
 class MLP {
   public:
+    using Rows = NumberRows;
     static constexpr int64_t BLOCK = 64;  // rows at a time: they and the weights fill the caches
 
     struct Sizes {
@@ -43,6 +43,7 @@ class MLP {
     const Parameters& parameters() const { return parameters_; }
     float* inputs() const { return h_[0]; }
     float* outputs() const { return outputs_; }
+    int64_t outputs_per_row() const { return 1; }
 
     void forward(const Weights& w, const Pass& pass) const {
         const int64_t width = sizes_.width, b = pass.b;

@@ -15,7 +15,7 @@ struct Normalized {
 };
 
 // out = norm(h); they may be the same.
-inline void normalize(const float* h, float* out, const float* scale, const float* shift,
+INLINE void normalize(const float* h, float* out, const float* scale, const float* shift,
                       const Normalized& kept, int64_t width, int64_t b) {
     const float share = 1.0f / static_cast<float>(width);
     for (int64_t c = 0; c < b; c += LANES) {
@@ -38,7 +38,7 @@ inline void normalize(const float* h, float* out, const float* scale, const floa
 
 // The gradient through `normalize`: dz [W, B] in place; scale's and shift's own into theirs, or
 // added to them.
-inline void normalize_backward(float* dz, const float* scale, const Normalized& kept,
+INLINE void normalize_backward(float* dz, const float* scale, const Normalized& kept,
                                float* dscale, float* dshift, int64_t width, int64_t b, bool adds) {
     const float share = 1.0f / static_cast<float>(width);
     for (int64_t f = 0; f < width; ++f) {

@@ -48,4 +48,22 @@ class Order {
     int64_t num_strides_, stride_ = 0, row_ = 0;
 };
 
+// Draws where windows of a text begin: minibatches.py's window_starts.
+class Draws {
+  public:
+    Draws(uint32_t seed, int64_t consumed, int64_t num_starts)
+        : key_(combine(mix(seed), WINDOWS)),
+          num_starts_(static_cast<float>(num_starts)),
+          place_(static_cast<uint32_t>(consumed)) {}
+
+    int64_t next() {
+        return static_cast<int64_t>(std::floor(uniform(combine(key_, place_++)) * num_starts_));
+    }
+
+  private:
+    uint32_t key_;
+    float num_starts_;
+    uint32_t place_;
+};
+
 }  // namespace kernels

@@ -20,7 +20,7 @@ INLINE T combine(T key, T place) {
 
 inline float uniform(uint32_t key) { return static_cast<float>(key >> 8) * 0x1p-24f; }
 
-constexpr uint32_t ORDER = 1, DROPOUT = 2;  // purposes
+constexpr uint32_t ORDER = 1, DROPOUT = 2, WINDOWS = 3;  // purposes
 
 inline uint32_t dropout_key(uint32_t seed, uint32_t update) {
     return combine(combine(mix(seed), DROPOUT), update);

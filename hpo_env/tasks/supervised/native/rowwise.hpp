@@ -14,6 +14,7 @@ struct RowwiseMatrix {
 
     INLINE float* at(int64_t i, int64_t j) const { return p + i * row + j * column; }
     RowwiseMatrix transposed() const { return {p, column, row}; }
+    RowwiseMatrix from(int64_t i) const { return {at(i, 0), row, column}; }  // row i being the first
 };
 
 template <int ROWS, int COLUMNS>
