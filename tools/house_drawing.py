@@ -42,11 +42,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "Controller": ("hpo_env.control", "hpo_env.controller"),
     "integrations": ("hpo_env.integrations",),
     "task families": ("hpo_env.tasks",),
-    "forecasters": ("hpo_env.forecasting",),
+    "users' doors": ("hpo_env.automl", "hpo_env.forecasting", "hpo_env.reinforcement"),
+    "few-shot tasks": ("hpo_env.few_shot",),
     "networks": ("hpo_env.networks",),
     "data sets": ("hpo_env.datasets",),
     "contract suites": ("hpo_env.testing", "agents.testing"),
     "learners": ("agents.learners",),
+    "adaptation": ("agents.adaptation",),
     "meta-training": tuple(
         f"agents.{name}"
         for name in (
@@ -58,7 +60,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "comparisons": ("agents.comparing",),
     "statistics": ("agents.statistics",),
     "reports": ("agents.reporting",),
-    "shipped policies": ("agents.zoo",),
+    "trackers": ("agents.mirror", "agents.tracking"),
+    "shipped policies": ("agents.zoo", "hpo_env.zoo"),
     "commands": ("agents.cli", "agents.commands"),
 }
 """Name of each room, and the modules and folders in it; what is in none is used everywhere."""

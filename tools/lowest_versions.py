@@ -13,6 +13,8 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
+from packaging.version import Version
+
 PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
 _BOUND = re.compile(r"([\w.-]+)(?:\[[\w,]+\])?>=([\w.]+)")
 _OWN = re.compile(r"hpo-control\[([\w,]+)\]")
@@ -26,7 +28,8 @@ def lowest(extras: Sequence[str], pyproject: Path = PYPROJECT) -> dict[str, str]
         pyproject: The file that says so.
 
     Returns:
-        Version by package; packages without a lower bound are left out.
+        Version by package, the highest of the bounds that these extras set; packages without a
+        lower bound are left out.
 
     Example:
         >>> lowest(["ray"])["ray"] == lowest(["dev"])["ray"]
@@ -46,7 +49,7 @@ def lowest(extras: Sequence[str], pyproject: Path = PYPROJECT) -> dict[str, str]
     for requirement in requirements:
         bound = _BOUND.match(requirement)
         if bound:
-            found[bound[1]] = bound[2]
+            found[bound[1]] = max(found.get(bound[1], "0"), bound[2], key=Version)
     return found
 
 

@@ -15,6 +15,7 @@ dependencies = ["numpy>=1.26,<3", "bare", "safetensors>=0.5.1"]
 a = ["pandas>=2.2"]
 b = ["hpo-control[a,c]", "psycopg[binary]>=3.2"]
 c = ["scipy>=1.14"]
+d = ["scipy>=1.9", "hpo-control[c]"]
 """
 
 
@@ -32,9 +33,14 @@ def test_bounds_of_the_package_and_of_extras_within_extras(pyproject: Path) -> N
     assert lowest(["b"], pyproject) == everything
 
 
+def test_of_two_bounds_the_higher_one_holds(pyproject: Path) -> None:
+    assert lowest(["d"], pyproject)["scipy"] == "1.14"
+    assert lowest(["c", "d"], pyproject) == lowest(["d", "c"], pyproject)
+
+
 def test_an_extra_that_is_not_there_is_an_error(pyproject: Path) -> None:
     with pytest.raises(KeyError):
-        lowest(["d"], pyproject)
+        lowest(["e"], pyproject)
 
 
 def test_it_prints_constraints_of_pip(
