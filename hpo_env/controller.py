@@ -22,16 +22,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo_env.arguments import by_name, is_folder
+from hpo_env.control.beginning import begin_at
 from hpo_env.control.host import Host
 from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import ControllerWarning, HostT, Run, RunLogger
+from hpo_env.control.run_memory import RunMemory
 from hpo_env.control.schedule_file import Replay, read_schedule
 from hpo_env.control.writers import FunctionWriter
 from hpo_env.errors import ConfigurationError, PolicyFileError
-from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.policy import Policy
 from hpo_env.policy_file import CONTROLLER_FILE, load
-from hpo_env.starts import Problem, Start, chosen_start, unbearable
+from hpo_env.starts import Problem, Start
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,6 +55,8 @@ class Controller:
             cannot move all that it moves, it decides about the rest (`restriction.restrict`).
         smaller: Policies of some of its hyperparameters. In a loop that can move just those of one
             of them, that one decides.
+        memory: The file of a job's memory, see `hpo_env.control.run_memory`: each of its runs
+            begins where the ones before fared best. None: runs know nothing of each other.
 
     Example:
         >>> import torch
@@ -62,7 +65,9 @@ class Controller:
         >>> run = controller.attach(optimizer, total_steps=1000)  # doctest: +SKIP
     """
 
-    def __init__(self, policy: Policy, smaller: Sequence[Policy] = ()) -> None:
+    def __init__(
+        self, policy: Policy, smaller: Sequence[Policy] = (), *, memory: str | Path | None = None
+    ) -> None:
         for other in smaller:
             foreign = set(other.space.names) - set(policy.space.names)
             if foreign:
@@ -76,6 +81,7 @@ class Controller:
                     f"larger does; got one of {other.base_schedule!r}"
                 )
         self.policies = (policy, *smaller)
+        self.memory = None if memory is None else RunMemory(memory, policy)
 
     @property
     def policy(self) -> Policy:
@@ -83,22 +89,26 @@ class Controller:
         return self.policies[0]
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path) -> Controller:
+    def from_pretrained(
+        cls, name_or_path: str | Path, *, memory: str | Path | None = None
+    ) -> Controller:
         """Load a policy; nothing in its files is executed.
 
         Args:
             name_or_path: The name of a policy that we ship, or the folder of one. A name brings the
                 smaller policies that we ship as well, see `shipped_smaller`.
+            memory: The file of a job's memory, see the class.
 
         Raises:
             PolicyFileError: There is none, or its files are damaged, doctored or of another
                 version.
+            ConfigurationError: The memory is damaged, too large, or of another policy.
         """
         folder = _policy_folder(name_or_path)
         policy = load(folder)
         is_name = isinstance(name_or_path, str) and folder == _shipped().get(name_or_path)
         smaller = shipped_smaller(folder.name) if is_name else ()
-        return cls(policy, [load(_shipped()[name]) for name in smaller])
+        return cls(policy, [load(_shipped()[name]) for name in smaller], memory=memory)
 
     def attach(
         self,
@@ -284,11 +294,8 @@ class Controller:
             UnknownNameError: There is no schedule of that name.
         """
         try:
-            values, replaced = self._beginning(
-                host, start, host.problem() if problem is None else problem, is_new=state is None
-            )
-            if values:
-                host.start_at(values)
+            memory = self.memory if state is None else None  # a run that goes on began long ago
+            begun = begin_at(self.policy, host, start, problem, memory, is_new=state is None)
             run = Run(
                 self.policies,
                 host,
@@ -297,43 +304,17 @@ class Controller:
                 if num_decisions is None
                 else num_decisions,
                 base_schedule=self.policy.base_schedule if base_schedule is None else base_schedule,
-                loggers=loggers,
+                loggers=[*loggers, *begun.recorders],
                 on_roll_back=on_roll_back,
-                replaced=replaced,
+                replaced=begun.replaced,
             )
+            for recorder in begun.recorders:
+                recorder.run = run
             run.begin(state)
         except BaseException:
             host.close()  # a training that is not steered is left as it was found
             raise
         return run
-
-    def _beginning(
-        self,
-        host: Host,
-        start: Start | Mapping[str, float] | None,
-        problem: Problem,
-        *,
-        is_new: bool,
-    ) -> tuple[dict[str, float], dict[str, float]]:
-        """Return the values to begin at, and the host's own that they replace as unbearable.
-
-        Args:
-            host: The training.
-            start: See `attach`.
-            problem: What a learned start goes by.
-            is_new: Whether nothing was trained; a saved run brings the values that it began at.
-        """
-        learned = self.policy.learned_start
-        learned = host.learned_start() if learned is None else learned
-        values, replaced = chosen_start(learned, start, problem), {}
-        if isinstance(start, Mapping):
-            _check_start(values, self.policy.space, host.initial)
-        if learned is not None and start is None and not values and is_new:
-            better = learned.values_for(problem)
-            found = {name: host.initial[name] for name in better if name in host.initial}
-            replaced = unbearable(found, host.bearable())
-            values = {name: better[name] for name in replaced}
-        return {n: value for n, value in values.items() if n in host.initial}, replaced
 
     @property
     def default_num_decisions(self) -> int:
@@ -386,22 +367,6 @@ def shipped_smaller(name: str) -> list[str]:
     facts = {folder.name: _facts(folder) for folder in _shipped().values()}
     kind, names = facts[name]
     return [other for other, (k, n) in sorted(facts.items()) if k == kind and n < names]
-
-
-def _check_start(
-    values: Mapping[str, float], space: HyperparameterSpace, there: Mapping[str, float]
-) -> None:
-    """Check values to begin at, which somebody gave by name."""
-    for name, value in values.items():
-        known = space.hyperparameters[space.index(name)]
-        if name not in there:
-            raise ConfigurationError(
-                f"start must name what can be written here, {sorted(there)}; got {name!r}"
-            )
-        if not known.low <= value <= known.high:
-            raise ConfigurationError(
-                f"start: {name} must lie in [{known.low:g}, {known.high:g}]; got {value!r}"
-            )
 
 
 def _facts(folder: Path) -> tuple[tuple[Any, ...], frozenset[str]]:

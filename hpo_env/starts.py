@@ -17,10 +17,14 @@ from typing import Any, Literal
 
 from hpo_env.arguments import is_number
 from hpo_env.errors import ConfigurationError, unknown_name
-from hpo_env.hyperparameters import HyperparameterSpace
+from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 
 Start = Literal["user", "learned"]
 """Where a run begins: at the user's own values, or at those that were learned."""
+
+_CUT = 1.0 / 6.0
+"""Share of a range, on its own axis, that the usual one leaves out at either end: a learning rate
+that may be moved between 1e-6 and 1 is started between 1e-5 and 1e-1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,3 +265,26 @@ def unbearable(initial: Mapping[str, float], highest: Mapping[str, float]) -> di
         {'learning_rate': 0.1}
     """
     return {n: v for n, v in initial.items() if v > highest.get(n, math.inf)}
+
+
+def usual_ranges(space: HyperparameterSpace) -> dict[str, tuple[float, float]]:
+    """Return where runs are begun when several are tried, by hyperparameter.
+
+    Args:
+        space: Of the policy.
+
+    Returns:
+        The middle two thirds of each range, on its own axis, and the default; the whole range on a
+        linear scale, whose low end is where such a thing is not used.
+    """
+    return {h.name: _usual_range(h) for h in space.hyperparameters}
+
+
+def _usual_range(hyperparameter: Hyperparameter) -> tuple[float, float]:
+    if hyperparameter.scale == "linear":
+        return hyperparameter.low, hyperparameter.high
+    space = HyperparameterSpace([hyperparameter])
+    width = (space.to_axis(space.high) - space.to_axis(space.low))[None]
+    ends = (space.values(space.low[None], width * s).item() for s in (_CUT, 1.0 - _CUT))
+    low, high = (float(f"{end:.3g}") for end in ends)  # 1e-05, and not 1.0000000000000003e-05
+    return min(low, hyperparameter.default), max(high, hyperparameter.default)

@@ -31,6 +31,7 @@ class Command:
 COMMANDS: dict[str, Command] = {
     "demo": Command("demo", "meta-train for minutes, then compare on data and models not seen"),
     "train": Command("train", "meta-train an agent and export its policy"),
+    "adapt": Command("adapt", "adapt a policy to a task of your own, from a few hundred runs"),
     "evaluate": Command("evaluate", "compare a policy with schedules on held-out data"),
     "compare": Command("compare", "compare a policy with all opponents, run by run"),
     "fit": Command("fit", "fit a table of your own, and predict new rows"),

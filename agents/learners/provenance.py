@@ -24,7 +24,7 @@ def describe(
         packages: Whose versions are noted.
         metadata: The caller's own entries, of any kind.
     """
-    own: dict[str, Any] = _plain(dict(metadata))
+    own: dict[str, Any] = plain(dict(metadata))
     return {
         "agent": agent,
         "env_steps": num_steps,
@@ -33,14 +33,14 @@ def describe(
     } | own
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Turn metadata into plain JSON data; a long training must not fail on a NaN or a path."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     return value if value is None or isinstance(value, bool | int | str) else str(value)

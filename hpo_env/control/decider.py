@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.hyperparameters import Hyperparameter
+from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.observation import followed_loss
 from hpo_env.policy import Policy
 from hpo_env.restriction import policy_for
@@ -299,3 +299,8 @@ def can_be_moved(hyperparameter: Hyperparameter, values: Mapping[str, float]) ->
     value = values.get(hyperparameter.name, math.nan)
     is_factor = hyperparameter.scale in ("log", "log_integer")
     return math.isfinite(value) and not (is_factor and value <= 0.0)
+
+
+def movable(space: HyperparameterSpace, values: Mapping[str, float]) -> dict[str, float]:
+    """Return those of the values that a policy of this space can move; see `can_be_moved`."""
+    return {h.name: float(values[h.name]) for h in space.hyperparameters if can_be_moved(h, values)}

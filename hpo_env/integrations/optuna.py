@@ -33,7 +33,7 @@ from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError, RunStoppedError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.integrations.extras import require
-from hpo_env.starts import Problem, Start, chosen_start
+from hpo_env.starts import Problem, Start, chosen_start, usual_ranges
 
 optuna: Any = require("optuna", extra="search")
 
@@ -46,10 +46,6 @@ _NUM_STARTUP_TRIALS = 4
 
 _RANGES = "hpo_control/ranges"
 _STARTED_AT, _ENDED_AT = "hpo_control/start", "hpo_control/end"
-_CUT = 1.0 / 6.0
-"""Share of a range, on its own axis, that the usual one leaves out at either end: a learning rate
-that may be moved between 1e-6 and 1 is started between 1e-5 and 1e-1."""
-
 Ranges = Mapping[str, tuple[float, float]]
 """Lowest and highest starting value by hyperparameter."""
 
@@ -284,35 +280,12 @@ def controlled_halving(controller: Controller, *, reduction_factor: int = 2) -> 
     )
 
 
-def usual_ranges(space: HyperparameterSpace) -> dict[str, tuple[float, float]]:
-    """Return where runs begin when nobody says.
-
-    Args:
-        space: Of the policy.
-
-    Returns:
-        The middle two thirds of each range, on its own axis, and the default; the whole range on a
-        linear scale, whose low end is where such a thing is not used.
-    """
-    return {h.name: _usual_range(h) for h in space.hyperparameters}
-
-
 def distribution(hyperparameter: Hyperparameter, ends: tuple[float, float]) -> Any:
     """Return a range as a distribution of Optuna: logarithmic where the scale is."""
     low, high = ends
     if hyperparameter.scale == "log_integer":
         return optuna.distributions.IntDistribution(int(low), int(high), log=True)
     return optuna.distributions.FloatDistribution(low, high, log=hyperparameter.scale == "log")
-
-
-def _usual_range(hyperparameter: Hyperparameter) -> tuple[float, float]:
-    if hyperparameter.scale == "linear":
-        return hyperparameter.low, hyperparameter.high
-    space = HyperparameterSpace([hyperparameter])
-    width = (space.to_axis(space.high) - space.to_axis(space.low))[None]
-    ends = (space.values(space.low[None], width * s).item() for s in (_CUT, 1.0 - _CUT))
-    low, high = (float(f"{end:.3g}") for end in ends)  # 1e-05, and not 1.0000000000000003e-05
-    return min(low, hyperparameter.default), max(high, hyperparameter.default)
 
 
 def _named(space: HyperparameterSpace, name: str) -> Hyperparameter:

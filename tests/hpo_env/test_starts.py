@@ -18,7 +18,7 @@ from hpo_env import Controller
 from hpo_env.errors import ConfigurationError, UnknownNameError
 from hpo_env.policy import Policy
 from hpo_env.restriction import restrict
-from hpo_env.starts import LearnedStart, Problem, StartCase, chosen_start
+from hpo_env.starts import LearnedStart, Problem, StartCase, chosen_start, usual_ranges
 from hpo_env.testing.policies import steady_policy
 from hpo_env.vector_env import HPOControlVectorEnv
 from tests.awkward.family import AwkwardFamily
@@ -104,6 +104,16 @@ def test_starts_that_cannot_be_had() -> None:
         chosen_start(None, "learned", Problem())
     with pytest.raises(UnknownNameError, match="unknown start 'learnt': did you mean 'learned'"):
         chosen_start(ONE, "learnt", Problem())
+
+
+def test_usual_ranges_hold_the_defaults() -> None:
+    space = Controller.from_pretrained("supervised").policy.space
+    ranges = usual_ranges(space)
+    assert ranges["learning_rate"] == (1e-5, 0.1)
+    assert ranges["dropout"] == (0.0, 0.5)
+    for h in space.hyperparameters:
+        low, high = ranges[h.name]
+        assert h.low <= low <= h.default <= high <= h.high
 
 
 # ------------------------------------------------------------------------------------- user's runs

@@ -20,7 +20,6 @@ optuna: Any = pytest.importorskip("optuna")
 from hpo_env.integrations.optuna import (  # noqa: E402 (after the skip)
     TrialController,
     create_study,
-    usual_ranges,
 )
 
 STEPS = 24
@@ -241,16 +240,6 @@ def test_where_the_user_says_where_to_begin_the_study_proposes_nothing() -> None
         run = steered.attach(optimizer, total_steps=STEPS, start="user")
         assert run.state_dict()["decider"]["initial"][0][0] == 0.02
     assert trial.params == {}
-
-
-def test_usual_ranges_hold_the_defaults() -> None:
-    space = Controller.from_pretrained("supervised").policy.space
-    ranges = usual_ranges(space)
-    assert ranges["learning_rate"] == (1e-5, 0.1)
-    assert ranges["dropout"] == (0.0, 0.5)
-    for h in space.hyperparameters:
-        low, high = ranges[h.name]
-        assert h.low <= low <= h.default <= high <= h.high
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,362 @@
+"""A memory over runs: each run of a job begins where the ones before it fared best.
+
+    controller = Controller.from_pretrained("supervised", memory="runs/job.json")
+
+The file holds, for every finished run, where it began, how its first interval looked, the course of
+its validation loss and what it reached; numbers and names alone, and at most `MAX_RUNS` of them.
+Whoever loses it begins anew.
+
+What begins the next run is `chosen`: the user's own values until they were tried, then twice values
+drawn widely, then mostly the best known, and now and then drawn ones again. Runs whose first
+interval looked unlike that of the newest are of another task, and count less: the distance of two
+such looks is that of prototypical networks (Snell, Swersky and Zemel, 2017) without the embedding.
+
+Needs numpy alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import uuid
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hpo_env.arguments import is_number
+from hpo_env.control.decider import Decision
+from hpo_env.errors import ConfigurationError, ControllerWarning
+from hpo_env.hyperparameters import HyperparameterSpace
+from hpo_env.policy import Policy
+from hpo_env.starts import usual_ranges
+
+if TYPE_CHECKING:
+    from hpo_env.control.run import Run
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+FORMAT, FORMAT_VERSION = "hpo-control-memory", 1
+MAX_RUNS = 64
+"""The newest of them: what a job of last year reached says little of today's."""
+_MAX_COURSE = 64
+_MAX_BYTES = 1_000_000
+_EXPLORED = 3
+"""Runs from values other than the best known, the user's own among them, before those are used."""
+_EXPLORES_EVERY = 4
+_LOOK = {
+    "log_loss": 0.156,
+    "total_drop": 0.176,
+    "generalisation_gap": 0.249,
+    "train_spread": 0.163,
+    "update_ratio": 0.245,
+}
+"""What a first interval is known by, entries of the observation and the log of the loss before the
+first update; and how far each spreads among runs of one task from various values (standard
+deviation, on meta-validation tasks). They are those that spread more between tasks."""
+
+_NEAR = 1.8
+"""Distance up to which two looks are of one task: eight in ten pairs of one task are nearer, and
+two in ten of two tasks (meta-validation tasks of supervised learning)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredRun:
+    """A finished run.
+
+    Args:
+        identity: Unlike that of any other run.
+        start: Where it began, by hyperparameter.
+        reached: The log of its last validation loss; infinite after a divergence.
+        look: What its first interval looked like, entries of `_LOOK`.
+        course: Validation losses, evenly thinned.
+    """
+
+    identity: str
+    start: Mapping[str, float]
+    reached: float
+    look: Mapping[str, float] = field(default_factory=dict)
+    course: Sequence[float] = ()
+
+    def __post_init__(self) -> None:
+        """Check what a file says."""
+        numbers = [*self.start.values(), *self.look.values()]
+        if not (isinstance(self.identity, str) and self.start and all(map(_is_finite, numbers))):
+            raise ConfigurationError(f"a stored run needs an identity and numbers; got {self!r}")
+        if not set(self.look) <= set(_LOOK):
+            raise ConfigurationError(f"a look has entries {sorted(_LOOK)}; got {sorted(self.look)}")
+        if not is_number(self.reached) or math.isnan(self.reached):
+            raise ConfigurationError(f"reached must be a number; got {self.reached!r}")
+        if len(self.course) > _MAX_COURSE or not all(map(is_number, self.course)):
+            raise ConfigurationError(f"a course has at most {_MAX_COURSE} numbers; got others")
+
+
+class RunMemory:
+    """The memory of one job, in a file.
+
+    Args:
+        path: The file; made with its folder when the first run has finished.
+        policy: What steers: values that suit one policy say little of another.
+        seed: Of what is drawn; None: never the same.
+
+    Raises:
+        ConfigurationError: The file is none of a memory, damaged, too large, or of another policy.
+    """
+
+    def __init__(self, path: str | Path, policy: Policy, *, seed: int | None = None) -> None:
+        self.path = Path(path)
+        self._policy = _fingerprint(policy)
+        self.rng = np.random.default_rng(seed)
+        self.read()
+
+    def read(self) -> list[StoredRun]:
+        """Return the runs in the file, oldest first; none where there is no file.
+
+        Raises:
+            ConfigurationError: See the class.
+        """
+        try:
+            with self.path.open("rb") as file:
+                content = file.read(_MAX_BYTES + 1)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise self._refused(f"cannot be read: {error.strerror or error}") from error
+        if len(content) > _MAX_BYTES:
+            raise self._refused(f"is larger than {_MAX_BYTES:,} bytes, which no memory is")
+        try:
+            document = json.loads(content)
+            if document["format"] != FORMAT or document["format_version"] != FORMAT_VERSION:
+                raise self._refused(f"its format must be {FORMAT!r}, version {FORMAT_VERSION}")
+            if document["policy"] != self._policy:
+                raise self._refused("was written under another policy")
+            return [StoredRun(**_with_infinity(entry)) for entry in document["runs"]][-MAX_RUNS:]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            if isinstance(error, ConfigurationError) and str(self.path) in str(error):
+                raise
+            raise self._refused(f"is damaged: {error!r:.200}") from error
+
+    def _refused(self, why: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"memory {self.path}: {why}. Give another path, or remove the file to begin anew"
+        )
+
+    def start(self, space: HyperparameterSpace, own: Mapping[str, float]) -> dict[str, float]:
+        """Choose where the next run begins.
+
+        Args:
+            space: Of the policy.
+            own: The user's values of what can be moved, by hyperparameter.
+        """
+        return chosen(self.read(), space, own, self.rng)
+
+    def add(self, run: StoredRun) -> None:
+        """Add a run, or put it in the place of what it was; other processes may do so, too.
+
+        Raises:
+            ConfigurationError: The file was damaged in the meantime, or cannot be written.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self._alone():
+                kept = [other for other in self.read() if other.identity != run.identity]
+                self._replace([*kept, run][-MAX_RUNS:])
+        except OSError as error:
+            raise self._refused(f"cannot be written: {error.strerror or error}") from error
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes out, where the system can; else the last one to write wins."""
+        if fcntl is None:
+            yield
+            return
+        with self.path.with_name(f".{self.path.name}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the file is closed
+            yield
+
+    def _replace(self, runs: Sequence[StoredRun]) -> None:
+        """Write the whole file, or leave the one that is there."""
+        document = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "policy": self._policy,
+            "runs": [_without_infinity(asdict(run)) for run in runs],
+        }
+        staged = self.path.with_name(f".{self.path.name}.{os.getpid()}.{uuid.uuid4().hex}.tmp")
+        try:
+            staged.write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
+            staged.replace(self.path)
+        finally:
+            staged.unlink(missing_ok=True)
+
+
+class Recorder:
+    """Notes a run for the memory; a `RunLogger`.
+
+    Args:
+        memory: Where the run is added when its last interval is over.
+        start: Where it begins.
+        identity: Unlike that of any other run.
+
+    Attributes:
+        run: The run, once there is one.
+    """
+
+    def __init__(self, memory: RunMemory, start: Mapping[str, float], identity: str) -> None:
+        self.run: Run[Any] | None = None
+        self._memory, self._start, self._identity = memory, dict(start), identity
+        self._look: dict[str, float] = {}
+        self._course: list[float] = []
+
+    def log_decision(self, decision: Decision) -> None:
+        """Note how the first interval looked, and say when no run in the memory looked so."""
+        loss = decision.validation_loss
+        if decision.interval == 0 and 0.0 < loss < math.inf:
+            self._look["log_loss"] = math.log(loss)
+        if decision.interval == 1:
+            self._look |= {n: v for n, v in decision.observation.items() if n in _LOOK}
+            looks = [run.look for run in self._memory.read() if run.look]
+            if looks and min(distance(self._look, look) for look in looks) > _NEAR:
+                warnings.warn(
+                    f"this run's first interval looks unlike those of all runs in "
+                    f"{self._memory.path}: where it began may not suit it. The next run trusts "
+                    "those less",
+                    ControllerWarning,
+                    stacklevel=2,
+                )
+
+    def log_interval(self, step: int, measured: Mapping[str, float]) -> None:
+        """Note the validation loss, and add the run when it is over."""
+        if "validation_loss" in measured:
+            self._course.append(measured["validation_loss"])
+        if self.run is not None and self.run.is_over and self._course:
+            last = self._course[-1]
+            reached = math.log(max(last, 1e-300)) if math.isfinite(last) else math.inf
+            stride = -(-len(self._course) // _MAX_COURSE)
+            course = [loss for loss in self._course[::stride] if math.isfinite(loss)]
+            self._memory.add(
+                StoredRun(
+                    identity=self._identity,
+                    start=self._start,
+                    reached=reached,
+                    look=self._look,
+                    course=course,
+                )
+            )
+
+    def close(self) -> None:
+        """Do nothing: a run that was not finished is not compared with those that were."""
+
+
+def chosen(
+    runs: Sequence[StoredRun],
+    space: HyperparameterSpace,
+    own: Mapping[str, float],
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    """Choose where the next run of a job begins.
+
+    Args:
+        runs: The runs so far, oldest first.
+        space: Of the policy.
+        own: The user's values of what can be moved.
+        rng: For what is drawn.
+
+    Returns:
+        Values of the same hyperparameters.
+    """
+    alike = [(w, r) for w, r in zip(trust(runs), runs, strict=True) if set(r.start) == set(own)]
+    mine = [w for w, run in alike if run.start == dict(own)]
+    if not mine or sum(mine) < 0.5:
+        return dict(own)
+    count = round(sum(weight for weight, _ in alike))
+    best = _best(alike)
+    is_exploring = count < _EXPLORED or count % _EXPLORES_EVERY == 1
+    return _drawn(best, space, rng) if is_exploring else best
+
+
+def trust(runs: Sequence[StoredRun]) -> list[float]:
+    """Say how much each run counts, in [0, 1]: as it looks like the newest that has a look."""
+    newest = next((run.look for run in reversed(runs) if run.look), None)
+    if newest is None:
+        return [1.0] * len(runs)
+    gaps = [distance(run.look, newest) if run.look else 0.0 for run in runs]
+    return [1.0 if gap <= _NEAR else math.exp(-((gap / _NEAR) ** 2 - 1.0)) for gap in gaps]
+
+
+def distance(one: Mapping[str, float], other: Mapping[str, float]) -> float:
+    """Return how unlike two looks are, in standard deviations; infinite where nothing is shared.
+
+    Example:
+        >>> distance({"log_loss": 0.0, "total_drop": 0.5}, {"log_loss": 0.312, "total_drop": 0.5})
+        1.4142135623730951
+    """
+    shared = [name for name in one if name in other]
+    if not shared:
+        return math.inf
+    gaps = [(one[name] - other[name]) / _LOOK[name] for name in shared]
+    return math.sqrt(sum(gap * gap for gap in gaps) / len(gaps))
+
+
+def _best(alike: Sequence[tuple[float, StoredRun]]) -> dict[str, float]:
+    """Return the values that fared best; a start that was tried once may have been lucky.
+
+    So each mean is drawn to the mean of all, by as much as one run more would.
+    """
+    worst = max((r.reached for _, r in alike if math.isfinite(r.reached)), default=0.0)
+    scored = [(w, run, min(run.reached, worst + 1.0)) for w, run in alike]
+    total = sum(w for w, _, _ in scored)
+    mean = sum(w * reached for w, _, reached in scored) / total
+    by_start: dict[tuple[tuple[str, float], ...], list[float]] = {}
+    for weight, run, reached in scored:
+        sums = by_start.setdefault(tuple(sorted(run.start.items())), [1.0, mean])
+        sums[0] += weight
+        sums[1] += weight * reached
+    return dict(min(by_start.items(), key=lambda entry: entry[1][1] / entry[1][0])[0])
+
+
+def _drawn(
+    best: Mapping[str, float], space: HyperparameterSpace, rng: np.random.Generator
+) -> dict[str, float]:
+    """Draw values half way between the best known and anywhere in the usual ranges."""
+    values: dict[str, float] = {}
+    for name, (low, high) in usual_ranges(space).items():
+        if name in best:
+            axis = space.subset([name])
+            ends = axis.to_axis(np.array([[low], [high], [best[name]]]))[:, 0]
+            there = ends[0] + rng.random() * (ends[1] - ends[0])
+            middle = 0.5 * (there + ends[2]) - ends[2]
+            moved = axis.values(np.array([[best[name]]]), np.array([[middle]])).item()
+            values[name] = float(np.clip(moved, axis.low[0], axis.high[0]))
+    return values
+
+
+def _fingerprint(policy: Policy) -> str:
+    """Hash what a policy moves, and its weights."""
+    content = hashlib.sha256(json.dumps(policy.space.to_json(), sort_keys=True).encode())
+    for name, tensor in sorted(policy.tensors().items()):
+        content.update(name.encode() + np.ascontiguousarray(tensor).tobytes())
+    return content.hexdigest()[:16]
+
+
+def _is_finite(value: Any) -> bool:
+    return is_number(value) and math.isfinite(value)
+
+
+def _with_infinity(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Read a run that diverged; JSON has no infinity. Inverse of `_without_infinity`."""
+    return {**entry, "reached": math.inf if entry["reached"] is None else entry["reached"]}
+
+
+def _without_infinity(entry: Mapping[str, Any]) -> dict[str, Any]:
+    reached = entry["reached"]
+    return {**entry, "reached": None if math.isinf(reached) else reached}
