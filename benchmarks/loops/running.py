@@ -95,7 +95,7 @@ def _attached(
         return None
     return loaded(opponent.policy).attach(
         optimizers,
-        total_steps=steps,
+        total_steps=steps if opponent.cools_for is None else None,
         model=training.model,
         validate=lambda: training.measure("validation"),
         **opponent.options,
@@ -113,6 +113,8 @@ def _loop(
     generator = torch.Generator().manual_seed(setting.seed)
     if opponent.is_schedule_free:
         optimizers[0].train()  # type: ignore[attr-defined]
+    cools_for = opponent.cools_for
+    cools_at = -1 if cools_for is None else round(steps * (1.0 - cools_for))
     for step in range(steps):
         if opponent.rule is not None:
             rate = setting.rate * opponent.rule(step / steps)
@@ -125,6 +127,8 @@ def _loop(
             optimizer.step()
         if run is not None:
             run.step(loss)
+            if step + 1 == cools_at:
+                run.cool_down(steps - cools_at)
 
 
 def _finite(training: Training, part: Literal["validation", "test"]) -> float:
