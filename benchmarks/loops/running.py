@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from benchmarks.loops.opponents import OPPONENTS, OPTIMIZERS, Opponent, loaded
 from benchmarks.loops.workloads import WORKLOADS, Training
@@ -79,7 +80,7 @@ def train(setting: Setting) -> Outcome:
 
 
 def _optimizers(training: Training, opponent: Opponent, setting: Setting) -> list[Optimizer]:
-    weights = [p for p in training.model.parameters() if p.requires_grad]
+    weights: list[Tensor] = [p for p in training.model.parameters() if p.requires_grad]
     if opponent.is_schedule_free:
         from schedulefree import AdamWScheduleFree  # type: ignore[import-untyped]
 
