@@ -12,6 +12,7 @@ run of its own.
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, fields
 from itertools import product
@@ -83,24 +84,23 @@ def main(
 
 
 def read(path: Path) -> Iterator[tuple[Setting, Outcome]]:
-    """Read the rows of a file that `write` made; none where there is no file."""
-    if not path.exists():
-        return
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            if any(value is None for value in row.values()):
-                continue  # the last line of a run that was killed
-            texts = {name: row[name] for name in ("workload", "opponent", "optimizer")}
-            setting = Setting(
-                **texts, rate=float(row["rate"]), seed=int(row["seed"]), scale=float(row["scale"])
-            )
-            yield setting, Outcome(**{f.name: float(row[f.name]) for f in fields(Outcome)})
+    """Read the whole rows of a file that `write` made; none where there is no file."""
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    for row in csv.DictReader(line for line in lines if line.endswith("\n")):
+        texts = {name: row[name] for name in ("workload", "opponent", "optimizer")}
+        setting = Setting(
+            **texts, rate=float(row["rate"]), seed=int(row["seed"]), scale=float(row["scale"])
+        )
+        yield setting, Outcome(**{f.name: float(row[f.name]) for f in fields(Outcome)})
 
 
 def write(path: Path, setting: Setting, outcome: Outcome) -> None:
-    """Add one row."""
+    """Add one row, in place of one that was begun when the benchmark was killed."""
     row = asdict(setting) | asdict(outcome)
     is_new = not path.exists()
+    if not is_new:
+        whole = path.read_bytes()
+        os.truncate(path, whole.rfind(b"\n") + 1)
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, list(row))
         if is_new:

@@ -114,7 +114,7 @@ class Controller:
         self,
         optimizer: Any,
         *,
-        total_steps: int,
+        total_steps: int | None,
         model: nn.Module | None = None,
         validate: Callable[[], Any] | None = None,
         num_decisions: int | None = None,
@@ -139,6 +139,7 @@ class Controller:
                 wrappers of Lightning and Accelerate.
             total_steps: How often `run.step` will be called: once after each `optimizer.step()`, so
                 not for every micro-batch of an accumulated gradient. `run.extend` raises it later.
+                None: the end is not known yet; `run.cool_down(steps)` says it.
             model: Lets the controller move the rate of its dropout layers, put it back into
                 training mode after `validate`, and restore its buffers after a divergence.
             validate: Returns the validation loss, a positive number, at the start and after every
@@ -203,7 +204,7 @@ class Controller:
         bind: Mapping[str, Callable[[float], float | None]],
         *,
         initial: Mapping[str, float],
-        total_steps: int,
+        total_steps: int | None,
         validate: Callable[[], Any] | None = None,
         num_decisions: int | None = None,
         base_schedule: str | None = None,
@@ -261,7 +262,7 @@ class Controller:
         self,
         host: HostT,
         *,
-        total_steps: int,
+        total_steps: int | None,
         num_decisions: int | None = None,
         base_schedule: str | None = None,
         loggers: Sequence[RunLogger] = (),

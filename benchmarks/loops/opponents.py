@@ -54,12 +54,14 @@ class Opponent:
         policy: A shipped policy or the folder of one, which decides.
         options: For `Controller.attach`.
         is_schedule_free: Whether the optimiser is Schedule-Free's AdamW.
+        cools_for: The controller is not told how long the run is before this last share of it.
     """
 
     rule: Rule | None = None
     policy: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     is_schedule_free: bool = False
+    cools_for: float | None = None
 
 
 OPPONENTS: dict[str, Opponent] = {
@@ -69,6 +71,8 @@ OPPONENTS: dict[str, Opponent] = {
     "schedule_free": Opponent(is_schedule_free=True),
     "controller": Opponent(policy="supervised"),
     "controller_learned": Opponent(policy="supervised", options={"start": "learned"}),
+    "controller_open": Opponent(policy="supervised", cools_for=0.2),
+    "controller_open_half": Opponent(policy="supervised", cools_for=0.5),
     "controller_user": Opponent(policy="supervised", options={"start": "user"}),
 }
 """By name; `path/to/a/policy` is one as well."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from benchmarks.loops.opponents import OPPONENTS, OPTIMIZERS, Opponent, loaded
 from benchmarks.loops.workloads import WORKLOADS, Training
@@ -79,7 +80,7 @@ def train(setting: Setting) -> Outcome:
 
 
 def _optimizers(training: Training, opponent: Opponent, setting: Setting) -> list[Optimizer]:
-    weights = [p for p in training.model.parameters() if p.requires_grad]
+    weights: list[Tensor] = [p for p in training.model.parameters() if p.requires_grad]
     if opponent.is_schedule_free:
         from schedulefree import AdamWScheduleFree  # type: ignore[import-untyped]
 
@@ -95,7 +96,7 @@ def _attached(
         return None
     return loaded(opponent.policy).attach(
         optimizers,
-        total_steps=steps,
+        total_steps=steps if opponent.cools_for is None else None,
         model=training.model,
         validate=lambda: training.measure("validation"),
         **opponent.options,
@@ -113,6 +114,8 @@ def _loop(
     generator = torch.Generator().manual_seed(setting.seed)
     if opponent.is_schedule_free:
         optimizers[0].train()  # type: ignore[attr-defined]
+    cools_for = opponent.cools_for
+    cools_at = -1 if cools_for is None else round(steps * (1.0 - cools_for))
     for step in range(steps):
         if opponent.rule is not None:
             rate = setting.rate * opponent.rule(step / steps)
@@ -125,6 +128,8 @@ def _loop(
             optimizer.step()
         if run is not None:
             run.step(loss)
+            if step + 1 == cools_at:
+                run.cool_down(steps - cools_at)
 
 
 def _finite(training: Training, part: Literal["validation", "test"]) -> float:

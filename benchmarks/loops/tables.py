@@ -23,31 +23,42 @@ def markdown(done: Mapping[Setting, Outcome], workloads: Sequence[str]) -> str:
 
     The last columns hold mean and worst gap to the best of the baseline's rates, which is chosen
     for each workload by its own mean test loss.
+
+    Args:
+        done: What was run.
+        workloads: The columns; runs of others are left out.
     """
     parts = []
     for optimizer in sorted({setting.optimizer for setting in done}):
-        losses = _losses(done, optimizer)
-        rows = sorted({row for row, _ in losses})
+        losses = _losses(done, optimizer, workloads)
+        if not losses:
+            continue
         best = {w: _best(losses, w) for w in workloads}
         head = ["opponent", "rate", *workloads, "mean gap", "worst gap"]
         lines = [f"**{optimizer}**\n", _line(head), _line(["---"] * len(head))]
-        for row in rows:
-            mine = [losses.get((row, w), math.nan) for w in workloads]
+        for row in sorted({row for row, _ in losses}):
+            mine = [losses.get((row, w)) for w in workloads]
             gaps = [
                 math.log(m / best[w])
                 for w, m in zip(workloads, mine, strict=True)
-                if math.isfinite(m) and math.isfinite(best[w])
+                if m is not None and math.isfinite(best[w])
             ]
             ends = [f"{np.mean(gaps):+.3f}", f"{max(gaps):+.3f}"] if gaps else ["", ""]
-            lines.append(_line([row[0], f"{row[1]:g}", *(f"{m:.3f}" for m in mine), *ends]))
+            lines.append(_line([row[0], f"{row[1]:g}", *map(_loss, mine), *ends]))
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
-def _losses(done: Mapping[Setting, Outcome], optimizer: str) -> dict[tuple[Row, str], float]:
+def _loss(loss: float | None) -> str:
+    return "" if loss is None else f"{loss:.3g}" if loss < 0.1 else f"{loss:.3f}"
+
+
+def _losses(
+    done: Mapping[Setting, Outcome], optimizer: str, workloads: Sequence[str]
+) -> dict[tuple[Row, str], float]:
     found: dict[tuple[Row, str], list[float]] = defaultdict(list)
     for setting, outcome in done.items():
-        if setting.optimizer == optimizer:
+        if setting.optimizer == optimizer and setting.workload in workloads:
             found[(setting.opponent, setting.rate), setting.workload].append(outcome.test)
     return {key: float(np.mean(values)) for key, values in found.items()}
 

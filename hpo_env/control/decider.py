@@ -230,9 +230,10 @@ class Decider:
         for name in ("first", "previous", "current", "best"):
             getattr(memory, name)[:] = np.nan
 
-    def extend(self, num_intervals: int) -> None:
-        """Tell the policy that the run has become longer."""
-        self.steering.observer.memory.num_intervals[:] = num_intervals
+    def tell_time(self, done: float, whole: float) -> None:
+        """Tell the policy how many of how many intervals are done: a run may change its length."""
+        memory = self.steering.observer.memory
+        memory.interval[:], memory.num_intervals[:] = done, whole
 
     def state_dict(self) -> dict[str, Any]:
         """Return all state as plain data; `load_state_dict` is the inverse."""

@@ -50,7 +50,7 @@ class Explanation:
         hyperparameters: What the whole policy moves; the run's decisions name those that it did.
         decisions: Those explained.
         reasons: For each decision, the strongest reasons by hyperparameter, strongest first.
-        num_intervals: Decisions in the whole run.
+        num_intervals: Decisions in the whole run; None where it has no end yet.
         before: Values in force before the first of them, empty at the start of the run.
         replaced: The loop's own values that the run did not begin at, as they would have wrecked
             the weights, by name.
@@ -59,7 +59,7 @@ class Explanation:
     hyperparameters: tuple[str, ...]
     decisions: tuple[Decision, ...]
     reasons: tuple[dict[str, tuple[Reason, ...]], ...]
-    num_intervals: int
+    num_intervals: int | None
     before: dict[str, float]
     replaced: dict[str, float] = field(default_factory=dict)
 
@@ -86,7 +86,7 @@ class Explanation:
 def explain(
     policy: Policy,
     decisions: Sequence[Decision],
-    num_intervals: int,
+    num_intervals: int | None,
     before: Mapping[str, float] | None = None,
     *,
     hyperparameters: Sequence[str] | None = None,
@@ -98,7 +98,7 @@ def explain(
     Args:
         policy: Which policy.
         decisions: In their order.
-        num_intervals: Decisions in the whole run.
+        num_intervals: Decisions in the whole run; None where it has no end yet.
         before: Values in force before the first of them.
         hyperparameters: What the whole policy moves, where `policy` is its part for this run.
         earlier: All decisions of the run before those, from which a policy with a memory remembers
@@ -197,7 +197,7 @@ def _reasons(
     return found
 
 
-def _headline(decision: Decision, num_intervals: int) -> str:
+def _headline(decision: Decision, num_intervals: int | None) -> str:
     who = {
         "policy": "",
         "guard": " (the guard, after a divergence)",
@@ -212,9 +212,8 @@ def _headline(decision: Decision, num_intervals: int) -> str:
     seen = f", {', '.join(losses)}" if losses else ""
     if decision.trust < 1.0:
         who += f" (unlike meta-training: {decision.trust:.0%} policy, the rest base schedule)"
-    return (
-        f"Decision {decision.interval + 1} of {num_intervals}, at step {decision.step}{seen}{who}"
-    )
+    of = "" if num_intervals is None else f" of {num_intervals}"
+    return f"Decision {decision.interval + 1}{of}, at step {decision.step}{seen}{who}"
 
 
 def _moved(name: str, move: float, before: float | None, after: float) -> str:

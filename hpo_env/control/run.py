@@ -23,7 +23,7 @@ from hpo_env.control.decider import Decider, Decision
 from hpo_env.control.explain import Explanation, explain
 from hpo_env.control.host import Host
 from hpo_env.control.loss_check import LossCheck
-from hpo_env.control.plan import Plan, whole_number
+from hpo_env.control.plan import OpenPlan, Plan, ended, plan_from_json, plan_of, whole_number
 from hpo_env.control.schedule_file import ScheduleRow, write_schedule
 from hpo_env.errors import ConfigurationError, ControllerWarning, RunStoppedError
 from hpo_env.policy import Policy
@@ -51,7 +51,7 @@ class Run(Generic[HostT]):
     Args:
         policies: Of which one decides; see `restriction.policy_for`.
         host: The training that is steered.
-        total_steps: Updates in the run: how often `step` will be called.
+        total_steps: Updates in the run: how often `step` will be called; None: see `cool_down`.
         num_decisions: Decision intervals that they are divided into.
         base_schedule: Name of the schedule that the policy's moves correct, where the host has none
             of its own.
@@ -72,7 +72,7 @@ class Run(Generic[HostT]):
         policies: Sequence[Policy],
         host: HostT,
         *,
-        total_steps: int,
+        total_steps: int | None,
         num_decisions: int,
         base_schedule: str,
         loggers: Sequence[RunLogger] = (),
@@ -82,7 +82,7 @@ class Run(Generic[HostT]):
         schedule(base_schedule)
         self.host = host
         self.base_schedule = base_schedule
-        self.plan = Plan.of(total_steps, num_decisions)
+        self.plan: Plan | OpenPlan = plan_of(total_steps, num_decisions)
         self._asked: dict[str, Any] = {
             "total_steps": self.plan.total_steps,
             "num_decisions": whole_number("num_decisions", num_decisions),
@@ -104,7 +104,7 @@ class Run(Generic[HostT]):
         self.replaced = dict(replaced or {})
         self._effective = self._decider.initial.copy()  # [1, H]
         self._in_force = (self._effective * 0.0, 1.0)  # corrections [1, H], factor of the schedule
-        self._factor_at: tuple[tuple[int, int], float] = ((-1, 0), 1.0)
+        self._factor_at: tuple[tuple[int, Any], float] = ((-1, None), 1.0)
         self._end = 0
         self._is_open = False  # whether an interval is running
         self._end_of_it: Literal["", "closed", "superseded"] = ""
@@ -128,7 +128,7 @@ class Run(Generic[HostT]):
         if not math.isfinite(validation_loss):  # a loss that is not finite is no place to start
             validation_loss = math.nan
         self._decider.begin(
-            validation_loss, num_intervals=self.plan.num_intervals, base=self._base()
+            validation_loss, num_intervals=int(self.plan.time(0)[1]), base=self._base()
         )
         self._turn()
 
@@ -151,8 +151,8 @@ class Run(Generic[HostT]):
 
     @property
     def is_over(self) -> bool:
-        """Whether all updates are done."""
-        return self.interval >= self.plan.num_intervals
+        """Whether all updates are done; never before `cool_down` in a run without an end."""
+        return self.plan.is_over(self.interval)
 
     @property
     def has_decided(self) -> bool:
@@ -174,19 +174,62 @@ class Run(Generic[HostT]):
         Args:
             total_steps: Updates in the whole run.
 
+        A run that is cooling down cools on until then; one that has cooled down begins to do so
+        anew.
+
         Raises:
-            ConfigurationError: Fewer than before, or the run is closed.
+            ConfigurationError: Fewer than before, the run is closed, or it has no end yet.
         """
-        if self._end_of_it:
+        self._check_open("extended")
+        if isinstance(self.plan, OpenPlan):
             raise ConfigurationError(
-                f"the run is {self._end_of_it} and cannot be extended: attach anew, with "
-                "state=run.state_dict() to go on from where it was"
+                f"the run has no end that total_steps={total_steps!r} could be later than: call "
+                "cool_down(steps) to end it in so many updates"
             )
         was_over = self.is_over
         self.plan = self.plan.extended(total_steps, interval=self.interval)
-        self._decider.extend(self.plan.num_intervals)
         if was_over and not self.is_over:
             self._announcer.allow_again("over")
+            self._turn()
+
+    def cool_down(self, num_steps: int) -> None:
+        """End the run in so many updates, from now on: the policy goes through the end phase.
+
+        The running interval is closed. For runs whose end was open (`total_steps=None`), and for
+        those that shall end at another time than was said.
+
+        Args:
+            num_steps: Updates to come; 0: the run is over, and nothing is lowered.
+
+        Raises:
+            ConfigurationError: Not a whole number from 0 on; the run is closed or over; or there
+                would be no update in it at all.
+        """
+        self._check_open("cooled down")
+        num_steps = whole_number("num_steps", num_steps)
+        if num_steps < 0 or self.num_steps + num_steps == 0:
+            raise ConfigurationError(
+                "cool_down(num_steps) needs a number from 0 on, and from 1 on before the first "
+                f"update; got {num_steps}"
+            )
+        if self.is_over:
+            raise ConfigurationError(
+                "the run is over: call extend(total_steps) to have it go on, and cool down again"
+            )
+        time = self.plan.time(self.interval)
+        if self._is_open and self.num_steps > self._start:
+            self._close_interval()
+        if num_steps == 0:
+            if self._is_open:  # no update of it was made, nor will be
+                self._is_open = False
+                self.decisions.pop()
+            self.plan = ended(self.num_steps, self.interval, time)
+            self._end = self.num_steps
+            return
+        self.plan = self.plan.cooled(num_steps, interval=self.interval, num_done=self.num_steps)
+        if self._is_open:  # its values are decided, and its length is another
+            self._begin_interval()
+        else:
             self._turn()
 
     def explain(self, interval: int | None = None) -> Explanation:
@@ -209,7 +252,7 @@ class Run(Generic[HostT]):
         return explain(
             self.policy,
             chosen,
-            self.plan.num_intervals,
+            None if isinstance(self.plan, OpenPlan) else self.plan.num_intervals,
             before,
             hyperparameters=self._known,
             earlier=earlier,
@@ -232,7 +275,9 @@ class Run(Generic[HostT]):
                 f"intervals {failed} of this run were cut short by the guard; a replay of its "
                 "schedule sets the same values but rolls nothing back, and may diverge there",
             )
-        return write_schedule(path, self.schedule, total_steps=self.plan.total_steps)
+        total_steps = self.plan.total_steps
+        total_steps = self.num_steps if total_steps is None else total_steps
+        return write_schedule(path, self.schedule, total_steps=total_steps)
 
     def close(self) -> None:
         """Let go of the training, and close the loggers.
@@ -245,9 +290,23 @@ class Run(Generic[HostT]):
         nothing but what a scheduler asks for, corrected as before, and costs nothing.
         """
         if self._end_of_it != "closed":
+            if isinstance(self.plan, OpenPlan) and self.num_steps and not self._end_of_it:
+                self._announcer.warn(
+                    "never cooled",
+                    f"the run was closed after {self.num_steps} updates and was never cooled down: "
+                    "losses fall once more in the last fifth of a run, if cool_down(steps) is "
+                    "called before it",
+                )
             self._end_of_it = "closed"
             self.host.close()
             self._announcer.tell("close")
+
+    def _check_open(self, what: str) -> None:
+        if self._end_of_it:
+            raise ConfigurationError(
+                f"the run is {self._end_of_it} and cannot be {what}: attach anew, with "
+                "state=run.state_dict() to go on from where it was"
+            )
 
     def supersede(self) -> None:
         """Let go of the host, as another run was attached to the same training."""
@@ -299,9 +358,10 @@ class Run(Generic[HostT]):
                 f"reads {_STATE_VERSION}"
                 + ("" if state else ": the state is empty. Leave it out to start anew")
             )
-        total_steps = self._check_plan(state)
+        saved = plan_from_json(state["plan"])
+        total_steps = self._check_plan(saved, state)
         self._decider.load_state_dict(state["decider"])
-        self.plan = Plan(**state["plan"])
+        self.plan = saved
         self.num_steps, self.interval = int(state["num_steps"]), int(state["interval"])
         self._end = int(state["end"])
         self._is_open = bool(state.get("is_open", not self.is_over))
@@ -316,16 +376,15 @@ class Run(Generic[HostT]):
         self.host.begin_interval(max(self._end - self._start, 1))
         self.host.load_state_dict(state["measurement"])
         self.apply()
-        if total_steps > self.plan.total_steps:
+        if total_steps is None or isinstance(saved, OpenPlan):
+            return
+        if total_steps > saved.total_steps:
             self.extend(total_steps)
-        elif total_steps < self.plan.total_steps:
-            self._shorten(total_steps)
+        elif total_steps < saved.total_steps:
+            self._shorten(saved, total_steps)
 
-    def _check_plan(self, state: Mapping[str, Any]) -> int:
-        """Return how many updates a saved run has from now on."""
-        plan = Plan(**state["plan"])
-        # States of earlier versions do not say; then a longer run is meant, never a shorter one.
-        total_steps = max(int(self._asked["total_steps"]), plan.total_steps)
+    def _check_plan(self, plan: Plan | OpenPlan, state: Mapping[str, Any]) -> int | None:
+        """Return how many updates a saved run has from now on; None: as many as it has."""
         asked = state.get("asked", {})
         for name in ("num_decisions", "base_schedule"):
             if asked.get(name, self._asked[name]) != self._asked[name]:
@@ -333,9 +392,16 @@ class Run(Generic[HostT]):
                     f"the saved run has {name}={asked[name]!r}, this one {self._asked[name]!r}: "
                     "attach with that of the saved run, or start anew without state="
                 )
-        if asked:
-            is_same = asked["total_steps"] == self._asked["total_steps"]
-            total_steps = plan.total_steps if is_same else int(self._asked["total_steps"])
+        now, before = self._asked["total_steps"], asked.get("total_steps", plan.total_steps)
+        if (now is None) != (before is None):
+            raise ConfigurationError(
+                f"the saved run has total_steps={before!r}, this one {now!r}: attach with that of "
+                "the saved run; a run of None ends when cool_down(steps) says"
+            )
+        if now is None or (now == before and asked):
+            return None
+        # States of earlier versions do not say; then a longer run is meant, never a shorter one.
+        total_steps = int(now) if asked else max(int(now), int(before))
         if total_steps < state["num_steps"]:
             raise ConfigurationError(
                 f"the saved run has made {state['num_steps']} updates already, and this one has "
@@ -400,14 +466,14 @@ class Run(Generic[HostT]):
 
     def _factor(self, interval: int) -> Array:
         """Return the schedule's factor in an interval, `[1]`."""
-        interval = min(interval, self.plan.num_intervals - 1)
+        done, whole = self.plan.time(interval)
         return interval_factors(
-            self.base_schedule, np.array([interval]), np.array([self.plan.num_intervals])
+            self.base_schedule, np.array([min(done, whole - 1)]), np.array([whole])
         )
 
     def _factor_now(self) -> float:
         """Return the schedule's factor in the running interval."""
-        at = (self.interval, self.plan.num_intervals)
+        at = (self.interval, self.plan)
         if self._factor_at[0] != at:
             self._factor_at = (at, float(self._factor(self.interval)[0]))
         return self._factor_at[1]
@@ -440,7 +506,7 @@ class Run(Generic[HostT]):
         if self.is_over:
             self._announcer.warn(
                 "over",
-                f"step() was called after the run's {self.plan.total_steps} updates: the values "
+                f"step() was called after the run's {self.num_steps} updates: the values "
                 "stay as they are. Call extend(total_steps) to let the controller go on",
             )
         return not self.is_over
@@ -452,22 +518,18 @@ class Run(Generic[HostT]):
         if not (self.is_over or self._is_open or self._end_of_it):  # validate() may close a run
             self._open_interval()
 
-    def _shorten(self, total_steps: int) -> None:
-        self.plan = self.plan.shortened(
-            total_steps, interval=self.interval, num_steps=self.num_steps
-        )
-        self._decider.extend(self.plan.num_intervals)
+    def _shorten(self, plan: Plan, total_steps: int) -> None:
+        self.plan = plan.shortened(total_steps, interval=self.interval, num_steps=self.num_steps)
         self._end = min(self._end, total_steps)
         if self.is_over and self._is_open:  # no update of it was made, nor will be
             self._is_open = False
             self.decisions.pop()
 
     def _open_interval(self) -> None:
+        self._decider.tell_time(*self.plan.time(self.interval))
         verdict = self._decider.decide(self.host.agreed, self.host.features())
-        self._end = self.plan.end(self.interval)
         self._is_open = True
-        self.host.begin_interval(self._end - self.num_steps)
-        self.write()
+        self._begin_interval()
         moves = self._decider.steering.moves[0].tolist()
         decision = Decision(
             interval=self.interval,
@@ -482,6 +544,12 @@ class Run(Generic[HostT]):
         )
         self.decisions.append(decision)
         self._announcer.tell("log_decision", decision)
+
+    def _begin_interval(self) -> None:
+        """Measure and write from now on to the end of the interval."""
+        self._end = self.plan.end(self.interval)
+        self.host.begin_interval(self._end - self.num_steps)
+        self.write()
 
     def _close_interval(self) -> None:
         is_guarded = self._decider.is_guarded

@@ -204,7 +204,7 @@ class AgentTraining:
                 "a reward was not finite. Such rewards count as 0 and such episodes are left out, "
                 "as nothing could be learned from them: look at what the environment pays",
             )
-        if meter.num_episodes == 0 and run.num_steps >= _PATIENCE * run.plan.total_steps:
+        if meter.num_episodes == 0 and run.num_steps >= _PATIENCE * self._total_steps:
             self._say(
                 "endless",
                 f"no episode has ended in {run.num_steps} rollouts, so no return is known: the "
