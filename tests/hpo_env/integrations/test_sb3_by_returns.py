@@ -188,9 +188,7 @@ def test_long_runs_decide_as_often_as_those_of_meta_training(steps: int, expecte
     with pytest.raises(KeyboardInterrupt):
         agent.learn(steps, callback=[callback, StopAt(callback, 1)])
     assert callback.run.plan.num_intervals == pytest.approx(expected, abs=1)
-    resumed = make_callback(
-        make_policy(level=0.0), num_decisions=None, state=callback.state_dict()
-    )
+    resumed = make_callback(make_policy(level=0.0), num_decisions=None, state=callback.state_dict())
     learn(agent, resumed, 3, reset_num_timesteps=False)
     assert resumed.run.num_steps == resumed.run.plan.total_steps == 4
 
