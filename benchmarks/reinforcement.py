@@ -103,10 +103,19 @@ def drawn_tasks(config: Config, split: Split, start: str, runs: int) -> list[Rei
     return tasks
 
 
-def curves(tasks: Sequence[ReinforcementTask], act: Act, seed: int) -> Array:
+def curves(
+    tasks: Sequence[ReinforcementTask],
+    act: Act,
+    seed: int,
+    hyperparameters: Sequence[str] = CONTROLLED,
+) -> Array:
     """Run every task once; the share `u` after each interval `[N, T]`."""
     env = HPOControlVectorEnv(
-        len(tasks), family="reinforcement", tasks=list(tasks), autoreset_mode="Disabled"
+        len(tasks),
+        family="reinforcement",
+        tasks=list(tasks),
+        hyperparameters=tuple(hyperparameters),
+        autoreset_mode="Disabled",
     )
     observations, _ = env.reset(seed=seed)
     losses = []
@@ -140,14 +149,7 @@ def follow_policy(folder: Path, gate: float = 1.0) -> Act:
     known = policy.familiarity
     if known is not None and gate != 1.0:
         policy = replace(policy, familiarity=replace(known, threshold=gate * known.threshold))
-    places = [CONTROLLED.index(name) for name in policy.space.names]
-
-    def act(observations: NDArray[np.float32], env: HPOControlVectorEnv) -> Array:
-        moves = keep(observations, env)
-        moves[:, places] = policy.act(observations)
-        return moves
-
-    return act
+    return lambda observations, env: policy.act(observations)
 
 
 def learned(family: ReinforcementFamily, task: ReinforcementTask) -> ReinforcementTask:

@@ -26,16 +26,18 @@ from numpy.typing import NDArray
 
 from benchmarks.reinforcement import curves, keep, setting_of
 from hpo_env.seeding import stream
+from hpo_env.starts import Problem
 from hpo_env.tasks.reinforcement.environments.registry import types_of
+from hpo_env.tasks.reinforcement.facts import CONTINUOUS, DISCRETE
 from hpo_env.tasks.reinforcement.family import ReinforcementFamily
-from hpo_env.tasks.reinforcement.space import A2C_LACKS, CONTROLLED
-from hpo_env.tasks.reinforcement.starts import TUNED
+from hpo_env.tasks.reinforcement.space import A2C_LACKS
+from hpo_env.tasks.reinforcement.starts import LEARNED_START
 from hpo_env.tasks.reinforcement.task import Algorithm, ReinforcementTask
 
 Array = NDArray[np.float64]
 
 CASES: tuple[tuple[Algorithm, bool], ...] = (("ppo", True), ("ppo", False), ("a2c", True))
-"""Algorithm, and whether actions are discrete; None of A2C's is left out for few types."""
+"""Algorithm, and whether actions are discrete; A2C's case is about both."""
 
 SHAPES: dict[Algorithm, tuple[tuple[int, int, int], ...]] = {
     "ppo": ((1, 2048, 1), (8, 128, 1), (4, 256, 1), (1, 1024, 1)),
@@ -112,12 +114,13 @@ def scores(settings: list[dict[str, float]], tasks: list[ReinforcementTask], see
 
 
 def searched(
-    config: Config, algorithm: Algorithm, is_discrete: bool
+    config: Config, algorithm: Algorithm, is_discrete: bool, kind: str
 ) -> dict[str, dict[str, float] | list[float]]:
     """Search a case."""
     space = ReinforcementFamily().space.subset(RANGES)
     low, high = (space.to_axis(np.array([r[k] for r in RANGES.values()])) for k in (0, 1))
-    first = np.array([TUNED[name] for name in RANGES])
+    before = LEARNED_START.values_for(Problem(kind=kind))
+    first = np.array([before[name] for name in RANGES])
     mean, spread = space.to_axis(first), _SPREAD * (high - low)
     rng = stream(config.seed, "settings", algorithm, str(is_discrete))
 
@@ -137,7 +140,7 @@ def searched(
         print(algorithm, is_discrete, generation, found.round(3), setting(mean), flush=True)
     default = {n: float(space.defaults[space.index(n)]) for n in RANGES}
     names = ("found", "before", "default")
-    compared = [setting(mean), {n: TUNED[n] for n in CONTROLLED}, default]
+    compared = [setting(mean), before, default]
     tasks = drawn_tasks(config, algorithm, is_discrete, "last", config.final_runs)
     last = scores(compared, tasks, seed=10**6)
     errors = last.std(axis=1, ddof=1) / np.sqrt(last.shape[1])
@@ -153,9 +156,9 @@ def main(config: Config) -> None:
         if config.only and place not in config.only:
             continue
         start = time.process_time()
-        actions = "" if algorithm == "a2c" else ", discrete" if is_discrete else ", continuous"
-        row = searched(config, algorithm, is_discrete)
-        found[algorithm + actions] = row | {"seconds": time.process_time() - start}
+        kind = algorithm if algorithm == "a2c" else DISCRETE if is_discrete else CONTINUOUS
+        row = searched(config, algorithm, is_discrete, kind)
+        found[kind] = row | {"seconds": time.process_time() - start}
         config.out.parent.mkdir(parents=True, exist_ok=True)
         config.out.write_text(json.dumps(found, indent=1) + "\n")
 

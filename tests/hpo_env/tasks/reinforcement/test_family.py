@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 
 from hpo_env.errors import ConfigurationError, UnknownNameError
+from hpo_env.starts import Problem
 from hpo_env.tasks.reinforcement import returns
 from hpo_env.tasks.reinforcement.environments.exact import solved
 from hpo_env.tasks.reinforcement.environments.registry import TYPES, types_of
+from hpo_env.tasks.reinforcement.facts import CONTINUOUS, DISCRETE
 from hpo_env.tasks.reinforcement.family import ReinforcementFamily
 from hpo_env.tasks.reinforcement.features import FEATURES
 from hpo_env.tasks.reinforcement.measures import MEASURES, OF_UPDATES
 from hpo_env.tasks.reinforcement.space import A2C_LACKS, HYPERPARAMETERS, IN_SB3, NAMES
-from hpo_env.tasks.reinforcement.starts import TUNED
+from hpo_env.tasks.reinforcement.starts import LEARNED_START
 from hpo_env.vector_env import HPOControlVectorEnv
 
 EACH = [(kind, physics) for kind in TYPES for physics in kind.physics]
@@ -133,12 +135,13 @@ def test_a_default_start_is_that_of_stable_baselines():
 def test_starts_are_of_the_kind_that_is_asked_for():
     drawn = {}
     for start in ("default", "tuned", "random", "mixed"):
-        family = ReinforcementFamily(start=start, algorithm="ppo")
+        family = ReinforcementFamily(start=start, algorithm="ppo", environment="cart_pole")
         tasks = [family.sample(np.random.default_rng(k)) for k in range(40)]
         drawn[start] = np.array([task.initial for task in tasks])
     assert {len(np.unique(drawn[start], axis=0)) for start in ("default", "tuned")} == {1}
     tuned = dict(zip(NAMES, drawn["tuned"][0], strict=True))
-    assert {name: tuned[name] for name in TUNED} == TUNED
+    learned = LEARNED_START.values_for(Problem(kind=DISCRETE))
+    assert {name: tuned[name] for name in learned} == learned
     rates = drawn["random"][:, 0]
     assert rates.min() < 1e-4 < 1e-2 < rates.max()
     kinds = [
@@ -146,6 +149,24 @@ def test_starts_are_of_the_kind_that_is_asked_for():
     ]
     assert min(kinds) >= 1
     assert sum(kinds) < 40
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({"algorithm": "ppo", "environment": "cart_pole"}, DISCRETE),
+        ({"algorithm": "ppo", "environment": "pendulum"}, CONTINUOUS),
+        ({"algorithm": "a2c", "environment": "cart_pole"}, "a2c"),
+        ({"algorithm": "a2c", "environment": "pendulum"}, "a2c"),
+    ],
+)
+def test_a_tuned_start_is_the_learned_one_of_its_kind(options, kind):
+    family = ReinforcementFamily(start="tuned", **options)
+    task = family.sample(np.random.default_rng(0))
+    assert family.problem(task) == Problem(kind=kind)
+    assert family.at_learned_start(task) == task
+    first = dict(zip(NAMES, task.initial, strict=True))
+    assert first["learning_rate"] == LEARNED_START.values_for(Problem(kind=kind))["learning_rate"]
 
 
 def test_what_is_measured_and_what_is_seen_have_names_of_their_own():
