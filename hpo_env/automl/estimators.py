@@ -38,8 +38,7 @@ class ControlledBoostingClassifier(_base.ClassifierMixin, ControlledBoosting):  
             long as the trees (more than 300 features, or 20 million cells), or where
             `library_params` demand constraints of the model.
         refit: Whether the course of the run is replayed on all rows, up to where it was cut off.
-            That takes about as long again as the run: a fit is two runs. Of several runs each has
-            grown on most of the rows, and none is replayed, unless `X_val` is given.
+            That takes about as long again as the run: a fit is two runs.
         validation_fraction: Share of the rows by which the run is steered and cut off, in (0, 1).
             Several runs divide the rows into parts of about that share, half of them at most.
         n_runs: Controlled runs. More than one make an ensemble: each has other validation rows, and

@@ -279,7 +279,7 @@ def test_several_runs_have_other_validation_rows_each_and_weigh_the_same(library
     assert model.weights_.tolist() == pytest.approx([1 / 3] * 3)
     assert model.best_score_ == pytest.approx(np.mean([run.best_loss for run in runs]))
     assert len({run.losses[0][1] for run in runs}) == 3
-    assert not model.is_refitted_
+    assert model.is_refitted_
     cells = model._columns.read(x[300:])
     said = [one.outputs(cells) for one in models]
     np.testing.assert_allclose(model.predict_proba(x[300:]), np.mean(said, axis=0))
@@ -362,6 +362,7 @@ class Interrupting:
         (2, 21, "fit was interrupted in run 2", [1.0]),
         (2, 25, "fit was interrupted in run 2", [1.0, 0.0]),
         (1, 22, "the refit was interrupted", [1.0]),
+        (2, 42, "the refit was interrupted", [0.5, 0.5]),
     ],
 )
 def test_ctrl_c_leaves_a_usable_model(
