@@ -57,7 +57,8 @@ class ControlledBoostingClassifier(_base.ClassifierMixin, ControlledBoosting):  
         classes_: Labels, in order `[C]`.
         n_iter_: Rounds of the run that weighs most, after it was cut off.
         course_: Its values, from each round ("step") on.
-        losses_: Its training and validation loss after every round `[T, 2]`.
+        losses_: Its training and validation loss after every round `[T, 2]`; the training loss is
+            measured where a decision follows, and NaN else.
         best_score_: Validation loss of the model, before it was refitted; of several runs that have
             other validation rows each, the mean of theirs.
         weights_: Of each run in the model `[n_runs]`.

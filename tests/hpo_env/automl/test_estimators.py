@@ -286,6 +286,28 @@ def test_several_runs_have_other_validation_rows_each_and_weigh_the_same(library
     assert model.score(x[300:], y[300:]) > 0.75
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_training_losses_that_nobody_sees_are_not_measured(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = numbers()
+    kind = BOOSTERS[library]
+    model = ControlledBoostingRegressor(library=library, n_estimators=60, random_state=0).fit(x, y)
+    is_measured = np.isfinite(model.losses_[:, 0])
+    ends = [decision.step - 1 for decision in model._fit.runs[0].decisions[1:]]
+    assert np.flatnonzero(is_measured).tolist() == [*ends, 59]
+    measured = kind.losses
+    monkeypatch.setattr(kind, "losses", lambda booster, *, of_training: measured(booster))
+    all_measured = clone(model).fit(x, y)
+    assert np.isfinite(all_measured.losses_).all()
+    np.testing.assert_array_equal(all_measured.losses_[is_measured], model.losses_[is_measured])
+    for ours, theirs in zip(
+        model._fit.runs[0].decisions, all_measured._fit.runs[0].decisions, strict=True
+    ):
+        assert ours.observation == theirs.observation
+        assert ours.values == theirs.values
+
+
 def test_a_time_budget_is_kept_to_and_said() -> None:
     x, y = numbers(2000)
     model = ControlledBoostingRegressor(n_estimators=100_000, time_budget=1.0, random_state=0)
