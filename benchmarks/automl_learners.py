@@ -356,6 +356,7 @@ LEARNERS: Mapping[str, Learner] = {
     # The ensemble of runs is first: what it takes is what those with a time get.
     "controlled, 8 runs": controlled(n_runs=8),
     "controlled": controlled(),
+    "controlled, from a constant": controlled(linear_start=0.0),
     "controlled, start of the user": controlled(start="user"),
     "controlled, not refitted": controlled(refit=False),
     "controlled, XGBoost": controlled(library="xgboost"),

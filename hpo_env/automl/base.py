@@ -108,7 +108,7 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
     ) -> Self:
         """Grow the model.
 
-        One run with `refit` grows twice: under the policy, cut off where the validation rows say,
+        With `refit` each run grows twice: under the policy, cut off where its validation rows say,
         and once more by the same course on all rows. Several runs have other validation rows each.
         Ctrl-C ends it early and leaves what has grown.
 

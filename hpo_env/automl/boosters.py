@@ -5,6 +5,7 @@ Axes: `R` rows, `D` columns, `K` scores of a row.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -82,8 +83,12 @@ class Booster(ABC):
         """Grow a round of trees."""
 
     @abstractmethod
-    def losses(self) -> tuple[float, float]:
-        """Measure the model on the rows that train, and on those that validate."""
+    def losses(self, *, of_training: bool = True) -> tuple[float, float]:
+        """Measure the model on the rows that train, and on those that validate.
+
+        Args:
+            of_training: Whether the first is asked for, which takes most of the time; NaN if not.
+        """
 
     @abstractmethod
     def model(self) -> Any:
@@ -166,10 +171,10 @@ class LightGBMBooster(Booster):
         """See `Booster.update`."""
         self._booster.update()
 
-    def losses(self) -> tuple[float, float]:
+    def losses(self, *, of_training: bool = True) -> tuple[float, float]:
         """See `Booster.losses`."""
-        (train, *_), (validation, *_) = self._booster.eval_train(), self._booster.eval_valid()
-        return float(train[2]), float(validation[2])
+        train = float(self._booster.eval_train()[0][2]) if of_training else math.nan
+        return train, float(self._booster.eval_valid()[0][2])
 
     def model(self) -> Any:
         """See `Booster.model`."""
@@ -264,11 +269,12 @@ class XGBoostBooster(Booster):
         self._booster.update(self._train, self._num_rounds)
         self._num_rounds += 1
 
-    def losses(self) -> tuple[float, float]:
+    def losses(self, *, of_training: bool = True) -> tuple[float, float]:
         """See `Booster.losses`."""
-        told = self._booster.eval_set(self._evaluated, self._num_rounds - 1)
-        train, validation = (float(one.rpartition(":")[2]) for one in told.split()[1:3])
-        return train, validation
+        sides = self._evaluated if of_training else self._evaluated[1:]
+        told = self._booster.eval_set(sides, self._num_rounds - 1)
+        losses = [float(one.rpartition(":")[2]) for one in told.split()[1:]]
+        return (losses[0] if of_training else math.nan), losses[-1]
 
     def model(self) -> Any:
         """See `Booster.model`."""

@@ -38,8 +38,7 @@ class ControlledBoostingClassifier(_base.ClassifierMixin, ControlledBoosting):  
             long as the trees (more than 300 features, or 20 million cells), or where
             `library_params` demand constraints of the model.
         refit: Whether the course of the run is replayed on all rows, up to where it was cut off.
-            That takes about as long again as the run: a fit is two runs. Of several runs each has
-            grown on most of the rows, and none is replayed, unless `X_val` is given.
+            That takes about as long again as the run: a fit is two runs.
         validation_fraction: Share of the rows by which the run is steered and cut off, in (0, 1).
             Several runs divide the rows into parts of about that share, half of them at most.
         n_runs: Controlled runs. More than one make an ensemble: each has other validation rows, and
@@ -58,7 +57,8 @@ class ControlledBoostingClassifier(_base.ClassifierMixin, ControlledBoosting):  
         classes_: Labels, in order `[C]`.
         n_iter_: Rounds of the run that weighs most, after it was cut off.
         course_: Its values, from each round ("step") on.
-        losses_: Its training and validation loss after every round `[T, 2]`.
+        losses_: Its training and validation loss after every round `[T, 2]`; the training loss is
+            measured where a decision follows, and NaN else.
         best_score_: Validation loss of the model, before it was refitted; of several runs that have
             other validation rows each, the mean of theirs.
         weights_: Of each run in the model `[n_runs]`.

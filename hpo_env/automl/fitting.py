@@ -50,7 +50,7 @@ class Plan:
         initial: Values that runs begin from, by name; see `Controller.attach` for `start`.
         start: Where runs begin.
         linear_share: Of a linear model where the first tree of each begins, in [0, 1].
-        refit: Whether the courses of runs that share their validation rows are replayed on all.
+        refit: Whether the courses are replayed on all rows.
         seed: Of everything that is random.
         seconds: For the whole fit; None: as long as it takes.
     """
@@ -94,8 +94,7 @@ def fit_rows(plan: Plan, sides: Sequence[Sides], bar: ProgressBar) -> Fit:
     """Grow, choose and refit.
 
     Runs that share their validation rows begin around the start, and a greedy selection by those
-    rows makes the ensemble. Where each has its own, as many rows train one run or another as there
-    are: then all begin alike, each weighs the same, and nothing is grown again.
+    rows makes the ensemble. Where each has its own, all begin alike and weigh the same.
 
     Args:
         plan: What is asked.
@@ -124,7 +123,7 @@ def fit_rows(plan: Plan, sides: Sequence[Sides], bar: ProgressBar) -> Fit:
     weights, loss = _chosen(plan, runs, validation) if is_shared else _together(runs)
     models = [one.model if w > 0.0 else None for one, w in zip(runs, weights, strict=True)]
     is_refitted = False
-    if plan.refit and is_shared and is_whole:
+    if plan.refit and is_whole:
         is_refitted = _refitted(plan, train.and_also(validation), runs, models, whole, bar, notes)
     return Fit(
         runs=tuple(runs),
@@ -171,7 +170,7 @@ def _grown(
     is_shared = len(sides) == 1
     train, validation = sides[0]
     seconds = np.inf if plan.seconds is None else plan.seconds
-    if plan.refit and is_shared:  # a replay makes the rounds again, on more rows
+    if plan.refit:  # a replay makes the rounds again, on more rows
         seconds /= 2.0 + len(validation) / len(train)
     deadline = Deadline(None if plan.seconds is None else seconds)
     num_rounds = affordable_rounds(

@@ -67,7 +67,8 @@ class Grown:
         known: Names of what the whole policy moves.
         model: What has grown, cut off after its best round.
         schedule: Values from one round on, by round ("step").
-        losses: Training and validation loss after each round.
+        losses: Training and validation loss after each round; the first is NaN but for the last
+            round before a decision.
         best_round: How many of the rounds make the best model, at least 1.
         seed: Of bags and columns.
         is_interrupted: Whether somebody stopped it in mid-course.
@@ -183,9 +184,11 @@ def grow(
         try:
             while len(losses) < num_rounds and not (losses and deadline.is_over):
                 booster.update()
-                losses.append(booster.losses())
+                # The policy sees the training loss of the last round before a decision alone.
+                is_last = run.num_steps + 1 >= run.plan.end(run.interval)
+                losses.append(booster.losses(of_training=is_last))
                 host.note_round(*losses[-1])
-                run.step(losses[-1][0])
+                run.step()
                 best = min(best, losses[-1][1])
                 report(len(losses), num_rounds, losses[-1][1], best)
         except KeyboardInterrupt:

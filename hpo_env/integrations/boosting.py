@@ -27,8 +27,7 @@ from hpo_env.tasks.automl.task import Target
 
 Array = NDArray[np.float64]
 
-_USUAL_ROUNDS = 5  # in an interval; training had 2 to 10, and 20 to 40 intervals
-_FEWEST_DECISIONS, _MOST_DECISIONS = 20, 40
+_FEWEST_DECISIONS = 20  # training had 20 to 40, of 2 to 10 rounds each
 _LONGEST_ROUNDS = 10
 
 
@@ -38,15 +37,13 @@ def is_for_boosting(policy: Policy) -> bool:
 
 
 def usual_decisions(num_rounds: int) -> int:
-    """Return how many decisions suit a boosting, as policies met them in training.
+    """Return how many decisions suit a boosting: few, as more cost time and bring nothing.
 
     Example:
         >>> [usual_decisions(rounds) for rounds in (10, 60, 200, 400, 1000)]
-        [5, 20, 40, 40, 100]
+        [5, 20, 20, 40, 100]
     """
-    by_pace = round(num_rounds / _USUAL_ROUNDS)
-    usual = min(max(by_pace, _FEWEST_DECISIONS), _MOST_DECISIONS)
-    return max(min(usual, num_rounds // 2), num_rounds // _LONGEST_ROUNDS, 1)
+    return max(min(_FEWEST_DECISIONS, num_rounds // 2), num_rounds // _LONGEST_ROUNDS, 1)
 
 
 @dataclass(frozen=True, kw_only=True)

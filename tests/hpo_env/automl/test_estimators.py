@@ -279,11 +279,33 @@ def test_several_runs_have_other_validation_rows_each_and_weigh_the_same(library
     assert model.weights_.tolist() == pytest.approx([1 / 3] * 3)
     assert model.best_score_ == pytest.approx(np.mean([run.best_loss for run in runs]))
     assert len({run.losses[0][1] for run in runs}) == 3
-    assert not model.is_refitted_
+    assert model.is_refitted_
     cells = model._columns.read(x[300:])
     said = [one.outputs(cells) for one in models]
     np.testing.assert_allclose(model.predict_proba(x[300:]), np.mean(said, axis=0))
     assert model.score(x[300:], y[300:]) > 0.75
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_training_losses_that_nobody_sees_are_not_measured(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = numbers()
+    kind = BOOSTERS[library]
+    model = ControlledBoostingRegressor(library=library, n_estimators=60, random_state=0).fit(x, y)
+    is_measured = np.isfinite(model.losses_[:, 0])
+    ends = [decision.step - 1 for decision in model._fit.runs[0].decisions[1:]]
+    assert np.flatnonzero(is_measured).tolist() == [*ends, 59]
+    measured = kind.losses
+    monkeypatch.setattr(kind, "losses", lambda booster, *, of_training: measured(booster))
+    all_measured = clone(model).fit(x, y)
+    assert np.isfinite(all_measured.losses_).all()
+    np.testing.assert_array_equal(all_measured.losses_[is_measured], model.losses_[is_measured])
+    for ours, theirs in zip(
+        model._fit.runs[0].decisions, all_measured._fit.runs[0].decisions, strict=True
+    ):
+        assert ours.observation == theirs.observation
+        assert ours.values == theirs.values
 
 
 def test_a_time_budget_is_kept_to_and_said() -> None:
@@ -362,6 +384,7 @@ class Interrupting:
         (2, 21, "fit was interrupted in run 2", [1.0]),
         (2, 25, "fit was interrupted in run 2", [1.0, 0.0]),
         (1, 22, "the refit was interrupted", [1.0]),
+        (2, 42, "the refit was interrupted", [0.5, 0.5]),
     ],
 )
 def test_ctrl_c_leaves_a_usable_model(
