@@ -85,7 +85,9 @@ class ReferenceTrainer(Trainer):
         for lane, learner in enumerate(self._learners):
             if learner is not None:
                 interval = Values(**dict(zip(_NAMES, values[lane].tolist(), strict=True)))
-                telemetry.put(np.array([lane]), learner.train(interval, learner.interval or self._updates))
+                telemetry.put(
+                    np.array([lane]), learner.train(interval, learner.interval or self._updates)
+                )
                 used[lane, _NAMES.index("batch_size")] = interval.num_rows
         return telemetry, used
 

@@ -191,9 +191,7 @@ class Slots:
 
     # --- Coming and going -------------------------------------------------------------------------
 
-    def add(
-        self, lane: int, problem: Problem, *, optimizer: str, seed: int, interval: int
-    ) -> int:
+    def add(self, lane: int, problem: Problem, *, optimizer: str, seed: int, interval: int) -> int:
         """Start a lane, in the slot that it has or in a new one, and return the slot.
 
         Args:
