@@ -46,8 +46,12 @@ def assert_equal(one: Telemetry, other: Telemetry) -> None:
         )
 
 
-# The eager step of one network that reads texts is that of all, and takes seconds each.
-ONES = [name for name, m in ARCHITECTURES.items() if m.window is None or name == "gpt_16x1"]
+# The eager steps of large kinds take seconds each; that of one network is that of all.
+ONES = [
+    *(name for name, model in ARCHITECTURES.items() if model.workload == "tables"),
+    "gpt_16x1",
+    "resnet_12x12",
+]
 
 
 @pytest.mark.parametrize("model", ONES)
@@ -59,8 +63,8 @@ def test_neighbours_and_their_number_change_nothing_at_all(model: str) -> None:
     ]
     table = values(tasks)
     table[:, 3] = [8, 64, 200, 256, 65, 128, 64]  # batch sizes
-    if architecture(model).window is not None:
-        table[:, 3] = [8, 16, 50, 65, 17, 33, 16]  # of windows
+    if architecture(model).workload != "tables":
+        table[:, 3] = [8, 16, 50, 65, 17, 33, 16]
     table[:, 4] = np.linspace(0.0, 0.4, 7)  # dropout: lane 0 has none
     _, together, _ = run(tasks, [table] * 2)
     for chosen in ([0], [5], [6, 1], [3, 0, 2]):

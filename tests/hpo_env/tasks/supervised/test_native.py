@@ -31,6 +31,7 @@ from hpo_env.networks.mlp import MLP
 from hpo_env.networks.objectives import objective
 from hpo_env.networks.optimizers import OPTIMIZERS
 from hpo_env.networks.registry import ARCHITECTURES, ModelSpec, architecture
+from hpo_env.networks.residual_cnn import ResidualCNN
 from hpo_env.tasks.base import Engine
 from hpo_env.tasks.building import cache_folder
 from hpo_env.tasks.supervised.data import SupervisedTask, prepare
@@ -55,8 +56,8 @@ _FAILURE = build_failure()
 needs_compiler = pytest.mark.skipif(_FAILURE is not None, reason=f"no kernel: {_FAILURE}")
 
 MODELS = tuple(ARCHITECTURES)
-OTHER_KINDS = ("attention_8x32", "cnn_8x8", "cnn_28x28", "gpt_16x1")
-ONE_OF_EACH_KIND = ("mlp_32x2_relu", "attention_8x32", "cnn_8x8", "gpt_16x1")
+OTHER_KINDS = ("attention_8x32", "cnn_8x8", "cnn_28x28", "gpt_16x1", "resnet_12x12")
+ONE_OF_EACH_KIND = ("mlp_32x2_relu", "attention_8x32", "cnn_8x8", "gpt_16x1", "resnet_12x12")
 OTHERS: tuple[Engine, ...] = ("eager", "reference")
 DATASETS = (CLASSES, NUMBERS, IMAGES)
 KNOBS: dict[str, dict[str, float]] = {
@@ -266,6 +267,29 @@ def test_any_size_of_gpt_agrees(
         num_heads=num_heads,
     )
     name = f"gpt_{context}x{model.width}x{num_blocks}_{num_heads}"
+    assert_agrees_with_eager(name, model, batch_size=float(batch_size))
+
+
+@needs_compiler
+@settings(max_examples=4, deadline=None)
+@given(
+    sides=st.tuples(st.integers(2, 7), st.integers(2, 7)),
+    stride=st.integers(1, 2),
+    channels=st.integers(1, 17),
+    num_blocks=st.integers(1, 2),
+    batch_size=st.integers(2, 70),
+)
+def test_any_size_of_residual_convolutions_agrees(
+    sides: tuple[int, int], stride: int, channels: int, num_blocks: int, batch_size: int
+) -> None:
+    model = ResidualCNN(
+        split="test",
+        image_shape=(1, *sides),
+        stride=stride,
+        channels=channels,
+        num_blocks=num_blocks,
+    )
+    name = f"resnet_{sides}_{stride}_{channels}_{num_blocks}"
     assert_agrees_with_eager(name, model, batch_size=float(batch_size))
 
 
