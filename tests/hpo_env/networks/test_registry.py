@@ -57,9 +57,34 @@ def test_padded_lanes_equal_unpadded_modules(name: str, drop: object) -> None:
     with torch.no_grad():
         outputs = model.apply(stacked, padded, drop)  # type: ignore[arg-type]
         for lane, weights in enumerate(lanes):
-            alone = model.reference(d, k).load(weights)(x[lane], drop)
+            module = model.reference(d, k).load(weights)
+            module.normalizes_by_minibatch(False)
+            alone = module(x[lane], drop)
             torch.testing.assert_close(outputs[lane, ..., :k], alone, atol=1e-5, rtol=1e-5)
     assert (outputs[..., k:] == 0.0).all()
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if architecture(n).workload == "images"])
+def test_minibatches_of_real_rows_normalise_and_move_the_averages_as_in_torch(name: str) -> None:
+    d, k = num_inputs_of(name), 5
+    spec = ModelSpec(name, num_inputs=d, num_outputs=16)
+    model = architecture(name)
+    lanes = [model.initial_weights(d, k, seed) for seed in (1, 2)]
+    padded_lanes = [pad_weights(spec.parameters(), weights) for weights in lanes]
+    stacked = [torch.from_numpy(np.stack(w)) for w in zip(*padded_lanes, strict=True)]
+    x = inputs_of(name, 2, 9, d, num_outputs=k)
+    sizes = (4, 9)
+    is_real = torch.arange(9) < torch.tensor(sizes)[:, None]
+    outputs, averages = model.apply_in_training(stacked, x, keep, is_real)
+    kept = [stacked[i] for i, p in enumerate(spec.parameters()) if p.is_average]
+    assert len(averages) == len(kept) > 0
+    for lane, size in enumerate(sizes):
+        module = model.reference(d, k).load(lanes[lane])
+        alone = module(x[lane, :size], keep)
+        torch.testing.assert_close(outputs[lane, :size, :k], alone, atol=1e-5, rtol=1e-4)
+        own = [b for b in module.buffers() if b.dim() == 1]
+        for ours, theirs in zip(averages, own, strict=True):
+            torch.testing.assert_close(ours[lane, 0], theirs, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -304,6 +304,7 @@ def tied_share(task: SupervisedTask, seed: int) -> float:
     shape = (problem.num_features, problem.num_outputs)
     model = architecture(task.architecture)
     module = model.reference(*shape).load(model.initial_weights(*shape, seed)).double()
+    module.normalizes_by_minibatch(False)
     x = torch.from_numpy(problem.validation.measured().x).double()
     with torch.no_grad():
         best = module(x, lambda h, site: h).topk(2).values
