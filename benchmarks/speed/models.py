@@ -17,11 +17,20 @@ from benchmarks.speed.workloads import (
     sequential_steps,
     trainer_steps,
 )
-from hpo_env.datasets import load_dataset
+from hpo_env.datasets import is_text, load_dataset
 from hpo_env.errors import MissingExtraError
+from hpo_env.networks.registry import architecture
 
 _TABLE = "pitch_result"  # 3,402 rows of 28 features
-_IMAGES = {"cnn_8x8": "digits", "cnn_28x28": "fashion_mnist"}  # 1,797 and 4,000
+_DATASETS = {
+    "cnn_8x8": "digits",  # 1,797 images
+    "cnn_28x28": "fashion_mnist",  # 4,000
+    "resnet_8x8": "digits",
+    "resnet_10x10": "photograph_temple_close",
+}
+_PHOTOGRAPH = "photograph_temple"  # 1,855 patches
+_TEXT = "python_asyncio"
+_WINDOWS = (16,)  # of a text, in a minibatch
 _KNOBS = {"dropout": 0.1, "label_smoothing": 0.1, "gradient_clip": 1.0}
 _BATCH_SIZES = (16, 32, 64, 128)  # 60 on average
 _MLP = "MLP 64-64-64-10"
@@ -32,6 +41,13 @@ _LEAST_RATIOS = {
     "attention_8x32": 10.0,
     "cnn_8x8": 5.0,
     "cnn_28x28": 5.0,
+    "resnet_12x12": 15.0,
+    "resnet_10x10": 15.0,
+    "resnet_8x8": 15.0,
+    "gpt_16x1": 10.0,
+    "gpt_32x1_narrow_start": 10.0,
+    "gpt_16x2": 10.0,
+    "gpt_32x2": 10.0,
 }
 
 
@@ -46,8 +62,10 @@ def workloads(options: Options) -> Iterator[tuple[str, Workload]]:
         replace(plain, values=_KNOBS, batch_sizes=_BATCH_SIZES, hyperparameters="all"),
     )
     for model in options.models:
-        dataset = _IMAGES.get(model, _TABLE)
-        yield model, replace(plain, model=model, dataset=dataset, lanes=options.model_lanes)
+        usual = {"tables": _TABLE, "images": _PHOTOGRAPH, "tokens": _TEXT}
+        dataset = _DATASETS.get(model, usual[architecture(model).workload])
+        own = replace(plain, model=model, dataset=dataset, lanes=options.model_lanes)
+        yield model, replace(own, batch_sizes=_WINDOWS) if is_text(dataset) else own
 
 
 def measure(options: Options) -> dict[str, Any]:
@@ -55,7 +73,8 @@ def measure(options: Options) -> dict[str, Any]:
     rows = []
     for name, workload in workloads(options):
         try:
-            load_dataset(workload.dataset)
+            if not is_text(workload.dataset):
+                load_dataset(workload.dataset)
         except MissingExtraError as error:
             print(f"{name} is left out: {error}")
             continue

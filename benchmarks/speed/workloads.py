@@ -5,7 +5,7 @@ A lane step is one model's share: `updates` minibatches, and one pass over the v
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from hpo_env.networks.registry import architecture
 from hpo_env.tasks.base import Engine
-from hpo_env.tasks.supervised.data import SupervisedTask, prepare
+from hpo_env.tasks.supervised.data import Rows, SupervisedTask, Windows, prepare
 from hpo_env.tasks.supervised.family import SupervisedFamily
 from hpo_env.tasks.supervised.space import DEFAULT_BATCH_SIZE
 from hpo_env.vector_env import HPOControlVectorEnv
@@ -146,9 +146,10 @@ class SequentialLoop:
         sizes = (problem.num_features, problem.num_outputs)
         model = architecture(task.architecture)
         self.module = model.reference(*sizes).load(model.initial_weights(*sizes, seed))
-        self.x, self.y = torch.tensor(problem.train.x), torch.tensor(problem.train.y).long()
-        self.x_validation = torch.tensor(problem.validation.x)
-        self.y_validation = torch.tensor(problem.validation.y).long()
+        self.objective = problem.objective
+        self.x, self.y = _tensors(problem.train)
+        measured = problem.validation.measured()
+        self.x_validation, self.y_validation = map(torch.tensor, (measured.x, measured.y))
         self.num_rows = int(values["batch_size"])
         self.drop = _dropout(values["dropout"])
         self.smoothing, self.clip = values["label_smoothing"], values["gradient_clip"]
@@ -161,16 +162,34 @@ class SequentialLoop:
 
     def run(self, updates: int) -> float:
         """Train, and return the validation loss."""
-        order = torch.randperm(len(self.x)).repeat(1 + updates * self.num_rows // len(self.x))
-        for rows in torch.split(order, self.num_rows)[:updates]:
+        for rows in self._minibatches(updates):
             self.optimizer.zero_grad()
             outputs = self.module(self.x[rows], self.drop)
-            loss = F.cross_entropy(outputs, self.y[rows], label_smoothing=self.smoothing)
+            loss = self.objective.reference_loss(outputs, self.y[rows], self.smoothing)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.clip)
             self.optimizer.step()
+        self.module.normalizes_by_minibatch(False)
         with torch.no_grad():
-            return F.cross_entropy(self.module(self.x_validation, _keep), self.y_validation).item()
+            outputs = self.module(self.x_validation, _keep)
+            loss = self.objective.reference_loss(outputs, self.y_validation, 0.0)
+        self.module.normalizes_by_minibatch(True)
+        return loss.item()
+
+    def _minibatches(self, updates: int) -> Sequence[torch.Tensor]:
+        """Choose rows, epoch after epoch; windows of a text are drawn from all."""
+        if self.x is self.y:
+            return torch.randint(len(self.x), (updates, self.num_rows)).unbind(0)
+        order = torch.randperm(len(self.x)).repeat(1 + updates * self.num_rows // len(self.x))
+        return torch.split(order, self.num_rows)[:updates]
+
+
+def _tensors(rows: Rows | Windows) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return inputs and targets; all windows of a text, which share its memory, are both."""
+    if isinstance(rows, Windows):
+        windows = torch.tensor(rows.tokens).unfold(0, rows.width, 1)
+        return windows, windows
+    return torch.tensor(rows.x), torch.tensor(rows.y)
 
 
 def _dropout(rate: float) -> Callable[[torch.Tensor, int], torch.Tensor]:

@@ -160,6 +160,8 @@ class DatasetInfo:
         loader: Makes the data set anew.
         is_on_request: Whether it is used only when asked for by name: not every machine has it, or
             one family alone draws from it.
+        image_shape: `(channels, height, width)` of images that networks for images alone draw
+            from; None for all else.
         mixed_loader: Makes the same table with its categories as they are; None where there are
             none.
     """
@@ -172,6 +174,7 @@ class DatasetInfo:
     description: str
     loader: Callable[[], Dataset]
     is_on_request: bool = False
+    image_shape: tuple[int, int, int] | None = None
     mixed_loader: Callable[[], MixedTable] | None = None
 
 

@@ -13,6 +13,7 @@ from functools import cache
 
 from hpo_env.datasets import (
     debian_images,
+    photographs,
     rdatasets_boosting,
     rdatasets_classification,
     rdatasets_regression,
@@ -28,6 +29,7 @@ __all__ = [
     "Split",
     "dataset_info",
     "dataset_names",
+    "image_names",
     "is_named",
     "load_dataset",
     "load_mixed",
@@ -43,6 +45,7 @@ def _registry() -> dict[str, DatasetInfo]:
             rdatasets_classification,
             rdatasets_regression,
             debian_images,
+            photographs,
             rdatasets_boosting,
         )
         for table in source.TABLES
@@ -67,6 +70,23 @@ def dataset_names(*, split: Split | None = None, kind: Kind | None = None) -> tu
         info.name
         for info in _registry().values()
         if split in (None, info.split) and kind in (None, info.kind) and not info.is_on_request
+    )
+
+
+def image_names(*, split: Split | None = None) -> tuple[str, ...]:
+    """List the sets that networks for images alone draw from, in alphabetical order.
+
+    Args:
+        split: Only this side; None for all.
+
+    Example:
+        >>> image_names(split="validation")
+        ('photograph_flower',)
+    """
+    return tuple(
+        info.name
+        for info in _registry().values()
+        if split in (None, info.split) and info.image_shape is not None
     )
 
 

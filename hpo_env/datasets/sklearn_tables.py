@@ -48,6 +48,7 @@ class SklearnTable:
             licence=self.licence,
             description=self.description,
             loader=self.load,
+            image_shape=self.image_shape,
         )
 
     def load(self) -> Dataset:

@@ -163,7 +163,7 @@ _PYTHON = TextInfo(
     name="",
     split="train",
     source="Python's standard library",
-    licence="PSF",
+    licence="PSF-2.0",
     description="",
     documents=dict,
     num_tokens=48,
@@ -195,9 +195,10 @@ TEXTS: dict[str, TextInfo] = {
         ),
         replace(
             _PYTHON,
-            name="python_charmaps",
-            description="tables of characters and their names, of encodings",
-            documents=lambda: sources("encodings"),
+            name="python_library",
+            description="source code of multiprocessing, importlib, logging and urllib",
+            documents=lambda: sources("multiprocessing", "importlib", "logging", "urllib"),
+            num_tokens=40,
         ),
         replace(
             _PYTHON,

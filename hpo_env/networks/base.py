@@ -31,8 +31,8 @@ from hpo_env.networks.reference import NORM_EPSILON, ReferenceModule
 from hpo_env.seeding import stream
 
 ModelSplit = Literal["train", "validation", "test"]
-Workload = Literal["tables", "tokens"]
-"""What a network is for: rows of numbers (and images as such), or next tokens of a text."""
+Workload = Literal["tables", "images", "tokens"]
+"""What a network is for: rows of numbers (and images as such), images alone, or next tokens."""
 Dropout = Callable[[Tensor, int], Tensor]
 """Drops elements of a layer `[N, B, W]`; the integer numbers the model's dropout layers."""
 
@@ -59,11 +59,14 @@ class Parameter:
         gain: Weights are drawn uniformly with standard deviation `gain / sqrt(fan_in)`, fan_in
             being the first axis but one from the end; 0 leaves `fill`.
         fill: Constant where nothing is drawn.
+        is_average: Whether it is a running average, which has no gradient, and of which neither
+            optimisers nor norms of weights know.
     """
 
     shape: tuple[int, ...]
     gain: float = 0.0
     fill: float = 0.0
+    is_average: bool = False
 
     @property
     def size(self) -> int:
@@ -125,6 +128,22 @@ class Architecture(ABC):
     @abstractmethod
     def apply(self, weights: Sequence[Tensor], x: Tensor, dropout: Dropout) -> Tensor:
         """Compute outputs `[N, B, K]` from inputs `[N, B, D]`, at each token that it reads."""
+
+    def apply_in_training(
+        self, weights: Sequence[Tensor], x: Tensor, dropout: Dropout, is_real: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Compute outputs as an update does, and the new values of running averages.
+
+        Args:
+            weights: All, running averages included.
+            x: Inputs `[N, B, D]`.
+            dropout: Drops elements of a layer.
+            is_real: Which rows are of the minibatch, bool `[N, B]`.
+
+        Returns:
+            Outputs `[N, B, K]`, and the averages `[N, ...]` in the order of the weights.
+        """
+        return self.apply(weights, x, dropout), []
 
     @abstractmethod
     def reference(self, num_inputs: int, num_outputs: int) -> ReferenceModule:

@@ -33,6 +33,12 @@ class ReferenceModule(nn.Module):
         """Yield the layers in the order of the batched model's weights."""
         raise NotImplementedError
 
+    def normalizes_by_minibatch(self, does: bool) -> None:
+        """Say whether batch norms take the minibatch, as in training, or running averages."""
+        for layer in self.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.train(does)
+
     def load(self, weights: Sequence[NDArray[np.float32]]) -> Self:
         """Take on the weights of one unpadded model, as `Architecture.initial_weights` draws them.
 
@@ -54,6 +60,9 @@ def _load_layer(layer: nn.Module, weights: Iterator[NDArray[np.float32]]) -> Non
     if isinstance(layer, nn.Embedding):
         layer.weight.copy_(torch.from_numpy(next(weights)))
         return
+    if isinstance(layer, nn.Conv2d):
+        _load_convolution(layer, weights)
+        return
     weight, bias = torch.from_numpy(next(weights)), torch.from_numpy(next(weights))
     if isinstance(layer, nn.ModuleList):  # one embedding a token, stacked
         for embed, w, b in zip(layer, weight, bias, strict=True):
@@ -62,15 +71,23 @@ def _load_layer(layer: nn.Module, weights: Iterator[NDArray[np.float32]]) -> Non
         layer.in_proj_weight.copy_(weight.T)
         layer.in_proj_bias.copy_(bias[0])
         _load_layer(layer.out_proj, weights)
-    elif isinstance(layer, nn.Conv2d):  # rows of `weight` are (height, width, channel)
-        height, width = layer.kernel_size
-        patches = weight.reshape(height, width, layer.in_channels, layer.out_channels)
-        layer.weight.copy_(patches.permute(3, 2, 0, 1))
-        layer.bias.copy_(bias[0])  # type: ignore[union-attr]
-    elif isinstance(layer, nn.LayerNorm):
+    elif isinstance(layer, nn.LayerNorm | nn.BatchNorm2d):
         layer.weight.copy_(weight[0])
         layer.bias.copy_(bias[0])
+        if isinstance(layer, nn.BatchNorm2d):
+            for average in (layer.running_mean, layer.running_var):
+                assert average is not None
+                average.copy_(torch.from_numpy(next(weights)[0]))
     else:
         assert isinstance(layer, nn.Linear)
         layer.weight.copy_(weight.T)
         layer.bias.copy_(bias[0])
+
+
+def _load_convolution(layer: nn.Conv2d, weights: Iterator[NDArray[np.float32]]) -> None:
+    height, width = layer.kernel_size
+    weight = torch.from_numpy(next(weights))  # its rows are (height, width, channel)
+    patches = weight.reshape(height, width, layer.in_channels, layer.out_channels)
+    layer.weight.copy_(patches.permute(3, 2, 0, 1))
+    if layer.bias is not None:
+        layer.bias.copy_(torch.from_numpy(next(weights)[0]))

@@ -6,8 +6,10 @@ A new size of a known kind is a line here. One that is defined elsewhere needs n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 from hpo_env.addresses import is_address, load_address
 from hpo_env.errors import ConfigurationError, unknown_name
@@ -16,6 +18,9 @@ from hpo_env.networks.base import Architecture, Parameter
 from hpo_env.networks.cnn import CNN
 from hpo_env.networks.language import GPT
 from hpo_env.networks.mlp import MLP
+from hpo_env.networks.residual_cnn import ResidualCNN
+
+_T = TypeVar("_T")
 
 ARCHITECTURES: dict[str, Architecture] = {
     "mlp_32x2_relu": MLP(split="train", width=32, depth=2),
@@ -34,6 +39,12 @@ ARCHITECTURES: dict[str, Architecture] = {
     "attention_8x32": Attention(split="test"),
     "cnn_8x8": CNN(split="test", image_shape=(1, 8, 8)),
     "cnn_28x28": CNN(split="test", image_shape=(1, 28, 28), stride=2),
+    "resnet_12x12": ResidualCNN(split="train", image_shape=(1, 12, 12), stride=2, channels=8),
+    "resnet_10x10": ResidualCNN(split="train", image_shape=(1, 10, 10), channels=8),
+    "resnet_12x12_twice": ResidualCNN(
+        split="validation", image_shape=(1, 12, 12), stride=2, channels=12, num_blocks=2
+    ),
+    "resnet_8x8": ResidualCNN(split="test", image_shape=(1, 8, 8), num_blocks=2),
     "gpt_16x1": GPT(split="train", context=16, width=16),
     "gpt_32x1_narrow_start": GPT(split="train", context=16, width=32, spread=0.02),
     "gpt_16x2": GPT(split="validation", context=24, width=16, num_blocks=2, spread=0.05),
@@ -90,6 +101,11 @@ class ModelSpec:
     def parameters(self) -> list[Parameter]:
         """List the padded weights."""
         return self.model.parameters(self.num_inputs, self.num_outputs)
+
+    def trained(self, weights: Sequence[_T]) -> list[_T]:
+        """Return what stands for weights that have gradients, out of one for each weight."""
+        pairs = zip(self.parameters(), weights, strict=True)
+        return [weight for parameter, weight in pairs if not parameter.is_average]
 
     def rows_per_input(self) -> int:
         """Return how many rows its layers see for one row of inputs."""

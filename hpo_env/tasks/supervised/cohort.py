@@ -16,12 +16,7 @@ from torch import Tensor
 from hpo_env.networks.optimizers import coefficients
 from hpo_env.networks.registry import ModelSpec
 from hpo_env.networks.updaters import Updater
-from hpo_env.tasks.supervised.data import (
-    MAX_TEST_ROWS,
-    MAX_TEST_TOKENS,
-    MAX_VALIDATION_ROWS,
-    MAX_VALIDATION_TOKENS,
-)
+from hpo_env.tasks.supervised.data import MAX_VALIDATION_ROWS
 from hpo_env.tasks.supervised.measurement import (
     Float64,
     interval_telemetry,
@@ -34,7 +29,14 @@ from hpo_env.tasks.supervised.minibatches import (
     row_bounds,
 )
 from hpo_env.tasks.supervised.replacement import STILL, STILL_VALUES, Replacement
-from hpo_env.tasks.supervised.slots import LaneTensors, Part, Slots, dynamic
+from hpo_env.tasks.supervised.slots import (
+    LaneTensors,
+    Part,
+    Slots,
+    dynamic,
+    most_measured,
+    num_measured,
+)
 from hpo_env.tasks.supervised.step import (
     COUNTERS,
     SETTINGS,
@@ -50,19 +52,6 @@ _LARGEST_TEMPORARY = 8 * 2**20
 the system each time, and getting them again costs a fifth of the interval."""
 _LARGEST_ON_A_GPU = 2**30
 """The same on a GPU, which many lanes a call fill."""
-
-_MOST_ROWS: dict[Part, int] = {
-    "train": MAX_VALIDATION_ROWS,  # of 1,024: a look at them, as long as the one at validation
-    "validation": MAX_VALIDATION_ROWS,
-    "test": MAX_TEST_ROWS,
-}
-"""Rows of a part that are measured at most."""
-_MOST_TOKENS: dict[Part, int] = {
-    "train": MAX_VALIDATION_TOKENS,
-    "validation": MAX_VALIDATION_TOKENS,
-    "test": MAX_TEST_TOKENS,
-}
-"""Tokens of a part that are told at most."""
 
 
 class Cohort:
@@ -93,7 +82,9 @@ class Cohort:
     ) -> None:
         parameters = spec.parameters()
         self.spec = spec
-        self._replacement = None if updater is None else Replacement(updater, parameters)
+        self._replacement = (
+            None if updater is None else Replacement(updater, spec.trained(parameters))
+        )
         self.slots = Slots(
             spec,
             device=device,
@@ -231,27 +222,36 @@ class Cohort:
                 self._replace_update(before, lanes)
                 losses.append(loss)
                 norms.append(norm)
-            movement = run.compare(lanes.start, lanes.middle, weights)
+            movement = run.compare(*self._moving(lanes))
             evaluated = self._evaluated(weights, lanes.memory)
             loss, score = run.evaluate(evaluated, *lanes.data_of("validation"), *facts)
         return torch.stack(losses), torch.stack([norms[0], norms[-1]]), movement, loss, score
+
+    def _moving(self, lanes: LaneTensors) -> list[list[Tensor]]:
+        """Return weights at the start, in the middle and now, without running averages."""
+        return [self.spec.trained(w) for w in (lanes.start, lanes.middle, lanes.weights)]
 
     # --- An updater in the place of the optimisers ------------------------------------------------
 
     def _before_update(self, weights: list[Tensor]) -> Tensor | None:
         """Keep weights that an updater needs as they were, `[n, P]`."""
-        return None if self._replacement is None else self._replacement.flat(weights)
+        if self._replacement is None:
+            return None
+        return self._replacement.flat(self.spec.trained(weights))
 
     def _replace_update(self, before: Tensor | None, lanes: LaneTensors) -> None:
         """Have the updater do the update of which the step has left the gradients."""
         if self._replacement is not None and before is not None:
-            self._replacement.update(before, lanes.weights, lanes.momenta, lanes.memory)
+            weights, gradients = map(self.spec.trained, (lanes.weights, lanes.momenta))
+            self._replacement.update(before, weights, gradients, lanes.memory)
 
     def _evaluated(self, weights: list[Tensor], memory: list[Tensor]) -> list[Tensor]:
         """Return the weights at which lanes are evaluated."""
         if self._replacement is None:
             return weights
-        return self._replacement.evaluated(weights, memory)
+        trained = iter(self._replacement.evaluated(self.spec.trained(weights), memory))
+        pairs = zip(self.spec.parameters(), weights, strict=True)
+        return [w if parameter.is_average else next(trained) for parameter, w in pairs]
 
     def _all_evaluated(self) -> list[Tensor]:
         """Return the weights at which lanes are evaluated, of all slots in use."""
@@ -283,7 +283,10 @@ class Cohort:
         chosen = torch.from_numpy(padded).to(self._device)
         with torch.no_grad():
             weights = self._all_evaluated()
-            data = [buffer[:, : self._most(part)] for buffer in self.slots.tensors.data_of(part)]
+            data = [
+                buffer[:, : most_measured(part, self.spec.model.window)]
+                for buffer in self.slots.tensors.data_of(part)
+            ]
             tensors = [dynamic(b.index_select(0, chosen)) for b in (*weights, *data)]
             loss, score = run.evaluate(
                 tensors[: len(weights)], *tensors[len(weights) :], *self._facts(padded, part)
@@ -319,7 +322,11 @@ class Cohort:
     def _facts(self, slots: slice | NDArray[np.int64], part: Part = "validation") -> list[Tensor]:
         """Return what evaluation has to know of each lane: rows, outputs, objective."""
         record = self.slots.records[slots]
-        columns = (self._num_measured(record, part), record["num_outputs"], record["objective"])
+        columns = (
+            num_measured(record, part, self.spec.model.window),
+            record["num_outputs"],
+            record["objective"],
+        )
         facts = [np.ascontiguousarray(column, dtype=np.float32) for column in columns]
         return [dynamic(torch.from_numpy(fact).to(self._device)) for fact in facts]
 
@@ -373,22 +380,6 @@ class Cohort:
         if self.spec.model.window is not None:
             return drawn_windows(*facts, **shape)
         return interval_rows(*facts, record["strides"], **shape)
-
-    def _most(self, part: Part) -> int:
-        """Return how many rows, or tokens, of a part are measured at most."""
-        return _MOST_ROWS[part] if self.spec.model.window is None else _MOST_TOKENS[part] + 1
-
-    def _num_measured(self, record: Any, part: Part) -> NDArray[np.float32]:
-        """Return how many of a part's rows, or windows, are measured, `[n]`."""
-        window = self.spec.model.window
-        present = record["num_rows" if part == "train" else f"num_{part}_rows"]
-        most = _MOST_ROWS[part]
-        if window is not None:
-            most = _MOST_TOKENS[part] // (window - 1)
-            if part == "train":  # where windows may begin: so many tokens but the last window's
-                present = (present + window - 2) // (window - 1)
-        rows: NDArray[np.float32] = np.minimum(present, most).astype(np.float32)
-        return rows
 
 
 def copy_each(source: list[Tensor], target: list[Tensor]) -> None:

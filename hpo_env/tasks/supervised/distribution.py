@@ -18,13 +18,14 @@ from hpo_env.datasets import (
     Kind,
     Reading,
     dataset_names,
+    image_names,
     is_named,
     is_text,
     load_text,
     text_names,
 )
 from hpo_env.errors import ConfigurationError
-from hpo_env.networks.base import ModelSplit, Workload
+from hpo_env.networks.base import Architecture, ImageShape, ModelSplit, Workload
 from hpo_env.networks.registry import ARCHITECTURES, architecture
 from hpo_env.seeding import draw_episode_seed
 from hpo_env.tasks.base import Split
@@ -48,7 +49,7 @@ from hpo_env.tasks.supervised.draws import (
 )
 from hpo_env.tasks.supervised.space import HYPERPARAMETERS
 
-Workloads = Literal["tables", "tokens", "all"]
+Workloads = Literal["tables", "images", "tokens", "all"]
 """One workload, or each as often as the others."""
 Clock = Literal["usual", "wide"]
 
@@ -115,12 +116,19 @@ class Distribution:
                 f"workloads={self.workloads!r} does not fit {what}, which is of workload "
                 f"{wanted[0]!r}; leave workloads out, or say {wanted[0]!r}"
             )
-        if self.model is not None and not self._names(wanted[0]):
-            raise ConfigurationError(self._misfit(self.model))
+        if len(wanted) == 1 and not self._names(wanted[0]):
+            raise ConfigurationError(self._misfit())
 
-    def _misfit(self, model: str) -> str:
-        """Say why a model and the data do not go together."""
-        chosen = architecture(model)
+    def _misfit(self) -> str:
+        """Say why models and data do not go together."""
+        if self.model is None:
+            shapes = {a.images for a in ARCHITECTURES.values() if self._may_draw(a, "images")}
+            return (
+                f"no model of side {self.architectures!r} takes the images of data set "
+                f"{self.dataset!r}; there are models for {sorted(map(str, shapes))}. Say which "
+                "side's by architectures, or leave workloads out"
+            )
+        chosen = architecture(self.model)
         needs = "texts" if chosen.window else f"images of shape {chosen.images}"
         if self.dataset is not None and is_text(self.dataset):
             needs, has, others = "rows of numbers", f"text {self.dataset!r}", "texts"
@@ -130,7 +138,7 @@ class Distribution:
             others = "tables"
             fits = [n for n, a in ARCHITECTURES.items() if not a.images_only and not a.window]
         return (
-            f"model {model!r} needs {needs}, and {has} has them not. "
+            f"model {self.model!r} needs {needs}, and {has} has them not. "
             f"Models for {others}: {', '.join(fits)}"
         )
 
@@ -147,7 +155,9 @@ class Distribution:
         if self.model is not None:
             return (architecture(self.model).workload,)
         if self.dataset is not None:
-            return ("tokens" if is_text(self.dataset) else "tables",)
+            if is_text(self.dataset):
+                return ("tokens",)
+            return ("images",) if self.workloads == "images" else ("tables",)
         if self.workloads == "all":
             return get_args(Workload)
         return (self.workloads or "tables",)
@@ -159,12 +169,18 @@ class Distribution:
             return [name for name in own if is_text(name)] or (
                 [] if own else list(text_names(split=self.split))
             )
-        names = own or dataset_names(split=self.split)
-        names = [name for name in names if not is_text(name)]
-        chosen = None if self.model is None else architecture(self.model)
-        if chosen is None or not chosen.images_only:
+        every = image_names if workload == "images" else dataset_names
+        names = [name for name in own or every(split=self.split) if not is_text(name)]
+        models = [a for a in ARCHITECTURES.values() if self._may_draw(a, workload)]
+        if self.model is not None:
+            models = [architecture(self.model)]
+        if not all(model.images_only for model in models):
             return names
-        return [name for name in names if chosen.fits(self.load(name).image_shape)]
+        shapes = {name: self.load(name).image_shape for name in names}
+        return [name for name in names if any(model.fits(shapes[name]) for model in models)]
+
+    def _may_draw(self, model: Architecture, workload: Workload) -> bool:
+        return model.workload == workload and model.split == self.architectures
 
     # --- Drawing ----------------------------------------------------------------------------------
 
@@ -181,11 +197,17 @@ class Distribution:
         if workload == "tokens":
             task = self._sample_text(name, optimizer, rng, is_augmented=is_augmented)
         else:
-            task = self._sample_rows(name, optimizer, rng, is_augmented=is_augmented)
+            task = self._sample_rows(workload, name, optimizer, rng, is_augmented=is_augmented)
         return task if self.clock == "usual" else self._with_wide_clock(task, rng)
 
     def _sample_rows(
-        self, name: str, optimizer: str, rng: np.random.Generator, *, is_augmented: bool
+        self,
+        workload: Workload,
+        name: str,
+        optimizer: str,
+        rng: np.random.Generator,
+        *,
+        is_augmented: bool,
     ) -> SupervisedTask:
         dataset = self.load(name)
         num_rows = len(split_off(len(dataset.x), self.held_out)[0])
@@ -198,9 +220,7 @@ class Distribution:
             kind=self.kind,
             reading=self.reading,
             fingerprint=None if is_named(name) else dataset.fingerprint,
-            architecture=self._draw_architecture(
-                [n for n, a in ARCHITECTURES.items() if a.fits(dataset.image_shape)], rng
-            ),
+            architecture=self._draw_architecture(workload, dataset.image_shape, rng),
             optimizer=optimizer,
             augmentation_seed=draw_episode_seed(rng),
             num_rows=draw_num_rows(num_rows, rng) if is_augmented else num_rows,
@@ -214,7 +234,7 @@ class Distribution:
     def _sample_text(
         self, name: str, optimizer: str, rng: np.random.Generator, *, is_augmented: bool
     ) -> SupervisedTask:
-        chosen = self._draw_architecture([n for n, a in ARCHITECTURES.items() if a.window], rng)
+        chosen = self._draw_architecture("tokens", None, rng)
         window = architecture(chosen).window
         assert window is not None
         most = min(len(load_text(name).train), MAX_TRAIN_TOKENS)
@@ -249,11 +269,18 @@ class Distribution:
         updates = log_uniform(low, min(max(affordable, low), high), rng)
         return replace(task, num_decisions=decisions, updates_per_decision=round(updates))
 
-    def _draw_architecture(self, fitting: list[str], rng: np.random.Generator) -> str:
+    def _draw_architecture(
+        self, workload: Workload, image_shape: ImageShape | None, rng: np.random.Generator
+    ) -> str:
         if self.model is not None:
             return self.model
-        ours = [name for name in fitting if ARCHITECTURES[name].split == self.architectures]
-        return choose(ours, rng)
+        fitting = [
+            name
+            for name, candidate in ARCHITECTURES.items()
+            if self._may_draw(candidate, workload)
+            and (candidate.window or candidate.fits(image_shape))
+        ]
+        return choose(fitting, rng)
 
     def _draw_num_features(
         self, dataset: Dataset, rng: np.random.Generator, *, is_augmented: bool

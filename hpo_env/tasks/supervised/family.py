@@ -82,9 +82,9 @@ class SupervisedFamily(TaskFamily):
         dates: Columns of ISO dates, one or several; or column -> `strftime` format.
         categories: Columns whose values are names although they look like numbers.
         fingerprint: What `pinned_options` said of the data; other data is refused.
-        workloads: What is trained: "tables" (and images as such), "tokens" (next characters of
-            texts), or "all" of these, each as often. None: what `model` or `dataset` is for, and
-            tables where neither is given.
+        workloads: What is trained: "tables" (and images as such), "images" (by residual
+            convolutions), "tokens" (next characters of texts), or "all" of these, each as often.
+            None: what `model` or `dataset` is for, and tables where neither is given.
         clock: "usual", or "wide": every task draws 10 to 150 decisions, unless `num_decisions` is
             given, of 5 to 1,000 updates each (both log-uniform), as many as its model's cost
             allows; `updates_per_decision` is not used then.

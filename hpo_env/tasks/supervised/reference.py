@@ -154,7 +154,7 @@ class Learner:
         num_inputs, num_outputs = self.problem.num_features, self.problem.num_outputs
         model = architecture(task.architecture)
         weights = model.initial_weights(num_inputs, num_outputs, seed)
-        self.module: nn.Module = model.reference(num_inputs, num_outputs).load(weights)
+        self.module = model.reference(num_inputs, num_outputs).load(weights)
         self.info = optimizer_info(task.optimizer)
         self.optimizer = self._new_optimizer()
         self.num_updates = 0
@@ -207,6 +207,7 @@ class Learner:
         chosen = self.rows.take(np.array(self.next_rows(values.num_rows)))
         x, y = torch.from_numpy(chosen.x), torch.from_numpy(chosen.y)
         self.optimizer.zero_grad()
+        self.module.normalizes_by_minibatch(True)
         outputs = self.module(x, self._dropout(values.dropout))
         loss = self.problem.objective.reference_loss(outputs, y, values.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -245,6 +246,7 @@ class Learner:
 
     def _measure(self, rows: Rows) -> tuple[float, float]:
         objective, y = self.problem.objective, torch.from_numpy(rows.y)
+        self.module.normalizes_by_minibatch(False)
         with torch.no_grad():
             outputs = self.module(torch.from_numpy(rows.x), lambda h, site: h)
             loss = objective.reference_loss(outputs, y, 0.0).item()

@@ -42,6 +42,19 @@ _TABLE_PADDING = 32
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 _PART_ROWS = (MAX_TRAIN_ROWS, MAX_VALIDATION_ROWS, MAX_TEST_ROWS)
+_MOST_ROWS: dict[Part, int] = {
+    "train": MAX_VALIDATION_ROWS,  # of 1,024: a look at them, as long as the one at validation
+    "validation": MAX_VALIDATION_ROWS,
+    "test": MAX_TEST_ROWS,
+}
+"""Rows of a part that are measured at most."""
+_MOST_TOKENS: dict[Part, int] = {
+    "train": MAX_VALIDATION_TOKENS,
+    "validation": MAX_VALIDATION_TOKENS,
+    "test": MAX_TEST_TOKENS,
+}
+"""Tokens of a part that are told at most."""
+
 _PART_TOKENS = (MAX_TRAIN_TOKENS, MAX_VALIDATION_TOKENS + 1, MAX_TEST_TOKENS + 1)
 
 _RECORD = np.dtype(
@@ -65,6 +78,28 @@ _RECORD = np.dtype(
     ]
 )
 """What the host knows of a slot's lane."""
+
+
+def most_measured(part: Part, window: int | None) -> int:
+    """Return how many rows, or tokens, of a part are measured at most.
+
+    Args:
+        part: The part.
+        window: Tokens of a window; None where rows are numbers.
+    """
+    return _MOST_ROWS[part] if window is None else _MOST_TOKENS[part] + 1
+
+
+def num_measured(record: Any, part: Part, window: int | None) -> NDArray[np.float32]:
+    """Return how many of a part's rows, or windows, are measured in slots of a record, `[n]`."""
+    present = record["num_rows" if part == "train" else f"num_{part}_rows"]
+    most = _MOST_ROWS[part]
+    if window is not None:
+        most = _MOST_TOKENS[part] // (window - 1)
+        if part == "train":  # windows may begin at any token but the last ones
+            present = (present + window - 2) // (window - 1)
+    rows: NDArray[np.float32] = np.minimum(present, most).astype(np.float32)
+    return rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -273,7 +308,8 @@ class Slots:
         for buffer in (*self.tensors.momenta, *self.tensors.squares):
             buffer[index] = 0.0
         if self._replacement is not None:
-            begun = self._replacement.start([weight[index] for weight in self.tensors.weights])
+            weights = self.spec.trained(self.tensors.weights)
+            begun = self._replacement.start([weight[index] for weight in weights])
             for buffer, numbers in zip(self.tensors.memory, begun, strict=True):
                 buffer[index] = numbers
         self.records["optimizer_updates"][slots] = 0

@@ -73,6 +73,7 @@ class Kernels:
 
 def training_step(
     model: Architecture,
+    is_averages: tuple[bool, ...],
     has_dropout: bool,
     weights: list[Tensor],
     momenta: list[Tensor],
@@ -87,6 +88,7 @@ def training_step(
 
     Args:
         model: The lanes' model.
+        is_averages: Which of the weights are running averages.
         has_dropout: Whether some lane's dropout rate is above 0.
         weights: Each `[N, ...]`; updated.
         momenta: Optimiser state like the weights; updated.
@@ -108,19 +110,29 @@ def training_step(
         x_batch = y_batch = take_windows(x, rows, model.window)
     is_real = torch.arange(rows.shape[1], device=x.device) < batch_size[:, None]
     drop = _dropout(seed, num_updates, s["dropout"]) if has_dropout else _no_dropout
+    trained = [w for w, is_average in zip(weights, is_averages, strict=True) if not is_average]
+    averages = [w for w, is_average in zip(weights, is_averages, strict=True) if is_average]
 
-    def total_loss(w: list[Tensor]) -> tuple[Tensor, Tensor]:
-        outputs = model.apply(w, x_batch, drop)
+    def total_loss(w: list[Tensor]) -> tuple[Tensor, tuple[Tensor, list[Tensor]]]:
+        own, kept = iter(w), iter(averages)
+        every = [next(kept if is_average else own) for is_average in is_averages]
+        outputs, averaged = model.apply_in_training(every, x_batch, drop, is_real)
         losses = row_losses(
             outputs, y_batch, s["num_outputs"], s["objective"], s["label_smoothing"]
         )
         loss = torch.where(is_real, losses, 0.0).sum(1) / batch_size
-        return loss.sum(), loss
+        return loss.sum(), (loss, averaged)
 
-    gradients, (_, loss) = grad_and_value(total_loss, has_aux=True)(weights)
+    gradients, (_, (loss, averaged)) = grad_and_value(total_loss, has_aux=True)(trained)
+    for average, now in zip(averages, averaged, strict=True):
+        average.copy_(now)
     norm = torch.sqrt(_sum_over_weights([g * g for g in gradients]))
     scale = torch.clamp(s["gradient_clip"] / (norm + _CLIP_EPSILON), max=1.0)
-    update(weights, momenta, squares, gradients, scale, s)
+    momenta, squares = (
+        [m for m, is_average in zip(memory, is_averages, strict=True) if not is_average]
+        for memory in (momenta, squares)
+    )
+    update(trained, momenta, squares, gradients, scale, s)
     return loss, norm
 
 
@@ -288,9 +300,10 @@ def kernels(spec: ModelSpec, mode: CompileMode, *, has_dropout: bool, batch: int
         batch: `B` of `train`: a compilation each, as one for any number is slower.
     """
     model = spec.model
+    is_averages = tuple(parameter.is_average for parameter in spec.parameters())
 
     def train(*args: Any) -> tuple[Tensor, Tensor]:
-        return training_step(model, has_dropout, *args)
+        return training_step(model, is_averages, has_dropout, *args)
 
     if mode == "eager":
         evaluate, compare = _evaluate(spec, mode), weight_movement

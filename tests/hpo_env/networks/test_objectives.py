@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hpo_env.errors import ConfigurationError, UnknownNameError
-from hpo_env.networks.objectives import OBJECTIVES, Objective, objective
+from hpo_env.networks.objectives import OBJECTIVES, Objective, Tokens, objective
 from hpo_env.tasks.supervised.step import objective_code
 
 NUM_LANES, NUM_ROWS, NUM_TOKENS, PADDED = 3, 11, 6, 16
@@ -65,6 +65,11 @@ def test_tokens_are_told_by_the_outputs_before_them() -> None:
     tokens, three, none = objective("tokens"), torch.tensor([3.0]), torch.tensor([0.0])
     assert tokens.row_losses(outputs, y, three, none).tolist() == [[0.0, 50.0]]
     assert tokens.row_scores(outputs, y, three).tolist() == [[1.0, 0.0]]
+    told = outputs[:, :, :2]  # without those at the last token, which are about nothing
+    assert tokens.row_losses(told, y, three, none).tolist() == [[0.0, 50.0]]
+    assert tokens.row_scores(told, y, three).tolist() == [[1.0, 0.0]]
+    assert tokens.reference_loss(told[0], y[0], 0.0).item() == 25.0
+    assert tokens.reference_score(told[0], y[0]) == 0.5
     even = torch.zeros_like(outputs)
     loss = tokens.row_losses(even, y, three, none)
     torch.testing.assert_close(loss, torch.full((1, 2), math.log(3.0)))
@@ -115,11 +120,18 @@ def test_target_noise_is_added_to_numbers_alone() -> None:
     assert noisy.var() == pytest.approx(1.0 + 4.0, rel=0.1)
 
 
+class Ranking(Tokens):
+    """An objective that the step does not know."""
+
+    name = "ranking"
+
+
 def test_lanes_are_not_trained_by_what_the_step_does_not_compute() -> None:
     assert objective_code(objective("classification")) == 0
     assert objective_code(objective("regression")) == 1
-    with pytest.raises(ConfigurationError, match="'regression'; got objective 'tokens'"):
-        objective_code(objective("tokens"))
+    assert objective_code(objective("tokens")) == 2
+    with pytest.raises(ConfigurationError, match="'tokens'; got objective 'ranking'"):
+        objective_code(Ranking())
 
 
 def test_an_unknown_objective_is_named_with_the_nearest() -> None:

@@ -30,26 +30,61 @@ def halve_even(h: torch.Tensor, site: int) -> torch.Tensor:
 
 def num_inputs_of(name: str) -> int:
     chosen = architecture(name)
+    if chosen.window is not None:
+        return chosen.window
     return 13 if chosen.images is None else math.prod(chosen.images)
+
+
+def inputs_of(name: str, *shape: int, num_outputs: int) -> torch.Tensor:
+    """Rows of numbers, or of tokens below the number of outputs."""
+    rng = np.random.default_rng(0)
+    if architecture(name).window is not None:
+        return torch.from_numpy(rng.integers(num_outputs, size=shape).astype(np.float32))
+    return torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("drop", [keep, halve_even])
 def test_padded_lanes_equal_unpadded_modules(name: str, drop: object) -> None:
     d, k = num_inputs_of(name), 5
-    spec = ModelSpec(name, num_inputs=max(d, 32), num_outputs=16)
     model = architecture(name)
+    spec = ModelSpec(name, num_inputs=d if model.window else max(d, 32), num_outputs=16)
     lanes = [model.initial_weights(d, k, seed) for seed in (1, 2, 3)]
     padded_lanes = [pad_weights(spec.parameters(), weights) for weights in lanes]
     stacked = [torch.from_numpy(np.stack(w)) for w in zip(*padded_lanes, strict=True)]
-    x = torch.from_numpy(np.random.default_rng(0).standard_normal((3, 9, d), dtype=np.float32))
+    x = inputs_of(name, 3, 9, d, num_outputs=k)
     padded = torch.nn.functional.pad(x, (0, spec.num_inputs - d))
     with torch.no_grad():
         outputs = model.apply(stacked, padded, drop)  # type: ignore[arg-type]
         for lane, weights in enumerate(lanes):
-            alone = model.reference(d, k).load(weights)(x[lane], drop)
-            torch.testing.assert_close(outputs[lane, :, :k], alone, atol=1e-5, rtol=1e-5)
-    assert (outputs[:, :, k:] == 0.0).all()
+            module = model.reference(d, k).load(weights)
+            module.normalizes_by_minibatch(False)
+            alone = module(x[lane], drop)
+            torch.testing.assert_close(outputs[lane, ..., :k], alone, atol=1e-5, rtol=1e-5)
+    assert (outputs[..., k:] == 0.0).all()
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if architecture(n).workload == "images"])
+def test_minibatches_of_real_rows_normalise_and_move_the_averages_as_in_torch(name: str) -> None:
+    d, k = num_inputs_of(name), 5
+    spec = ModelSpec(name, num_inputs=d, num_outputs=16)
+    model = architecture(name)
+    lanes = [model.initial_weights(d, k, seed) for seed in (1, 2)]
+    padded_lanes = [pad_weights(spec.parameters(), weights) for weights in lanes]
+    stacked = [torch.from_numpy(np.stack(w)) for w in zip(*padded_lanes, strict=True)]
+    x = inputs_of(name, 2, 9, d, num_outputs=k)
+    sizes = (4, 9)
+    is_real = torch.arange(9) < torch.tensor(sizes)[:, None]
+    outputs, averages = model.apply_in_training(stacked, x, keep, is_real)
+    kept = [stacked[i] for i, p in enumerate(spec.parameters()) if p.is_average]
+    assert len(averages) == len(kept) > 0
+    for lane, size in enumerate(sizes):
+        module = model.reference(d, k).load(lanes[lane])
+        alone = module(x[lane, :size], keep)
+        torch.testing.assert_close(outputs[lane, :size, :k], alone, atol=1e-5, rtol=1e-4)
+        own = [b for b in module.buffers() if b.dim() == 1]
+        for ours, theirs in zip(averages, own, strict=True):
+            torch.testing.assert_close(ours[lane, 0], theirs, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -69,11 +104,12 @@ def test_initial_weights_have_the_variance_of_their_fan_in() -> None:
 
 
 def test_a_model_starts_near_the_loss_of_a_uniform_guess() -> None:
-    x = torch.from_numpy(np.random.default_rng(0).standard_normal((512, 20), dtype=np.float32))
     for name in NAMES:
         model = architecture(name)
         if not model.images_only:
-            module = model.reference(20, 10).load(model.initial_weights(20, 10, seed=1))
+            d = model.window or 20
+            x = inputs_of(name, 512, d, num_outputs=10)
+            module = model.reference(d, 10).load(model.initial_weights(d, 10, seed=1))
             with torch.no_grad():
                 share = torch.log_softmax(module(x, keep), -1).mean().item()
             assert np.log(10) <= -share < np.log(10) + 0.6, name
@@ -105,9 +141,10 @@ def test_a_cnn_refuses_images_that_its_patches_do_not_cover(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_models_that_are_not_for_images_take_any_data(name: str) -> None:
+def test_models_that_are_not_for_images_or_texts_take_any_data(name: str) -> None:
     chosen = architecture(name)
-    assert all(chosen.fits(s) != chosen.images_only for s in (None, (1, 9, 9)))
+    takes_rows = chosen.window is None and not chosen.images_only
+    assert all(chosen.fits(shape) == takes_rows for shape in (None, (1, 9, 9)))
 
 
 MINE = MLP(split="test", width=4, depth=1)

@@ -17,7 +17,7 @@ from hpo_env.networks.updaters import Updater
 from hpo_env.tasks.supervised.cohort import Cohort, copy_each, to_numpy
 from hpo_env.tasks.supervised.measurement import Float64
 from hpo_env.tasks.supervised.native.kernel import COUNTERS, FACTS, Int64, Trained, kernel
-from hpo_env.tasks.supervised.slots import LaneTensors, Part
+from hpo_env.tasks.supervised.slots import LaneTensors, Part, num_measured
 from hpo_env.tasks.supervised.step import CompileMode, weight_movement
 
 
@@ -104,7 +104,7 @@ class NativeCohort(Cohort):
                 one = settings[u : u + 1]
                 steps.append(self._call(lanes, batch_sizes, u, goes_on, one))
                 self._replace_updates(before, lanes, np.flatnonzero(goes_on))
-            movement = to_numpy(weight_movement(lanes.start, lanes.middle, lanes.weights))
+            movement = to_numpy(weight_movement(*self._moving(lanes)))
         return Trained(
             losses=np.concatenate([step.losses for step in steps]),
             norms=np.concatenate([step.norms for step in steps]),
@@ -132,7 +132,7 @@ class NativeCohort(Cohort):
         record = self.slots.records[slots]
         columns: dict[str, NDArray[Any]] = {
             "slot": slots,
-            "num_rows": self._num_measured(record, part),
+            "num_rows": num_measured(record, part, self.spec.model.window),
             "num_outputs": record["num_outputs"],
             "objective": record["objective"],
         }

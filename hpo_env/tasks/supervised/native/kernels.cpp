@@ -12,10 +12,11 @@
 #include "gpt.hpp"
 #include "lanes.hpp"
 #include "mlp.hpp"
+#include "residual_cnn.hpp"
 
 namespace {
 
-enum Kind { MLP_KIND, ATTENTION_KIND, CNN_KIND, GPT_KIND };  // in the order of `kernel_kinds`
+enum Kind { MLP_KIND, ATTENTION_KIND, CNN_KIND, GPT_KIND, RESIDUAL_CNN_KIND };  // in the order of `kernel_kinds`
 
 }  // namespace
 
@@ -35,14 +36,15 @@ const char* kernel_objectives() { return "classification regression tokens"; }
 
 const char* kernel_activations() { return "relu tanh gelu silu"; }
 
-const char* kernel_kinds() { return "MLP Attention CNN GPT"; }
+const char* kernel_kinds() { return "MLP Attention CNN GPT ResidualCNN"; }
 
 void kernel_train(const TrainJob* job) {
     switch (job->model.kind) {
         case MLP_KIND: return kernels::train_lanes<kernels::MLP>(*job);
         case ATTENTION_KIND: return kernels::train_lanes<kernels::Attention>(*job);
         case CNN_KIND: return kernels::train_lanes<kernels::CNN>(*job);
-        default: return kernels::train_lanes<kernels::GPT>(*job);
+        case GPT_KIND: return kernels::train_lanes<kernels::GPT>(*job);
+        default: return kernels::train_lanes<kernels::ResidualCNN>(*job);
     }
 }
 
@@ -51,7 +53,8 @@ void kernel_evaluate(const EvaluateJob* job) {
         case MLP_KIND: return kernels::evaluate_lanes<kernels::MLP>(*job);
         case ATTENTION_KIND: return kernels::evaluate_lanes<kernels::Attention>(*job);
         case CNN_KIND: return kernels::evaluate_lanes<kernels::CNN>(*job);
-        default: return kernels::evaluate_lanes<kernels::GPT>(*job);
+        case GPT_KIND: return kernels::evaluate_lanes<kernels::GPT>(*job);
+        default: return kernels::evaluate_lanes<kernels::ResidualCNN>(*job);
     }
 }
 

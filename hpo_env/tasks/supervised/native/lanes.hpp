@@ -149,8 +149,9 @@ class Trainer {
         float scale = c.gradient_clip / (norm + CLIP_EPSILON);
         if (scale > 1.0f) scale = 1.0f;
         for (size_t i = 0; i < listed.size(); ++i)
-            optimize_by(c, lane.weights[i], lane.momenta[i], lane.squares[i], gradients_[i],
-                        listed[i].size, scale);
+            if (!listed[i].is_average)
+                optimize_by(c, lane.weights[i], lane.momenta[i], lane.squares[i], gradients_[i],
+                            listed[i].size, scale);
         return norm;
     }
 

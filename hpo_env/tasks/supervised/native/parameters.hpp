@@ -14,16 +14,14 @@ using Weights = std::vector<float*>;
 
 struct Parameter {
     int64_t size;
-    int64_t offset;  // in a lane's flat copy of all of them
+    int64_t offset;   // in a lane's flat copy of all of them
+    bool is_average;  // a running average: it has no gradient, and is 0 in flat copies
 };
 
 class Parameters {
   public:
-    int add(int64_t size) {
-        listed_.push_back({size, num_weights_});
-        num_weights_ += padded(size);
-        return static_cast<int>(listed_.size()) - 1;
-    }
+    int add(int64_t size) { return place({size, num_weights_, false}); }
+    int add_average(int64_t size) { return place({size, num_weights_, true}); }
 
     const std::vector<Parameter>& listed() const { return listed_; }
     int64_t num_weights() const { return num_weights_; }  // of a flat copy, gaps included
@@ -37,10 +35,18 @@ class Parameters {
 
     void copy_flat(const Weights& from, float* to) const {
         for (size_t i = 0; i < listed_.size(); ++i)
-            std::memcpy(to + listed_[i].offset, from[i], static_cast<size_t>(listed_[i].size) * 4);
+            if (!listed_[i].is_average)
+                std::memcpy(to + listed_[i].offset, from[i],
+                            static_cast<size_t>(listed_[i].size) * 4);
     }
 
   private:
+    int place(const Parameter& parameter) {
+        listed_.push_back(parameter);
+        num_weights_ += padded(parameter.size);
+        return static_cast<int>(listed_.size()) - 1;
+    }
+
     std::vector<Parameter> listed_;
     int64_t num_weights_ = 0;
 };

@@ -22,11 +22,14 @@ NAMES = tuple(h.name for h in SupervisedFamily.hyperparameters)
 RATES = {"sgd": 3e-2, "adamw": 1e-3, "rmsprop": 1e-4, "adagrad": 1e-3}
 
 CLASSES, NUMBERS, IMAGES = "breast_cancer", "diabetes", "digits"
+TEXTS = ("python_asyncio", "python_docs")
 
 
 def datasets_of(model: str) -> tuple[str, ...]:
     """Data sets of every kind that a model takes."""
     chosen = architecture(model)
+    if chosen.window is not None:
+        return TEXTS
     if chosen.images is None:
         return (CLASSES, NUMBERS, IMAGES)
     return (IMAGES if chosen.fits((1, 8, 8)) else image_file(chosen.images),)

@@ -26,10 +26,12 @@ from hpo_env.errors import ConfigurationError
 from hpo_env.networks.attention import Attention
 from hpo_env.networks.base import ACTIVATIONS, Architecture
 from hpo_env.networks.cnn import CNN
+from hpo_env.networks.language import GPT
 from hpo_env.networks.mlp import MLP
 from hpo_env.networks.objectives import objective
 from hpo_env.networks.optimizers import OPTIMIZERS
 from hpo_env.networks.registry import ARCHITECTURES, ModelSpec, architecture
+from hpo_env.networks.residual_cnn import ResidualCNN
 from hpo_env.tasks.base import Engine
 from hpo_env.tasks.building import cache_folder
 from hpo_env.tasks.supervised.data import SupervisedTask, prepare
@@ -54,8 +56,8 @@ _FAILURE = build_failure()
 needs_compiler = pytest.mark.skipif(_FAILURE is not None, reason=f"no kernel: {_FAILURE}")
 
 MODELS = tuple(ARCHITECTURES)
-OTHER_KINDS = [name for name, model in ARCHITECTURES.items() if not isinstance(model, MLP)]
-ONE_OF_EACH_KIND = ("mlp_32x2_relu", "attention_8x32", "cnn_8x8")
+OTHER_KINDS = ("attention_8x32", "cnn_8x8", "cnn_28x28", "gpt_16x1", "resnet_12x12")
+ONE_OF_EACH_KIND = ("mlp_32x2_relu", "attention_8x32", "cnn_8x8", "gpt_16x1", "resnet_12x12")
 OTHERS: tuple[Engine, ...] = ("eager", "reference")
 DATASETS = (CLASSES, NUMBERS, IMAGES)
 KNOBS: dict[str, dict[str, float]] = {
@@ -245,6 +247,52 @@ def test_any_size_of_convolutions_agrees(
     assert_agrees_with_eager(f"cnn_{height}x{width}_{stride}_{channels}", model)
 
 
+@needs_compiler
+@settings(max_examples=4, deadline=None)
+@given(
+    context=st.integers(1, 19),
+    num_blocks=st.integers(1, 2),
+    num_heads=st.integers(1, 3),
+    head_width=st.integers(1, 9),
+    batch_size=st.integers(1, 70),
+)
+def test_any_size_of_gpt_agrees(
+    context: int, num_blocks: int, num_heads: int, head_width: int, batch_size: int
+) -> None:
+    model = GPT(
+        split="test",
+        context=context,
+        width=num_heads * head_width,
+        num_blocks=num_blocks,
+        num_heads=num_heads,
+    )
+    name = f"gpt_{context}x{model.width}x{num_blocks}_{num_heads}"
+    assert_agrees_with_eager(name, model, batch_size=float(batch_size))
+
+
+@needs_compiler
+@settings(max_examples=4, deadline=None)
+@given(
+    sides=st.tuples(st.integers(2, 7), st.integers(2, 7)),
+    stride=st.integers(1, 2),
+    channels=st.integers(1, 17),
+    num_blocks=st.integers(1, 2),
+    batch_size=st.integers(2, 70),
+)
+def test_any_size_of_residual_convolutions_agrees(
+    sides: tuple[int, int], stride: int, channels: int, num_blocks: int, batch_size: int
+) -> None:
+    model = ResidualCNN(
+        split="test",
+        image_shape=(1, *sides),
+        stride=stride,
+        channels=channels,
+        num_blocks=num_blocks,
+    )
+    name = f"resnet_{sides}_{stride}_{channels}_{num_blocks}"
+    assert_agrees_with_eager(name, model, batch_size=float(batch_size))
+
+
 def tied_share(task: SupervisedTask, seed: int) -> float:
     """Return the share of validation rows whose best two classes differ by rounding alone.
 
@@ -256,17 +304,18 @@ def tied_share(task: SupervisedTask, seed: int) -> float:
     shape = (problem.num_features, problem.num_outputs)
     model = architecture(task.architecture)
     module = model.reference(*shape).load(model.initial_weights(*shape, seed)).double()
-    x = torch.from_numpy(problem.validation.x).double()
+    module.normalizes_by_minibatch(False)
+    x = torch.from_numpy(problem.validation.measured().x).double()
     with torch.no_grad():
         best = module(x, lambda h, site: h).topk(2).values
-    return float((best[:, 0] - best[:, 1] < 1e-6).double().mean())
+    return float((best[..., 0] - best[..., 1] < 1e-6).double().mean())
 
 
-def assert_agrees_with_eager(name: str, model: Architecture) -> None:
+def assert_agrees_with_eager(name: str, model: Architecture, **changes: float) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(ARCHITECTURES, name, model)
         tasks = mixed_tasks(name)
-        table = values(tasks, dropout=0.1, learning_rate=1e-4)
+        table = values(tasks, dropout=0.1, learning_rate=1e-4, **changes)
         first, native, tests = run(tasks, [table] * 2, updates=2, engine="native")
         first_eager, eager, tests_eager = run(tasks, [table] * 2, updates=2)
         tied = np.array([tied_share(task, seed) for seed, task in enumerate(tasks)])
@@ -350,7 +399,8 @@ def test_a_snapshot_continues_bit_for_bit_in_other_lanes_and_in_an_eager_trainer
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("model", ["mlp_64x2_tanh", "mlp_48x3_gelu_norm", *ONE_OF_EACH_KIND])
 def test_a_diverging_lane_is_told_apart_and_harms_no_other(optimizer: str, model: str) -> None:
-    dataset = IMAGES if model == "cnn_8x8" else NUMBERS
+    known = datasets_of(model)
+    dataset = NUMBERS if NUMBERS in known else known[0]
     tasks = [task(dataset, model=model, optimizer=optimizer, seed=s) for s in range(3)]
     table = values(tasks)
     _, calm, _ = run(tasks, [table] * 6, engine="native")
