@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from quadratic_opponents import FAR, NEAR, Indifferent, Learned, Steady
@@ -77,7 +78,7 @@ def test_another_tuning_concerns_those_who_are_tuned_only(make_matrix: MakeMatri
 
 @pytest.mark.parametrize("name", ["num_tasks", "num_seeds", "num_tuning_tasks"])
 def test_impossible_extents_are_refused(name: str) -> None:
-    usual = {"num_tasks": 1, "num_seeds": 1, "num_tuning_tasks": 1}
+    usual: dict[str, Any] = {"num_tasks": 1, "num_seeds": 1, "num_tuning_tasks": 1}
     with pytest.raises(ConfigurationError, match=f"{name} must be at least 1; got 0"):
         Extent(**(usual | {name: 0}), starts=None)
 

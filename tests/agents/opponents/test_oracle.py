@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from agents.opponents.base import Instance, Setup
@@ -62,7 +64,7 @@ def test_all_five_forks_are_paid() -> None:
 
 def test_a_run_whose_forks_all_diverge_is_over_and_costs_no_more() -> None:
     # The smallest rate within reach is 1, and each of 4 updates doubles the distance to the optimum
-    numbers = {"num_decisions": 6, "initial": (100.0,), "noise": 0.1}
+    numbers: dict[str, Any] = {"num_decisions": 6, "initial": (100.0,), "noise": 0.1}
     doomed = Instance(task=QuadraticTask(name="quadratic", curvature=3.0, **numbers), seed=0)
     gentle = Instance(task=QuadraticTask(name="quadratic", curvature=0.3, **numbers), seed=0)
     lost, saved = ORACLE.run(BENCH, [doomed, gentle], {})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from agents.comparing.records import record
@@ -28,7 +29,7 @@ def test_a_stopped_trial_stands_before_a_diverged_one() -> None:
 
 def test_a_divergence_counts_as_the_first_loss_times_e_to_the_5() -> None:
     losses = row_log_loss(
-        np.array([np.nan, np.inf, 1.0, 1e9]), row("x", [(1.0, 1.0)], first_loss=2.0)
+        np.array([np.nan, np.inf, 1.0, 1e9]), pd.Series(row("x", [(1.0, 1.0)], first_loss=2.0))
     )
     np.testing.assert_allclose(losses, [np.log(2) + 5, np.log(2) + 5, 0.0, np.log(2) + 5])
 
@@ -52,7 +53,7 @@ def test_the_last_incumbent_is_what_the_lanes_return() -> None:
     )[-1]
     assert outcome.trial_validation_loss[best] == outcome.last_loss
     found = record("search", "s", instance, outcome, start=0.1)
-    at_test = row_log_loss(outcome.trial_test_loss[best : best + 1], found)
+    at_test = row_log_loss(outcome.trial_test_loss[best : best + 1], pd.Series(found))
     assert at_test == pytest.approx(found["log_test_loss"])
 
 
