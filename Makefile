@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 # One thread a process: with more, OpenMP's barriers spin and everything crawls on a busy machine.
 export OMP_NUM_THREADS := 1
 
-.PHONY: install install-dev demo test docs fuzz bench zoo clean
+.PHONY: install install-dev demo test test-lowest docs pictures fuzz bench zoo clean
 
 # What it takes to train, evaluate and measure.
 install: $(VENV)/.installed
@@ -36,6 +36,20 @@ test: install-dev
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-fail-under 90
 
+# The fast tests against the lowest versions that pyproject.toml allows, in an environment of their own.
+LOWEST_EXTRAS := train data automl forecast
+LOWEST_TESTS := tests/hpo_env tests/agents/learners tests/agents/statistics hpo_env
+test-lowest: build/lowest/.installed
+	build/lowest/bin/python -m pytest --numprocesses 2 -W default $(LOWEST_TESTS)
+
+build/lowest/.installed: pyproject.toml tools/lowest_versions.py
+	$(PYTHON) -m venv --clear build/lowest
+	build/lowest/bin/python -m pip install --quiet packaging
+	build/lowest/bin/python tools/lowest_versions.py $(LOWEST_EXTRAS) > build/lowest/constraints.txt
+	build/lowest/bin/python -m pip install --quiet --constraint build/lowest/constraints.txt \
+		--editable '.[train,data,automl,forecast]' hypothesis pytest pytest-xdist
+	touch $@
+
 # Strange files, arguments and command lines by the 100,000: a night.
 fuzz: install-dev
 	HPO_CONTROL_FUZZ=100000 $(BIN)/python -m pytest --numprocesses 2 tests/fuzzing
@@ -43,6 +57,11 @@ fuzz: install-dev
 # The site, into build/site; warnings are errors, and nothing is fetched.
 docs: install-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# The pictures of the documentation, after a run of the demo; those of pages need Debian's chromium
+# and chromium-driver, and without them are left as they are.
+pictures: install-dev
+	$(BIN)/python tools/pictures.py
 
 bench: install
 	$(BIN)/python benchmarks/throughput.py

@@ -238,17 +238,17 @@ class MetaTraining:
     def _analyse(self, steps: int) -> None:
         """Draw what the exported policy does on the meta-validation tasks, once."""
         # Here, because matplotlib takes a second to import, which no short run waits for.
-        from .reporting.study import read_numbers, study_policy, write_study
+        from .reporting.analysis import analyse_policy, read_numbers, write_analysis
 
         if read_numbers(self.folder.path) is None:
-            study = study_policy(
+            analysis = analyse_policy(
                 load(self.folder.policy),
                 self.validation_env,
                 title="meta-validation tasks, at the end of meta-training",
                 split="validation",
                 seed=VALIDATION_SEED,
             )
-            write_study(study, self.folder.path, step=steps)
+            write_analysis(analysis, self.folder.path, step=steps)
 
     def interrupt(self) -> str:
         """Bring the run folder in order after Ctrl-C, and say how to go on."""

@@ -24,7 +24,7 @@ from hpo_env.tasks.base import Recipe, Suite
 from hpo_env.tasks.registry import FAMILIES, family_class
 
 from .comparing.comparison import OnProgress, run_here
-from .comparing.matrix import Extent
+from .comparing.matrix import EvaluationProtocol
 from .comparing.records import REFERENCE
 from .comparing.schedules import compare_schedules
 from .config import TrainConfig
@@ -92,13 +92,13 @@ def evaluate(
         Plain data: for each scene the summaries of all opponents, and the log test loss of each run
         of the controller, in the order of the scene's tasks.
     """
-    extent = Extent(
+    protocol = EvaluationProtocol(
         num_tasks=num_tasks,
         num_seeds=1,
         num_tuning_tasks=num_tasks,
         starts=starts(policy.family),
     )
-    comparison = compare_schedules(policy, policy.family, scenes(policy.family), extent)
+    comparison = compare_schedules(policy, policy.family, scenes(policy.family), protocol)
     frame = run_here(comparison, on_progress=on_progress).frame
     return {
         "num_tasks": num_tasks,

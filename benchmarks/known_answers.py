@@ -31,7 +31,7 @@ from agents.opponents.known_answers import (
     local_level_error_ratios,
     quadratic_drop_share,
 )
-from agents.opponents.lanes import Bench
+from agents.opponents.lanes import Workload
 from hpo_env.policy import Policy
 from hpo_env.policy_file import load
 from hpo_env.tasks.base import Task
@@ -81,7 +81,7 @@ def quadratic(policy: Policy, *, share: float = 0.9) -> list[Row]:
     tasks = make_tasks(family, _TASKS_A_ROW, _SEED, starts=_INITIAL_RATES)
     instances = [Instance(task=task, seed=_SEED) for task in tasks]
     controller = PolicyOpponent(name="controller", policy=policy)
-    outcomes = controller.run(Bench(family="quadratic"), instances, {})
+    outcomes = controller.run(Workload(family="quadratic"), instances, {})
     rows = []
     for rate in _INITIAL_RATES:
         same = [i for i, task in enumerate(tasks) if task.initial[0] == rate]
@@ -99,12 +99,12 @@ def local_level(policy: Policy, *, factor: float = 1.05) -> list[Row]:
     family = LocalLevelFamily(split="test")
     drawn = make_tasks(family, _TASKS_A_ROW, _SEED)
     unseen = sorted(drawn[: len(drawn) // 4], key=_noise_ratio)
-    bench = Bench(family="local_level")
+    workload = Workload(family="local_level")
     controller = PolicyOpponent(name="controller", policy=policy)
     rows = []
     for ratio in map(_noise_ratio, unseen):
         instances = [Instance(task=_with_noise_ratio(task, ratio), seed=_SEED) for task in drawn]
-        outcomes, oracle = (o.run(bench, instances, {}) for o in (controller, KalmanGain()))
+        outcomes, oracle = (o.run(workload, instances, {}) for o in (controller, KalmanGain()))
         ratios = local_level_error_ratios(instances, outcomes, oracle)
         mean, worst = float(np.exp(np.log(ratios).mean())), float(ratios.max())
         rows.append(Row(start=ratio, result=mean, worst=worst, limit=factor, passed=mean <= factor))

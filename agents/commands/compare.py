@@ -32,7 +32,7 @@ from ..comparing.comparison import (
 )
 from ..comparing.display import Display, make_display
 from ..comparing.jobs import Job, make_jobs
-from ..comparing.matrix import Extent
+from ..comparing.matrix import EvaluationProtocol
 from ..comparing.presets import PRESETS, Amounts
 from ..comparing.ray_workers import RayWorkers
 from ..comparing.running import Failure, IncompleteComparisonError, run_jobs
@@ -131,7 +131,7 @@ class CompareConfig:
         check_opponents(self.opponents or ())
         check_tracker(self.tracker)
         preset = PRESETS[self.preset]
-        _ = Extent(
+        _ = EvaluationProtocol(
             num_tasks=preset.tasks if self.tasks is None else self.tasks,
             num_seeds=preset.seeds if self.seeds is None else self.seeds,
             num_tuning_tasks=preset.tuning_tasks
@@ -152,10 +152,10 @@ class CompareConfig:
         usual = PRESETS[self.preset].amounts(family_class(family))
         return replace(usual, **{n: v for n, v in given.items() if v is not None})
 
-    def extent(self, family: str) -> Extent:
+    def protocol(self, family: str) -> EvaluationProtocol:
         """Return how much is run of a family."""
         amounts = self.amounts(family)
-        return Extent(
+        return EvaluationProtocol(
             num_tasks=amounts.tasks,
             num_seeds=amounts.seeds,
             num_tuning_tasks=amounts.tuning_tasks,
@@ -241,7 +241,7 @@ def _make_comparison(config: CompareConfig, policy: Policy) -> Comparison:
         family,
         chosen_suites(family, amounts.suites),
         OPPONENTS if amounts.opponents is None else amounts.opponents,
-        config.extent(family),
+        config.protocol(family),
         Setup(
             policy=policy,
             hyperparameters=policy.space.names,

@@ -22,7 +22,7 @@ from hpo_env.tasks.registry import family_class
 
 from ..comparing.comparison import Comparison, run_here
 from ..comparing.display import make_display
-from ..comparing.matrix import Extent
+from ..comparing.matrix import EvaluationProtocol
 from ..comparing.schedules import compare_schedules
 from ..config import TrainConfig
 from ..meta_training import meta_train
@@ -105,7 +105,7 @@ def run(config: DemoConfig) -> Path:
 
 def _comparison(policy: Policy, config: DemoConfig) -> Comparison:
     family = family_class(policy.family)
-    extent = Extent(
+    protocol = EvaluationProtocol(
         num_tasks=config.tasks,
         num_seeds=1,
         num_tuning_tasks=_NUM_TUNING_TASKS,
@@ -114,4 +114,4 @@ def _comparison(policy: Policy, config: DemoConfig) -> Comparison:
         engine=config.engine,
     )
     scenes = family.suites_in_short() if family.demo_scenes is None else family.demo_scenes
-    return compare_schedules(policy, policy.family, scenes, extent, names=_OPPONENTS)
+    return compare_schedules(policy, policy.family, scenes, protocol, names=_OPPONENTS)

@@ -17,7 +17,7 @@ from hpo_env.tasks.registry import family_class
 
 from ..comparing.comparison import Compared, Comparison, run_here
 from ..comparing.display import make_display
-from ..comparing.matrix import Extent
+from ..comparing.matrix import EvaluationProtocol
 from ..comparing.schedules import compare_schedules
 from ..family_options import FAMILY_OPTIONS
 from ..reporting.closing import draw_schedules, record_comparison, to_json
@@ -112,11 +112,11 @@ class EvaluateConfig:
         given: int | None = getattr(self, name)
         return PRESETS[self.preset][name] if given is None else given
 
-    def extent(self, family: str) -> Extent:
+    def protocol(self, family: str) -> EvaluationProtocol:
         """Return how much is run of a family."""
         known = family_class(family)
         asked = {n: v for n, v in self.family_options.items() if n in known.trainer_options}
-        return Extent(
+        return EvaluationProtocol(
             num_tasks=self.amount("tasks"),
             num_seeds=self.amount("seeds"),
             num_tuning_tasks=self.amount("tuning_tasks"),
@@ -164,7 +164,7 @@ def run(config: EvaluateConfig) -> None:
     policy = load_policy(config.policy, config.hyperparameters)
     family = config.family or policy.family
     comparison = compare_schedules(
-        policy, family, [config.suite], config.extent(family), names=config.opponents
+        policy, family, [config.suite], config.protocol(family), names=config.opponents
     )
     console = Console()
     for line in comparison.remarks:
@@ -194,9 +194,9 @@ def _report(config: EvaluateConfig, comparison: Comparison, compared: Compared) 
 
 
 def _title(comparison: Comparison) -> str:
-    extent, (suite,) = comparison.extent, comparison.suites
-    seeds = f"{extent.num_seeds} seed{'s' if extent.num_seeds > 1 else ''}"
-    return f"{comparison.family}, {suite.help}: {extent.num_tasks} tasks, {seeds}"
+    protocol, (suite,) = comparison.protocol, comparison.suites
+    seeds = f"{protocol.num_seeds} seed{'s' if protocol.num_seeds > 1 else ''}"
+    return f"{comparison.family}, {suite.help}: {protocol.num_tasks} tasks, {seeds}"
 
 
 def _check_outputs(config: EvaluateConfig) -> None:

@@ -18,13 +18,13 @@ from ..opponents.base import Instance, Opponent, Setup, label_need
 from ..opponents.in_environment import check_fits
 from ..opponents.registry import make_opponent
 from .jobs import make_jobs
-from .matrix import Extent, Matrix, build_matrix
+from .matrix import EvaluationProtocol, Matrix, build_matrix
 from .records import REFERENCE, record, to_frame
-from .running import IncompleteComparisonError, Standing, run_jobs
+from .running import ComparisonProgress, IncompleteComparisonError, run_jobs
 from .store import MemoryStore, Store
 from .workers import InProcess
 
-OnProgress = Callable[[Standing], None]
+OnProgress = Callable[[ComparisonProgress], None]
 """Called when a job has ended."""
 
 
@@ -38,7 +38,7 @@ class Comparison:
         suites: What is held out.
         opponents: Who is compared, the controller first.
         left_out: Who is not, by name: what each needs and the family does not offer.
-        extent: How much is run.
+        protocol: How much is run.
         matrix: All that there is to run.
     """
 
@@ -47,7 +47,7 @@ class Comparison:
     suites: tuple[Suite, ...]
     opponents: tuple[Opponent, ...]
     left_out: Mapping[str, tuple[str, ...]]
-    extent: Extent
+    protocol: EvaluationProtocol
     matrix: Matrix
 
     def instances(self, suite: str) -> list[Instance]:
@@ -66,7 +66,11 @@ class Comparison:
 
 
 def make_comparison(
-    family: str, suites: Sequence[Suite], names: Iterable[str], extent: Extent, setup: Setup
+    family: str,
+    suites: Sequence[Suite],
+    names: Iterable[str],
+    protocol: EvaluationProtocol,
+    setup: Setup,
 ) -> Comparison:
     """Choose the opponents that fit the family, and list what there is to run.
 
@@ -74,7 +78,7 @@ def make_comparison(
         family: The task family.
         suites: What is held out; `chosen_suites` finds them by name.
         names: Opponents of the registry, or their addresses. The controller always runs.
-        extent: How much is run.
+        protocol: How much is run.
         setup: What opponents are made from, the controller's policy among it.
 
     Raises:
@@ -94,8 +98,8 @@ def make_comparison(
         suites=suites,
         opponents=opponents,
         left_out={name: needs for name, needs in lacking.items() if needs},
-        extent=extent,
-        matrix=build_matrix(opponents, setup.hyperparameters, family, suites, extent),
+        protocol=protocol,
+        matrix=build_matrix(opponents, setup.hyperparameters, family, suites, protocol),
     )
 
 
@@ -178,7 +182,7 @@ def run_here(
         make_jobs(matrix, missing, kept),
         InProcess(),
         kept,
-        on_progress=on_progress or (lambda standing: None),
+        on_progress=on_progress or (lambda progress: None),
         on_failure=lambda failure: None,
     )
     if failures:

@@ -10,7 +10,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .running import Standing
+from .running import ComparisonProgress
 
 _SECONDS_BETWEEN_LINES = 15.0
 
@@ -27,7 +27,7 @@ class Display(ABC):
         return None
 
     @abstractmethod
-    def update(self, standing: Standing) -> None:
+    def update(self, progress: ComparisonProgress) -> None:
         """Show how far the work is."""
 
     @abstractmethod
@@ -46,14 +46,14 @@ class Lines(Display):
         self._seconds_between = seconds_between
         self._last = time.monotonic()
 
-    def update(self, standing: Standing) -> None:
+    def update(self, progress: ComparisonProgress) -> None:
         """See `Display.update`."""
         is_due = time.monotonic() - self._last >= self._seconds_between
-        if is_due or standing.num_done == standing.num_cells:
+        if is_due or progress.num_done == progress.num_cells:
             self._last = time.monotonic()
             self.say(
-                f"{standing.num_done} / {standing.num_cells} cells, {100 * standing.share:.0f} %, "
-                f"about {format_seconds(standing.seconds_left)} left; {standing.last}"
+                f"{progress.num_done} / {progress.num_cells} cells, {100 * progress.share:.0f} %, "
+                f"about {format_seconds(progress.seconds_left)} left; {progress.last}"
             )
 
     def say(self, text: str) -> None:
@@ -85,14 +85,14 @@ class Bar(Display):
         """See `Display.__exit__`."""
         self._progress.stop()
 
-    def update(self, standing: Standing) -> None:
+    def update(self, progress: ComparisonProgress) -> None:
         """See `Display.update`."""
         self._progress.update(
             self._task,
-            completed=standing.share,
-            cells=f"{standing.num_done} / {standing.num_cells}",
-            left=format_seconds(standing.seconds_left),
-            last=standing.last,
+            completed=progress.share,
+            cells=f"{progress.num_done} / {progress.num_cells}",
+            left=format_seconds(progress.seconds_left),
+            last=progress.last,
         )
 
     def say(self, text: str) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..opponents.base import Opponent
-from ..opponents.lanes import Bench
+from ..opponents.lanes import Workload
 from .keys import canonical_json
 from .matrix import Cell, Matrix, Preparation
 from .store import Store, outcome_to_json
@@ -43,7 +43,7 @@ class Job(ABC):
 
     @property
     @abstractmethod
-    def bench(self) -> Bench:
+    def workload(self) -> Workload:
         """Where it is done."""
 
     @property
@@ -72,9 +72,9 @@ class PrepareJob(Job):
         return self.preparation.opponent
 
     @property
-    def bench(self) -> Bench:
-        """See `Job.bench`."""
-        return self.preparation.bench
+    def workload(self) -> Workload:
+        """See `Job.workload`."""
+        return self.preparation.workload
 
     @property
     def num_cells(self) -> int:
@@ -84,7 +84,7 @@ class PrepareJob(Job):
     def perform(self) -> list[dict[str, Any]]:
         """See `Job.perform`."""
         wanted = self.preparation
-        prepared = wanted.opponent.prepare(wanted.bench, wanted.instances)
+        prepared = wanted.opponent.prepare(wanted.workload, wanted.instances)
         canonical_json(prepared)  # what is no plain data is the opponent's fault, not the writer's
         return [dict(prepared)]
 
@@ -95,7 +95,7 @@ class PrepareJob(Job):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RunJob(Job):
-    """An opponent runs instances, all on one bench.
+    """An opponent runs instances, all on one workload.
 
     Args:
         cells: What is to be filled.
@@ -111,9 +111,9 @@ class RunJob(Job):
         return self.cells[0].opponent
 
     @property
-    def bench(self) -> Bench:
-        """See `Job.bench`."""
-        return self.cells[0].bench
+    def workload(self) -> Workload:
+        """See `Job.workload`."""
+        return self.cells[0].workload
 
     @property
     def num_cells(self) -> int:
@@ -128,7 +128,7 @@ class RunJob(Job):
     def perform(self) -> list[dict[str, Any]]:
         """See `Job.perform`."""
         instances = [cell.instance for cell in self.cells]
-        outcomes = self.opponent.run(self.bench, instances, self.prepared)
+        outcomes = self.opponent.run(self.workload, instances, self.prepared)
         return [outcome_to_json(o) for _, o in zip(self.cells, outcomes, strict=True)]
 
     def save(self, store: Store, results: Sequence[Mapping[str, Any]]) -> None:
@@ -169,7 +169,7 @@ def _split(cells: Sequence[Cell]) -> list[RunJob]:
 
 def _run_job(cells: tuple[Cell, ...]) -> RunJob:
     first = cells[0]
-    effort = sum(cell.bench.task_family.effort(cell.instance.task) for cell in cells)
+    effort = sum(cell.workload.task_family.effort(cell.instance.task) for cell in cells)
     instance = first.instance
     what = instance.task.name if len(cells) == 1 else f"{len(cells)} runs"
     return RunJob(
@@ -180,8 +180,8 @@ def _run_job(cells: tuple[Cell, ...]) -> RunJob:
 
 
 def _prepare_job(preparation: Preparation) -> PrepareJob:
-    bench = preparation.bench
-    effort = sum(bench.task_family.effort(instance.task) for instance in preparation.instances)
+    workload = preparation.workload
+    effort = sum(workload.task_family.effort(instance.task) for instance in preparation.instances)
     return PrepareJob(
         label=f"{preparation.opponent.name}: tuning on {len(preparation.instances)} tasks",
         effort=effort * _TUNING_RUNS,
@@ -230,7 +230,7 @@ def attempt_on_one_core(job: Job) -> Result:
     where every core has a job.
     """
     use_one_thread()
-    job.bench.task_family.set_num_threads(1)
+    job.workload.task_family.set_num_threads(1)
     return attempt(job)
 
 

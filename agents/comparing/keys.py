@@ -16,7 +16,7 @@ from hpo_env.errors import ConfigurationError
 from hpo_env.policy import Policy
 
 from ..opponents.base import Instance, Opponent
-from ..opponents.lanes import Bench
+from ..opponents.lanes import Workload
 
 PROTOCOL = 3
 """Raised when the same inputs give other outcomes than before: cells of older numbers are left."""
@@ -75,31 +75,31 @@ def describe_opponent(opponent: Opponent, hyperparameters: Sequence[str]) -> dic
     return {"identity": identity, "policies": policies, "hyperparameters": list(hyperparameters)}
 
 
-def describe_bench(bench: Bench) -> dict[str, Any]:
+def describe_workload(workload: Workload) -> dict[str, Any]:
     """Describe what runs are trained on; how many train at once changes nothing."""
     return {
-        "family": bench.family,
-        "options": dict(bench.options),
-        "engine": bench.engine,
-        "device": bench.device,
+        "family": workload.family,
+        "options": dict(workload.options),
+        "engine": workload.engine,
+        "device": workload.device,
     }
 
 
 def describe_cell(
-    opponent: dict[str, Any], bench: dict[str, Any], instance: Instance, preparation: str | None
+    opponent: dict[str, Any], workload: dict[str, Any], instance: Instance, preparation: str | None
 ) -> dict[str, Any]:
     """Describe a cell; its key is the `digest` of this.
 
     Args:
         opponent: What `describe_opponent` returned.
-        bench: What `describe_bench` returned.
+        workload: What `describe_workload` returned.
         instance: A canonical one.
         preparation: Key of the opponent's preparation; None if it needs none.
     """
     return {
         "protocol": PROTOCOL,
         "opponent": opponent,
-        "bench": bench,
+        "bench": workload,
         "task": instance.task.to_json(),
         "seed": instance.seed,
         "preparation": preparation,
@@ -107,12 +107,12 @@ def describe_cell(
 
 
 def describe_preparation(
-    opponent: dict[str, Any], bench: dict[str, Any], instances: Sequence[Instance]
+    opponent: dict[str, Any], workload: dict[str, Any], instances: Sequence[Instance]
 ) -> dict[str, Any]:
     """Describe a preparation on meta-training instances; its key is the `digest` of this."""
     return {
         "protocol": PROTOCOL,
         "opponent": opponent,
-        "bench": bench,
+        "bench": workload,
         "instances": [{"task": i.task.to_json(), "seed": i.seed} for i in instances],
     }

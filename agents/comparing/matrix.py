@@ -16,12 +16,12 @@ from hpo_env.tasks.registry import family_class, make_family
 
 from ..opponents.base import Instance, Opponent
 from ..opponents.drawing import make_tasks
-from ..opponents.lanes import Bench
+from ..opponents.lanes import Workload
 from . import keys
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extent:
+class EvaluationProtocol:
     """How much is run.
 
     Args:
@@ -71,14 +71,14 @@ class Preparation:
         key: Hash of `inputs`.
         inputs: All that decides what is learned.
         opponent: Who learns.
-        bench: Where.
+        workload: Where.
         instances: On what.
     """
 
     key: str
     inputs: dict[str, Any]
     opponent: Opponent
-    bench: Bench
+    workload: Workload
     instances: tuple[Instance, ...]
 
 
@@ -91,7 +91,7 @@ class Cell:
         inputs: All that decides the outcome.
         opponent: Who trains.
         suite: The first suite that has it.
-        bench: Where.
+        workload: Where.
         instance: On what.
         preparation: Key of what it needs; None if nothing.
     """
@@ -100,7 +100,7 @@ class Cell:
     inputs: dict[str, Any]
     opponent: Opponent
     suite: str
-    bench: Bench
+    workload: Workload
     instance: Instance
     preparation: str | None
 
@@ -148,7 +148,7 @@ def build_matrix(
     hyperparameters: Sequence[str],
     family: str,
     suites: Sequence[Suite],
-    extent: Extent,
+    protocol: EvaluationProtocol,
 ) -> Matrix:
     """List what there is to run.
 
@@ -157,25 +157,28 @@ def build_matrix(
         hyperparameters: Those that opponents may choose.
         family: The task family.
         suites: Where they are compared.
-        extent: How much is run.
+        protocol: How much is run.
 
     Raises:
         ConfigurationError: A start is outside the range, or an identity is not plain data.
     """
     described = {o.name: keys.describe_opponent(o, hyperparameters) for o in opponents}
-    prepared = _preparations(opponents, described, family, extent)
+    prepared = _preparations(opponents, described, family, protocol)
     rows: list[Row] = []
     cells: dict[str, Cell] = {}
     for suite in suites:
-        bench, instances = suite_bench(suite, family, extent), _instances(suite, family, extent)
-        bench_data = keys.describe_bench(bench)
+        workload, instances = (
+            suite_workload(suite, family, protocol),
+            _instances(suite, family, protocol),
+        )
+        workload_data = keys.describe_workload(workload)
         for opponent in opponents:
             needed = prepared.get(opponent.name)
             preparation = None if needed is None else needed.key
             for instance in instances:
-                canonical = opponent.canonical(instance, bench)
+                canonical = opponent.canonical(instance, workload)
                 inputs = keys.describe_cell(
-                    described[opponent.name], bench_data, canonical, preparation
+                    described[opponent.name], workload_data, canonical, preparation
                 )
                 key = keys.digest(inputs)
                 rows.append(
@@ -183,7 +186,7 @@ def build_matrix(
                         opponent=opponent.name,
                         suite=suite.name,
                         instance=instance,
-                        start=instance.task.initial[bench.column],
+                        start=instance.task.initial[workload.column],
                         cell=key,
                     )
                 )
@@ -193,7 +196,7 @@ def build_matrix(
                         inputs=inputs,
                         opponent=opponent,
                         suite=suite.name,
-                        bench=bench,
+                        workload=workload,
                         instance=canonical,
                         preparation=preparation,
                     )
@@ -211,51 +214,57 @@ def needs_preparation(opponent: Opponent) -> bool:
     return type(opponent).prepare is not Opponent.prepare
 
 
-def suite_bench(suite: Suite, family: str, extent: Extent) -> Bench:
-    """Make the bench of a suite: of its options, the trainer reads those that it asks for."""
+def suite_workload(suite: Suite, family: str, protocol: EvaluationProtocol) -> Workload:
+    """Make the workload of a suite: of its options, the trainer reads those that it asks for."""
     asked = family_class(family).trainer_options
     options = {name: suite.options[name] for name in asked if name in suite.options}
-    return _bench(family, extent, options | dict(extent.options))
+    return _workload(family, protocol, options | dict(protocol.options))
 
 
-def _bench(family: str, extent: Extent, options: dict[str, Any]) -> Bench:
+def _workload(family: str, protocol: EvaluationProtocol, options: dict[str, Any]) -> Workload:
     pins = make_family(family, **options).pinned_options()
-    return Bench(
-        family=family, engine=extent.engine, device=extent.device, options={**options, **pins}
+    return Workload(
+        family=family, engine=protocol.engine, device=protocol.device, options={**options, **pins}
     )
 
 
-def _instances(suite: Suite, family: str, extent: Extent) -> list[Instance]:
-    source = make_family(family, **{**suite.options, **extent.options})
-    tasks = make_tasks(source, extent.num_tasks, extent.seed, starts=extent.starts)
-    instances = [Instance(task=task, seed=seed) for task in tasks for seed in extent.seeds]
+def _instances(suite: Suite, family: str, protocol: EvaluationProtocol) -> list[Instance]:
+    source = make_family(family, **{**suite.options, **protocol.options})
+    tasks = make_tasks(source, protocol.num_tasks, protocol.seed, starts=protocol.starts)
+    instances = [Instance(task=task, seed=seed) for task in tasks for seed in protocol.seeds]
     return list(dict.fromkeys(instances))  # of few tasks that differ, one may be drawn twice
 
 
 def _preparations(
-    opponents: Sequence[Opponent], described: Mapping[str, Any], family: str, extent: Extent
+    opponents: Sequence[Opponent],
+    described: Mapping[str, Any],
+    family: str,
+    protocol: EvaluationProtocol,
 ) -> dict[str, Preparation]:
     """Return what opponents learn, by name: on the agent's side, and on nothing of a suite."""
     learning = [opponent for opponent in opponents if needs_preparation(opponent)]
     if not learning:
         return {}
-    options = dict(extent.options)
+    options = dict(protocol.options)
     source = make_family(family, **{**options, "split": "train"})
-    tasks = make_tasks(source, extent.num_tuning_tasks, extent.seed)
-    instances = tuple(Instance(task=task, seed=extent.seed) for task in tasks)
-    bench = _bench(family, extent, options)
-    return {o.name: _preparation(o, described[o.name], bench, instances) for o in learning}
+    tasks = make_tasks(source, protocol.num_tuning_tasks, protocol.seed)
+    instances = tuple(Instance(task=task, seed=protocol.seed) for task in tasks)
+    workload = _workload(family, protocol, options)
+    return {o.name: _preparation(o, described[o.name], workload, instances) for o in learning}
 
 
 def _preparation(
-    opponent: Opponent, described: dict[str, Any], bench: Bench, instances: tuple[Instance, ...]
+    opponent: Opponent,
+    described: dict[str, Any],
+    workload: Workload,
+    instances: tuple[Instance, ...],
 ) -> Preparation:
     lesson = described | {"identity": opponent.lesson()}
-    inputs = keys.describe_preparation(lesson, keys.describe_bench(bench), instances)
+    inputs = keys.describe_preparation(lesson, keys.describe_workload(workload), instances)
     return Preparation(
         key=keys.digest(inputs),
         inputs=inputs,
         opponent=opponent,
-        bench=bench,
+        workload=workload,
         instances=instances,
     )

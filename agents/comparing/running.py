@@ -40,7 +40,7 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class ComparisonProgress:
     """How far the work is.
 
     Args:
@@ -63,7 +63,7 @@ def run_jobs(
     workers: Workers,
     store: Store,
     *,
-    on_progress: Callable[[Standing], None],
+    on_progress: Callable[[ComparisonProgress], None],
     on_failure: Callable[[Failure], None],
 ) -> list[Failure]:
     """Do all jobs.
@@ -101,7 +101,7 @@ def run_jobs(
             job.save(store, result.values)
             queue.release(job)
             progress.note(job, result.seconds)
-        on_progress(progress.standing(job.label))
+        on_progress(progress.now(job.label))
 
 
 def _failure(lost: Sequence[Job], result: Result) -> Failure:
@@ -182,10 +182,10 @@ class _Progress:
         for job in jobs:
             self._remaining[_kind(job)] -= job.effort
 
-    def standing(self, last: str) -> Standing:
+    def now(self, last: str) -> ComparisonProgress:
         """Say how far the work is."""
         left = sum(self._remaining.values())
-        return Standing(
+        return ComparisonProgress(
             num_done=self._num_done,
             num_cells=self._num_cells,
             share=min(1.0, 1.0 - left / self._total),

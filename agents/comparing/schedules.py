@@ -13,7 +13,7 @@ from hpo_env.tasks.registry import family_class
 
 from ..opponents.base import Setup
 from .comparison import Comparison, make_comparison
-from .matrix import Extent
+from .matrix import EvaluationProtocol
 
 SCHEDULES = (
     "default",
@@ -38,7 +38,7 @@ def compare_schedules(
     policy: Policy,
     family: str,
     suites: Sequence[Suite],
-    extent: Extent,
+    protocol: EvaluationProtocol,
     *,
     names: Iterable[str] = SCHEDULES,
 ) -> Comparison:
@@ -48,8 +48,8 @@ def compare_schedules(
         policy: The controller's.
         family: The task family.
         suites: What is held out.
-        extent: How much is run.
+        protocol: How much is run.
         names: The opponents.
     """
     setup = Setup(policy=policy, hyperparameters=(family_class(family).leading(),))
-    return make_comparison(family, suites, names, extent, setup)
+    return make_comparison(family, suites, names, protocol, setup)

@@ -21,7 +21,7 @@ from hpo_env.errors import ConfigurationError
 from hpo_env.policy import Policy
 
 from .instances import Instance, Outcome
-from .lanes import Bench
+from .lanes import Workload
 
 __all__ = ["Instance", "Opponent", "Outcome", "Prepared", "Setup", "label_need"]
 
@@ -101,11 +101,11 @@ class Opponent(ABC):
         """Describe what `prepare` learns, in plain data; opponents of equal lessons learn once."""
         return self.identity()
 
-    def prepare(self, bench: Bench, instances: Sequence[Instance]) -> Prepared:
+    def prepare(self, workload: Workload, instances: Sequence[Instance]) -> Prepared:
         """Learn on meta-training instances, once for all; nothing by default."""
         return {}
 
-    def canonical(self, instance: Instance, bench: Bench) -> Instance:
+    def canonical(self, instance: Instance, workload: Workload) -> Instance:
         """Return the instance without what this opponent ignores; the same one by default.
 
         An opponent that sets the initial learning rate itself gives equal outcomes from whatever
@@ -114,11 +114,13 @@ class Opponent(ABC):
         return instance
 
     @abstractmethod
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         """Run each instance.
 
         Args:
-            bench: Where to train.
+            workload: Where to train.
             instances: Canonical ones.
             prepared: What `prepare` returned.
 

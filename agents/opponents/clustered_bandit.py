@@ -24,7 +24,7 @@ from hpo_env.telemetry import Telemetry
 
 from .base import Instance, Opponent, Outcome, Prepared, Setup
 from .driving import Choose, run_once
-from .lanes import Bench, Lanes
+from .lanes import Lanes, Workload
 
 Array = NDArray[np.float64]
 
@@ -156,9 +156,11 @@ class ClusteredBandits(Opponent):
             "factors": list(FACTORS),
         }
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         """See `Opponent.run`."""
-        return run_once(bench, instances, self._start)
+        return run_once(workload, instances, self._start)
 
     def _start(self, lanes: Lanes) -> Choose:
         columns = [lanes.space.index(name) for name in self.hyperparameters]

@@ -16,7 +16,7 @@ from hpo_env.hyperparameters import HyperparameterSpace
 
 from .base import Instance
 from .driving import Choose, run_once
-from .lanes import Bench, Lanes, with_initial
+from .lanes import Lanes, Workload, with_initial
 from .rules import find_rule
 from .sampler import RandomSampler
 from .search_space import SearchSpace
@@ -67,17 +67,17 @@ def draw_values(
     return [{name: float(row[space.index(name)]) for name in hyperparameters} for row in rows]
 
 
-def at_defaults(instance: Instance, bench: Bench, hyperparameters: Iterable[str]) -> Instance:
+def at_defaults(instance: Instance, workload: Workload, hyperparameters: Iterable[str]) -> Instance:
     """Return the instance with the leading and the given hyperparameters at the defaults."""
-    space, defaults = bench.space, bench.defaults(instance.task)
-    columns = [bench.column, *(space.index(name) for name in hyperparameters)]
+    space, defaults = workload.space, workload.defaults(instance.task)
+    columns = [workload.column, *(space.index(name) for name in hyperparameters)]
     values = np.array(instance.task.initial)
     values[columns] = defaults[columns]
     return with_initial(instance, values)
 
 
 def log_losses(
-    bench: Bench, instances: Sequence[Instance], configurations: Sequence[Configuration]
+    workload: Workload, instances: Sequence[Instance], configurations: Sequence[Configuration]
 ) -> Array:
     """Train every instance once under every configuration.
 
@@ -90,10 +90,10 @@ def log_losses(
         rule = find_rule(schedule)
         chosen = [c for c, conf in enumerate(configurations) if conf.schedule == schedule]
         pairs = [(i, c) for i in range(len(instances)) for c in chosen]
-        started = [configured(instances[i], configurations[c], bench.space) for i, c in pairs]
-        outcomes = run_once(bench, started, lambda lanes: rule(lanes, lanes.initial))  # noqa: B023
+        started = [configured(instances[i], configurations[c], workload.space) for i, c in pairs]
+        outcomes = run_once(workload, started, lambda lanes: rule(lanes, lanes.initial))  # noqa: B023
         for (i, c), outcome in zip(pairs, outcomes, strict=True):
-            scores[i, c] = outcome.log_last_loss(bench.loss_floor)
+            scores[i, c] = outcome.log_last_loss(workload.loss_floor)
     return scores
 
 

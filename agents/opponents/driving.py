@@ -16,20 +16,20 @@ from hpo_env.tasks.base import Task
 from hpo_env.telemetry import Telemetry
 
 from .instances import Instance, Outcome
-from .lanes import Bench, Lanes
+from .lanes import Lanes, Workload
 
 Array = NDArray[np.float64]
 Choose = Callable[[Lanes, Telemetry | None], Array]
 """Returns the values `[N, H]` of the next interval, from what the last one measured."""
 
 
-def batches(bench: Bench, instances: Sequence[Instance]) -> list[list[int]]:
+def batches(workload: Workload, instances: Sequence[Instance]) -> list[list[int]]:
     """Group places in `instances` by horizon, in batches of at most `max_lanes`, sorted."""
     order = sorted(range(len(instances)), key=lambda i: running_order(instances[i].task))
     groups: dict[int, list[int]] = {}
     for i in order:
         groups.setdefault(instances[i].task.num_decisions, []).append(i)
-    size = bench.max_lanes
+    size = workload.max_lanes
     return [g[start : start + size] for g in groups.values() for start in range(0, len(g), size)]
 
 
@@ -39,7 +39,7 @@ def running_order(task: Task) -> Any:
 
 
 def run_once(
-    bench: Bench,
+    workload: Workload,
     instances: Sequence[Instance],
     start: Callable[[Lanes], Choose],
     *,
@@ -48,7 +48,7 @@ def run_once(
     """Train each instance once.
 
     Args:
-        bench: Where to train.
+        workload: Where to train.
         instances: What to train.
         start: Called with the lanes of each batch; returns what chooses their values.
         updater: An update rule in the place of the tasks' own optimisers.
@@ -57,8 +57,8 @@ def run_once(
         An outcome for each instance, in the same order.
     """
     outcomes: dict[int, Outcome] = {}
-    for batch in batches(bench, instances):
-        lanes = bench.open([instances[i] for i in batch], updater=updater)
+    for batch in batches(workload, instances):
+        lanes = workload.open([instances[i] for i in batch], updater=updater)
         choose = start(lanes)
         telemetry: Telemetry | None = None
         while not lanes.is_over.all():

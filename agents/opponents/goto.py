@@ -23,7 +23,7 @@ from hpo_env.seeding import stream
 from .base import Instance, Opponent, Prepared, Setup
 from .configurations import Configuration, configured
 from .driving import Choose, run_once
-from .lanes import Bench, Lanes
+from .lanes import Lanes, Workload
 from .search_space import SearchSpace
 from .tuned import TunedConfiguration, distinct_canonical
 
@@ -46,22 +46,22 @@ class Goto(TunedConfiguration):
         """See `Opponent.identity`."""
         return super().identity() | {"steps": list(STEPS), "num_per_round": NUM_PER_ROUND}
 
-    def prepare(self, bench: Bench, instances: Sequence[Instance]) -> Prepared:
+    def prepare(self, workload: Workload, instances: Sequence[Instance]) -> Prepared:
         """See `Tuned.prepare`."""
-        distinct = distinct_canonical(self, bench, instances)
-        candidates = self.candidates(bench)
-        scores = curve_losses(bench, distinct, candidates)
-        search = SearchSpace(bench.space, self.hyperparameters)
+        distinct = distinct_canonical(self, workload, instances)
+        candidates = self.candidates(workload)
+        scores = curve_losses(workload, distinct, candidates)
+        search = SearchSpace(workload.space, self.hyperparameters)
         for number, step in enumerate(STEPS):
             best = candidates[int(scores.mean(axis=0).argmin())]
-            near = _near(search, bench, best, step, number)
+            near = _near(search, workload, best, step, number)
             candidates = [*candidates, *near]
-            scores = np.concatenate([scores, curve_losses(bench, distinct, near)], axis=1)
+            scores = np.concatenate([scores, curve_losses(workload, distinct, near)], axis=1)
         return self.choose(distinct, candidates, scores)
 
 
 def curve_losses(
-    bench: Bench, instances: Sequence[Instance], candidates: Sequence[Mapping[str, float]]
+    workload: Workload, instances: Sequence[Instance], candidates: Sequence[Mapping[str, float]]
 ) -> Array:
     """Train every instance once under every setting, which is kept.
 
@@ -70,14 +70,14 @@ def curve_losses(
         as in the reward. Test rows play no part.
     """
     kept = [Configuration(schedule="constant", values=values) for values in candidates]
-    started = [configured(i, one, bench.space) for i in instances for one in kept]
-    outcomes = run_once(bench, started, _keep)
+    started = [configured(i, one, workload.space) for i in instances for one in kept]
+    outcomes = run_once(workload, started, _keep)
     scores = [
         bounded_log_loss(
             outcome.validation_loss,
             first_loss=np.full(len(outcome.validation_loss), outcome.first_loss),
             diverged=np.isnan(outcome.validation_loss),
-            floor=bench.loss_floor,
+            floor=workload.loss_floor,
         ).mean()
         for outcome in outcomes
     ]
@@ -90,10 +90,10 @@ def _keep(lanes: Lanes) -> Choose:
 
 
 def _near(
-    search: SearchSpace, bench: Bench, best: Mapping[str, float], step: float, number: int
+    search: SearchSpace, workload: Workload, best: Mapping[str, float], step: float, number: int
 ) -> list[dict[str, float]]:
     """Draw settings around one, in the search space's cube."""
-    space = bench.space
+    space = workload.space
     values = space.defaults.copy()
     for name, value in best.items():
         values[space.index(name)] = value

@@ -26,7 +26,7 @@ from hpo_env.vector_env import HPOControlVectorEnv
 
 from .base import Instance, Opponent, Outcome, Prepared
 from .driving import running_order
-from .lanes import Bench
+from .lanes import Workload
 
 Array = NDArray[np.float64]
 Act = Callable[[NDArray[np.float32]], Array]
@@ -73,35 +73,37 @@ class InEnvironment(Opponent):
             instances: What runs in its lanes, N.
         """
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         """See `Opponent.run`.
 
         Raises:
             ConfigurationError: The policy does not fit the family.
         """
-        check_fits(self.policy, bench.space, bench.family)
+        check_fits(self.policy, workload.space, workload.family)
         order = sorted(range(len(instances)), key=lambda i: running_order(instances[i].task))
         outcomes: dict[int, Outcome] = {}
-        for first in range(0, len(order), bench.max_lanes):
-            batch = order[first : first + bench.max_lanes]
-            reached = self._run(bench, [instances[i] for i in batch])
+        for first in range(0, len(order), workload.max_lanes):
+            batch = order[first : first + workload.max_lanes]
+            reached = self._run(workload, [instances[i] for i in batch])
             outcomes |= dict(zip(batch, reached, strict=True))
         return [outcomes[i] for i in range(len(instances))]
 
-    def _run(self, bench: Bench, instances: Sequence[Instance]) -> list[Outcome]:
+    def _run(self, workload: Workload, instances: Sequence[Instance]) -> list[Outcome]:
         before, deciding = time.perf_counter(), 0.0
         env = HPOControlVectorEnv(
             len(instances),
-            family=bench.family,
+            family=workload.family,
             hyperparameters=self.policy.space.names,
             base_schedule=self.policy.base_schedule,
             action_mode="continuous",
             on_divergence="roll_back",
             autoreset_mode=AutoresetMode.DISABLED,
             tasks=[instance.task for instance in instances],
-            engine=bench.engine,
-            device=bench.device,
-            **bench.options,
+            engine=workload.engine,
+            device=workload.device,
+            **workload.options,
         )
         act = self.start(env, instances)
         observations, info = env.reset(seed=[instance.lane_seed for instance in instances])
@@ -120,7 +122,7 @@ class InEnvironment(Opponent):
         return [
             record.outcome(
                 slot,
-                updates_per_decision=bench.updates_per_decision,
+                updates_per_decision=workload.updates_per_decision,
                 train_seconds=(elapsed - deciding) * share,
                 overhead_seconds=deciding * share,
             )

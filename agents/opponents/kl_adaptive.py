@@ -21,7 +21,7 @@ from hpo_env.telemetry import Telemetry
 
 from .base import Instance, Opponent, Outcome, Prepared, Setup
 from .driving import Choose, run_once
-from .lanes import Bench, Lanes
+from .lanes import Lanes, Workload
 
 Array = NDArray[np.float64]
 
@@ -81,13 +81,15 @@ class DivergenceAdaptive(Opponent):
         """See `Opponent.identity`."""
         return super().identity() | {"target": TARGET, "factor": _FACTOR}
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         """See `Opponent.run`."""
-        return run_once(bench, instances, self._start)
+        return run_once(workload, instances, self._start)
 
     def _start(self, lanes: Lanes) -> Choose:
-        values, bench = lanes.initial, lanes.bench
-        known, column = bench.leading, bench.column
+        values, workload = lanes.initial, lanes.workload
+        known, column = workload.leading, workload.column
         # A user's rate may lie outside of the range; the rule is no reason to pull it in.
         low, high = (
             np.minimum(known.low, values[:, column]),
@@ -101,7 +103,7 @@ class DivergenceAdaptive(Opponent):
                     lanes.policy_divergence,
                     low=low,
                     high=high,
-                    num_updates=bench.updates_per_decision,
+                    num_updates=workload.updates_per_decision,
                 )
             return values
 

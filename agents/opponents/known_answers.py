@@ -15,7 +15,7 @@ from hpo_env.tasks.quadratic import QuadraticTask, optimal_rates
 
 from .base import Instance, Opponent, Outcome, Prepared
 from .driving import run_once
-from .lanes import Bench, with_initial
+from .lanes import Workload, with_initial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,15 +27,17 @@ class KalmanGain(Opponent):
 
     name: str = "kalman_gain"
 
-    def canonical(self, instance: Instance, bench: Bench) -> Instance:
+    def canonical(self, instance: Instance, workload: Workload) -> Instance:
         """Start at the gain."""
         gain = kalman_gain(_local_level(instance.task).noise_ratio)
         return with_initial(instance, np.array([gain]))
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         """See `Opponent.run`."""
-        at_gain = [self.canonical(instance, bench) for instance in instances]
-        return run_once(bench, at_gain, lambda lanes: lambda lanes, telemetry: lanes.initial)
+        at_gain = [self.canonical(instance, workload) for instance in instances]
+        return run_once(workload, at_gain, lambda lanes: lambda lanes, telemetry: lanes.initial)
 
 
 def quadratic_drop_share(instances: Sequence[Instance], outcomes: Sequence[Outcome]) -> float:

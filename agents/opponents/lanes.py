@@ -1,6 +1,6 @@
 """Where opponents train: runs side by side, stopped, copied and charged.
 
-A `Bench` knows the family and the engine. `Lanes` are runs that train together, one decision
+A `Workload` knows the family and the engine. `Lanes` are runs that train together, one decision
 interval at a time, under whatever values an opponent gives them. They keep each run's history
 through copies of it, count every inner update, and hold the test losses back until the end.
 
@@ -35,7 +35,7 @@ Indices = NDArray[np.int64] | Sequence[int]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
+class Workload:
     """What runs are trained on.
 
     Args:
@@ -147,30 +147,30 @@ class Lanes:
     same weights and minibatches at the start and differ in what was done to their hyperparameters.
 
     Args:
-        bench: Where to train.
+        workload: Where to train.
         instances: One a slot.
         updater: An update rule in the place of the tasks' own optimisers.
     """
 
     def __init__(
-        self, bench: Bench, instances: Sequence[Instance], *, updater: Updater | None = None
+        self, workload: Workload, instances: Sequence[Instance], *, updater: Updater | None = None
     ) -> None:
-        if not 1 <= len(instances) <= bench.max_lanes:
+        if not 1 <= len(instances) <= workload.max_lanes:
             raise ConfigurationError(
-                f"1 to {bench.max_lanes} instances can train together; got {len(instances)}"
+                f"1 to {workload.max_lanes} instances can train together; got {len(instances)}"
             )
         lengths = {instance.task.num_decisions for instance in instances}
         if len(lengths) > 1:
             raise ConfigurationError(
                 f"runs that train together must have equally many decisions; got {sorted(lengths)}"
             )
-        self.bench = bench
+        self.workload = workload
         self._updater = updater
-        self.space = bench.space
+        self.space = workload.space
         self.num_intervals = lengths.pop()
         self.instances = list(instances)
         self._started = time.perf_counter()
-        self._updates_per_decision = bench.updates_per_decision
+        self._updates_per_decision = workload.updates_per_decision
         self._trainer = self._make_trainer(len(instances))
         self._train_seconds: dict[Instance, float] = dict.fromkeys(self.instances, 0.0)
         self._num_updates: dict[Instance, int] = dict.fromkeys(self.instances, 0)
@@ -206,7 +206,7 @@ class Lanes:
     @property
     def scores(self) -> Array:
         """Log validation losses `[N]`, infinite where diverged: what searches minimise."""
-        finished = log_loss(np.where(self.diverged, 1.0, self.losses), self.bench.loss_floor)
+        finished = log_loss(np.where(self.diverged, 1.0, self.losses), self.workload.loss_floor)
         return np.where(self.diverged, np.inf, finished)
 
     @property
@@ -366,8 +366,8 @@ class Lanes:
         return self.space.defaults
 
     def _make_trainer(self, num_lanes: int) -> Trainer:
-        bench = self.bench
-        family, engine, device = bench.task_family, bench.engine, bench.device
+        workload = self.workload
+        family, engine, device = workload.task_family, workload.engine, workload.device
         if self._updater is None:
             return family.make_trainer(num_lanes, engine=engine, device=device)
         return family.make_updated_trainer(self._updater, num_lanes, engine=engine, device=device)

@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from .ablations import PolicyOpponent
 from .base import Instance, Opponent, Outcome, Prepared, Setup
 from .driving import run_once
-from .lanes import Bench
+from .lanes import Workload
 from .rules import find_rule
 
 _NEEDS = frozenset({"learned_start"})
 
 
-def at_learned_start(instance: Instance, bench: Bench) -> Instance:
+def at_learned_start(instance: Instance, workload: Workload) -> Instance:
     """Return the instance as it is begun from the learned start; its lane's seed stays."""
-    return replace(instance, task=bench.task_family.at_learned_start(instance.task))
+    return replace(instance, task=workload.task_family.at_learned_start(instance.task))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,14 +32,16 @@ class LearnedStartKept(Opponent):
         """A learned start; see `Opponent.needs`."""
         return _NEEDS
 
-    def canonical(self, instance: Instance, bench: Bench) -> Instance:
+    def canonical(self, instance: Instance, workload: Workload) -> Instance:
         """Begin at the learned start, wherever the user did."""
-        return at_learned_start(instance, bench)
+        return at_learned_start(instance, workload)
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         """See `Opponent.run`."""
         rule = find_rule("constant")
-        return run_once(bench, instances, lambda lanes: rule(lanes, lanes.initial))
+        return run_once(workload, instances, lambda lanes: rule(lanes, lanes.initial))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +53,9 @@ class FromLearnedStart(PolicyOpponent):
         """A learned start; see `Opponent.needs`."""
         return _NEEDS
 
-    def canonical(self, instance: Instance, bench: Bench) -> Instance:
+    def canonical(self, instance: Instance, workload: Workload) -> Instance:
         """Begin at the learned start, wherever the user did."""
-        return at_learned_start(instance, bench)
+        return at_learned_start(instance, workload)
 
 
 def kept(name: str, setup: Setup) -> Opponent:

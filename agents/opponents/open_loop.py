@@ -21,7 +21,7 @@ from hpo_env.vector_env import HPOControlVectorEnv
 from .ablations import PolicyOpponent
 from .base import Instance, Opponent, Outcome, Prepared, Setup
 from .in_environment import Act, InEnvironment
-from .lanes import Bench
+from .lanes import Workload
 
 Array = NDArray[np.float64]
 
@@ -46,7 +46,7 @@ class OpenLoop(Opponent):
 
     policy: Policy
 
-    def prepare(self, bench: Bench, instances: Sequence[Instance]) -> Prepared:
+    def prepare(self, workload: Workload, instances: Sequence[Instance]) -> Prepared:
         """Run the policy on the meta-training instances.
 
         Returns:
@@ -61,15 +61,15 @@ class OpenLoop(Opponent):
                 "give at least one"
             )
         policy = PolicyOpponent(name=self.name, policy=self.policy)
-        outcomes = policy.run(bench, instances, {})
+        outcomes = policy.run(workload, instances, {})
         courses = np.array(
             [
-                _resampled(self._corrections(bench.space, instance, outcome), NUM_POINTS)
+                _resampled(self._corrections(workload.space, instance, outcome), NUM_POINTS)
                 for instance, outcome in zip(instances, outcomes, strict=True)
             ]
         )  # [instances, G, H]
         mean = courses.mean(axis=0)
-        space = bench.space
+        space = workload.space
         names = self.policy.space.names
         return {"corrections": {name: mean[:, space.index(name)].tolist() for name in names}}
 
@@ -84,11 +84,13 @@ class OpenLoop(Opponent):
         initial = np.tile(instance.task.initial, (num_trained, 1))
         return space.corrections(space.base(initial, factors), values)
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         """See `Opponent.run`."""
         columns = [prepared["corrections"][name] for name in self.policy.space.names]
         replay = _Replay(name=self.name, policy=self.policy, course=np.array(columns).T)
-        return replay.run(bench, instances, {})
+        return replay.run(workload, instances, {})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

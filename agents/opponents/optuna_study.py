@@ -4,7 +4,7 @@ A study lives in memory, and is written to the database when the search has ende
 in one process, so nobody else needs to see it before; and a report of every interval of every trial
 is a transaction that takes longer than the interval. A search that is killed leaves no study.
 
-A study's name is a hash of the opponent, the instance and the bench: studies of a comparison share
+A study's name is a hash of opponent, instance and workload: studies of a comparison share
 a database without meeting. One of that name that is there already is deleted: the search began
 anew, since only a search from its beginning is a function of its seed.
 
@@ -99,12 +99,12 @@ def sampler_seed(trials: Trials, name: str) -> int:
 
 def study_name(opponent: Opponent, trials: Trials) -> str:
     """Name the study of an opponent on an instance."""
-    bench, instance = trials.bench, trials.instance
+    workload, instance = trials.workload, trials.instance
     content = {
         "opponent": opponent.identity(),
         "task": instance.task.to_json(),
         "seed": instance.seed,
-        "bench": [bench.family, bench.engine, bench.device, bench.options],
+        "workload": [workload.family, workload.engine, workload.device, workload.options],
     }
     text = json.dumps(content, sort_keys=True, default=str)
     return f"{opponent.name}-{hashlib.sha256(text.encode()).hexdigest()[:24]}"

@@ -17,7 +17,7 @@ from hpo_env.schedules import interval_factors
 
 from .base import Instance, Opponent, Outcome, Prepared, Setup
 from .driving import batches
-from .lanes import Bench, Lanes
+from .lanes import Lanes, Workload
 
 Array = NDArray[np.float64]
 
@@ -48,14 +48,16 @@ class GreedyOracle(Opponent):
         """See `Opponent.identity`."""
         return super().identity() | {"base_schedule": self.base_schedule}
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         """See `Opponent.run`."""
         num_levels = len(LEVELS)
-        of_forks = replace(bench, max_lanes=max(1, bench.max_lanes // num_levels))
+        of_forks = replace(workload, max_lanes=max(1, workload.max_lanes // num_levels))
         outcomes: dict[int, Outcome] = {}
         for batch in batches(of_forks, instances):
             forks = [instances[i] for i in batch for _ in LEVELS]
-            lanes = bench.open(forks)
+            lanes = workload.open(forks)
             corrections = np.zeros((len(lanes), len(lanes.space)))
             while not lanes.is_over.all():
                 corrections = self._step(lanes, corrections)
@@ -67,7 +69,7 @@ class GreedyOracle(Opponent):
         """Advance all forks `[I * L]` by one interval, and leave the best one in each place."""
         space, initial = lanes.space, lanes.initial
         moves = np.zeros_like(corrections)
-        moves[:, lanes.bench.column] = np.tile(LEVELS, len(lanes) // len(LEVELS))
+        moves[:, lanes.workload.column] = np.tile(LEVELS, len(lanes) // len(LEVELS))
         corrections = space.move(corrections, moves, initial)
         total = np.full(len(lanes), lanes.num_intervals)
         factors = interval_factors(self.base_schedule, lanes.interval, total)

@@ -20,7 +20,7 @@ from hpo_env.seeding import stream
 from .base import Instance, Opponent, Outcome, Prepared, Setup
 from .configurations import Configuration, at_defaults, draw_values, log_losses
 from .driving import batches
-from .lanes import Bench, Lanes
+from .lanes import Lanes, Workload
 from .tuned import distinct_canonical
 
 Array = NDArray[np.float64]
@@ -46,11 +46,11 @@ class Portfolio(Opponent):
         """See `Opponent.identity`."""
         return super().identity() | {"hyperparameters": list(self.hyperparameters)}
 
-    def canonical(self, instance: Instance, bench: Bench) -> Instance:
+    def canonical(self, instance: Instance, workload: Workload) -> Instance:
         """Start the hyperparameters at the family's defaults."""
-        return at_defaults(instance, bench, self.hyperparameters)
+        return at_defaults(instance, workload, self.hyperparameters)
 
-    def prepare(self, bench: Bench, instances: Sequence[Instance]) -> Prepared:
+    def prepare(self, workload: Workload, instances: Sequence[Instance]) -> Prepared:
         """Learn the list.
 
         Returns:
@@ -59,27 +59,31 @@ class Portfolio(Opponent):
         Raises:
             ConfigurationError: There are no instances.
         """
-        distinct = distinct_canonical(self, bench, instances)
-        candidates = self.candidates(bench)
-        order = greedy_order(log_losses(bench, distinct, candidates))[: self.max_runs]
+        distinct = distinct_canonical(self, workload, instances)
+        candidates = self.candidates(workload)
+        order = greedy_order(log_losses(workload, distinct, candidates))[: self.max_runs]
         return {"configurations": [candidates[c].to_json() for c in order]}
 
-    def candidates(self, bench: Bench) -> list[Configuration]:
+    def candidates(self, workload: Workload) -> list[Configuration]:
         """List what is compared: the family's defaults on each schedule, and what was drawn."""
         num_schedules = len(SCHEDULES)
         rng = stream(_SEED, "portfolio")
-        drawn = draw_values(bench.space, self.hyperparameters, NUM_CANDIDATES - num_schedules, rng)
+        drawn = draw_values(
+            workload.space, self.hyperparameters, NUM_CANDIDATES - num_schedules, rng
+        )
         return [
             Configuration(schedule=SCHEDULES[c % num_schedules], values=values)
             for c, values in enumerate([{}] * num_schedules + drawn)
         ]
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         """Train instances side by side, configurations one after the other."""
         listed = [Configuration.from_json(data) for data in prepared["configurations"]]
         outcomes: dict[int, Outcome] = {}
-        for batch in batches(bench, instances):
-            lanes = bench.open([instances[i] for i in batch])
+        for batch in batches(workload, instances):
+            lanes = workload.open([instances[i] for i in batch])
             for number, configuration in enumerate(listed[: self.max_runs]):
                 if number > 0:
                     lanes.restart(np.arange(len(lanes)))

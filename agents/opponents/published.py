@@ -11,7 +11,7 @@ from hpo_env.tasks.base import setting_need
 from .base import Instance, Opponent, Outcome, Prepared, Setup
 from .configurations import at_defaults
 from .driving import run_once
-from .lanes import Bench
+from .lanes import Workload
 from .rules import find_rule
 
 
@@ -39,17 +39,19 @@ class PublishedSetting(Opponent):
             "hyperparameters": list(self.hyperparameters),
         }
 
-    def canonical(self, instance: Instance, bench: Bench) -> Instance:
+    def canonical(self, instance: Instance, workload: Workload) -> Instance:
         """Begin at the setting, wherever the user did."""
-        family = bench.task_family
-        plain = at_defaults(instance, bench, self.hyperparameters)
+        family = workload.task_family
+        plain = at_defaults(instance, workload, self.hyperparameters)
         start = family.published_settings[self.setting]
         return replace(plain, task=family.begun_at(start, plain.task))
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         """See `Opponent.run`."""
         rule = find_rule("constant")
-        return run_once(bench, instances, lambda lanes: rule(lanes, lanes.initial))
+        return run_once(workload, instances, lambda lanes: rule(lanes, lanes.initial))
 
 
 def published(name: str, setup: Setup) -> Opponent:

@@ -63,7 +63,7 @@ def adapt(make: Callable[[Array, int, Hyperparameter], AdaptiveRates]) -> Rule:
     """Make the rule of adaptive rates; the other hyperparameters keep their initial values."""
 
     def start(lanes: Lanes, initial: Array) -> Choose:
-        column, known = lanes.bench.column, lanes.bench.leading
+        column, known = lanes.workload.column, lanes.workload.leading
         adaptive = make(initial[:, column], lanes.num_intervals, known)
 
         def choose(lanes: Lanes, telemetry: Telemetry | None) -> Array:

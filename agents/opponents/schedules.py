@@ -9,7 +9,7 @@ from typing import Any
 from .base import Instance, Opponent, Outcome, Prepared, Setup
 from .configurations import at_defaults
 from .driving import run_once
-from .lanes import Bench
+from .lanes import Workload
 from .rules import find_rule, rule_needs
 
 
@@ -49,16 +49,18 @@ class Scheduled(Opponent):
             "hyperparameters": list(self.hyperparameters),
         }
 
-    def canonical(self, instance: Instance, bench: Bench) -> Instance:
+    def canonical(self, instance: Instance, workload: Workload) -> Instance:
         """Set the defaults."""
         if not self.is_default:
             return instance
-        return at_defaults(instance, bench, self.hyperparameters)
+        return at_defaults(instance, workload, self.hyperparameters)
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         """See `Opponent.run`."""
         rule = find_rule(self.schedule)
-        return run_once(bench, instances, lambda lanes: rule(lanes, lanes.initial))
+        return run_once(workload, instances, lambda lanes: rule(lanes, lanes.initial))
 
 
 def default(name: str, setup: Setup) -> Opponent:

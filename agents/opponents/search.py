@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .base import Instance, Opponent, Outcome, Prepared
-from .lanes import Bench, with_initial
+from .lanes import Workload, with_initial
 from .trials import Trials
 
 
@@ -40,20 +40,22 @@ class Search(Opponent):
             "schedule": self.schedule,
         }
 
-    def canonical(self, instance: Instance, bench: Bench) -> Instance:
+    def canonical(self, instance: Instance, workload: Workload) -> Instance:
         """Start what is chosen at the family's defaults."""
-        values, defaults = np.array(instance.task.initial), bench.defaults(instance.task)
-        columns = [bench.space.index(name) for name in self.hyperparameters]
+        values, defaults = np.array(instance.task.initial), workload.defaults(instance.task)
+        columns = [workload.space.index(name) for name in self.hyperparameters]
         values[columns] = defaults[columns]
         return with_initial(instance, values)
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         """Search on one instance after the other; the trials of one train side by side."""
-        return [self._run(bench, instance) for instance in instances]
+        return [self._run(workload, instance) for instance in instances]
 
-    def _run(self, bench: Bench, instance: Instance) -> Outcome:
+    def _run(self, workload: Workload, instance: Instance) -> Outcome:
         trials = Trials(
-            bench,
+            workload,
             instance,
             hyperparameters=self.hyperparameters,
             schedule=self.schedule,

@@ -20,7 +20,7 @@ from hpo_env.reward import log_diverged, log_loss
 from hpo_env.schedules import interval_factors
 
 from .base import Instance
-from .lanes import Bench, Frozen
+from .lanes import Frozen, Workload
 from .search_space import SearchSpace
 
 Array = NDArray[np.float64]
@@ -61,7 +61,7 @@ class Trials:
     """Trains the trials of one instance.
 
     Args:
-        bench: Where to train.
+        workload: Where to train.
         instance: The instance, a canonical one.
         hyperparameters: The hyperparameters that are searched.
         schedule: Name of the schedule that every trial follows.
@@ -70,17 +70,17 @@ class Trials:
 
     def __init__(
         self,
-        bench: Bench,
+        workload: Workload,
         instance: Instance,
         *,
         hyperparameters: Sequence[str],
         schedule: str,
         max_runs: int,
     ) -> None:
-        self.bench = bench
+        self.workload = workload
         self.instance = instance
-        self.space = SearchSpace(bench.space, hyperparameters)
-        self.lanes = bench.open([instance])
+        self.space = SearchSpace(workload.space, hyperparameters)
+        self.lanes = workload.open([instance])
         self.num_intervals = self.lanes.num_intervals
         self.budget = max_runs * self.num_intervals
         """Decision intervals that may still be trained."""
@@ -88,7 +88,7 @@ class Trials:
         """The trial in each lane."""
         self._schedule = schedule
         self._initial = self.lanes.initial[0]
-        floor = bench.loss_floor
+        floor = workload.loss_floor
         self._first_score = float(log_loss(self.lanes.losses, floor)[0])
         self._worst_score = float(log_diverged(self.lanes.losses, floor)[0])
         self._num_made = 0
@@ -141,7 +141,7 @@ class Trials:
                 trial.frozen = None
 
     def _batches(self, trials: Sequence[Trial]) -> Iterable[Sequence[Trial]]:
-        size = self.bench.max_lanes
+        size = self.workload.max_lanes
         return (trials[start : start + size] for start in range(0, len(trials), size))
 
     # ------------------------------------------------------------------------------- slot by slot
@@ -149,7 +149,7 @@ class Trials:
     def load(self, trials: Sequence[Trial]) -> None:
         """Put trials into as many slots; whatever was in the slots before is lost.
 
-        They train together, even if the bench would have fewer at once.
+        They train together, even if the workload would have fewer at once.
         """
         if len(trials) != len(self.lanes):
             self.lanes.keep(np.zeros(len(trials), dtype=np.int64))

@@ -19,7 +19,7 @@ from hpo_env.seeding import stream
 from .base import Instance, Opponent, Outcome, Prepared, Setup, label_need
 from .configurations import Configuration, at_defaults, draw_values, log_losses
 from .driving import Choose, run_once
-from .lanes import Bench, Lanes
+from .lanes import Lanes, Workload
 from .rules import find_rule, rule_needs
 from .starts import start_grid
 
@@ -61,15 +61,15 @@ class Tuned(Opponent):
             "hyperparameters": list(self.hyperparameters),
         }
 
-    def canonical(self, instance: Instance, bench: Bench) -> Instance:
+    def canonical(self, instance: Instance, workload: Workload) -> Instance:
         """Start what may be chosen at the family's defaults."""
-        return at_defaults(instance, bench, self.hyperparameters)
+        return at_defaults(instance, workload, self.hyperparameters)
 
     @abstractmethod
-    def candidates(self, bench: Bench) -> list[dict[str, float]]:
+    def candidates(self, workload: Workload) -> list[dict[str, float]]:
         """List the values that are compared, by hyperparameter."""
 
-    def prepare(self, bench: Bench, instances: Sequence[Instance]) -> Prepared:
+    def prepare(self, workload: Workload, instances: Sequence[Instance]) -> Prepared:
         """Train every meta-training instance under every candidate, and keep the best.
 
         Returns:
@@ -78,10 +78,10 @@ class Tuned(Opponent):
         Raises:
             ConfigurationError: There are no instances.
         """
-        distinct = distinct_canonical(self, bench, instances)
-        candidates = self.candidates(bench)
+        distinct = distinct_canonical(self, workload, instances)
+        candidates = self.candidates(workload)
         configurations = [Configuration(schedule=self.schedule, values=v) for v in candidates]
-        scores = log_losses(bench, distinct, configurations)
+        scores = log_losses(workload, distinct, configurations)
         return self.choose(distinct, candidates, scores)
 
     def choose(
@@ -100,7 +100,9 @@ class Tuned(Opponent):
         chosen: Mapping[str, float] = prepared["overall"]
         return chosen
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         """See `Opponent.run`."""
 
         def start(lanes: Lanes) -> Choose:
@@ -110,11 +112,11 @@ class Tuned(Opponent):
                     initial[slot, lanes.space.index(name)] = value
             return find_rule(self.schedule)(lanes, initial)
 
-        return run_once(bench, instances, start)
+        return run_once(workload, instances, start)
 
 
 def distinct_canonical(
-    opponent: Opponent, bench: Bench, instances: Sequence[Instance]
+    opponent: Opponent, workload: Workload, instances: Sequence[Instance]
 ) -> list[Instance]:
     """Return canonical instances, each once: the user's starts no longer tell them apart.
 
@@ -125,17 +127,17 @@ def distinct_canonical(
         raise ConfigurationError(
             f"{opponent.name!r} is tuned on meta-training instances: give at least one"
         )
-    return list(dict.fromkeys(opponent.canonical(i, bench) for i in instances))
+    return list(dict.fromkeys(opponent.canonical(i, workload) for i in instances))
 
 
 @dataclass(frozen=True, kw_only=True)
 class TunedConfiguration(Tuned):
     """One configuration of all hyperparameters, by random search from the family's defaults."""
 
-    def candidates(self, bench: Bench) -> list[dict[str, float]]:
+    def candidates(self, workload: Workload) -> list[dict[str, float]]:
         """List the defaults, then what was drawn; see `Tuned.candidates`."""
         drawn = draw_values(
-            bench.space, self.hyperparameters, NUM_DRAWN, stream(_SEED, "tuned knobs")
+            workload.space, self.hyperparameters, NUM_DRAWN, stream(_SEED, "tuned knobs")
         )
         return [{}, *drawn]
 
@@ -144,9 +146,9 @@ class TunedConfiguration(Tuned):
 class TunedStart(Tuned):
     """One initial value of the leading hyperparameter, from a grid; see `start_grid`."""
 
-    def candidates(self, bench: Bench) -> list[dict[str, float]]:
+    def candidates(self, workload: Workload) -> list[dict[str, float]]:
         """List the grid; see `Tuned.candidates`."""
-        return [{bench.leading.name: start} for start in start_grid(bench.leading)]
+        return [{workload.leading.name: start} for start in start_grid(workload.leading)]
 
     def lesson(self) -> dict[str, Any]:
         """See `Opponent.lesson`: whoever follows the rule learns the same, by label or not."""

@@ -22,7 +22,7 @@ from hpo_env.telemetry import Telemetry
 from .base import Instance, Opponent, Outcome, Prepared, Setup
 from .configurations import at_defaults, draw_values
 from .driving import Choose, run_once
-from .lanes import Bench, Lanes
+from .lanes import Lanes, Workload
 from .tuned import NUM_DRAWN, distinct_canonical
 
 Array = NDArray[np.float64]
@@ -51,11 +51,11 @@ class TunedCourse(Opponent):
         """See `Opponent.identity`."""
         return super().identity() | {"hyperparameters": list(self.hyperparameters)}
 
-    def canonical(self, instance: Instance, bench: Bench) -> Instance:
+    def canonical(self, instance: Instance, workload: Workload) -> Instance:
         """Start what may be chosen at the family's defaults."""
-        return at_defaults(instance, bench, self.hyperparameters)
+        return at_defaults(instance, workload, self.hyperparameters)
 
-    def prepare(self, bench: Bench, instances: Sequence[Instance]) -> Prepared:
+    def prepare(self, workload: Workload, instances: Sequence[Instance]) -> Prepared:
         """Train every meta-training instance under every candidate, and keep the best.
 
         Returns:
@@ -65,36 +65,38 @@ class TunedCourse(Opponent):
         Raises:
             ConfigurationError: There are no instances.
         """
-        distinct = distinct_canonical(self, bench, instances)
+        distinct = distinct_canonical(self, workload, instances)
         rng = stream(_SEED, "tuned course")
-        drawn = draw_values(bench.space, self.hyperparameters, NUM_DRAWN, rng)
+        drawn = draw_values(workload.space, self.hyperparameters, NUM_DRAWN, rng)
         settings = [(values, values) for values in [{}, *drawn]]
-        of_settings = [self._score(bench, distinct, *ends) for ends in settings]
+        of_settings = [self._score(workload, distinct, *ends) for ends in settings]
         middle = {
-            name: float(bench.space.defaults[bench.space.index(name)])
+            name: float(workload.space.defaults[workload.space.index(name)])
             for name in self.hyperparameters
         } | settings[int(np.argmin(of_settings))][0]
-        courses = [self._around(bench.space, middle, rng) for _ in range(NUM_COURSES)]
-        of_courses = [self._score(bench, distinct, *ends) for ends in courses]
+        courses = [self._around(workload.space, middle, rng) for _ in range(NUM_COURSES)]
+        of_courses = [self._score(workload, distinct, *ends) for ends in courses]
         scores = [*of_settings, *of_courses]
         first, last = [*settings, *courses][int(np.argmin(scores))]
         return {"first": dict(first), "last": dict(last), "scores": scores}
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         """See `Opponent.run`."""
         return run_once(
-            bench, instances, lambda lanes: _line(lanes, prepared["first"], prepared["last"])
+            workload, instances, lambda lanes: _line(lanes, prepared["first"], prepared["last"])
         )
 
     def _score(
         self,
-        bench: Bench,
+        workload: Workload,
         instances: Sequence[Instance],
         first: Mapping[str, float],
         last: Mapping[str, float],
     ) -> float:
-        outcomes = run_once(bench, instances, lambda lanes: _line(lanes, first, last))
-        return float(np.mean([one.log_last_loss(bench.loss_floor) for one in outcomes]))
+        outcomes = run_once(workload, instances, lambda lanes: _line(lanes, first, last))
+        return float(np.mean([one.log_last_loss(workload.loss_floor) for one in outcomes]))
 
     def _around(
         self, space: HyperparameterSpace, middle: Mapping[str, float], rng: np.random.Generator

@@ -9,7 +9,7 @@ A comparison is a frame with a row a run (`agents.comparing.records`); the numbe
 - `comparisons`: the report of a comparison; `comparison_tables` has its tables, `closing` what an
   evaluation ends with.
 - `curves`, `runs`: the curves of a run folder, and its report.
-- `recording`, `importance`, `projector`, `study`: the closing analysis of a policy, from runs on
+- `recording`, `importance`, `projector`, `analysis`: the closing analysis of a policy, from runs on
   held-out tasks to numbers and pictures.
 - `layout`, `hparams`, `tensorboard`: what TensorBoard is given.
 

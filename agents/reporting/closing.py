@@ -12,7 +12,7 @@ from hpo_env.tasks.registry import family_class
 
 from ..comparing.comparison import Compared, Comparison
 from ..comparing.results import scalar_rows
-from . import comparisons, study
+from . import analysis, comparisons
 
 
 def suite_rows(compared: Compared, suite: str) -> pd.DataFrame:
@@ -31,10 +31,10 @@ def record_comparison(
     comparison: Comparison, compared: Compared, suite: str, folder: Path, *, title: str = ""
 ) -> Path:
     """Write the closing analysis of a suite into a folder; returns the folder."""
-    extent, family = comparison.extent, family_class(comparison.family)
+    protocol, family = comparison.protocol, family_class(comparison.family)
     (chosen,) = (known for known in comparison.suites if known.name == suite)
-    options = {**extent.options, **chosen.options}
-    return study.record_comparison(
+    options = {**protocol.options, **chosen.options}
+    return analysis.record_comparison(
         suite_rows(compared, suite),
         comparison.policy,
         folder,
@@ -42,9 +42,9 @@ def record_comparison(
         title=title,
         family=comparison.family,
         split=options.get("split", "train"),
-        seed=extent.seed,
-        engine=extent.engine,
-        device=extent.device,
+        seed=protocol.seed,
+        engine=protocol.engine,
+        device=protocol.device,
         **{name: options[name] for name in family.trainer_options if name in options},
     )
 
@@ -54,7 +54,7 @@ def to_json(comparison: Comparison, compared: Compared) -> dict[str, Any]:
     return {
         "family": comparison.family,
         "suites": [asdict(suite) for suite in comparison.suites],
-        "extent": asdict(comparison.extent),
+        "extent": asdict(comparison.protocol),
         "left_out": {name: list(needs) for name, needs in comparison.left_out.items()},
         "summary": comparisons.summary_json(compared.frame),
         "prepared": compared.prepared,

@@ -14,6 +14,7 @@ from typing import Any
 from .. import tags
 from ..run_folder import read_commands
 from . import page
+from .analysis import read_numbers
 from .comparison_tables import short_table
 from .comparisons import SCHEDULES_CAPTION
 from .curves import (
@@ -26,7 +27,6 @@ from .curves import (
 )
 from .hparams import SWITCHED_OFF
 from .layout import Panel, single_run_panels, training_panels
-from .study import read_numbers
 from .tables import facts_table, listing
 
 _OFF_NOTE = (
@@ -69,11 +69,11 @@ def render_report(folder: Path) -> str:
         parts += _training(curves, names, Path(scratch))
         parts += _single_run(curves, names, Path(scratch))
     if numbers is not None:
-        parts += _study(folder, numbers, "held-out")
+        parts += _analysis(folder, numbers, "held-out")
     for path in sorted(folder.glob("evaluations/*/analysis.json")):
         evaluated = read_numbers(path.parent)
         if evaluated is not None:
-            parts += _study(path.parent, evaluated, path.parent.name)
+            parts += _analysis(path.parent, evaluated, path.parent.name)
     parts += _settings(folder, config)
     return page.document(title, parts)
 
@@ -140,7 +140,7 @@ def _panels(panels: Sequence[Panel], curves: Curves, scratch: Path, **axis: str)
     return '<div class="panels">\n' + "\n".join(drawings) + "\n</div>"
 
 
-def _study(folder: Path, numbers: dict[str, Any], prefix: str) -> list[str]:
+def _analysis(folder: Path, numbers: dict[str, Any], prefix: str) -> list[str]:
     parts = [page.heading(numbers["title"][:1].upper() + numbers["title"][1:])]
     size = f"{numbers['num_runs']} runs an opponent, {numbers['split']} tasks."
     # "method" in files of older versions

@@ -28,7 +28,7 @@ from hpo_env.testing.under_test import NUM_DECISIONS, FamilyUnderTest
 
 from ..comparing.store import outcome_from_json, outcome_to_json
 from ..opponents.base import Instance, Opponent, Outcome, Prepared, Setup, label_need
-from ..opponents.lanes import Bench
+from ..opponents.lanes import Workload
 from ..opponents.registry import make_opponent
 
 NUM_RUNS = 4
@@ -83,7 +83,7 @@ class OpponentContract(FamilyUnderTest):
 
     def test_the_budget_is_kept_to_the_update(self, ran: Ran) -> None:
         """Every inner update of every trial counts."""
-        budget = ran.opponent.max_runs * NUM_DECISIONS * self.bench.updates_per_decision
+        budget = ran.opponent.max_runs * NUM_DECISIONS * self.workload.updates_per_decision
         for outcome in ran.outcomes:
             assert 0 < outcome.num_updates <= budget, (
                 f"num_updates must lie in [1, {budget}], the budget; got {outcome.num_updates}"
@@ -110,10 +110,10 @@ class OpponentContract(FamilyUnderTest):
     def test_an_outcome_does_not_depend_on_the_other_instances(self, ran: Ran) -> None:
         """Neither on their number nor on their order."""
         rule = "an outcome must be a function of its instance alone"
-        alone = ran.opponent.run(self.bench, ran.instances[1:2], ran.prepared)
+        alone = ran.opponent.run(self.workload, ran.instances[1:2], ran.prepared)
         assert len(alone) == 1
         check_equal(alone[0], ran.outcomes[1], rule)
-        turned = ran.opponent.run(self.bench, ran.instances[::-1], ran.prepared)
+        turned = ran.opponent.run(self.workload, ran.instances[::-1], ran.prepared)
         for outcome, before in zip(turned[::-1], ran.outcomes, strict=True):
             check_equal(outcome, before, rule)
 
@@ -138,7 +138,7 @@ class OpponentContract(FamilyUnderTest):
         """Curves `[T]`, trials `[K]`, one outcome an instance."""
         assert len(ran.outcomes) == len(ran.instances)
         for outcome in ran.outcomes:
-            assert list(outcome.hyperparameters) == list(self.bench.space.names)
+            assert list(outcome.hyperparameters) == list(self.workload.space.names)
             curves = [outcome.validation_loss, *outcome.hyperparameters.values()]
             assert {curve.shape for curve in curves} == {(NUM_DECISIONS,)}
             trials = [f.name for f in fields(outcome) if f.name.startswith("trial_")]
@@ -165,8 +165,8 @@ class OpponentContract(FamilyUnderTest):
     def test_a_run_that_blows_up_ends_in_an_outcome_all_the_same(self, ran: Ran) -> None:
         """With NaN from the interval on in which it diverged."""
         hopeless = Instance(task=self.hopeless_task(), seed=2)
-        instance = ran.opponent.canonical(hopeless, self.bench)
-        outcome = ran.opponent.run(self.bench, [instance], ran.prepared)[0]
+        instance = ran.opponent.canonical(hopeless, self.workload)
+        outcome = ran.opponent.run(self.workload, [instance], ran.prepared)[0]
         assert np.isfinite(outcome.last_loss) != outcome.diverged
         assert np.isfinite(outcome.test_loss) != outcome.diverged
         if ran.opponent.name in ("user_constant", "frozen"):
@@ -210,7 +210,7 @@ class OpponentContract(FamilyUnderTest):
     def test_canonical_instances_stay_as_they_are(self, ran: Ran) -> None:
         """What is ignored once is ignored."""
         for instance in ran.instances:
-            again = ran.opponent.canonical(instance, self.bench)
+            again = ran.opponent.canonical(instance, self.workload)
             assert again == instance, (
                 f"canonical must not change what it has returned: {instance} became {again}"
             )
@@ -224,11 +224,11 @@ class OpponentContract(FamilyUnderTest):
     # ------------------------------------------------------------------------------ the insides
 
     @property
-    def bench(self) -> Bench:
+    def workload(self) -> Workload:
         """Where the runs are trained."""
         read = self.family_class.trainer_options
         options = {name: value for name, value in self.options.items() if name in read}
-        return Bench(family=self.family, engine=self.engine, max_lanes=16, options=options)
+        return Workload(family=self.family, engine=self.engine, max_lanes=16, options=options)
 
     def make_tasks(self, count: int, **change: Any) -> list[Task]:
         """Draw tasks, the first ones being the same however many are drawn."""
@@ -237,11 +237,11 @@ class OpponentContract(FamilyUnderTest):
 
     def run(self, name: str) -> Ran:
         """Prepare an opponent and run it, what it has learned having been through JSON."""
-        bench, opponent = self.bench, make_opponent(name, self._setup())
+        workload, opponent = self.workload, make_opponent(name, self._setup())
         learned_on = [Instance(task=task, seed=1) for task in self.make_tasks(2)]
-        prepared = opponent.prepare(bench, learned_on)
-        instances = [opponent.canonical(instance, bench) for instance in self._given()]
-        outcomes = opponent.run(bench, instances, json.loads(json.dumps(prepared)))
+        prepared = opponent.prepare(workload, learned_on)
+        instances = [opponent.canonical(instance, workload) for instance in self._given()]
+        outcomes = opponent.run(workload, instances, json.loads(json.dumps(prepared)))
         return Ran(opponent=opponent, instances=instances, prepared=prepared, outcomes=outcomes)
 
     def _given(self) -> list[Instance]:

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from hpo_env.errors import ConfigurationError
 from hpo_env.lanes_env import Lanes, LanesEnv
 from hpo_env.seeding import stream
-from hpo_env.sharding.crew import Crew
 from hpo_env.sharding.merging import (
     add_lost,
     copy_info,
@@ -30,6 +29,7 @@ from hpo_env.sharding.merging import (
     without_final,
 )
 from hpo_env.sharding.pool import Pool, ShardConfig
+from hpo_env.sharding.resilient_pool import ResilientPool
 from hpo_env.sharding.shard import Reply
 from hpo_env.tasks.base import Engine, Task, check_choice
 from hpo_env.vector_conventions import (
@@ -115,7 +115,7 @@ class ShardedVectorEnv(LanesEnv):
         arguments |= {"engine": engine, "device": device}
         arguments |= {} if is_continuous else {"action_mode": "discrete"}
         shards = [self._shard_arguments(worker, arguments) for worker in range(num_workers)]
-        self._crew = Crew(
+        self._pool = ResilientPool(
             make_pool(shards, config),
             self._lanes_of,
             first_call=self._first_call,
@@ -136,7 +136,7 @@ class ShardedVectorEnv(LanesEnv):
         given = self._given_by(options, mask)
         seeds = self._lane_seeds(seed, mask)
         self._given = given
-        replies = self._crew.ask(
+        replies = self._pool.ask(
             {
                 worker: ("reset", [seeds[k] for k in lanes], mask[lanes], self._given_of(worker))
                 for worker, lanes in enumerate(self._lanes_of)
@@ -180,7 +180,7 @@ class ShardedVectorEnv(LanesEnv):
         idle = self._cut | self._waiting
         self._stepping = [k for k, lanes in enumerate(self._lanes_of) if not idle[lanes].all()]
         for worker in self._stepping:
-            self._crew.send(worker, "step", actions[self._lanes_of[worker]])
+            self._pool.send(worker, "step", actions[self._lanes_of[worker]])
 
     def step_wait(
         self,
@@ -190,8 +190,8 @@ class ShardedVectorEnv(LanesEnv):
         if self._stepping is None:
             raise ConfigurationError("step_async() must be called before step_wait()")
         stepping, self._stepping = self._stepping, None
-        replies = self._crew.receive(stepping)
-        self._crew.note_finished_step(replies)
+        replies = self._pool.receive(stepping)
+        self._pool.note_finished_step(replies)
         # A worker that did not step has been replaced: it shows what its new lanes begin with.
         replies = {k: replies.get(k) or self._replacements[k] for k in range(self.num_workers)}
         self._take_tasks({k: replies[k] for k in stepping})
@@ -207,7 +207,7 @@ class ShardedVectorEnv(LanesEnv):
         if self.render_mode is None:
             gym.logger.warn("render() needs render_mode='rgb_array' at construction")
             return None
-        frames = self._crew.ask({worker: ("render",) for worker in range(self.num_workers)})
+        frames = self._pool.ask({worker: ("render",) for worker in range(self.num_workers)})
         return tuple(
             frames[lane % self.num_workers][lane // self.num_workers]
             for lane in range(self.num_envs)
@@ -229,7 +229,7 @@ class ShardedVectorEnv(LanesEnv):
             raise ConfigurationError("reset() must be called before snapshot()")
         index = self._index(lanes)
         places = self._places(index)
-        answers = self._crew.ask(
+        answers = self._pool.ask(
             {k: ("snapshot", (index[where] // self.num_workers).tolist()) for k, where in places}
         )
         copies: list[Any] = [None] * len(index)
@@ -257,7 +257,7 @@ class ShardedVectorEnv(LanesEnv):
             k: ("restore", [copies[p] for p in where], (index[where] // self.num_workers).tolist())
             for k, where in places
         }
-        replies = self._crew.ask(requests)
+        replies = self._pool.ask(requests)
         self._take_tasks(replies)
         for worker, where in places:
             lanes_there = index[where]
@@ -280,12 +280,12 @@ class ShardedVectorEnv(LanesEnv):
     @property
     def worker_pids(self) -> list[int]:
         """Process ids of the workers, on whatever machine they are."""
-        return list(self._crew.pids)
+        return list(self._pool.pids)
 
     def close_extras(self, **kwargs: Any) -> None:
         """End all workers."""
-        if hasattr(self, "_crew"):  # not if the arguments were refused
-            self._crew.close()
+        if hasattr(self, "_pool"):  # not if the arguments were refused
+            self._pool.close()
 
     # ------------------------------------------------------------------------------- the workers
 
@@ -383,7 +383,7 @@ class ShardedVectorEnv(LanesEnv):
         return [(int(k), np.flatnonzero(workers == k)) for k in np.unique(workers)]
 
     def _check_open(self) -> None:
-        if self.closed or self._crew.is_closed:
+        if self.closed or self._pool.is_closed:
             raise ConfigurationError("the environment is closed")
 
 

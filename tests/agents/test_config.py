@@ -25,6 +25,7 @@ def test_every_family_agent_and_preset_resolves_and_survives_json(
     of_family = family_class(family).agent_settings.get(agent, {})
     gamma = of_family.get("gamma", 1.0)
     assert agent == "ars" or config.to_json()["settings"]["gamma"] == gamma
+    assert config.steps is not None
     assert config.segment_bounds()[-1] >= config.steps
     again = TrainConfig.from_json(json.loads(json.dumps(config.to_json())))
     assert again == config

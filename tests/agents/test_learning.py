@@ -10,7 +10,7 @@ from agents.opponents.ablations import PolicyOpponent
 from agents.opponents.base import Instance, Opponent
 from agents.opponents.drawing import make_tasks
 from agents.opponents.known_answers import quadratic_drop_share
-from agents.opponents.lanes import Bench
+from agents.opponents.lanes import Workload
 from agents.opponents.schedules import Scheduled
 from hpo_env.policy_file import load
 from hpo_env.tasks.quadratic import QuadraticFamily
@@ -24,7 +24,7 @@ def shares(opponent: Opponent, num_tasks: int) -> list[float]:
     for rate in INITIAL_RATES:
         tasks = make_tasks(QuadraticFamily(split="test"), num_tasks, 0, starts=(rate,))
         instances = [Instance(task=task, seed=0) for task in tasks]
-        outcomes = opponent.run(Bench(family="quadratic"), instances, {})
+        outcomes = opponent.run(Workload(family="quadratic"), instances, {})
         found.append(quadratic_drop_share(instances, outcomes))
     return found
 

@@ -14,6 +14,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import agents.checkpoints
+import agents.run_folder
 from agents import tags
 from agents.config import TrainConfig
 from agents.factory import make_env, make_learner
@@ -262,7 +263,7 @@ def test_checkpoints_that_are_all_damaged_are_an_error_that_names_each(tiny: Tin
 def test_a_full_disk_is_explained_and_the_last_checkpoint_is_intact(
     tiny: TinyConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    original = agents.checkpoints.write_atomically
+    original = agents.run_folder.write_atomically
 
     def write(path: Path, content: bytes) -> None:
         if path.name == "segment-000002.safetensors":

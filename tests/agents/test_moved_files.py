@@ -135,7 +135,7 @@ def test_a_comparison_says_which_rows_it_was_about(
             load_policy(config.policy),
             "supervised",
             [config.suite],
-            config.extent("supervised"),
+            config.protocol("supervised"),
             names=config.opponents,
         )
         assert comparison.suites[0].options["dataset"] == str(path)

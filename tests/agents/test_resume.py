@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -26,7 +27,7 @@ from agents.run_folder import RunFolder
 ROOT = Path(__file__).parents[2]
 TinyConfig = Callable[..., TrainConfig]
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "family": "quadratic",
     "num_envs": 16,
     "num_decisions": 12,
@@ -167,6 +168,7 @@ def test_every_agent_resumes_exactly(
 def crash_in_segment(segment: int, config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Train, and fail between the end of a segment's training and its checkpoint."""
     import agents.meta_training
+    import agents.validation
 
     calls = []
 
@@ -176,7 +178,7 @@ def crash_in_segment(segment: int, config: TrainConfig, monkeypatch: pytest.Monk
             raise CrashError
         return original(*args)  # type: ignore[arg-type]
 
-    original = agents.meta_training.validate_policy
+    original = agents.validation.validate_policy
     with monkeypatch.context() as patch:
         patch.setattr(agents.meta_training, "validate_policy", validate)
         with pytest.raises(CrashError):

@@ -55,7 +55,7 @@ class Player:
         return float(GAMES[self.task.game](np.array(missed)))
 
 
-def play(family: TaskFamily, task: AwkwardTask, seed: int, controller: Controller) -> Run:
+def play(family: TaskFamily, task: AwkwardTask, seed: int, controller: Controller) -> Run[Any]:
     """Play a whole game under a controller, and return its run; see `TaskFamily.twin`."""
     rounds = family.updates_per_decision
     player = Player(task, seed, rounds=rounds)

@@ -1,5 +1,7 @@
 """The benchmark of forecasters counts as it says."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +14,7 @@ from hpo_env.tasks.forecasting.steering import Steered
 from hpo_env.tasks.forecasting.trainer import walk_of_task
 
 
-def small_panel():
+def small_panel() -> Panel:
     tasks = ForecastingFamily(split="validation").tasks()[:2]
     actual = np.array([[100.0, 200.0], [50.0, np.nan]])
     return Panel(
@@ -23,21 +25,21 @@ def small_panel():
     )
 
 
-def test_errors_are_those_of_the_known_points():
+def test_errors_are_those_of_the_known_points() -> None:
     found = errors(np.array([[110.0, 180.0], [40.0, 1e9]]), small_panel())
     assert found.smape == pytest.approx([100.0 * (10 / 210 + 20 / 380), 200.0 * 10 / 90])
     assert found.mase == pytest.approx([1.5, 2.0])
     assert found.mape == pytest.approx([10.0, 20.0])
 
 
-def test_a_method_against_itself_differs_by_nothing():
+def test_a_method_against_itself_differs_by_nothing() -> None:
     one = Errors(smape=np.array([10.0, 20.0]), mase=np.array([1.0, 2.0]), mape=np.ones(2))
     row = summary("a", one, small_panel(), one, one)
     assert row["owa"] == pytest.approx(1.0)
     assert (row["log_mase_to_theta"], row["low"], row["high"]) == (0.0, 0.0, 0.0)
 
 
-def test_points_count_by_horizon_and_not_by_series():
+def test_points_count_by_horizon_and_not_by_series() -> None:
     data = small_panel()
     one = Errors(smape=np.array([10.0, 20.0]), mase=np.ones(2), mape=np.ones(2))
     horizon = np.array([task.horizon for task in data.tasks])
@@ -45,7 +47,7 @@ def test_points_count_by_horizon_and_not_by_series():
     assert summary("a", one, data, one, one)["smape"] == pytest.approx(expected)
 
 
-def test_coverage_is_the_share_of_points_inside():
+def test_coverage_is_the_share_of_points_inside() -> None:
     data = small_panel()
     found = Steered(
         forecasts=np.array([[100.0, 100.0], [40.0, 0.0]]),
@@ -57,14 +59,14 @@ def test_coverage_is_the_share_of_points_inside():
     assert coverage(found, data, nine, 95.0).tolist() == [50.0, 0.0]
 
 
-def test_the_validation_panel_repeats_and_has_drawn_origins():
+def test_the_validation_panel_repeats_and_has_drawn_origins() -> None:
     one, other = panel("validation"), panel("validation")
     assert len(one.tasks) > 1300
     assert np.array_equal(one.actual, other.actual, equal_nan=True)
     assert np.isfinite(one.actual[:, 0]).all()
 
 
-def test_groups_are_relative_to_the_seasonal_naive(tmp_path):
+def test_groups_are_relative_to_the_seasonal_naive(tmp_path: Path) -> None:
     for name in ("m1", "m3", "tourism"):
         table = pd.DataFrame({"method": ["seasonal naive", "Naive2", "Theta", "mine"]})
         for part in ("yearly", "quarterly", "monthly"):

@@ -13,6 +13,7 @@ import numpy as np
 import hpo_env  # noqa: F401 - registers the environment
 from hpo_env.env import HPOControlEnv
 from hpo_env.errors import HPOControlError
+from hpo_env.lanes_env import ActionMode
 from hpo_env.vector_env import HPOControlVectorEnv
 from tests.fuzzing.inputs import VALUES, generators, in_time, pick
 
@@ -99,9 +100,10 @@ def refusal(call: Callable[[], object]) -> str:
 
 
 def test_actions_seeds_and_options() -> None:
-    modes = ("continuous", "discrete", "joint")
+    modes: tuple[ActionMode, ...] = ("continuous", "discrete", "joint")
     lanes = [HPOControlVectorEnv(2, family="quadratic", action_mode=mode) for mode in modes]
     single = [HPOControlEnv(family="quadratic", action_mode=mode) for mode in modes]
+    env: Any
     for env in (*lanes, *single):
         env.reset(seed=0)
     for rng in generators(0.5):

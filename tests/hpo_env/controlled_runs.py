@@ -114,7 +114,7 @@ class Training:
         for step in steps:
             loss = self.loss(step)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             rates.append(float(optimizer.param_groups[0]["lr"]))
             run.step(loss)

@@ -36,7 +36,7 @@ class HiddenTrainer(QuadraticTrainer):
 class HiddenFamily(QuadraticFamily):
     name = "hidden"
     is_loss_hidden = True
-    twin = None
+    twin: ClassVar[str | None] = None  # type: ignore[assignment]
     features: ClassVar = {"size": "Size of the weights", "first": "The first of them"}
 
     def make_trainer(self, num_lanes: int, *, engine: Engine, device: str) -> Trainer:

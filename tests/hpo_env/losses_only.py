@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class LossesOnlyFamily(QuadraticFamily):
 
 class WithoutTwinFamily(LossesOnlyFamily):
     name = "without_twin"
-    twin = None
+    twin: ClassVar[str | None] = None  # type: ignore[assignment]
 
 
 def train(family: TaskFamily, task: QuadraticTask, seed: int, controller: Controller) -> Run[Any]:

@@ -18,7 +18,11 @@ from hpo_env.sharding import make_vector_env
 from hpo_env.tasks.registry import FAMILIES
 from hpo_env.vector_env import HPOControlVectorEnv
 
-TWO = {"hyperparameters": ["learning_rate", "momentum"], "dataset": "digits", "engine": "eager"}
+TWO: dict[str, Any] = {
+    "hyperparameters": ["learning_rate", "momentum"],
+    "dataset": "digits",
+    "engine": "eager",
+}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -41,7 +45,8 @@ def test_joint_choices_do_what_the_choices_do_that_they_stand_for(num_workers: i
         for choices in ([0, 7, 24], [3, 12, 20], [24, 24, 0], [1, 2, 3]):
             got = joint.step(np.array(choices))
             expected = each.step(split_joint_choices(np.array(choices), 2))
-            for one, other in zip(got[:4], expected[:4], strict=True):
+            pairs: list[tuple[Any, Any]] = list(zip(got[:4], expected[:4], strict=True))
+            for one, other in pairs:
                 assert np.array_equal(one, other)
     finally:
         joint.close()

@@ -1,5 +1,7 @@
 """Hyperparameters that cannot be moved in an episode, as users' loops lack some."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from hpo_env.vector_env import HPOControlVectorEnv
 NAMES = ("learning_rate", "weight_decay", "dropout")
 
 
-def lanes(num_envs: int = 12, **options: object) -> HPOControlVectorEnv:
+def lanes(num_envs: int = 12, **options: Any) -> HPOControlVectorEnv:
     return HPOControlVectorEnv(
         num_envs,
         dataset="diabetes",

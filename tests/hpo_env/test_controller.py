@@ -261,7 +261,7 @@ def test_gradient_statistics_do_not_depend_on_where_gradients_are_zeroed() -> No
             loss = training.loss(step)
             if zeroes_first:
                 optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             if not zeroes_first:
                 optimizer.zero_grad()
@@ -277,7 +277,7 @@ def test_an_accumulated_gradient_counts_as_one_step() -> None:
     run = Controller(random_policy()).attach(optimizer, total_steps=STEPS // 4)
     for step in range(STEPS):
         loss = training.loss(step) / 4
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if step % 4 == 3:
             optimizer.step()
             optimizer.zero_grad()
@@ -293,7 +293,7 @@ def test_several_optimizers_share_a_run() -> None:
     run = Controller(random_policy()).attach(both, total_steps=STEPS, validate=training.validate)
     for step in range(STEPS):
         loss = training.loss(step)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for optimizer in both:
             optimizer.step()
             optimizer.zero_grad()
@@ -314,7 +314,7 @@ def test_gradients_under_a_scaler_are_measured_unscaled() -> None:
             for step in range(STEPS):
                 loss = training.loss(step)
                 optimizer.zero_grad()
-                scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+                scaler.scale(loss).backward()
                 scaler.step(optimizer)
                 scaler.update()
                 run.step(loss)
@@ -333,7 +333,7 @@ def test_a_step_that_the_scaler_skips_does_not_disturb() -> None:
     for step in range(STEPS):
         loss = training.loss(step)
         optimizer.zero_grad()
-        scaler.scale(64.0 * loss).backward()  # type: ignore[no-untyped-call]
+        scaler.scale(64.0 * loss).backward()
         before = scaler.get_scale()
         scaler.step(optimizer)
         scaler.update()
@@ -624,7 +624,7 @@ def closure_of(training: Training, optimizer: torch.optim.Optimizer, step: int) 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
         loss = training.loss(step)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss
 
     return closure
@@ -672,7 +672,7 @@ def test_a_gpu_is_waited_for_only_at_the_end_of_an_interval() -> None:
     for step in range(STEPS):
         loss = training.loss(step)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         ends = step % 6 == 5
         torch.cuda.set_sync_debug_mode("default" if ends else "error")
         optimizer.step()

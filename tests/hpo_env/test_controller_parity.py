@@ -58,7 +58,8 @@ def run_in_plain_loop(
     """Train the learner in a loop of its own, with the controller attached; return the run."""
     initial = dict(zip(NAMES, env.lanes.tasks[0].initial, strict=True))
     model = learner.module
-    kind = env.lanes.tasks[0].optimizer
+    task: Any = env.lanes.tasks[0]
+    kind = task.optimizer
     classes: dict[str, Any] = {"sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop}
     settings: dict[str, Any] = {
         "lr": initial["learning_rate"],
@@ -80,7 +81,7 @@ def run_in_plain_loop(
         own.zero_grad()
         outputs = model(torch.from_numpy(learner.rows.x[rows]), learner._dropout(0.1))
         loss = cross_entropy(outputs, torch.from_numpy(learner.rows.y[rows]).long())
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         own.step()
         learner.num_updates += 1
         run.step(loss)
@@ -153,7 +154,7 @@ def test_bound_hyperparameters_are_those_of_the_environment_too() -> None:
             torch.from_numpy(learner.rows.y[rows]).long(),
             label_smoothing=state["label_smoothing"],
         )
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         own.step()
         learner.num_updates += 1
         run.step(loss)

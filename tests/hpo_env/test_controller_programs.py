@@ -88,7 +88,7 @@ class Program:
         is_bad = self.rng.random() < 0.03
         loss = self.loss() * (math.nan if is_bad else 1.0)
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
         if self.scheduler is not None:
             self.scheduler.step()

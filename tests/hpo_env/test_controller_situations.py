@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import collections
 import copy
 import gc
 import itertools
 import math
 import pickle
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from torch import nn
 from torch.optim import lr_scheduler as ls
 
 from hpo_env.control.owners import Owners
+from hpo_env.control.run import Run
 from hpo_env.controller import Controller, ControllerWarning, replay_schedule
 from hpo_env.errors import ConfigurationError
 from tests.hpo_env.controlled_runs import SPACE, Training, fixed_policy, random_policy
@@ -98,7 +98,7 @@ def test_groups_may_come_and_go_in_any_optimiser(tmp_path: Any) -> None:
         if step == 13:
             second.param_groups.pop(0)
         loss = training.loss(step)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for optimizer in (first, second):
             optimizer.step()
             optimizer.zero_grad()
@@ -239,7 +239,7 @@ def test_a_scheduler_goes_on_after_closing_as_if_nothing_had_been(make: Any) -> 
                 run = None
             loss = training.loss(step)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             scheduler.step()
             if run is not None:
@@ -370,6 +370,16 @@ def test_a_resumed_run_keeps_its_reference_beside_a_larger_group() -> None:
 # ------------------------------------------------------------------------------------------ losses
 
 
+def blind(run: Run[Any], num_steps: int) -> None:
+    for _ in range(num_steps):
+        run.step()
+
+
+def told(run: Run[Any], losses: Iterable[float]) -> None:
+    for loss in losses:
+        run.step(loss)
+
+
 def test_without_any_loss_the_base_schedule_holds_and_that_is_said_once() -> None:
     training = Training()
     optimizer = OPTIMIZERS["adamw"](training.model.parameters())
@@ -377,7 +387,7 @@ def test_without_any_loss_the_base_schedule_holds_and_that_is_said_once() -> Non
         optimizer, total_steps=STEPS, num_decisions=8
     )
     with pytest.warns(ControllerWarning, match="there is no loss to go by") as caught:
-        collections.deque((run.step() for _ in range(STEPS)), maxlen=0)
+        blind(run, STEPS)
     assert len(caught) == 1
     assert [d.reason for d in run.decisions] == ["policy"] + 7 * ["blind"]
     assert {d.values["learning_rate"] for d in run.decisions[1:]} == {0.01}
@@ -392,7 +402,7 @@ def test_losses_that_are_negative_or_cross_0_leave_the_base_schedule(losses: Any
         optimizer, total_steps=STEPS, num_decisions=8
     )
     with pytest.warns(ControllerWarning, match="training loss is negative") as caught:
-        collections.deque((run.step(losses(step)) for step in range(STEPS)), maxlen=0)
+        told(run, [losses(step) for step in range(STEPS)])
     assert len(caught) == 1
     assert {d.reason for d in run.decisions} == {"policy", "blind"}
     assert run.decisions[-1].values["learning_rate"] == 0.01
@@ -410,7 +420,7 @@ def test_losses_of_two_kinds_are_not_compared() -> None:
     for step in range(STEPS):
         loss = training.loss(step)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         run.step(1000.0 * loss)
     assert {d.reason for d in run.decisions} == {"policy"}
@@ -431,7 +441,7 @@ def bad_batch_run(training: Training, optimizer: Any, at: int, **options: Any) -
     for step in range(STEPS):
         loss = training.loss(step) * (math.inf if step == at else 1.0)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         run.step(loss)
     return run
@@ -486,7 +496,7 @@ def test_what_cannot_be_restored_is_said_once_and_ends_the_guard() -> None:
             training.x = rows * (math.inf if step == 10 else 1.0)
             loss = training.loss(step)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             follow()
             run.step(loss)
@@ -527,7 +537,7 @@ def test_running_means_and_averages_are_put_back(is_affine: bool, is_given: bool
             training.x = rows * (math.inf if step == 10 else 1.0)
             loss = training.loss(step)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             average.update_parameters(training.model)
             run.step(loss)
@@ -579,7 +589,7 @@ def test_two_optimisers_may_train_the_same_weights() -> None:
     for step in range(STEPS):
         loss = training.loss(step)
         first.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         (first if step % 2 else second).step()
         run.step(loss)
     assert rates(first)[0] == pytest.approx(100.0 * rates(second)[0])
@@ -610,7 +620,7 @@ def test_steps_that_are_not_announced_are_rolled_back_in_every_interval(bad: int
         for step in range(STEPS):
             loss = training.loss(step) * (math.nan if step == bad else 1.0)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.second_step()
             run.step(loss)
 
@@ -673,7 +683,7 @@ def test_a_loss_that_is_no_number_is_refused(loss: Any) -> None:
     )
     for run in (by_torch, plain):
         with pytest.raises(ConfigurationError, match=r"step\(loss\) needs one number"):
-            run.step(loss)  # type: ignore[attr-defined]
+            run.step(loss)
 
 
 # ------------------------------------------------------------------------------------ other people
@@ -743,7 +753,7 @@ def test_sparse_gradients_are_measured() -> None:
     for _ in range(8):
         loss = table(torch.tensor([1, 1, 2])).square().mean()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         run.step(loss)
     assert run.decisions[3].observation["has_gradient"] == 1.0
@@ -784,7 +794,7 @@ def test_a_batch_that_a_scaler_skips_is_not_taken_for_a_divergence() -> None:
     for step in range(STEPS):
         loss = training.loss(step) * (math.inf if step == 10 else 1.0)
         optimizer.zero_grad()
-        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
         run.step(loss)
@@ -799,7 +809,7 @@ def test_complex_weights_are_measured() -> None:
     for _ in range(8):
         loss = weight.abs().square().mean()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         run.step(loss)
     assert run.is_over

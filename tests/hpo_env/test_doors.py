@@ -79,9 +79,10 @@ def test_a_fraction_of_a_lane_is_refused() -> None:
 def test_an_unknown_keyword_is_a_type_error_too(family: str, name: str, near: str | None) -> None:
     if family == "quadratic" and near == "dataset":
         near = None
+    unknown: dict[str, Any] = {name: 1}
     for error in (TypeError, ConfigurationError, UnknownArgumentError):
         with pytest.raises(error, match=f"got an unexpected keyword argument '{name}'") as raised:
-            gym.make("HPOControl-v0", family=family, **{name: 1})
+            gym.make("HPOControl-v0", family=family, **unknown)
     if near is not None:
         assert f"did you mean '{near}'" in str(raised.value)
 

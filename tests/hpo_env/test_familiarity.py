@@ -241,9 +241,9 @@ def test_a_decider_follows_the_environment_through_foreign_observations(
     space = env.lanes.space
     initial = {name: task.initial[space.index(name)] for name in policy.space.names}
     decider, counts = Decider([policy], initial), np.array([5])
+    started = decider.steering.initial
     factors = interval_factors(policy.base_schedule, np.array([0]), counts)
-    initial = decider.steering.initial
-    base = policy.space.base(initial, factors)
+    base = policy.space.base(started, factors)
     decider.begin(float(env.lanes.steering.first_loss[0]), num_intervals=5, base=base)
     moved = []
     for interval in range(5):
@@ -258,7 +258,7 @@ def test_a_decider_follows_the_environment_through_foreign_observations(
         moved.append(move)
         observation, *_, info = env.step(move)
         assert not info["rolled_back"]  # otherwise the guard moves, whatever the policy says
-        values = decider.values(policy.space.base(initial, factors))[0]
+        values = decider.values(policy.space.base(started, factors))[0]
         assert values.tolist() == [info["hyperparameters"][n] for n in policy.space.names]
         steering = env.lanes.steering
         decider.close_interval(

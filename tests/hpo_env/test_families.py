@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from hpo_env.tasks.base import Engine
 from hpo_env.testing import FamilyContract
 from hpo_env.testing.trainers import TrainerRules
@@ -20,16 +22,16 @@ class TestAwkward(Awkward, FamilyContract):
 class TestSupervisedByReference(Supervised, TrainerRules):
     """One lane after the other."""
 
-    engine: Engine = "reference"
+    engine: ClassVar[Engine] = "reference"
 
 
 class TestSupervisedByKernels(Supervised, TrainerRules):
     """The fastest, which agents are trained with."""
 
-    engine: Engine = "auto"
+    engine: ClassVar[Engine] = "auto"
 
 
-class TestForecastingByArrays(UNDER_TEST["forecasting"], TrainerRules):  # type: ignore[misc]
+class TestForecastingByArrays(UNDER_TEST["forecasting"], TrainerRules):  # type: ignore[misc, name-defined, valid-type]
     """Where there is no compiler."""
 
-    engine: Engine = "eager"
+    engine: ClassVar[Engine] = "eager"

@@ -1,25 +1,27 @@
 """Failed intervals are rolled back, in the environment as in the controller."""
 
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pytest
 
 import hpo_env  # noqa: F401
 from hpo_env.guard import FAILURE_LOG_RATIO, has_failed, retreated, rolled_back
+from hpo_env.tasks.base import Engine
 from hpo_env.telemetry import Telemetry
 from hpo_env.vector_env import HPOControlVectorEnv
 
-ENGINES = ("eager", "reference", "auto")
+ENGINES: tuple[Engine, ...] = ("eager", "reference", "auto")
 
 
 def guarded(
     rate: float,
     *,
-    engine: str = "auto",
+    engine: Engine = "auto",
     num_envs: int = 2,
     optimizer: str = "sgd",
-    **options: object,
+    **options: Any,
 ) -> HPOControlVectorEnv:
     return HPOControlVectorEnv(
         num_envs,
@@ -63,7 +65,7 @@ def test_a_policy_without_the_learning_rate_is_not_overruled() -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_failed_interval_leaves_the_weights_as_they_were(engine: str) -> None:
+def test_a_failed_interval_leaves_the_weights_as_they_were(engine: Engine) -> None:
     env = guarded(1.0, engine=engine)
     _, info = env.reset(seed=0)
     first = info["validation_loss"].copy()
@@ -77,7 +79,7 @@ def test_a_failed_interval_leaves_the_weights_as_they_were(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_guard_cuts_the_rate_until_training_works(engine: str) -> None:
+def test_the_guard_cuts_the_rate_until_training_works(engine: Engine) -> None:
     env = guarded(1.0, engine=engine)
     env.reset(seed=0)
     rates, failures = [], []
@@ -124,7 +126,8 @@ def test_a_snapshot_remembers_that_the_guard_is_due() -> None:
 def test_an_environment_without_guard_ends_the_run() -> None:
     env = guarded(1.0, num_envs=1, on_divergence="end")
     env.reset(seed=0)
-    terminated, info = np.array([False]), {}
+    terminated = np.array([False])
+    info: dict[str, Any] = {}
     while not terminated.any():
         _, _, terminated, _, info = env.step(np.ones((1, 2)))
     assert info["diverged"].all()

@@ -54,7 +54,7 @@ class InTorch(SteeredTraining):
             loss = training.loss(step)
             training.x[:] = self._rows
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             if scheduler is not None:
                 scheduler.step()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.seeding import stream
 from hpo_env.tasks.array_twins import SmoothingHost
+from hpo_env.tasks.local_level import LocalLevelTask
 from hpo_env.tasks.registry import make_family
 from hpo_env.telemetry import Telemetry
 from hpo_env.testing.hosts import HostContract, HostUnderTest
@@ -53,7 +54,7 @@ class InTorch(HostUnderTest):
         torch.manual_seed(self._num_updates)  # of dropout
         loss = self._training.loss(self._num_updates)
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self._optimizer.step()
         self._num_updates += 1
         return loss
@@ -101,9 +102,11 @@ class WithWeights(HostUnderTest):
     def __init__(self) -> None:
         self._training = Training()
         self._rate, self._num_updates = 0.1, 0
-        parameters = list(self._training.model.parameters())
+        parameters: list[torch.Tensor] = list(self._training.model.parameters())
         writer = FunctionWriter(function=self._set, initial=0.1)
-        self.host = WeightsHost({"learning_rate": writer}, parts=lambda: [parameters])
+        self._weights = self.host = WeightsHost(
+            {"learning_rate": writer}, parts=lambda: [parameters]
+        )
 
     def _set(self, rate: float) -> None:
         self._rate = rate
@@ -111,12 +114,13 @@ class WithWeights(HostUnderTest):
     def update(self) -> Any:
         loss = self._training.loss(self._num_updates)
         self._training.model.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.host.copy_weights()
+        loss.backward()
+        self._weights.copy_weights()
         with torch.no_grad():
             for parameter in self._training.model.parameters():
-                parameter -= self._rate * parameter.grad
-        self.host.measure_gradients()
+                assert parameter.grad is not None
+                parameter.sub_(parameter.grad, alpha=self._rate)
+        self._weights.measure_gradients()
         self._num_updates += 1
         return loss.item()
 
@@ -170,7 +174,7 @@ class TestPlainHost(HostContract):
 class Smoothing(HostUnderTest):
     def __init__(self) -> None:
         task = make_family("local_level").sample(stream(0, "task"))
-        self._smoothing = SmoothingHost(task, 5)
+        self._smoothing = SmoothingHost(cast(LocalLevelTask, task), 5)
         self.host = self._smoothing
 
     def update(self) -> Any:

@@ -50,7 +50,7 @@ def normalised() -> gym.Env[Any, Any]:
     env = gym.wrappers.NormalizeObservation(env)
     env = gym.wrappers.TransformObservation(env, lambda x: x.clip(-10, 10), env.observation_space)
     env = gym.wrappers.NormalizeReward(env, gamma=0.99)
-    return gym.wrappers.TransformReward(env, lambda reward: np.clip(reward, -10, 10))
+    return gym.wrappers.TransformReward(env, lambda reward: float(np.clip(float(reward), -10, 10)))
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,9 @@ def test_dqn_of_tianshou_trains(num_processes: int) -> None:
     from tianshou.utils.net.common import Net
 
     env = make()
+    actions: Any = env.action_space
     network = Net(
-        state_shape=env.observation_space.shape, action_shape=env.action_space.n, hidden_sizes=[16]
+        state_shape=env.observation_space.shape, action_shape=actions.n, hidden_sizes=[16]
     )
     policy = DiscreteQLearningPolicy(
         model=network,

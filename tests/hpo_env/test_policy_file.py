@@ -481,7 +481,9 @@ def test_a_memory_from_before_fields_were_appended_ignores_them(saved_rememberin
     write_json(saved_remembering, document)
     write_weights(saved_remembering, tensors)
     assert load(saved_remembering).memory is not None
-    np.testing.assert_array_equal(load(saved_remembering).memory.input_weight, weight)
+    memory = load(saved_remembering).memory
+    assert memory is not None
+    np.testing.assert_array_equal(memory.input_weight, weight)
 
 
 def test_a_changed_entry_is_noticed_by_the_checksum(saved: Path) -> None:

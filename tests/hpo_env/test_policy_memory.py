@@ -44,10 +44,10 @@ def test_it_computes_what_torch_does() -> None:
     assert memory is not None
     lstm = torch.nn.LSTM(len(POLICY.fields), memory.width)
     with torch.no_grad():
-        lstm.weight_ih_l0.copy_(torch.from_numpy(memory.input_weight))
-        lstm.weight_hh_l0.copy_(torch.from_numpy(memory.hidden_weight))
-        lstm.bias_ih_l0.copy_(torch.from_numpy(memory.bias))
-        lstm.bias_hh_l0.zero_()
+        lstm.get_parameter("weight_ih_l0").copy_(torch.from_numpy(memory.input_weight))
+        lstm.get_parameter("weight_hh_l0").copy_(torch.from_numpy(memory.hidden_weight))
+        lstm.get_parameter("bias_ih_l0").copy_(torch.from_numpy(memory.bias))
+        lstm.get_parameter("bias_hh_l0").zero_()
         x = sequence(POLICY)
         expected, (hidden, cell) = lstm(torch.from_numpy(x))
     state, told = memory.start(x.shape[1]), []

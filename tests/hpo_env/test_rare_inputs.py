@@ -28,7 +28,7 @@ def test_an_array_is_no_mark(option: str) -> None:
 
 def test_an_array_is_no_device() -> None:
     with pytest.raises(ConfigurationError, match="device must be the name of a torch device"):
-        HPOControlEnv(family="quadratic", device=np.zeros(3))  # type: ignore[arg-type]
+        HPOControlEnv(family="quadratic", device=np.zeros(3))
 
 
 def test_a_single_environment_does_not_speak_of_lanes() -> None:
@@ -39,7 +39,7 @@ def test_a_single_environment_does_not_speak_of_lanes() -> None:
 
 def test_a_list_is_no_kind() -> None:
     with pytest.raises(ConfigurationError, match="kind must be a name"):
-        HPOControlEnv(dataset="digits", kind=["regression"])  # type: ignore[arg-type]
+        HPOControlEnv(dataset="digits", kind=["regression"])
 
 
 def test_a_nan_that_signals_is_missing(tmp_path: Path) -> None:

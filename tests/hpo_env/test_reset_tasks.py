@@ -29,7 +29,7 @@ def test_it_is_as_if_they_had_been_given_at_the_start(family: str) -> None:
     given = HPOControlVectorEnv(2, family=family, tasks=tasks, **SMALL[family])
     changed = HPOControlVectorEnv(2, family=family, **SMALL[family])
     changed.reset(seed=9)
-    changed.step(np.zeros(changed.action_space.shape))
+    changed.step(np.zeros(changed.action_space.shape or ()))
     expected, _ = given.reset(seed=3)
     observations, _ = changed.reset(seed=3, options={"tasks": tasks})
     assert np.array_equal(observations, expected)

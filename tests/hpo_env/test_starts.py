@@ -291,8 +291,10 @@ def test_an_episode_of_the_environment_is_the_run_of_a_controller() -> None:
     family = AwkwardFamily()
     task = family.sample(np.random.default_rng(0))
     start = family.learned_start
+    assert start is not None
     policy = with_start(steady_policy(AWKWARD, ("width", "tries"), base_schedule="constant"), start)
-    begun_there = play(family, family.at_learned_start(task), 3, Controller(policy))
+    begun: Any = family.at_learned_start(task)
+    begun_there = play(family, begun, 3, Controller(policy))
     default = replace(start, cases=(StartCase(values=start.values_for(family.problem(task))),))
     policy = with_start(policy, replace(default, is_default=True))
     steered_there = play(family, task, 3, Controller(policy))

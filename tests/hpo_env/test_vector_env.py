@@ -38,8 +38,9 @@ def test_gymnasium_makes_the_vector_environment_itself() -> None:
 def test_bad_arguments_are_named_with_what_is_allowed(
     arguments: dict[str, Any], error: type[Exception], message: str
 ) -> None:
+    usual: dict[str, Any] = {"num_envs": 1, "family": "quadratic"}
     with pytest.raises(error, match=message):
-        HPOControlVectorEnv(**({"num_envs": 1, "family": "quadratic"} | arguments))
+        HPOControlVectorEnv(**(usual | arguments))
 
 
 def test_bad_calls_are_named() -> None:

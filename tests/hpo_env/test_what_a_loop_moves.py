@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ SIX = SHIPPED.space.names
 RATE, DECAY, MOMENTUM, *_ = SIX
 
 
-def loop(kind: type[torch.optim.Optimizer], **options: float) -> torch.optim.Optimizer:
+def loop(kind: Callable[..., torch.optim.Optimizer], **options: float) -> torch.optim.Optimizer:
     return kind(nn.Linear(2, 1).parameters(), lr=1e-3, **options)
 
 

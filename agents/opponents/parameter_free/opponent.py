@@ -12,7 +12,7 @@ from hpo_env.tasks.registry import make_family
 
 from ..base import Instance, Opponent, Outcome, Prepared, Setup
 from ..driving import Choose, run_once
-from ..lanes import Bench, Lanes, with_initial
+from ..lanes import Lanes, Workload, with_initial
 from .table import updater
 
 
@@ -47,25 +47,27 @@ class ParameterFree(Opponent):
         """See `Opponent.identity`."""
         return super().identity() | {"optimizer": self.optimizer}
 
-    def canonical(self, instance: Instance, bench: Bench) -> Instance:
+    def canonical(self, instance: Instance, workload: Workload) -> Instance:
         """Set what belongs to the task's own optimiser to the family's defaults.
 
         Raises:
-            ConfigurationError: The bench's family has no optimiser that could be replaced.
+            ConfigurationError: The workload's family has no optimiser that could be replaced.
         """
-        family = make_family(bench.family, **bench.options)
+        family = make_family(workload.family, **workload.options)
         family.check_updater(updater(self.optimizer))
-        is_ignored = np.isin(bench.space.names, family.optimizer_hyperparameters)
-        values = np.where(is_ignored, bench.defaults(instance.task), instance.task.initial)
+        is_ignored = np.isin(workload.space.names, family.optimizer_hyperparameters)
+        values = np.where(is_ignored, workload.defaults(instance.task), instance.task.initial)
         return with_initial(instance, values)
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         """See `Opponent.run`.
 
         Raises:
-            ConfigurationError: The bench's family has no optimiser that could be replaced.
+            ConfigurationError: The workload's family has no optimiser that could be replaced.
         """
-        return run_once(bench, instances, as_they_are, updater=updater(self.optimizer))
+        return run_once(workload, instances, as_they_are, updater=updater(self.optimizer))
 
 
 def as_they_are(lanes: Lanes) -> Choose:

@@ -16,8 +16,6 @@ from hpo_env.tasks.automl.task import AutomlTask
 Array = NDArray[np.float64]
 Lanes = NDArray[np.int64]
 
-SIDES = ("train", "validation", "test")
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rounds:

@@ -21,7 +21,6 @@ from hpo_env.tasks.reinforcement.environments.registry import NUMBER
 from hpo_env.tasks.reinforcement.task import ReinforcementTask
 
 Floats = NDArray[np.float32]
-Counters = NDArray[np.uint64]
 
 HEAD = 16
 """Columns of the actor's last layer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ class Linear(Network):
 
 
 @pytest.fixture(autouse=True)
-def double_precision():
+def double_precision() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
@@ -79,7 +80,7 @@ def flat(parameters: Parameters) -> torch.Tensor:
     return torch.cat([parameters["head.weight"][0], parameters["head.bias"]])
 
 
-def test_maml_of_a_linear_model_is_the_chain_rule(episodes):
+def test_maml_of_a_linear_model_is_the_chain_rule(episodes: Episodes) -> None:
     algorithm = MAML(Linear(VALUES), InnerLoopSettings(inner_rate=0.1, inner_steps=3))
     meta = algorithm.initial(drawing())
     expected = torch.zeros(3)
@@ -95,7 +96,9 @@ def test_maml_of_a_linear_model_is_the_chain_rule(episodes):
     torch.testing.assert_close(flat(found), expected)
 
 
-def test_the_first_order_form_is_the_query_gradient_where_the_inner_loop_ended(episodes):
+def test_the_first_order_form_is_the_query_gradient_where_the_inner_loop_ended(
+    episodes: Episodes,
+) -> None:
     algorithm = FirstOrderMAML(Perceptron(VALUES, (6,)), InnerLoopSettings(inner_rate=0.1))
     meta = algorithm.initial(drawing())
     expected = torch.zeros(())
@@ -109,7 +112,7 @@ def test_the_first_order_form_is_the_query_gradient_where_the_inner_loop_ended(e
     assert not torch.allclose(second_order.gradient["0.weight"], expected)
 
 
-def test_implicit_maml_of_a_linear_model_solves_its_system(episodes):
+def test_implicit_maml_of_a_linear_model_solves_its_system(episodes: Episodes) -> None:
     settings = IMAMLSettings(inner_rate=0.1, inner_steps=2_000, strength=1.5, solver_steps=3)
     algorithm = ImplicitMAML(Linear(VALUES), settings)
     meta = algorithm.initial(drawing())
@@ -124,7 +127,7 @@ def test_implicit_maml_of_a_linear_model_solves_its_system(episodes):
     torch.testing.assert_close(flat(found), expected, rtol=1e-6, atol=1e-8)
 
 
-def test_meta_sgd_with_equal_rates_is_maml(episodes):
+def test_meta_sgd_with_equal_rates_is_maml(episodes: Episodes) -> None:
     network = Perceptron(VALUES, (6,))
     learned = MetaSGD(network, MetaSGDSettings(inner_steps=2))
     plain = MAML(network, InnerLoopSettings(inner_rate=0.05, inner_steps=2))
@@ -137,7 +140,7 @@ def test_meta_sgd_with_equal_rates_is_maml(episodes):
     assert any(found[f"rate.{name}"].abs().max() > 0.0 for name in start)
 
 
-def test_reptile_points_from_where_training_ends_back_to_the_start(episodes):
+def test_reptile_points_from_where_training_ends_back_to_the_start(episodes: Episodes) -> None:
     settings = ReptileSettings(inner_rate=0.05, inner_steps=4, minibatch_size=10)
     algorithm = Reptile(Linear(VALUES), settings)  # a minibatch is all ten examples
     meta = algorithm.initial(drawing())
@@ -153,7 +156,7 @@ def test_reptile_points_from_where_training_ends_back_to_the_start(episodes):
     torch.testing.assert_close(flat(found), expected)
 
 
-def test_leo_steps_on_the_code_and_then_on_the_head(episodes):
+def test_leo_steps_on_the_code_and_then_on_the_head(episodes: Episodes) -> None:
     settings = LEOSettings(code_size=4, code_steps=2, head_steps=1, code_rate=0.3, head_rate=0.1)
     algorithm = LatentEmbeddingOptimization(Linear(VALUES), settings)
     meta = algorithm.initial(drawing())
@@ -170,7 +173,7 @@ def test_leo_steps_on_the_code_and_then_on_the_head(episodes):
     torch.testing.assert_close(found, expected)
 
 
-def test_prototypes_are_means_and_logits_squared_distances():
+def test_prototypes_are_means_and_logits_squared_distances() -> None:
     support = Examples(
         torch.tensor([[[0.0, 0.0], [2.0, 0.0], [5.0, 5.0]]]), torch.tensor([[0, 0, 1]])
     )
@@ -179,14 +182,14 @@ def test_prototypes_are_means_and_logits_squared_distances():
     torch.testing.assert_close(logits, torch.tensor([[[-4.0, -25.0]]]))
 
 
-def test_a_class_without_an_example_is_never_predicted():
+def test_a_class_without_an_example_is_never_predicted() -> None:
     support = Examples(torch.tensor([[[9.0, 9.0]]]), torch.tensor([[1]]))
     algorithm = PrototypicalNetworks(Linear(CLASSES), EmbeddingSettings())
     logits = algorithm.predict({}, support, torch.zeros(1, 1, 2))
     assert logits.argmax(-1).item() == 1
 
 
-def test_matching_weighs_targets_by_cosine():
+def test_matching_weighs_targets_by_cosine() -> None:
     support = Examples(torch.tensor([[[1.0, 0.0], [0.0, 3.0]]]), torch.tensor([[[10.0], [20.0]]]))
     algorithm = MatchingNetworks(Linear(VALUES), MatchingSettings())
     asked = torch.tensor([[[4.0, 0.0]]])
@@ -195,13 +198,13 @@ def test_matching_weighs_targets_by_cosine():
     assert sharp.item() == pytest.approx(10.0 * weight + 20.0 * (1.0 - weight))
 
 
-def test_memory_is_read_by_cosine():
+def test_memory_is_read_by_cosine() -> None:
     rows = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
     weights = reading_weights(rows, torch.tensor([[3.0, 0.0]]))
     torch.testing.assert_close(weights, torch.tensor([[1.0, 0.0]]).softmax(-1))
 
 
-def test_memory_is_written_to_where_it_was_used_least():
+def test_memory_is_written_to_where_it_was_used_least() -> None:
     before = Memory(
         torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0.9, 0.1]), torch.tensor([1.0, 0.0])
     )
@@ -213,7 +216,7 @@ def test_memory_is_written_to_where_it_was_used_least():
     )
 
 
-def test_memory_is_added_to_where_it_was_read_last():
+def test_memory_is_added_to_where_it_was_read_last() -> None:
     before = Memory(
         torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0.9, 0.1]), torch.tensor([1.0, 0.0])
     )
@@ -221,7 +224,7 @@ def test_memory_is_added_to_where_it_was_read_last():
     torch.testing.assert_close(after.rows, torch.tensor([[1.5, 0.5], [0.0, 0.0]]))
 
 
-def test_a_standard_normal_code_diverges_by_nothing():
+def test_a_standard_normal_code_diverges_by_nothing() -> None:
     assert Code(torch.zeros(2, 3), torch.zeros(2, 3)).divergence().item() == 0.0
     one = Code(torch.ones(1, 1), torch.full((1, 1), math.log(2.0))).divergence().item()
     normal = torch.distributions.Normal
@@ -229,7 +232,7 @@ def test_a_standard_normal_code_diverges_by_nothing():
     assert one == pytest.approx(float(expected))
 
 
-def test_conjugate_gradients_make_no_step_where_a_system_curves_downwards():
+def test_conjugate_gradients_make_no_step_where_a_system_curves_downwards() -> None:
     from agents.adaptation.imaml import conjugate_gradients
 
     solution = conjugate_gradients(lambda v: {"x": -v["x"]}, {"x": torch.ones(2)}, num_steps=3)

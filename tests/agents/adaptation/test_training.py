@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -21,7 +24,7 @@ def short(algorithm: str = "maml", **settings: object) -> MetaTraining:
     return MetaTraining.of(algorithm, SINUSOIDS, SHORT, seed=0, algorithm_settings=settings)
 
 
-def test_the_best_by_validation_is_kept():
+def test_the_best_by_validation_is_kept() -> None:
     training, seen = short(inner_rate=1e-3), []
     training.run(lambda progress: seen.append(progress.score))
     looked = [score for score in seen if score is not None]
@@ -29,7 +32,7 @@ def test_the_best_by_validation_is_kept():
     assert training.best_score == min(looked)
 
 
-def test_a_loss_that_is_no_number_ends_training_by_name():
+def test_a_loss_that_is_no_number_ends_training_by_name() -> None:
     with pytest.raises(ConfigurationError, match=r"maml: the loss is .* lower learning_rate"):
         short(inner_rate=1e6).run()
 
@@ -47,31 +50,31 @@ def test_a_loss_that_is_no_number_ends_training_by_name():
         ("json:dumps", {}, "must be a subclass of hpo_agents.adaptation.base.Algorithm"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name(algorithm, settings, message):
+def test_what_cannot_be_is_refused_by_name(algorithm: str, settings: Any, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         short(algorithm, **settings)
 
 
-def test_the_nearest_algorithm_is_suggested():
+def test_the_nearest_algorithm_is_suggested() -> None:
     with pytest.raises(UnknownNameError, match="reptile"):
         algorithm_class("reptil")
 
 
-def test_a_network_of_another_shape_is_refused():
+def test_a_network_of_another_shape_is_refused() -> None:
     found = algorithm_class("maml")
     other = Problem(kind="regression", input_shape=(2,), num_outputs=1)
     with pytest.raises(ConfigurationError, match="problem_of"):
         MetaTraining(found(Perceptron(other), found.settings()), SINUSOIDS, SHORT, seed=0)
 
 
-def test_a_state_of_another_network_is_refused():
+def test_a_state_of_another_network_is_refused() -> None:
     state = short().state()
     state["meta.0.weight"] = np.zeros((2, 2), np.float32)
     with pytest.raises(ValueError, match=r"meta\.0\.weight has shape"):
         short().load(state)
 
 
-def test_support_and_query_hold_the_same_tasks():
+def test_support_and_query_hold_the_same_tasks() -> None:
     import torch
 
     few, more = (Examples(torch.zeros(n, 2, 1), torch.zeros(n, 2, 1)) for n in (1, 2))
@@ -79,7 +82,7 @@ def test_support_and_query_hold_the_same_tasks():
         Episodes(few, more)
 
 
-def test_images_are_for_convolutions():
+def test_images_are_for_convolutions() -> None:
     with pytest.raises(ConfigurationError, match="channels, height, width"):
         ConvolutionalNet(problem_of(SINUSOIDS))
 
@@ -89,7 +92,7 @@ class TestModel:
     def model(self) -> FewShotModel:
         return short().model()
 
-    def test_no_steps_of_adaptation_are_the_initialisation(self, model):
+    def test_no_steps_of_adaptation_are_the_initialisation(self, model: FewShotModel) -> None:
         inputs = np.zeros((3, 1))
         one, two = (
             model.predict(inputs, np.full((3, 1), value), inputs, num_steps=0)
@@ -106,11 +109,13 @@ class TestModel:
             ((np.zeros((3, 1)), np.zeros((3, 1)), np.full((1, 1), np.nan)), "inputs must be fin"),
         ],
     )
-    def test_other_shapes_are_refused(self, model, arguments, message):
+    def test_other_shapes_are_refused(
+        self, model: FewShotModel, arguments: Any, message: str
+    ) -> None:
         with pytest.raises(ConfigurationError, match=message):
             model.predict(*arguments)
 
-    def test_classes_out_of_range_are_refused(self):
+    def test_classes_out_of_range_are_refused(self) -> None:
         from agents.testing.adaptation import Clusters
 
         source = Clusters(num_shots=1, num_queries=1)
@@ -121,7 +126,7 @@ class TestModel:
         np.testing.assert_allclose(probabilities.sum(-1), 1.0, rtol=1e-6)
 
     @pytest.mark.parametrize("content", [b"", b"not a model", b"\xff" * 64])
-    def test_other_files_are_refused(self, tmp_path, content):
+    def test_other_files_are_refused(self, tmp_path: Path, content: Any) -> None:
         path = tmp_path / "model.safetensors"
         path.write_bytes(content)
         with pytest.raises(ConfigurationError, match="is no few-shot model"):
@@ -137,7 +142,9 @@ class TestCommand:
         *("--training.num-validation-tasks", "8", "--training.tasks-per-step", "4"),
     )
 
-    def test_it_leaves_a_model_and_a_result(self, tmp_path, capsys):
+    def test_it_leaves_a_model_and_a_result(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         main([*self.WORDS, "--out", str(tmp_path)])
         printed = capsys.readouterr().out
         assert "step       6 of 6" in printed
@@ -146,12 +153,14 @@ class TestCommand:
         assert model.algorithm.name == "prototypical"
         assert (tmp_path / "result.json").is_file()
 
-    def test_the_same_command_goes_on(self, tmp_path, capsys):
+    def test_the_same_command_goes_on(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         main([*self.WORDS, "--out", str(tmp_path)])
         main([*self.WORDS, "--out", str(tmp_path)])
         assert "goes on after step 6" in capsys.readouterr().out
 
-    def test_a_folder_of_other_settings_is_refused(self, tmp_path):
+    def test_a_folder_of_other_settings_is_refused(self, tmp_path: Path) -> None:
         main([*self.WORDS, "--out", str(tmp_path)])
         with pytest.raises(RunFolderError, match="of other settings"):
             main([*self.WORDS, "--seed", "1", "--out", str(tmp_path)])

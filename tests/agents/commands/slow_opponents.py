@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
 from agents.opponents.driving import run_once
-from agents.opponents.lanes import Bench
+from agents.opponents.lanes import Workload
 from agents.opponents.registry import OPPONENTS
 from hpo_env.tasks.base import Suite
 from hpo_env.tasks.quadratic import QuadraticFamily
@@ -29,11 +29,13 @@ class Slow(Opponent):
     seconds: float = 0.0
     fuse: Path | None = None
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         if self.fuse is not None and self.fuse.exists():
             raise ZeroDivisionError("no rate left")
         time.sleep(self.seconds)
-        return run_once(bench, instances, lambda lanes: lambda lanes, _: lanes.initial)
+        return run_once(workload, instances, lambda lanes: lambda lanes, _: lanes.initial)
 
 
 FUSE = "fuse"

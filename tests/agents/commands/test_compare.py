@@ -364,16 +364,16 @@ def test_options_of_the_trainer_hold_for_every_suite_and_for_the_tuning(tmp_path
         tuning_tasks=1,
     )
     matrix = compare._make_comparison(config, steady).matrix
-    benches = [cell.bench for cell in matrix.cells.values()]
-    benches += [preparation.bench for preparation in matrix.preparations.values()]
-    assert {bench.updates_per_decision for bench in benches} == {3}
+    workloads = [cell.workload for cell in matrix.cells.values()]
+    workloads += [preparation.workload for preparation in matrix.preparations.values()]
+    assert {workload.updates_per_decision for workload in workloads} == {3}
 
 
 def test_flags_win_over_the_preset_and_the_folder_is_named_after_it() -> None:
     config = CompareConfig(preset="standard", seeds=7, starts=(0.5,))
     amounts = config.amounts("supervised")
     assert (amounts.seeds, amounts.tasks) == (7, PRESETS["standard"].tasks)
-    assert config.extent("supervised").starts == (0.5,)
+    assert config.protocol("supervised").starts == (0.5,)
     assert config.folder == Path("logs/compare-standard")
     assert amounts.opponents is None  # all that fit
 

@@ -1,6 +1,8 @@
 """`hpo-control forecast` on a user's file."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,7 @@ from hpo_env.tasks.forecasting.layout import FEATURES
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Any:
     space = ForecastingFamily().space
     size = len(field_names(space.names)) + len(FEATURES)
     policy = Policy(
@@ -35,7 +37,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def write_table(path, bad=False):
+def write_table(path: Path, bad: bool = False) -> None:
     rng = np.random.default_rng(0)
     ds = pd.date_range("2015-01-01", periods=60, freq="MS")
     frames = [
@@ -47,13 +49,15 @@ def write_table(path, bad=False):
     pd.concat(frames).to_csv(path, index=False)
 
 
-def run(*words):
+def run(*words: Any) -> Any:
     with pytest.raises(SystemExit) as end:
         main(["forecast", *map(str, words)])
     return end.value.code
 
 
-def test_a_file_becomes_forecasts_and_a_picture(folder, capsys):
+def test_a_file_becomes_forecasts_and_a_picture(
+    folder: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_table(folder / "data.csv")
     out = folder / "made" / "forecasts.csv"
     options = ("--horizon", 12, "--out", out, "--policy", folder / "policy")
@@ -66,7 +70,9 @@ def test_a_file_becomes_forecasts_and_a_picture(folder, capsys):
     assert "2 series, 12 steps ahead" in capsys.readouterr().out
 
 
-def test_a_series_with_a_gap_is_named_and_left_out(folder, capsys):
+def test_a_series_with_a_gap_is_named_and_left_out(
+    folder: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_table(folder / "data.csv", bad=True)
     out = folder / "forecasts.csv"
     options = ("--horizon", 3, "--out", out, "--policy", folder / "policy")
@@ -75,12 +81,12 @@ def test_a_series_with_a_gap_is_named_and_left_out(folder, capsys):
     assert "left out: b: the times must follow one another" in capsys.readouterr().out
 
 
-def test_a_file_that_is_not_there_is_named(folder, capsys):
+def test_a_file_that_is_not_there_is_named(folder: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder / "none.csv", "--horizon", 3, "--policy", folder / "policy") == 2
     assert "none.csv" in capsys.readouterr().err
 
 
-def test_a_file_without_identities_is_one_series(folder):
+def test_a_file_without_identities_is_one_series(folder: Any) -> None:
     write_table(folder / "data.csv")
     frame = pd.read_csv(folder / "data.csv")
     frame[frame.unique_id == "a"].drop(columns="unique_id").to_csv(folder / "one.csv", index=False)

@@ -12,7 +12,7 @@ from quadratic_opponents import Steady
 from agents.comparing.jobs import Job
 from agents.comparing.store import Store
 from agents.opponents.base import Opponent
-from agents.opponents.lanes import Bench
+from agents.opponents.lanes import Workload
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,8 +24,8 @@ class AskJob(Job):
         return Steady(name="nobody")
 
     @property
-    def bench(self) -> Bench:
-        return Bench(family="supervised")
+    def workload(self) -> Workload:
+        return Workload(family="supervised")
 
     @property
     def num_cells(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agents.comparing.matrix import Extent, Matrix, build_matrix
+from agents.comparing.matrix import EvaluationProtocol, Matrix, build_matrix
 from agents.opponents.base import Opponent
 from hpo_env.tasks.base import Suite
 
@@ -34,7 +34,7 @@ def make_matrix() -> MakeMatrix:
             "num_tuning_tasks": 3,
             "starts": (0.01, 0.1),
         }
-        extent = Extent(**(usual | changes))
-        return build_matrix(opponents, ("learning_rate",), family, suites or (NEAR,), extent)
+        protocol = EvaluationProtocol(**(usual | changes))
+        return build_matrix(opponents, ("learning_rate",), family, suites or (NEAR,), protocol)
 
     return make

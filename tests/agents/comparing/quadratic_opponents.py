@@ -11,7 +11,7 @@ from typing import Any
 
 from agents.opponents.base import Instance, Opponent, Outcome, Prepared, Setup
 from agents.opponents.driving import run_once
-from agents.opponents.lanes import Bench, with_initial
+from agents.opponents.lanes import Workload, with_initial
 from hpo_env.policy import Policy
 from hpo_env.tasks.base import Suite
 
@@ -31,16 +31,18 @@ FAR = Suite(
 class Steady(Opponent):
     """Keeps the user's own values."""
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
-        return run_once(bench, instances, lambda lanes: lambda lanes, telemetry: lanes.initial)
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
+        return run_once(workload, instances, lambda lanes: lambda lanes, telemetry: lanes.initial)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Indifferent(Steady):
     """Starts at the library's defaults whatever the user started from."""
 
-    def canonical(self, instance: Instance, bench: Bench) -> Instance:
-        return with_initial(instance, bench.defaults(instance.task))
+    def canonical(self, instance: Instance, workload: Workload) -> Instance:
+        return with_initial(instance, workload.defaults(instance.task))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,21 +56,23 @@ class Guided(Steady):
 class Learned(Steady):
     """Trains at a rate that it finds on the meta-training instances: a tenth of their number."""
 
-    def prepare(self, bench: Bench, instances: Sequence[Instance]) -> Prepared:
+    def prepare(self, workload: Workload, instances: Sequence[Instance]) -> Prepared:
         return {"rate": len(instances) / 10}
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         def start(lanes: Any) -> Any:
             return lambda lanes, telemetry: 0.0 * lanes.initial + prepared["rate"]
 
-        return run_once(bench, instances, start)
+        return run_once(workload, instances, start)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unteachable(Learned):
     """Fails at learning."""
 
-    def prepare(self, bench: Bench, instances: Sequence[Instance]) -> Prepared:
+    def prepare(self, workload: Workload, instances: Sequence[Instance]) -> Prepared:
         raise RuntimeError("nothing learned")
 
 
@@ -76,7 +80,9 @@ class Unteachable(Learned):
 class Broken(Steady):
     """Raises as soon as it is to run."""
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         raise ValueError("no such luck")
 
 
@@ -84,7 +90,9 @@ class Broken(Steady):
 class Deadly(Steady):
     """Takes its process with it."""
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         os.kill(os.getpid(), signal.SIGKILL)
         return []
 
@@ -96,9 +104,11 @@ class Slow(Steady):
     max_runs: int = field(default=2)
     seconds: float = 0.3
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         time.sleep(self.seconds * len(instances))
-        return super().run(bench, instances, prepared)
+        return super().run(workload, instances, prepared)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,9 @@ from agents.comparing.comparison import (
     make_comparison,
     run_here,
 )
-from agents.comparing.matrix import Extent
+from agents.comparing.matrix import EvaluationProtocol
 from agents.comparing.records import COLUMNS, label_names
-from agents.comparing.running import IncompleteComparisonError, Standing
+from agents.comparing.running import ComparisonProgress, IncompleteComparisonError
 from agents.comparing.schedules import SCHEDULES, compare_schedules
 from agents.comparing.store import MemoryStore
 from agents.opponents.base import Setup
@@ -30,9 +30,9 @@ STARTS = (1e-3, 1e-1)
 
 def quadratic(names: tuple[str, ...] = SCHEDULES, **changes: Any) -> Comparison:
     usual: dict[str, Any] = {"num_tasks": 3, "num_seeds": 2, "num_tuning_tasks": 4}
-    extent = Extent(**(usual | {"starts": STARTS} | changes))
+    protocol = EvaluationProtocol(**(usual | {"starts": STARTS} | changes))
     policy = steady_policy("quadratic", ("learning_rate",))
-    return compare_schedules(policy, "quadratic", [NEAR], extent, names=names)
+    return compare_schedules(policy, "quadratic", [NEAR], protocol, names=names)
 
 
 def test_every_opponent_has_a_row_for_every_run() -> None:
@@ -66,7 +66,7 @@ def test_a_family_with_labels_has_a_column_for_each() -> None:
         help="",
         options={"split": "test", "dataset": "leaves", "num_decisions": 2},
     )
-    extent = Extent(
+    protocol = EvaluationProtocol(
         num_tasks=2,
         num_seeds=1,
         num_tuning_tasks=2,
@@ -75,7 +75,7 @@ def test_a_family_with_labels_has_a_column_for_each() -> None:
     )
     policy = steady_policy("supervised", ("learning_rate",))
     names = ("cosine_per_optimizer",)
-    comparison = compare_schedules(policy, "supervised", [suite], extent, names=names)
+    comparison = compare_schedules(policy, "supervised", [suite], protocol, names=names)
     frame = run_here(comparison).frame
     assert not comparison.left_out
     assert label_names(frame) == ("architecture", "optimizer")
@@ -86,8 +86,8 @@ def test_a_family_with_labels_has_a_column_for_each() -> None:
 def test_what_is_in_the_store_is_not_run_again() -> None:
     store, seen = MemoryStore(), []
 
-    def note(standing: Standing) -> None:
-        seen.append(standing.num_cells)
+    def note(progress: ComparisonProgress) -> None:
+        seen.append(progress.num_cells)
 
     first = run_here(quadratic(("frozen",)), store=store, on_progress=note).frame
     count = len(seen)
@@ -105,9 +105,11 @@ def test_equal_tasks_are_one_run() -> None:
 
 def test_an_opponent_that_raises_is_named() -> None:
     policy = steady_policy("quadratic", ("learning_rate",))
-    extent = Extent(num_tasks=1, num_seeds=1, num_tuning_tasks=1, starts=None)
+    protocol = EvaluationProtocol(num_tasks=1, num_seeds=1, num_tuning_tasks=1, starts=None)
     setup = Setup(policy=policy, hyperparameters=("learning_rate",))
-    comparison = make_comparison("quadratic", [NEAR], ["quadratic_opponents:broken"], extent, setup)
+    comparison = make_comparison(
+        "quadratic", [NEAR], ["quadratic_opponents:broken"], protocol, setup
+    )
     with pytest.raises(IncompleteComparisonError, match=r"broken on near.*no such luck"):
         run_here(comparison)
 

@@ -7,11 +7,11 @@ import sys
 import pytest
 
 from agents.comparing.display import Bar, Lines, make_display
-from agents.comparing.running import Standing
+from agents.comparing.running import ComparisonProgress
 
 
-def standing(num_done: int) -> Standing:
-    return Standing(
+def progress(num_done: int) -> ComparisonProgress:
+    return ComparisonProgress(
         num_done=num_done, num_cells=4, share=num_done / 4, seconds_left=90.0, last="cosine on wine"
     )
 
@@ -19,12 +19,12 @@ def standing(num_done: int) -> Standing:
 def test_lines_come_now_and_then_and_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     with Lines(seconds_between=1e6) as display:
         for num_done in range(5):
-            display.update(standing(num_done))
+            display.update(progress(num_done))
     assert capsys.readouterr().err.splitlines() == [
         "4 / 4 cells, 100 %, about 1:30 left; cosine on wine"
     ]
     with Lines(seconds_between=0.0) as display:
-        display.update(standing(1))
+        display.update(progress(1))
         display.say("failed: asha")
     assert capsys.readouterr().err.splitlines() == [
         "1 / 4 cells, 25 %, about 1:30 left; cosine on wine",
@@ -34,7 +34,7 @@ def test_lines_come_now_and_then_and_at_the_end(capsys: pytest.CaptureFixture[st
 
 def test_a_bar_shows_cells_share_and_time_left(capsys: pytest.CaptureFixture[str]) -> None:
     with Bar() as display:
-        display.update(standing(2))
+        display.update(progress(2))
         display.say("failed: [asha]")
     text = capsys.readouterr().err
     for words in ("2 / 4 cells", "50 %", "left 1:30", "failed: [asha]"):

@@ -19,7 +19,7 @@ from quadratic_opponents import (
 from agents.comparing.jobs import Job, PrepareJob, RunJob, attempt, make_jobs
 from agents.comparing.matrix import Cell, Matrix
 from agents.comparing.store import Store, outcome_to_json
-from agents.opponents.lanes import Bench
+from agents.opponents.lanes import Workload
 from hpo_env.tasks.quadratic import UPDATES_PER_DECISION
 from hpo_env.tasks.registry import family_class
 from tests.agents.comparing.conftest import MakeMatrix
@@ -28,7 +28,7 @@ SUITES = {suite.name: suite for suite in family_class("supervised").suites}
 
 
 def effort_of(cell: Cell) -> float:
-    return cell.bench.task_family.effort(cell.instance.task)
+    return cell.workload.task_family.effort(cell.instance.task)
 
 
 def jobs_of(matrix: Matrix, folder: Path, missing: Any = None) -> list[Job]:
@@ -84,7 +84,7 @@ def test_a_job_fills_its_cells_with_what_the_opponent_reached(
     (job,) = jobs_of(matrix, tmp_path)
     job.save(store, job.perform())
     for key, cell in matrix.cells.items():
-        (alone,) = cell.opponent.run(cell.bench, [cell.instance], {})
+        (alone,) = cell.opponent.run(cell.workload, [cell.instance], {})
         found = store.read_cell(key)
         assert found is not None
         assert without_seconds(outcome_to_json(found)) == without_seconds(outcome_to_json(alone))
@@ -132,4 +132,4 @@ def test_efforts_of_families_without_models_count_updates(make_matrix: MakeMatri
     matrix = make_matrix([Steady(name="a")], (NEAR, FAR))
     found = {c.suite: effort_of(c) for c in matrix.cells.values()}
     assert found["far"] == 2 * found["near"]
-    assert Bench(family="quadratic").updates_per_decision == UPDATES_PER_DECISION
+    assert Workload(family="quadratic").updates_per_decision == UPDATES_PER_DECISION

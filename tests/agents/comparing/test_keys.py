@@ -13,7 +13,7 @@ from quadratic_opponents import NEAR, Guided, Mystery, Steady
 from agents.comparing import keys
 from agents.opponents.base import Instance, Setup
 from agents.opponents.drawing import make_tasks
-from agents.opponents.lanes import Bench
+from agents.opponents.lanes import Workload
 from agents.opponents.registry import OPPONENTS, make_opponent
 from hpo_env.errors import ConfigurationError, MissingExtraError
 from hpo_env.familiarity import Familiarity
@@ -52,20 +52,20 @@ def key(**changes: Any) -> str:
     values: dict[str, Any] = {
         "opponent": Steady(name="steady"),
         "hyperparameters": ("learning_rate",),
-        "bench": Bench(family="quadratic"),
+        "workload": Workload(family="quadratic"),
         "instance": INSTANCE,
         "preparation": None,
     }
     values |= changes
     opponent = keys.describe_opponent(values["opponent"], values["hyperparameters"])
-    bench = keys.describe_bench(values["bench"])
+    workload = keys.describe_workload(values["workload"])
     return keys.digest(
-        keys.describe_cell(opponent, bench, values["instance"], values["preparation"])
+        keys.describe_cell(opponent, workload, values["instance"], values["preparation"])
     )
 
 
 def test_equal_inputs_have_equal_keys() -> None:
-    assert key() == key() == key(bench=Bench(family="quadratic", max_lanes=2))
+    assert key() == key() == key(workload=Workload(family="quadratic", max_lanes=2))
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_equal_inputs_have_equal_keys() -> None:
         {"opponent": Steady(name="steady", max_runs=2)},
         {"opponent": Guided(name="steady", policy=make_policy())},
         {"hyperparameters": ("learning_rate", "weight_decay")},
-        {"bench": Bench(family="quadratic", engine="reference")},
-        {"bench": Bench(family="quadratic", options={"num_decisions": 3})},
+        {"workload": Workload(family="quadratic", engine="reference")},
+        {"workload": Workload(family="quadratic", options={"num_decisions": 3})},
         {"instance": replace(INSTANCE, seed=1)},
         {"instance": replace(INSTANCE, task=replace(INSTANCE.task, initial=(0.5,)))},
         {"preparation": "abc"},
@@ -129,7 +129,7 @@ def test_registered_opponents_can_be_sent_to_workers_and_tell_all_their_settings
 
 def test_tunings_on_other_instances_have_other_keys() -> None:
     opponent = keys.describe_opponent(Steady(name="steady"), ())
-    bench = keys.describe_bench(Bench(family="quadratic"))
-    one = keys.describe_preparation(opponent, bench, [INSTANCE])
-    two = keys.describe_preparation(opponent, bench, [INSTANCE, replace(INSTANCE, seed=1)])
+    workload = keys.describe_workload(Workload(family="quadratic"))
+    one = keys.describe_preparation(opponent, workload, [INSTANCE])
+    two = keys.describe_preparation(opponent, workload, [INSTANCE, replace(INSTANCE, seed=1)])
     assert keys.digest(one) != keys.digest(two)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from quadratic_opponents import FAR, NEAR, Indifferent, Learned, Steady
 
-from agents.comparing.matrix import Extent
+from agents.comparing.matrix import EvaluationProtocol
 from agents.opponents.base import Setup
 from agents.opponents.registry import make_opponent
 from hpo_env.errors import ConfigurationError
@@ -76,12 +77,12 @@ def test_another_tuning_concerns_those_who_are_tuned_only(make_matrix: MakeMatri
 
 
 @pytest.mark.parametrize("name", ["num_tasks", "num_seeds", "num_tuning_tasks"])
-def test_impossible_extents_are_refused(name: str) -> None:
-    usual = {"num_tasks": 1, "num_seeds": 1, "num_tuning_tasks": 1}
+def test_impossible_protocols_are_refused(name: str) -> None:
+    usual: dict[str, Any] = {"num_tasks": 1, "num_seeds": 1, "num_tuning_tasks": 1}
     with pytest.raises(ConfigurationError, match=f"{name} must be at least 1; got 0"):
-        Extent(**(usual | {name: 0}), starts=None)
+        EvaluationProtocol(**(usual | {name: 0}), starts=None)
 
 
 def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="seed must not be negative"):
-        Extent(num_tasks=1, num_seeds=1, num_tuning_tasks=1, starts=None, seed=-1)
+        EvaluationProtocol(num_tasks=1, num_seeds=1, num_tuning_tasks=1, starts=None, seed=-1)

@@ -11,7 +11,7 @@ from quadratic_opponents import FAR, NEAR, Broken, Learned, Steady, Unteachable
 from agents.comparing.jobs import PrepareJob, RunJob, make_jobs
 from agents.comparing.matrix import Matrix
 from agents.comparing.pace import Pace
-from agents.comparing.running import Failure, Standing, run_jobs
+from agents.comparing.running import ComparisonProgress, Failure, run_jobs
 from agents.comparing.store import Store
 from tests.agents.comparing.conftest import MakeMatrix
 from tests.agents.comparing.here import Here
@@ -22,13 +22,13 @@ class Ran:
 
     def __init__(self, matrix: Matrix, folder: Path) -> None:
         self.store, self.workers = Store(folder), Here()
-        self.standings: list[Standing] = []
+        self.reports: list[ComparisonProgress] = []
         self.told: list[Failure] = []
         self.failures = run_jobs(
             make_jobs(matrix, matrix.cells, self.store),
             self.workers,
             self.store,
-            on_progress=self.standings.append,
+            on_progress=self.reports.append,
             on_failure=self.told.append,
         )
         self.filled = [key for key in matrix.cells if self.store.read_cell(key) is not None]
@@ -77,9 +77,9 @@ def test_without_its_tuning_an_opponent_does_not_run(
 def test_the_account_comes_out_even(make_matrix: MakeMatrix, tmp_path: Path) -> None:
     opponents: list[Any] = [Steady(name="a"), Learned(name="tuned"), Broken(name="broken")]
     ran = Ran(make_matrix(opponents, (NEAR, FAR)), tmp_path)
-    shares = [standing.share for standing in ran.standings]
+    shares = [progress.share for progress in ran.reports]
     assert shares == sorted(shares)
-    last = ran.standings[-1]
+    last = ran.reports[-1]
     assert last.share == pytest.approx(1.0)
     assert last.seconds_left == pytest.approx(0.0, abs=1e-6)
     assert (last.num_done, last.num_cells) == (32, 48)

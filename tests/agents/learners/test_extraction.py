@@ -97,7 +97,8 @@ def export(agent: BaseAlgorithm, lanes: Lanes, folder: Path, metadata: dict[str,
 def decisions(agent: BaseAlgorithm, observations: Any, head: str) -> Any:
     if head == "choices":
         with torch.no_grad():
-            chances = agent.policy.get_distribution(torch.from_numpy(observations)).distribution
+            policy: Any = agent.policy
+            chances = policy.get_distribution(torch.from_numpy(observations)).distribution
         return np.stack([one.probs.numpy() @ LEVELS for one in chances], axis=1)
     chosen, _ = agent.predict(observations, deterministic=True)
     if head == "joint_choice":

@@ -48,6 +48,7 @@ def test_the_critic_sees_the_new_task_as_soon_as_it_begins() -> None:
     before = venv.reset()[:, venv.num_public : -1]
     for _ in range(3):
         observations, _, ended, infos = venv.step(np.full((4, 1), 2))
+    assert isinstance(observations, np.ndarray)
     assert ended.all()
     assert infos[0]["terminal_observation"].shape == observations[0].shape
     assert not np.array_equal(observations[:, venv.num_public : -1], before)

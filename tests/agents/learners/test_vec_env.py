@@ -6,12 +6,13 @@ import pytest
 from agents.learners.actions import JointActions
 from agents.learners.vec_env import SB3VecEnv, unwrap
 from hpo_env.errors import ConfigurationError
+from hpo_env.lanes_env import ActionMode
 from hpo_env.vector_env import HPOControlVectorEnv
 
 NUM_LANES, NUM_DECISIONS = 3, 4
 
 
-def make(action_mode: str = "continuous") -> SB3VecEnv:
+def make(action_mode: ActionMode = "continuous") -> SB3VecEnv:
     lanes = HPOControlVectorEnv(
         NUM_LANES, family="quadratic", num_decisions=NUM_DECISIONS, action_mode=action_mode
     )
@@ -19,7 +20,7 @@ def make(action_mode: str = "continuous") -> SB3VecEnv:
 
 
 def nothing(venv: SB3VecEnv) -> np.ndarray:
-    return np.zeros((venv.num_envs, *venv.action_space.shape), np.float32)
+    return np.zeros((venv.num_envs, *(venv.action_space.shape or ())), np.float32)
 
 
 def test_lanes_that_do_not_reset_themselves_in_the_same_step_are_refused() -> None:
@@ -36,6 +37,7 @@ def test_steps_are_those_of_the_lanes_with_the_same_seed() -> None:
     for _ in range(2 * NUM_DECISIONS):
         observations, rewards, dones, _ = venv.step(nothing(venv))
         expected = lanes.step(nothing(venv))
+        assert isinstance(observations, np.ndarray)
         assert np.array_equal(observations, expected[0])
         assert np.array_equal(rewards, expected[1].astype(np.float32))
         assert np.array_equal(dones, expected[2])
@@ -66,6 +68,7 @@ def test_ended_lanes_and_no_others_carry_their_terminal_observation() -> None:
                 continue
             terminal = info["terminal_observation"]
             assert np.array_equal(terminal, expected_info["final_obs"][lane])
+            assert isinstance(observations, np.ndarray)
             assert not np.array_equal(terminal, observations[lane])
             assert info["TimeLimit.truncated"] is False
 

@@ -23,7 +23,7 @@ def run_by_hand(
     found: dict[str, Any] = {"first_loss": info["validation_loss"], "losses": [], "values": []}
     over = False
     while not over:
-        moves = np.zeros(env.action_space.shape) if act is None else act(observation[None])[0]
+        moves = np.zeros(env.action_space.shape or ()) if act is None else act(observation[None])[0]
         observation, _, over, _, info = env.step(moves.astype(np.float32))
         found["losses"].append(float(info["validation_loss"]))
         found["values"].append({n: float(v) for n, v in info["hyperparameters"].items()})

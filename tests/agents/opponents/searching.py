@@ -8,7 +8,7 @@ import numpy as np
 
 from agents.opponents.base import Instance, Outcome, Setup
 from agents.opponents.drawing import make_tasks
-from agents.opponents.lanes import Bench
+from agents.opponents.lanes import Workload
 from agents.opponents.search import Search
 from agents.opponents.trials import Trials
 from agents.testing.opponents import equal_outcomes
@@ -19,27 +19,29 @@ from hpo_env.tasks.registry import family_class, make_family
 __all__ = ["equal_outcomes"]
 
 RATE = ("learning_rate",)
-QUADRATIC = Bench(family="quadratic")
-LOCAL_LEVEL = Bench(family="local_level")
-SUPERVISED = Bench(family="supervised", options={"updates_per_decision": 2})
+QUADRATIC = Workload(family="quadratic")
+LOCAL_LEVEL = Workload(family="local_level")
+SUPERVISED = Workload(family="supervised", options={"updates_per_decision": 2})
 
 
-def instances(bench: Bench, count: int = 1, *, num_decisions: int = 9) -> list[Instance]:
+def instances(workload: Workload, count: int = 1, *, num_decisions: int = 9) -> list[Instance]:
     options: dict[str, Any] = {"num_decisions": num_decisions}
-    if bench.family == "supervised":
+    if workload.family == "supervised":
         options |= {"dataset": "diabetes", "model": "mlp_32x2_relu", "optimizer": "adamw"}
-    family = make_family(bench.family, split="train", **options, **bench.options)
+    family = make_family(workload.family, split="train", **options, **workload.options)
     return [Instance(task=task, seed=3) for task in make_tasks(family, count, 0)]
 
 
-def search_one(search: Search, bench: Bench, instance: Instance) -> Outcome:
-    return search.run(bench, [search.canonical(instance, bench)], {})[0]
+def search_one(search: Search, workload: Workload, instance: Instance) -> Outcome:
+    return search.run(workload, [search.canonical(instance, workload)], {})[0]
 
 
-def open_trials(bench: Bench, instance: Instance, *, max_runs: int = 100, **changes: Any) -> Trials:
-    hyperparameters = bench.space.names[:1] if bench.family == "local_level" else RATE
+def open_trials(
+    workload: Workload, instance: Instance, *, max_runs: int = 100, **changes: Any
+) -> Trials:
+    hyperparameters = workload.space.names[:1] if workload.family == "local_level" else RATE
     usual: dict[str, Any] = {"hyperparameters": hyperparameters, "schedule": "cosine"}
-    return Trials(bench, instance, max_runs=max_runs, **{**usual, **changes})
+    return Trials(workload, instance, max_runs=max_runs, **{**usual, **changes})
 
 
 def setup_of(family: str, runs: int, *, storage: str | None = None) -> Setup:

@@ -5,7 +5,7 @@ import pytest
 
 from agents.opponents.base import Instance, Setup
 from agents.opponents.drawing import make_tasks
-from agents.opponents.lanes import Bench
+from agents.opponents.lanes import Workload
 from agents.opponents.registry import make_opponent
 from hpo_env.hyperparameters import LEVELS
 from hpo_env.tasks.base import Task
@@ -14,7 +14,7 @@ from tests.agents.opponents.by_hand import assert_same, run_by_hand
 from tests.agents.opponents.policies import linear_policy, steady_policy
 
 OPTIONS = {"updates_per_decision": 3}
-SUPERVISED = Bench(options=OPTIONS, max_lanes=2)
+SUPERVISED = Workload(options=OPTIONS, max_lanes=2)
 KNOBS = ("learning_rate", "weight_decay")
 SETUP = Setup(policy=linear_policy("supervised", KNOBS), hyperparameters=KNOBS)
 
@@ -83,14 +83,14 @@ def test_without_a_guard_a_controller_that_never_moves_is_the_frozen_one() -> No
 
 @pytest.mark.parametrize("seed", [2, 3])
 def test_random_moves_are_levels_of_every_knob(seed: int) -> None:
-    bench = Bench(family="quadratic")
+    workload = Workload(family="quadratic")
     policy = steady_policy("quadratic", ("learning_rate",), base_schedule="constant")
     family = make_family("quadratic", num_decisions=40)
     task = make_tasks(family, 1, 0, starts=(1e-2,))[0]
     opponent = make_opponent(
         "random_moves", Setup(policy=policy, hyperparameters=policy.space.names)
     )
-    outcome = opponent.run(bench, [Instance(task=task, seed=seed)], {})[0]
+    outcome = opponent.run(workload, [Instance(task=task, seed=seed)], {})[0]
     corrections = np.log(outcome.hyperparameters["learning_rate"] / 1e-2)
     moves = np.diff(corrections, prepend=0.0) / np.log(100.0)  # the largest move of the quadratic
     free = np.abs(corrections) < 0.9 * np.log(1e4)  # away from the ends, which cut moves off

@@ -53,10 +53,10 @@ class TestOnSupervised(Supervised, OpponentContract):
 
     def hopeless_task(self) -> Task:
         task = self.make_tasks(1, optimizer="sgd", initial={"learning_rate": 1.0})[0]
-        return replace(task, target_noise=0.0, input_scale=30.0)  # type: ignore[call-arg]
+        return replace(task, target_noise=0.0, input_scale=30.0)
 
 
-class TestOnQuadratics(UNDER_TEST["quadratic"], OpponentContract):  # type: ignore[misc]
+class TestOnQuadratics(UNDER_TEST["quadratic"], OpponentContract):  # type: ignore[misc, name-defined, valid-type]
     """Those that have a rate to follow; the others are no different here."""
 
     opponents: ClassVar[tuple[str, ...]] = tuple(name for name in OPPONENTS if name in FOLLOWERS)
@@ -68,7 +68,7 @@ class TestOnQuadratics(UNDER_TEST["quadratic"], OpponentContract):  # type: igno
         return replace(self.make_tasks(1)[0], initial=(100.0,))
 
 
-class TestOnLocalLevels(UNDER_TEST["local_level"], OpponentContract):  # type: ignore[misc]
+class TestOnLocalLevels(UNDER_TEST["local_level"], OpponentContract):  # type: ignore[misc, name-defined, valid-type]
     """One of a kind."""
 
     opponents: ClassVar[tuple[str, ...]] = (
@@ -83,7 +83,7 @@ class TestOnLocalLevels(UNDER_TEST["local_level"], OpponentContract):  # type: i
         make_worse(monkeypatch, LocalLevelTrainer)
 
 
-class TestOnForecasting(UNDER_TEST["forecasting"], OpponentContract):  # type: ignore[misc]
+class TestOnForecasting(UNDER_TEST["forecasting"], OpponentContract):  # type: ignore[misc, name-defined, valid-type]
     """No rate, no gradients, nothing that the seed changes, and a loss that is hidden."""
 
     opponents: ClassVar[tuple[str, ...]] = ("controller", "default", "oracle_greedy")
@@ -92,7 +92,7 @@ class TestOnForecasting(UNDER_TEST["forecasting"], OpponentContract):  # type: i
         make_worse(monkeypatch, type(self.make_trainer(1)))
 
 
-class TestOnBoosting(UNDER_TEST["automl"], OpponentContract):  # type: ignore[misc]
+class TestOnBoosting(UNDER_TEST["automl"], OpponentContract):  # type: ignore[misc, name-defined, valid-type]
     """What is tuned, and what others recommend, where most of the gain is a setting."""
 
     opponents: ClassVar[tuple[str, ...]] = (
@@ -110,10 +110,10 @@ class TestOnTheAwkward(Awkward, OpponentContract):
 
     def hopeless_task(self) -> Task:
         task = self.make_tasks(1, game="bowl")[0]
-        return replace(task, initial=(1.0, 12.0), distance=0.3)  # type: ignore[call-arg]
+        return replace(task, initial=(1.0, 12.0), distance=0.3)
 
 
-class TestOnReinforcement(UNDER_TEST["reinforcement"], OpponentContract):  # type: ignore[misc]
+class TestOnReinforcement(UNDER_TEST["reinforcement"], OpponentContract):  # type: ignore[misc, name-defined, valid-type]
     """Those that agents are compared with; nothing there makes a run diverge."""
 
     opponents: ClassVar[tuple[str, ...]] = (

@@ -10,7 +10,7 @@ import pytest
 from agents.opponents.ablations import PolicyOpponent, RandomMoves
 from agents.opponents.base import Instance, Opponent, Outcome
 from agents.opponents.drawing import make_tasks
-from agents.opponents.lanes import Bench
+from agents.opponents.lanes import Workload
 from agents.opponents.schedules import Scheduled
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import HyperparameterSpace
@@ -20,7 +20,7 @@ from tests.agents.opponents.by_hand import assert_same, run_by_hand
 from tests.agents.opponents.searching import equal_outcomes
 
 MakePolicy = Callable[..., Policy]
-BENCH = Bench(family="quadratic")
+WORKLOAD = Workload(family="quadratic")
 OWN_RATE = Scheduled(name="own rate", schedule="cosine", is_default=False)
 STARTS = (1e-4, 1e-2, 1.0)
 
@@ -33,7 +33,7 @@ def quadratics(
 
 
 def reached(opponent: Opponent, instances: list[Instance], **changes: Any) -> list[Outcome]:
-    return opponent.run(replace(BENCH, **changes), instances, {})
+    return opponent.run(replace(WORKLOAD, **changes), instances, {})
 
 
 def of_lengths(instances: list[Instance]) -> list[Instance]:

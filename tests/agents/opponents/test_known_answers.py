@@ -14,7 +14,7 @@ from agents.opponents.known_answers import (
     local_level_error_ratios,
     quadratic_drop_share,
 )
-from agents.opponents.lanes import Bench, Lanes
+from agents.opponents.lanes import Lanes, Workload
 from agents.opponents.schedules import Scheduled
 from hpo_env.errors import ConfigurationError
 from hpo_env.tasks.base import Task
@@ -41,7 +41,7 @@ def instances(
 
 
 def reached(opponent: Opponent, given: Sequence[Instance], family: str) -> list[Outcome]:
-    return opponent.run(Bench(family=family), given, {})
+    return opponent.run(Workload(family=family), given, {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +50,14 @@ class Optimal(Opponent):
 
     name: str = "optimal"
 
-    def run(self, bench: Bench, instances: Sequence[Instance], prepared: Prepared) -> list[Outcome]:
+    def run(
+        self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+    ) -> list[Outcome]:
         def start(lanes: Lanes) -> object:
             rates = np.array([decision_rates(instance.task) for instance in lanes.instances])
             return lambda lanes, telemetry: rates[:, [int(lanes.interval.max())]]
 
-        return run_once(bench, instances, start)  # type: ignore[arg-type]
+        return run_once(workload, instances, start)  # type: ignore[arg-type]
 
 
 def test_the_optimal_rates_reach_the_optimal_drop() -> None:

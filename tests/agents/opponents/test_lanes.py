@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from agents.opponents.base import Instance
-from agents.opponents.lanes import Bench
+from agents.opponents.lanes import Workload
 from hpo_env.tasks.registry import make_family
 
-BENCH = Bench(family="quadratic")
+WORKLOAD = Workload(family="quadratic")
 RATES = np.array([[0.05], [0.2]])
 
 
@@ -19,7 +19,7 @@ def instance(num_decisions: int = 4) -> Instance:
 
 def test_a_trial_that_was_stopped_early_is_not_returned_even_if_its_loss_is_lower() -> None:
     one = instance()
-    lanes = BENCH.open([one, one])
+    lanes = WORKLOAD.open([one, one])
     lanes.advance(RATES)
     better = int(np.argmin(lanes.losses))
     early = lanes.losses[better]
@@ -36,7 +36,7 @@ def test_a_trial_that_was_stopped_early_is_not_returned_even_if_its_loss_is_lowe
 
 def test_of_stopped_trials_alone_the_best_is_returned() -> None:
     one = instance()
-    lanes = BENCH.open([one, one])
+    lanes = WORKLOAD.open([one, one])
     lanes.advance(RATES)
     losses = lanes.losses.copy()
     lanes.finish([0, 1])
@@ -45,7 +45,7 @@ def test_of_stopped_trials_alone_the_best_is_returned() -> None:
 
 def test_a_fork_has_its_sources_history_and_only_new_intervals_are_charged() -> None:
     one = instance()
-    lanes = BENCH.open([one, one])
+    lanes = WORKLOAD.open([one, one])
     lanes.advance(RATES)
     lanes.fork([0], [1])
     assert lanes.losses[0] == lanes.losses[1]
@@ -53,7 +53,7 @@ def test_a_fork_has_its_sources_history_and_only_new_intervals_are_charged() -> 
         lanes.advance(RATES)
     lanes.finish([0, 1])
     outcome = lanes.outcome(one)
-    assert outcome.num_updates == 8 * BENCH.updates_per_decision
+    assert outcome.num_updates == 8 * WORKLOAD.updates_per_decision
     winner = int(np.argmin(outcome.trial_validation_loss))
     rates = [RATES[0, 0], *[RATES[winner, 0]] * 3]
     assert outcome.hyperparameters["learning_rate"].tolist() == rates
@@ -61,7 +61,7 @@ def test_a_fork_has_its_sources_history_and_only_new_intervals_are_charged() -> 
 
 def test_a_frozen_run_goes_on_bit_for_bit() -> None:
     one = instance()
-    lanes = BENCH.open([one])
+    lanes = WORKLOAD.open([one])
     lanes.advance(RATES[:1])
     held = lanes.freeze([0])
     ends = []

@@ -127,7 +127,7 @@ def test_a_process_that_finds_another_creating_the_tables_tries_again(
     assert len(waited) == 1
 
 
-def test_studies_of_other_instances_and_benches_have_other_names() -> None:
+def test_studies_of_other_instances_and_workloads_have_other_names() -> None:
     one, other = instances(QUADRATIC, 2)
     settings = [
         (QUADRATIC, one),
@@ -135,7 +135,7 @@ def test_studies_of_other_instances_and_benches_have_other_names() -> None:
         (QUADRATIC, replace(one, seed=4)),
         (replace(QUADRATIC, engine="eager"), one),
     ]
-    names = {study_name(TPE, open_trials(bench, instance)) for bench, instance in settings}
+    names = {study_name(TPE, open_trials(workload, instance)) for workload, instance in settings}
     longer = replace(TPE, max_runs=7)
     assert len(names | {study_name(longer, open_trials(QUADRATIC, one))}) == 5
 

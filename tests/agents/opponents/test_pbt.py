@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents.opponents.lanes import Bench
+from agents.opponents.lanes import Workload
 from agents.opponents.pb2 import PB2
 from agents.opponents.pbt import (
     DOWN,
@@ -43,18 +43,18 @@ class Marking(Explorer):
 
 @pytest.mark.parametrize("cls", [PBT, PB2])
 @pytest.mark.parametrize(
-    ("bench", "hyperparameters"),
+    ("workload", "hyperparameters"),
     [(QUADRATIC, RATE), (SUPERVISED, SUPERVISED_HYPERPARAMETERS)],
     ids=["quad", "net"],
 )
 def test_the_schedule_of_the_winner_gives_its_loss_again(
-    cls: type[PBT], bench: Bench, hyperparameters: tuple[str, ...]
+    cls: type[PBT], workload: Workload, hyperparameters: tuple[str, ...]
 ) -> None:
     search = cls(name="population", hyperparameters=hyperparameters, max_runs=6)
-    instance = search.canonical(instances(bench, num_decisions=10)[0], bench)
-    outcome = search.run(bench, [instance], {})[0]
-    schedule = np.stack([outcome.hyperparameters[name] for name in bench.space.names], axis=1)
-    lanes = bench.open([instance])
+    instance = search.canonical(instances(workload, num_decisions=10)[0], workload)
+    outcome = search.run(workload, [instance], {})[0]
+    schedule = np.stack([outcome.hyperparameters[name] for name in workload.space.names], axis=1)
+    lanes = workload.open([instance])
     for values in schedule:
         lanes.advance(values[None])
     lanes.finish([0])

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from agents.opponents.base import Instance, Setup
-from agents.opponents.lanes import Bench
+from agents.opponents.lanes import Workload
 from agents.opponents.registry import OPPONENTS, make_opponent
 from hpo_env.errors import MissingExtraError
 from hpo_env.tasks.quadratic import QuadraticTask, optimal_rates
 from tests.agents.opponents.policies import steady_policy
 
-BENCH = Bench(family="quadratic")
+WORKLOAD = Workload(family="quadratic")
 HYPERPARAMETERS = ("learning_rate",)
 SETUP = Setup(
     policy=steady_policy("quadratic", HYPERPARAMETERS),
@@ -50,9 +50,9 @@ def instances(seed: int, count: int) -> list[Instance]:
 def drop_share(name: str) -> float:
     """Return the mean fall of the log test loss as a share of that under the best schedule."""
     opponent = make_opponent(name, SETUP)
-    prepared = opponent.prepare(BENCH, instances(100, 4))
-    given = [opponent.canonical(instance, BENCH) for instance in instances(0, 2)]
-    outcomes = opponent.run(BENCH, given, prepared)
+    prepared = opponent.prepare(WORKLOAD, instances(100, 4))
+    given = [opponent.canonical(instance, WORKLOAD) for instance in instances(0, 2)]
+    outcomes = opponent.run(WORKLOAD, given, prepared)
     best = np.log(outcomes[0].first_loss / optimal_rates(TASK)[1][-1])
     return float(np.mean([np.log(o.first_loss / o.test_loss) / best for o in outcomes]))
 

@@ -5,7 +5,7 @@ import pytest
 
 from agents.opponents.base import Instance, Outcome, Setup
 from agents.opponents.drawing import make_tasks
-from agents.opponents.lanes import Bench, with_initial
+from agents.opponents.lanes import Workload, with_initial
 from agents.opponents.registry import make_opponent
 from agents.opponents.rules import RULES, find_rule
 from agents.opponents.schedules import Scheduled
@@ -15,7 +15,7 @@ from hpo_env.tasks.registry import make_family
 from tests.agents.opponents.by_hand import assert_same, run_by_hand
 from tests.agents.opponents.policies import steady_policy
 
-BENCH = Bench(family="quadratic")
+WORKLOAD = Workload(family="quadratic")
 POLICY = steady_policy("quadratic", ("learning_rate",), base_schedule="one_cycle")
 SETUP = Setup(policy=POLICY, hyperparameters=("learning_rate",))
 TASKS = make_tasks(make_family("quadratic", num_decisions=12), 2, 0, starts=(1e-3, 1e-1, 10.0))
@@ -24,7 +24,7 @@ INSTANCES = [Instance(task=task, seed=4) for task in TASKS]
 
 def outcomes(name: str) -> list[Outcome]:
     opponent = make_opponent(name, SETUP)
-    return opponent.run(BENCH, [opponent.canonical(i, BENCH) for i in INSTANCES], {})
+    return opponent.run(WORKLOAD, [opponent.canonical(i, WORKLOAD) for i in INSTANCES], {})
 
 
 def courses(name: str) -> np.ndarray:
@@ -54,14 +54,14 @@ def test_runs_are_those_of_the_environment_bit_for_bit(
 def test_the_users_rate_matters_to_those_who_keep_it_and_to_nobody_else() -> None:
     for name, expected in [("user_constant", 3), ("cosine", 1), ("plateau", 1), ("greedy_lr", 1)]:
         opponent = make_opponent(name, SETUP)
-        assert len({opponent.canonical(i, BENCH) for i in INSTANCES[:3]}) == expected
+        assert len({opponent.canonical(i, WORKLOAD) for i in INSTANCES[:3]}) == expected
 
 
 @pytest.mark.parametrize("name", ["default", "cosine", "plateau"])
 def test_defaults_are_those_of_the_hyperparameters_and_the_rest_belongs_to_the_task(
     name: str,
 ) -> None:
-    bench = Bench()
+    workload = Workload()
     family = make_family(
         "supervised", dataset="diabetes", initial={"batch_size": 256.0, "weight_decay": 1e-2}
     )
@@ -71,8 +71,8 @@ def test_defaults_are_those_of_the_hyperparameters_and_the_rest_belongs_to_the_t
         name,
         Setup(policy=steady_policy("supervised", hyperparameters), hyperparameters=hyperparameters),
     )
-    initial = opponent.canonical(instance, bench).task.initial
-    start = dict(zip(bench.space.names, initial, strict=True))
+    initial = opponent.canonical(instance, workload).task.initial
+    start = dict(zip(workload.space.names, initial, strict=True))
     assert start["learning_rate"] == 1e-3
     assert start["weight_decay"] == 1e-4
     assert start["batch_size"] == 256.0

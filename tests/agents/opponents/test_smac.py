@@ -14,13 +14,13 @@ from tests.agents.opponents.searching import QUADRATIC, RATE, instances, search_
 _SEARCH = """
 import numpy as np
 from agents.opponents.base import Instance
-from agents.opponents.lanes import Bench
+from agents.opponents.lanes import Workload
 from agents.opponents.smac_search import SmacSearch
 from hpo_env.tasks.registry import make_family
 task = make_family("quadratic", num_decisions=9).sample(np.random.default_rng(0))
-bench, instance = Bench(family="quadratic"), Instance(task=task, seed=3)
+workload, instance = Workload(family="quadratic"), Instance(task=task, seed=3)
 search = SmacSearch(name="smac3", hyperparameters=("learning_rate",), max_runs=16)
-outcome = search.run(bench, [search.canonical(instance, bench)], {})[0]
+outcome = search.run(workload, [search.canonical(instance, workload)], {})[0]
 losses = outcome.trial_validation_loss.tolist()
 """
 

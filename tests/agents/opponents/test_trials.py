@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.opponents.lanes import Bench
+from agents.opponents.lanes import Workload
 from hpo_env.reward import DIVERGENCE_LOG_RATIO
 from hpo_env.schedules import interval_factors
 from tests.agents.opponents.searching import QUADRATIC, SUPERVISED, instances, open_trials
@@ -13,10 +13,10 @@ from tests.agents.opponents.searching import QUADRATIC, SUPERVISED, instances, o
 POINTS = np.array([[0.3], [0.5], [0.6]])
 
 
-@pytest.mark.parametrize("bench", [QUADRATIC, SUPERVISED], ids=lambda bench: bench.family)
-def test_a_promoted_run_equals_one_that_was_never_put_aside(bench: Bench) -> None:
-    (instance,) = instances(bench)
-    whole, halved = open_trials(bench, instance), open_trials(bench, instance)
+@pytest.mark.parametrize("workload", [QUADRATIC, SUPERVISED], ids=lambda workload: workload.family)
+def test_a_promoted_run_equals_one_that_was_never_put_aside(workload: Workload) -> None:
+    (instance,) = instances(workload)
+    whole, halved = open_trials(workload, instance), open_trials(workload, instance)
     uninterrupted = whole.make(POINTS)
     whole.train(uninterrupted)
     trials = halved.make(POINTS)
@@ -29,18 +29,18 @@ def test_a_promoted_run_equals_one_that_was_never_put_aside(bench: Bench) -> Non
     one, other = whole.lanes.outcome(instance), halved.lanes.outcome(instance)
     np.testing.assert_array_equal(one.validation_loss, other.validation_loss)
     assert one.test_loss == other.test_loss
-    assert whole.lanes.outcome(instance).num_updates == 3 * 9 * bench.updates_per_decision
+    assert whole.lanes.outcome(instance).num_updates == 3 * 9 * workload.updates_per_decision
     assert (
         halved.lanes.outcome(instance).num_updates
-        == (3 * 2 + 2 * 3 + 4) * bench.updates_per_decision
+        == (3 * 2 + 2 * 3 + 4) * workload.updates_per_decision
     )
 
 
 def test_trials_do_not_depend_on_how_many_train_together() -> None:
     (instance,) = instances(SUPERVISED)
     scores = []
-    for bench in (SUPERVISED, replace(SUPERVISED, max_lanes=2)):
-        trials = open_trials(bench, instance)
+    for workload in (SUPERVISED, replace(SUPERVISED, max_lanes=2)):
+        trials = open_trials(workload, instance)
         made = trials.make(POINTS)
         trials.train(made)
         trials.end(made)

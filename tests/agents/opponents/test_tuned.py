@@ -9,7 +9,7 @@ import pytest
 from agents.opponents.base import Instance, Opponent, Setup
 from agents.opponents.configurations import Configuration, draw_values, log_losses
 from agents.opponents.drawing import make_tasks
-from agents.opponents.lanes import Bench, with_initial
+from agents.opponents.lanes import Workload, with_initial
 from agents.opponents.registry import make_opponent
 from agents.opponents.starts import start_grid
 from agents.opponents.tuned import NUM_DRAWN, Tuned
@@ -20,8 +20,8 @@ from hpo_env.tasks.registry import make_family
 from hpo_env.tasks.supervised.data import SupervisedTask
 from tests.agents.opponents.policies import steady_policy
 
-QUADRATIC = Bench(family="quadratic")
-SUPERVISED = Bench(options={"updates_per_decision": 2})
+QUADRATIC = Workload(family="quadratic")
+SUPERVISED = Workload(options={"updates_per_decision": 2})
 HYPERPARAMETERS = ("learning_rate", "weight_decay")
 
 

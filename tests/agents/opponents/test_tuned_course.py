@@ -9,7 +9,7 @@ import pytest
 
 from agents.opponents.base import Instance, Opponent, Setup
 from agents.opponents.drawing import make_tasks
-from agents.opponents.lanes import Bench
+from agents.opponents.lanes import Workload
 from agents.opponents.registry import make_opponent
 from agents.opponents.tuned import NUM_DRAWN
 from agents.opponents.tuned_course import NUM_COURSES
@@ -20,7 +20,7 @@ from hpo_env.tasks.registry import make_family
 from tests.agents.opponents.policies import steady_policy
 from tests.awkward.family import AwkwardFamily
 
-AWKWARD = Bench(family=AwkwardFamily.__module__ + ":AwkwardFamily")
+AWKWARD = Workload(family=AwkwardFamily.__module__ + ":AwkwardFamily")
 NAMES = ("width", "tries")
 
 
@@ -87,12 +87,12 @@ def test_settings_of_others_are_those_they_published(
         num_columns=4,
         rounds_per_decision=2,
     )
-    bench = Bench(family="automl")
+    workload = Workload(family="automl")
     opponent = make(name, "automl", LIBRARY_NAMES)
-    begun = opponent.canonical(Instance(task=task, seed=0), bench)
-    values = dict(zip(bench.space.names, begun.task.initial, strict=True))
-    defaults = dict(zip(bench.space.names, bench.space.defaults.tolist(), strict=True))
+    begun = opponent.canonical(Instance(task=task, seed=0), workload)
+    values = dict(zip(workload.space.names, begun.task.initial, strict=True))
+    defaults = dict(zip(workload.space.names, workload.space.defaults.tolist(), strict=True))
     # What is no opponent's to choose stays the task's own.
     assert values == defaults | expected | {"linear_shrinkage": 0.0}
-    other = opponent.canonical(Instance(task=replace(task, initial=(1.0,) * 7), seed=0), bench)
+    other = opponent.canonical(Instance(task=replace(task, initial=(1.0,) * 7), seed=0), workload)
     assert other.task.initial[:6] == begun.task.initial[:6]

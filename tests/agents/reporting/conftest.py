@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from agents.comparing.comparison import run_here
-from agents.comparing.matrix import Extent
+from agents.comparing.matrix import EvaluationProtocol
 from agents.comparing.schedules import compare_schedules
 from agents.config import TrainConfig
 from agents.meta_training import meta_train
@@ -41,7 +41,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         policy,
         "quadratic",
         [Suite(name="test", help="test tasks", options={"split": "test"})],
-        Extent(num_tasks=6, num_seeds=1, num_tuning_tasks=3, starts=None, engine="eager"),
+        EvaluationProtocol(
+            num_tasks=6, num_seeds=1, num_tuning_tasks=3, starts=None, engine="eager"
+        ),
         names=("frozen", "cosine_tuned"),
     )
     folder_of_evaluation = run / "evaluations" / "test"

@@ -15,11 +15,17 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from agents import tags
 from agents.comparing.records import label_names, to_frame
+from agents.reporting.analysis import (
+    ClosingAnalysis,
+    analyse_policy,
+    read_numbers,
+    record_comparison,
+    write_analysis,
+)
 from agents.reporting.comparisons import comparison_markdown, render_comparison, terminal_tables
 from agents.reporting.frames import rows_of
 from agents.reporting.projector import colours
 from agents.reporting.runs import render_report
-from agents.reporting.study import Study, read_numbers, record_comparison, study_policy, write_study
 from hpo_env.hyperparameters import Hyperparameter
 from hpo_env.observation import field_names
 from hpo_env.policy import Policy
@@ -136,13 +142,15 @@ def policy(lanes: HPOControlVectorEnv) -> Policy:
 
 
 @pytest.fixture
-def study(policy: Policy, lanes: HPOControlVectorEnv) -> Study:
-    return study_policy(policy, lanes, title="anything", split="test", seed=0)
+def analysis(policy: Policy, lanes: HPOControlVectorEnv) -> ClosingAnalysis:
+    return analyse_policy(policy, lanes, title="anything", split="test", seed=0)
 
 
-def test_an_analysis_has_every_picture_and_number(study: Study, tmp_path: Path) -> None:
-    write_study(study, tmp_path, step=0)
-    moved = study.policy.space.names
+def test_an_analysis_has_every_picture_and_number(
+    analysis: ClosingAnalysis, tmp_path: Path
+) -> None:
+    write_analysis(analysis, tmp_path, step=0)
+    moved = analysis.policy.space.names
     names = {f"schedules_{name}" for name in moved}
     names |= {"regret", "importance", "dependence", "task_map"}
     assert {path.stem for path in (tmp_path / "figures").glob("*.svg")} == names
@@ -156,12 +164,14 @@ def test_an_analysis_has_every_picture_and_number(study: Study, tmp_path: Path) 
     assert page.headings == ["Anything"]
 
 
-def test_tensorboard_has_updates_and_values_of_single_runs(study: Study, tmp_path: Path) -> None:
-    write_study(study, tmp_path, step=0)
-    family = study.controller.family
+def test_tensorboard_has_updates_and_values_of_single_runs(
+    analysis: ClosingAnalysis, tmp_path: Path
+) -> None:
+    write_analysis(analysis, tmp_path, step=0)
+    family = analysis.controller.family
     for folder in (tmp_path / "held_out").iterdir():
         events = EventAccumulator(str(folder)).Reload()
-        for name in study.policy.space.names:
+        for name in analysis.policy.space.names:
             points = events.Scalars(tags.RUN_VALUE.format(hyperparameter=name))
             steps = np.diff([point.step for point in points])
             assert (steps == family.updates_per_decision).all()
@@ -170,33 +180,33 @@ def test_tensorboard_has_updates_and_values_of_single_runs(study: Study, tmp_pat
     assert tags.SCHEDULE_LOSS.format(quantile="median") in band.Tags()["scalars"]
 
 
-def test_points_are_coloured_by_the_labels_that_tasks_have(study: Study) -> None:
-    header, rows = colours(study.controller, study.base)
-    labels = list(study.controller.tasks[0].labels)
+def test_points_are_coloured_by_the_labels_that_tasks_have(analysis: ClosingAnalysis) -> None:
+    header, rows = colours(analysis.controller, analysis.base)
+    labels = list(analysis.controller.tasks[0].labels)
     assert header == ["family", "task", "gain", *labels, "start", "gain in log loss"]
     assert len(rows) == 8
-    for task, row in zip(study.controller.tasks, rows, strict=True):
+    for task, row in zip(analysis.controller.tasks, rows, strict=True):
         assert row[1] == task.name
         assert row[3 : 3 + len(labels)] == list(task.labels.values())
 
 
-def table_of(study: Study) -> pd.DataFrame:
-    reached = {"controller": study.controller, "other": study.base}
-    family = study.controller.family
+def table_of(analysis: ClosingAnalysis) -> pd.DataFrame:
+    reached = {"controller": analysis.controller, "other": analysis.base}
+    family = analysis.controller.family
     return to_frame([r for n, x in reached.items() for r in rows_of(n, "test", x, family)])
 
 
-def test_a_comparison_has_a_page_markdown_and_terminal_tables(study: Study) -> None:
-    frame = table_of(study)
-    labels = tuple(study.controller.tasks[0].labels)
+def test_a_comparison_has_a_page_markdown_and_terminal_tables(analysis: ClosingAnalysis) -> None:
+    frame = table_of(analysis)
+    labels = tuple(analysis.controller.tasks[0].labels)
     assert label_names(frame) == labels
-    meta = {"title": "any", "hyperparameters": study.policy.space.to_json()}
+    meta = {"title": "any", "hyperparameters": analysis.policy.space.to_json()}
     text = render_comparison(frame, meta)
     page = parse(text)
     assert page.open == []
     assert text.count("<svg") == 4
     assert page.headings[-2:] == ["Learned schedules", "Cost"]
-    leading = study.controller.family.leading()
+    leading = analysis.controller.family.leading()
     assert f"What is set for the {leading}" in text
     assert "learning" not in text.replace("Learned", "")
     assert "**controller**" in comparison_markdown(frame)
@@ -204,10 +214,10 @@ def test_a_comparison_has_a_page_markdown_and_terminal_tables(study: Study) -> N
 
 
 def test_a_comparison_of_any_family_is_recorded(
-    study: Study, policy: Policy, tmp_path: Path
+    analysis: ClosingAnalysis, policy: Policy, tmp_path: Path
 ) -> None:
-    tasks = study.controller.tasks
-    record_comparison(table_of(study), policy, tmp_path, tasks=tasks, title="again")
+    tasks = analysis.controller.tasks
+    record_comparison(table_of(analysis), policy, tmp_path, tasks=tasks, title="again")
     numbers = read_numbers(tmp_path)
     assert numbers is not None
     assert [entry["opponent"] for entry in numbers["methods"]] == ["controller", "other"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agents.comparing.comparison import Compared, Comparison, run_here
-from agents.comparing.matrix import Extent
+from agents.comparing.matrix import EvaluationProtocol
 from agents.comparing.schedules import compare_schedules
 from agents.reporting.closing import draw_schedules
 from agents.reporting.schedules import over_progress
@@ -34,9 +34,11 @@ def pixels(path: Path) -> Any:
 def compared(
     policy: Policy, starts: tuple[float, ...] | None, num_tasks: int, *names: str
 ) -> tuple[Comparison, Compared]:
-    extent = Extent(num_tasks=num_tasks, num_seeds=1, num_tuning_tasks=2, starts=starts)
+    protocol = EvaluationProtocol(
+        num_tasks=num_tasks, num_seeds=1, num_tuning_tasks=2, starts=starts
+    )
     suite = Suite(name="test", help="", options={"split": "test"})
-    comparison = compare_schedules(policy, "quadratic", [suite], extent, names=names)
+    comparison = compare_schedules(policy, "quadratic", [suite], protocol, names=names)
     return comparison, run_here(comparison)
 
 

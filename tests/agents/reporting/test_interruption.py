@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import agents.meta_training
+import agents.validation
 from agents import tags
 from agents.config import TrainConfig
 from agents.meta_training import meta_train
@@ -34,7 +35,7 @@ def interrupted(tiny: TinyConfig, monkeypatch: pytest.MonkeyPatch) -> Path:
             raise CrashError
         return original(*args)  # type: ignore[arg-type]
 
-    original = agents.meta_training.validate_policy
+    original = agents.validation.validate_policy
     config = tiny(n_steps=6)
     with monkeypatch.context() as patched:
         patched.setattr(agents.meta_training, "validate_policy", validate)

@@ -8,9 +8,9 @@ import pytest
 from torch.utils.tensorboard import SummaryWriter
 
 from agents.cli import main
+from agents.reporting.analysis import ANALYSIS
 from agents.reporting.layout import training_panels
 from agents.reporting.runs import render_report
-from agents.reporting.study import ANALYSIS
 from agents.reporting.style import INK, inline_svg
 from agents.reporting.tensorboard import write_text
 from agents.run_folder import read_commands

@@ -6,27 +6,16 @@ Screenshots go to the folder that HPO_CONTROL_ARTEFACTS names, or to a temporary
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agents.cli import main
-from tests.agents.browsing import SECONDS, console_errors, started_browser
-
-INSIDE = """
-const found = [];
-(function walk(root) {
-  for (const e of root.querySelectorAll("*")) {
-    if (e.matches(arguments_selector)) found.push(e);
-    if (e.shadowRoot) walk(e.shadowRoot);
-  }
-})(document);
-return found;
-"""
-"""Finds elements by CSS selector, also those inside TensorBoard's web components."""
+from tests.agents.browsing import console_errors, started_browser
+from tools.browser import inside, until
+from tools.tensorboard_pages import colour_map, open_map, open_scalars, open_story, open_table
 
 
 @pytest.fixture(scope="module")
@@ -43,70 +32,27 @@ def browser(tmp_path: Path) -> Iterator[Any]:
         yield driver
 
 
-def until(browser: Any, condition: Callable[[Any], Any], what: str) -> Any:
-    from selenium.common.exceptions import TimeoutException
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    try:
-        return WebDriverWait(browser, SECONDS, poll_frequency=0.3).until(condition)
-    except TimeoutException:
-        raise AssertionError(f"not there after {SECONDS} s: {what}") from None
-
-
-def inside(browser: Any, selector: str) -> list[Any]:
-    found: list[Any] = browser.execute_script(INSIDE.replace("arguments_selector", repr(selector)))
-    return found
-
-
-def texts(browser: Any) -> str:
-    return str(browser.execute_script("return document.body.innerText"))
-
-
 def test_scalars_page_draws_curves(browser: Any, dashboard: str, artefacts: Path) -> None:
-    browser.get(f"{dashboard}#timeseries")
-    until(browser, lambda b: "rollout" in texts(b), "the group of rollout curves")
-    until(browser, lambda b: inside(b, "card-view"), "cards")
-    until(browser, lambda b: inside(b, "line-chart"), "a line chart")
-    time.sleep(3.0)  # curves are drawn by a worker, which leaves no trace in the page
+    open_scalars(browser, dashboard)
     browser.save_screenshot(str(artefacts / "tensorboard-scalars.png"))
     assert console_errors(browser) == []
 
 
 def test_first_screen_tells_the_story(browser: Any, dashboard: str, artefacts: Path) -> None:
-    browser.get(f"{dashboard}#custom_scalars")
-    charts = "tf-custom-scalar-margin-chart-card, tf-custom-scalar-multi-line-chart-card"
-    until(browser, lambda b: inside(b, charts), "charts of the layout")
-    until(browser, lambda b: len(inside(b, "vz-line-chart2, vz-line-chart")) > 2, "curves")
+    open_story(browser, dashboard)
     browser.save_screenshot(str(artefacts / "tensorboard-story.png"))
     assert console_errors(browser) == []
 
 
 def test_table_of_runs_renders(browser: Any, dashboard: str, artefacts: Path) -> None:
-    browser.get(f"{dashboard}#hparams")
-    cells = "return arguments[0].map(e => e.textContent.trim())"
-    until(
-        browser,
-        lambda b: (
-            {"ppo", "a2c"} <= set(b.execute_script(cells, inside(b, "vaadin-grid-cell-content")))
-        ),
-        "rows of both meta-trainings",
-    )
+    open_table(browser, dashboard, {"ppo", "a2c"})
     browser.save_screenshot(str(artefacts / "tensorboard-hparams.png"))
     assert console_errors(browser) == []
 
 
 def test_projector_draws_points(browser: Any, dashboard: str, artefacts: Path) -> None:
-    browser.get(f"{dashboard}#projector")
-    for frame in ("the plugin's frame", "the projector's frame in it"):
-        (found, *_) = until(browser, lambda b: inside(b, "iframe"), frame)
-        browser.switch_to.frame(found)
-    count = "return arguments[0].textContent.trim()"
-    until(
-        browser,
-        lambda b: "12" in [b.execute_script(count, e) for e in inside(b, ".numDataPoints")],
-        "twelve points",
-    )
-    time.sleep(2.0)  # the drawing is animated
+    open_map(browser, dashboard, num_points=12)
+    colour_map(browser, "gain")
     browser.save_screenshot(str(artefacts / "tensorboard-projector.png"))
     assert console_errors(browser) == []
 

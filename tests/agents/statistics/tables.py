@@ -57,8 +57,9 @@ def row(opponent: str, trials: Sequence[tuple[float, float]], **changes: Any) ->
 
 
 def _bounded(loss: float, first: float) -> float:
-    ends = {"first_loss": np.array(first), "diverged": np.array(False)}
-    return float(bounded_log_loss(np.array(loss), **ends))
+    return float(
+        bounded_log_loss(np.array(loss), first_loss=np.array(first), diverged=np.array(False))
+    )
 
 
 def frame_of(*rows: dict[str, Any]) -> pd.DataFrame:

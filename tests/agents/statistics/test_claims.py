@@ -52,7 +52,8 @@ def test_the_strongest_opponent_comes_first_and_absent_ones_are_passed_over() ->
 
 def test_the_worst_case_is_a_task_and_the_worst_run_may_be_on_another() -> None:
     worst = claims.worst_case(TWO_RATES)
-    assert (worst.task, worst.excess) == ("b", pytest.approx(0.15))
+    assert worst.task == "b"
+    assert worst.excess == pytest.approx(0.15)
     assert worst.run_excess == pytest.approx(0.3)
     assert worst.harmed == pytest.approx(0.75)
 

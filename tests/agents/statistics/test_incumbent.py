@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from agents.comparing.records import record
 from agents.opponents.base import Instance
-from agents.opponents.lanes import Bench
+from agents.opponents.lanes import Workload
 from agents.statistics.incumbent import incumbents, row_log_loss
 from hpo_env.tasks.base import Task
 from tests.agents.statistics.tables import row
@@ -28,16 +29,16 @@ def test_a_stopped_trial_stands_before_a_diverged_one() -> None:
 
 def test_a_divergence_counts_as_the_first_loss_times_e_to_the_5() -> None:
     losses = row_log_loss(
-        np.array([np.nan, np.inf, 1.0, 1e9]), row("x", [(1.0, 1.0)], first_loss=2.0)
+        np.array([np.nan, np.inf, 1.0, 1e9]), pd.Series(row("x", [(1.0, 1.0)], first_loss=2.0))
     )
     np.testing.assert_allclose(losses, [np.log(2) + 5, np.log(2) + 5, 0.0, np.log(2) + 5])
 
 
 def test_the_last_incumbent_is_what_the_lanes_return() -> None:
-    bench = Bench(family="quadratic", engine="eager")
-    task = _task(bench)
+    workload = Workload(family="quadratic", engine="eager")
+    task = _task(workload)
     instance = Instance(task=task, seed=0)
-    lanes = bench.open([instance] * 6)
+    lanes = workload.open([instance] * 6)
     rates = np.array([1e-3, 1e-2, 0.05, 0.1, 0.2, 99.0])
     values = lanes.initial
     values[:, 0] = rates
@@ -52,12 +53,12 @@ def test_the_last_incumbent_is_what_the_lanes_return() -> None:
     )[-1]
     assert outcome.trial_validation_loss[best] == outcome.last_loss
     found = record("search", "s", instance, outcome, start=0.1)
-    at_test = row_log_loss(outcome.trial_test_loss[best : best + 1], found)
+    at_test = row_log_loss(outcome.trial_test_loss[best : best + 1], pd.Series(found))
     assert at_test == pytest.approx(found["log_test_loss"])
 
 
-def _task(bench: Bench) -> Task:
+def _task(workload: Workload) -> Task:
     from agents.opponents.drawing import make_tasks
     from hpo_env.tasks.registry import make_family
 
-    return make_tasks(make_family(bench.family), 1, 0)[0]
+    return make_tasks(make_family(workload.family), 1, 0)[0]

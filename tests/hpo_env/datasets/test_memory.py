@@ -13,6 +13,7 @@ from hpo_env.datasets import hold, load
 from hpo_env.errors import DatasetError
 
 R = 40
+LISTS: Any = [[1]] * R
 X = np.random.default_rng(0).normal(size=(R, 3))
 Y = np.arange(R) % 3
 FRAME = pd.DataFrame(X, columns=list("abc")).assign(y=Y)
@@ -83,7 +84,7 @@ def test_later_changes_of_the_original_do_not_reach_it() -> None:
             {"target": "y"},
             r"'a' has missing values beside whole numbers beyond 2\*\*53",
         ),
-        (FRAME.assign(a=[[1]] * R), {"target": "y"}, "'a' must hold numbers.*other objects"),
+        (FRAME.assign(a=LISTS), {"target": "y"}, "'a' must hold numbers.*other objects"),
         (pd.concat([FRAME, FRAME], axis=1), {"target": "y"}, "names must be distinct"),
     ],
 )
@@ -158,6 +159,7 @@ def test_names_of_columns_may_be_whole_numbers() -> None:
 
 def test_columns_of_lists_are_refused_whatever_type_they_have() -> None:
     pa = pytest.importorskip("pyarrow")
-    lists = pd.array([[1]] * R, pd.ArrowDtype(pa.list_(pa.int64())))
+    of_lists: Any = pd.ArrowDtype(pa.list_(pa.int64()))
+    lists = pd.array(LISTS, of_lists)
     with pytest.raises(DatasetError, match="'a' must hold numbers"):
         load(FRAME.assign(a=lists), "y")

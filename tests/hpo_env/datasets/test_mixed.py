@@ -9,7 +9,7 @@ from hpo_env.datasets.mixed import mix
 from hpo_env.datasets.rdatasets_boosting import TABLES
 
 
-def test_categories_become_codes_in_the_alphabet_s_order_and_gaps_stay_gaps():
+def test_categories_become_codes_in_the_alphabet_s_order_and_gaps_stay_gaps() -> None:
     frame = pd.DataFrame(
         {
             "size": [1.0, np.nan, 3.0, 4.0],
@@ -26,7 +26,7 @@ def test_categories_become_codes_in_the_alphabet_s_order_and_gaps_stay_gaps():
     assert table.y.tolist() == [0.0, 1.0, 0.0, 1.0]
 
 
-def test_rows_and_targets_are_those_of_the_encoded_data_set():
+def test_rows_and_targets_are_those_of_the_encoded_data_set() -> None:
     for name in ("credit", "diabetes"):
         mixed, encoded = load_mixed(name), load_dataset(name)
         assert len(mixed.x) == len(encoded.x)
@@ -36,7 +36,7 @@ def test_rows_and_targets_are_those_of_the_encoded_data_set():
             mixed.x[0] = 0.0
 
 
-def test_tables_of_trees_alone_are_listed_for_nobody_else():
+def test_tables_of_trees_alone_are_listed_for_nobody_else() -> None:
     own = {table.name for table in TABLES}
     assert len(own) >= 50
     assert not own & set(dataset_names())

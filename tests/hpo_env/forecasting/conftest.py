@@ -14,7 +14,7 @@ from hpo_env.tasks.forecasting.layout import FEATURES
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return a folder with a policy that moves at random, and quantiles of a normal error."""
     path = tmp_path_factory.mktemp("forecaster")
     space = ForecastingFamily().space

@@ -1,5 +1,7 @@
 """Thousands of series at once, and one bad one among them."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from hpo_env.errors import ConfigurationError, DatasetError
 from hpo_env.forecasting import ControlledForecaster, forecast_frame
 
 
-def long_frame(num_series=3, num=60, freq="MS"):
+def long_frame(num_series: int = 3, num: int = 60, freq: str = "MS") -> Any:
     rng = np.random.default_rng(0)
     frames = []
     for k in range(num_series):
@@ -18,7 +20,7 @@ def long_frame(num_series=3, num=60, freq="MS"):
     return pd.concat(frames, ignore_index=True)
 
 
-def test_every_series_is_forecast_as_if_it_were_alone(folder):
+def test_every_series_is_forecast_as_if_it_were_alone(folder: str) -> None:
     frame = long_frame()
     outcome = forecast_frame(frame, 6, level=[80], policy=folder)
     assert outcome.forecasts.shape == (18, 5)
@@ -33,7 +35,7 @@ def test_every_series_is_forecast_as_if_it_were_alone(folder):
 
 
 @pytest.mark.parametrize("num_threads", [1, 3])
-def test_the_outcome_does_not_depend_on_threads(folder, num_threads):
+def test_the_outcome_does_not_depend_on_threads(folder: str, num_threads: int) -> None:
     frame = long_frame(5)
     usual = forecast_frame(frame, 4, policy=folder).forecasts
     other = forecast_frame(frame, 4, policy=folder, num_threads=num_threads).forecasts
@@ -55,35 +57,37 @@ def test_the_outcome_does_not_depend_on_threads(folder, num_threads):
         ("15min", "2015-01-01 15:00"),
     ],
 )
-def test_times_go_on_at_the_frequency_of_the_table(folder, freq, following):
+def test_times_go_on_at_the_frequency_of_the_table(folder: str, freq: str, following: str) -> None:
     found = forecast_frame(long_frame(1, 60, freq), 2, policy=folder).forecasts
     assert found["ds"].iloc[0] == pd.Timestamp(following)
 
 
-def test_whole_numbers_are_times_too(folder):
+def test_whole_numbers_are_times_too(folder: str) -> None:
     frame = long_frame(1).assign(ds=np.arange(60) + 5)
     found = forecast_frame(frame, 2, policy=folder).forecasts
     assert found["ds"].tolist() == [65, 66]
 
 
-def test_a_time_zone_is_kept(folder):
+def test_a_time_zone_is_kept(folder: str) -> None:
     frame = long_frame(1, 100, "h")
     frame["ds"] = frame["ds"].dt.tz_localize("Europe/Berlin")
     found = forecast_frame(frame, 2, policy=folder).forecasts
     assert str(found["ds"].iloc[0].tz) == "Europe/Berlin"
 
 
-def test_rows_that_are_not_in_order_are_sorted_with_a_warning(folder):
+def test_rows_that_are_not_in_order_are_sorted_with_a_warning(folder: str) -> None:
     frame = long_frame()
     usual = forecast_frame(frame, 3, policy=folder).forecasts
     mixed = frame.sample(frac=1.0, random_state=0)
     with pytest.warns(UserWarning, match="sorted"):
         found = forecast_frame(mixed, 3, policy=folder).forecasts
-    both = (f.sort_values(["unique_id", "ds"]).reset_index(drop=True) for f in (usual, found))
-    pd.testing.assert_frame_equal(*both)
+    ours, theirs = (
+        f.sort_values(["unique_id", "ds"]).reset_index(drop=True) for f in (usual, found)
+    )
+    pd.testing.assert_frame_equal(ours, theirs)
 
 
-def broken(frame, key, what):
+def broken(frame: Any, key: Any, what: Any) -> Any:
     rows = frame.index[frame.unique_id == key]
     if what == "gap":
         return frame.drop(rows[10])
@@ -111,7 +115,9 @@ def broken(frame, key, what):
     ],
 )
 @pytest.mark.filterwarnings("ignore:the rows of the table")
-def test_one_bad_series_is_named_and_does_not_stop_the_others(folder, what, reason):
+def test_one_bad_series_is_named_and_does_not_stop_the_others(
+    folder: str, what: str, reason: str
+) -> None:
     frame = broken(long_frame(), "s1", what)
     with pytest.warns(UserWarning, match="1 of 3 series cannot be used"):
         outcome = forecast_frame(frame, 3, policy=folder)
@@ -121,7 +127,7 @@ def test_one_bad_series_is_named_and_does_not_stop_the_others(folder, what, reas
 
 
 @pytest.mark.filterwarnings("ignore:the rows of the table")
-def test_a_table_without_a_usable_series_is_refused(folder):
+def test_a_table_without_a_usable_series_is_refused(folder: str) -> None:
     with pytest.raises(DatasetError, match="is there twice"):
         forecast_frame(broken(long_frame(1), "s0", "duplicate"), 3, freq="MS", policy=folder)
 
@@ -136,22 +142,22 @@ def test_a_table_without_a_usable_series_is_refused(folder):
         (long_frame(1, 2), "no frequency"),
     ],
 )
-def test_tables_that_cannot_be_used_are_refused(folder, frame, match):
+def test_tables_that_cannot_be_used_are_refused(folder: str, frame: Any, match: str) -> None:
     with pytest.raises(DatasetError, match=match):
         forecast_frame(frame, 3, policy=folder)
 
 
-def test_a_frequency_that_is_not_known_is_refused(folder):
+def test_a_frequency_that_is_not_known_is_refused(folder: str) -> None:
     with pytest.raises(ConfigurationError, match="fortnight"):
         forecast_frame(long_frame(), 3, freq="fortnight", policy=folder)
 
 
-def test_a_horizon_of_0_is_refused(folder):
+def test_a_horizon_of_0_is_refused(folder: str) -> None:
     with pytest.raises(ConfigurationError, match="horizon"):
         forecast_frame(long_frame(), 0, policy=folder)
 
 
-def test_a_demanded_model_leaves_out_the_series_that_it_cannot_hold(folder):
+def test_a_demanded_model_leaves_out_the_series_that_it_cannot_hold(folder: str) -> None:
     frame = long_frame()
     frame.loc[frame.index[frame.unique_id == "s1"][3], "y"] = -1.0
     with pytest.warns(UserWarning, match="1 of 3 series cannot be used"):
@@ -160,7 +166,7 @@ def test_a_demanded_model_leaves_out_the_series_that_it_cannot_hold(folder):
     assert set(outcome.forecasts.unique_id) == {"s0", "s2"}
 
 
-def test_several_seasons_at_once_are_as_one_forecaster_has_them(folder):
+def test_several_seasons_at_once_are_as_one_forecaster_has_them(folder: str) -> None:
     pytest.importorskip("statsmodels")
     frame = long_frame(2, 120, "D")
     found = forecast_frame(frame, 5, season_length=(7, 28), policy=folder).forecasts

@@ -1,6 +1,7 @@
 """The estimator of sktime keeps to sktime's contract."""
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # sktime's own
 
 
 @pytest.fixture
-def estimator(folder, monkeypatch):
+def estimator(folder: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     from hpo_env.forecasting.sktime import ControlledForecaster as Estimator
 
     params = [one | {"policy": folder} for one in Estimator.get_test_params()]
@@ -22,7 +23,9 @@ def estimator(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("seasons", [1, (4, 12)])
-def test_it_is_made_copied_and_saved_as_sktime_asks(estimator, folder, seasons):
+def test_it_is_made_copied_and_saved_as_sktime_asks(
+    estimator: Any, folder: str, seasons: Any
+) -> None:
     one = estimator(sp=seasons, policy=folder)
     assert one.clone().get_params() == {"sp": seasons, "season": "auto", "policy": folder}
     y = pd.Series(50.0 + np.random.default_rng(0).normal(size=60))
@@ -41,7 +44,7 @@ def test_it_is_made_copied_and_saved_as_sktime_asks(estimator, folder, seasons):
         "test_predict_interval",
     ],
 )
-def test_checks_of_sktime_pass(estimator, name):
+def test_checks_of_sktime_pass(estimator: Any, name: str) -> None:
     found = checks.check_estimator(
         estimator, tests_to_run=name, raise_exceptions=False, verbose=False
     )
@@ -49,7 +52,7 @@ def test_checks_of_sktime_pass(estimator, name):
     assert found
 
 
-def test_forecasts_and_intervals_are_those_of_the_forecaster(estimator, folder):
+def test_forecasts_and_intervals_are_those_of_the_forecaster(estimator: Any, folder: str) -> None:
     index = pd.period_range("2015-01", periods=72, freq="M")
     season = np.sin(np.arange(72) * np.pi / 6.0)
     y = pd.Series(100.0 + 10.0 * season + np.random.default_rng(0).normal(size=72), index=index)

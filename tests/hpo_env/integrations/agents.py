@@ -22,7 +22,7 @@ ROLLOUT = 32
 """Steps of a rollout."""
 
 
-class Paying(gymnasium.Env[np.ndarray, int]):
+class Paying(gymnasium.Env[np.ndarray, Any]):
     """Episodes of a few steps; what each pays is said from outside.
 
     Args:

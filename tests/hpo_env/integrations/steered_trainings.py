@@ -94,7 +94,7 @@ class InXGBoost(SteeredTraining):
     ) -> None:
         outer = self
 
-        class Before(self._host.callback.TrainingCallback):  # type: ignore[misc,name-defined]
+        class Before(self._host.callback.TrainingCallback):  # type: ignore[name-defined]
             def before_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
                 outer._in_training = model
                 at_step(epoch - first)
@@ -206,7 +206,7 @@ class InLightning(SteeredTraining):
         self._host = host = pytest.importorskip("lightning.pytorch")
         outer = self
 
-        class Module(host.LightningModule):  # type: ignore[misc,name-defined]
+        class Module(host.LightningModule):  # type: ignore[name-defined]
             def __init__(self) -> None:
                 super().__init__()
                 self.net: Any = make_net()
@@ -289,7 +289,7 @@ class InTransformers(SteeredTraining):
     def train(
         self, callback: Any, at_step: Callable[[int], None], num_steps: int | None = None
     ) -> None:
-        class Before(self._host.TrainerCallback):  # type: ignore[misc,name-defined]
+        class Before(self._host.TrainerCallback):  # type: ignore[name-defined]
             def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
                 at_step(state.global_step)
 
@@ -378,7 +378,7 @@ class InStableBaselines(SteeredTraining):
         self._has_losses = True
         outer = self
 
-        class Agent(self._host.PPO):  # type: ignore[misc,name-defined]
+        class Agent(self._host.PPO):  # type: ignore[name-defined]
             def train(self) -> None:
                 outer._at_step(next(outer._steps))
 

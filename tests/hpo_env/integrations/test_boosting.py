@@ -88,7 +88,7 @@ def train_xgboost(xgboost: Any, *callbacks: Any, metric: str = "logloss") -> Any
 def test_every_tree_of_xgboost_has_the_shrinkage_that_was_written(xgboost: Any) -> None:
     from hpo_env.integrations.xgboost import HPOControlCallback, read_rate
 
-    class Recorder(xgboost.callback.TrainingCallback):  # type: ignore[misc]
+    class Recorder(xgboost.callback.TrainingCallback):
         used: list[float] = []  # noqa: RUF012
 
         def before_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:

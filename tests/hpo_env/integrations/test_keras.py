@@ -44,7 +44,7 @@ def validation_loss(model: Any) -> float:
     return float(torch.nn.functional.cross_entropy(model(x), torch.tensor(y)))
 
 
-class Recorder(keras.callbacks.Callback):  # type: ignore[misc,name-defined]
+class Recorder(keras.callbacks.Callback):  # type: ignore[name-defined]
     """Reads back what the host used."""
 
     def __init__(self) -> None:
@@ -138,16 +138,16 @@ class Fitting(HostUnderTest):
 
     def __init__(self) -> None:
         self._model = make_model(keras.optimizers.AdamW(0.01, weight_decay=0.01))
-        self.host = make_host(self._model, validation_loss)
+        self._weights = self.host = make_host(self._model, validation_loss)
         self._num_updates = 0
 
     def update(self) -> Any:
         x, y, _, _ = rows()
         batch = slice(self._num_updates % 6 * 32, self._num_updates % 6 * 32 + 32)
         self._model.reset_metrics()
-        self.host.copy_weights()
+        self._weights.copy_weights()
         loss = self._model.train_on_batch(x[batch], y[batch])
-        self.host.measure_gradients()
+        self._weights.measure_gradients()
         self._num_updates += 1
         return float(loss)
 

@@ -26,7 +26,7 @@ EPOCHS = 4
 STEPS = EPOCHS * 6
 
 
-class Module(lightning.LightningModule):  # type: ignore[misc,name-defined]
+class Module(lightning.LightningModule):  # type: ignore[name-defined]
     def __init__(self, has_scheduler: bool = False) -> None:
         super().__init__()
         self.net: Any = make_net()
@@ -88,7 +88,7 @@ def plain_rates(accumulate: int = 1) -> tuple[list[float], Any]:
         rows = slice(step % 6 * 32, step % 6 * 32 + 32)
         loss = torch.nn.functional.cross_entropy(net(x[rows]), y[rows])
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         rates.append(optimizer.param_groups[0]["lr"])
         run.step(loss)

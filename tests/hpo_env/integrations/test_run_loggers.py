@@ -19,7 +19,7 @@ from tests.hpo_env.controlled_runs import Training, random_policy
 STEPS = 24
 
 
-def train(logger: Any) -> Run:
+def train(logger: Any) -> Run[Any]:
     training = Training()
     optimizer = torch.optim.AdamW(training.model.parameters(), lr=0.01)
     run = Controller(random_policy()).attach(

@@ -38,7 +38,7 @@ def test_the_agent_uses_what_the_controller_writes() -> None:
 
     used = []
 
-    class Agent(stable_baselines3.PPO):  # type: ignore[misc,name-defined]
+    class Agent(stable_baselines3.PPO):  # type: ignore[name-defined]
         def train(self) -> None:
             super().train()
             used.append(
@@ -143,7 +143,7 @@ def test_an_agents_own_schedule_is_corrected_and_given_back(has_clip_schedule: b
     used: list[tuple[float, float]] = []
     schedule = stable_baselines3.common.utils.LinearSchedule(0.01, 0.001, 1.0)
 
-    class Agent(stable_baselines3.PPO):  # type: ignore[misc,name-defined]
+    class Agent(stable_baselines3.PPO):  # type: ignore[name-defined]
         def train(self) -> None:
             progress = self._current_progress_remaining
             used.append((self.lr_schedule(progress), schedule(progress)))

@@ -90,7 +90,8 @@ def test_updates_use_what_was_decided(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["PPO", "A2C"])
 def test_discount_and_lambda_count_at_once(kind: str) -> None:
     agent = make_agent(kind, n_epochs=1) if kind == "PPO" else make_agent(kind)
-    train, seen = agent.train, []
+    train = agent.train
+    seen: list[Any] = []
 
     def train_and_note() -> None:
         buffer = agent.rollout_buffer
@@ -161,7 +162,7 @@ def test_a_schedule_of_the_users_is_corrected_and_given_back() -> None:
     assert agent.lr_schedule is theirs
 
 
-class StopAt(sb3.common.callbacks.BaseCallback):  # type: ignore[misc,name-defined]
+class StopAt(sb3.common.callbacks.BaseCallback):  # type: ignore[name-defined]
     """Interrupts a training at the start of a rollout, once the state of the run is taken."""
 
     def __init__(self, callback: Any, rollout: int) -> None:
@@ -376,7 +377,7 @@ def test_episodes_are_counted_where_nobody_reports_them(normalises: bool) -> Non
     from hpo_env.integrations.sb3_agents.meter import AgentMeter
     from hpo_env.tasks.reinforcement.measures import COLUMN
 
-    class Watch(sb3.common.callbacks.BaseCallback):  # type: ignore[misc,name-defined]
+    class Watch(sb3.common.callbacks.BaseCallback):  # type: ignore[name-defined]
         def _on_training_start(self) -> None:
             self.meters = [AgentMeter(self.model), AgentMeter(self.model)]
 
@@ -426,10 +427,12 @@ def test_decisions_stand_in_the_agents_log() -> None:
     logger = sb3.common.logger.Logger(None, [])
     agent.set_logger(logger)
     keep = logger.record
-    logger.record = lambda key, value, exclude=None: (
-        recorded.__setitem__(key, value),
-        keep(key, value, exclude),
-    )
+
+    def note(key: str, value: Any, exclude: Any = None) -> None:
+        recorded[key] = value
+        keep(key, value, exclude)
+
+    logger.record = note
     callback = make_callback()
     learn(agent, callback, 2)
     last = callback.run.decisions[-1]

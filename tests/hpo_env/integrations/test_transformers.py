@@ -40,7 +40,7 @@ class Model(torch.nn.Module):
         return {"loss": torch.nn.functional.cross_entropy(logits, labels), "logits": logits}
 
 
-class Recorder(transformers.TrainerCallback):  # type: ignore[misc,name-defined]
+class Recorder(transformers.TrainerCallback):  # type: ignore[name-defined]
     """Reads back what the host used."""
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ def test_with_label_smoothing_the_smoothed_loss_is_followed(tmp_path: Path) -> N
     arguments = make(tmp_path)[0].args
     arguments.label_smoothing_factor = 0.5
     model = WithLoss()
-    model.config = types.SimpleNamespace(problem_type=None)
+    model.config = types.SimpleNamespace(problem_type=None)  # type: ignore[assignment]
     trainer = transformers.Trainer(model=model, args=arguments, train_dataset=plain.train_dataset)
     smoothed = [d.train_loss for d in run_without_validation(trainer).decisions[1:]]
     assert len(smoothed) == 7
@@ -137,7 +137,7 @@ def test_with_label_smoothing_the_smoothed_loss_is_followed(tmp_path: Path) -> N
 def test_the_loss_of_ones_own_is_followed(tmp_path: Path) -> None:
     losses: list[float] = []
 
-    class Trainer(transformers.Trainer):  # type: ignore[misc,name-defined]
+    class Trainer(transformers.Trainer):  # type: ignore[name-defined]
         def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
             outputs = model(inputs["x"])
             loss = 3.0 * torch.nn.functional.cross_entropy(outputs["logits"], inputs["labels"])

@@ -11,7 +11,9 @@ from hpo_env.sharding import make_vector_env
 from tests.hpo_env.families import SMALL
 
 
-def sharded(num_envs: int, num_workers: int, family: str = "quadratic", **change: Any) -> closing:
+def sharded(
+    num_envs: int, num_workers: int, family: str = "quadratic", **change: Any
+) -> closing[Any]:
     """Make a small environment that is closed at the end of a `with` block."""
     arguments = SMALL[family] | change
     if family == "supervised":  # one data set, as each worker has to load it

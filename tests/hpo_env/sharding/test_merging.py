@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from hpo_env.sharding.merging import masked_out, merge, put_lanes, with_final, without_final
 
 
-def info(*losses: float) -> dict:
+def info(*losses: float) -> dict[str, Any]:
     mask = np.ones(len(losses), dtype=bool)
     values = {"rate": np.array(losses) * 10, "_rate": mask.copy()}
     return {"loss": np.array(losses), "_loss": mask, "values": values}

@@ -70,7 +70,8 @@ def test_a_run_completes_on_the_same_lanes_although_a_worker_is_killed(cluster: 
                 with pytest.warns(RuntimeWarning, match=r"worker 1 died .*lanes \[1, 3\]"):
                     results = many.step_wait()
                 assert results[3].tolist() == [False, True, False, True]
-            for array, expected_array in zip(results[:4], expected[:4], strict=True):
+            pairs: list[tuple[Any, Any]] = list(zip(results[:4], expected[:4], strict=True))
+            for array, expected_array in pairs:
                 assert np.array_equal(array[[0, 2]], expected_array[[0, 2]])
             for lane, alone in replacements.items():
                 assert np.array_equal(results[0][lane], alone.step(actions[[lane]])[0][0])

@@ -193,7 +193,8 @@ def test_stable_baselines_adapter_takes_it_as_it_is() -> None:
         assert np.array_equal(observations, expected)
         for actions in draw_actions(one, 5):
             a, b = (bridge.step(actions) for bridge in bridges)
-            assert all(np.array_equal(x, y) for x, y in zip(a[:3], b[:3], strict=True))
+            pairs: list[tuple[Any, Any]] = list(zip(a[:3], b[:3], strict=True))
+            assert all(np.array_equal(x, y) for x, y in pairs)
             assert [sorted(i) for i in a[3]] == [sorted(i) for i in b[3]]
 
 
@@ -275,8 +276,9 @@ def test_without_a_render_mode_there_is_a_warning_and_no_picture() -> None:
 def test_bad_arguments_are_named_before_a_process_starts(
     arguments: dict[str, Any], error: type[Exception], message: str
 ) -> None:
+    usual: dict[str, Any] = {"num_envs": 2, "num_workers": 2, "family": "quadratic"}
     with pytest.raises(error, match=message):
-        make_vector_env(**({"num_envs": 2, "num_workers": 2, "family": "quadratic"} | arguments))
+        make_vector_env(**(usual | arguments))
 
 
 def test_bad_calls_are_named_as_in_one_process() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -48,7 +50,7 @@ def test_successive_errors_agree_below_the_gain_and_oppose_above_it(ratio: float
 
 def test_resetting_one_lane_leaves_the_others_alone() -> None:
     family = LocalLevelFamily()
-    tasks = [family.sample(np.random.default_rng(k)) for k in range(2)]
+    tasks: list[Any] = [family.sample(np.random.default_rng(k)) for k in range(2)]
     values = np.full((2, 1), 0.3)
 
     def losses(reset_other: bool) -> list[float]:

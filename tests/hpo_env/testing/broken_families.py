@@ -79,7 +79,8 @@ class RemembersItsDraws(_Redrawn):
 
 class ArrayInTask(_Redrawn):
     def changed(self, task: QuadraticTask) -> Any:
-        return replace(task, noise=np.float32(task.noise))
+        noise: Any = np.float32(task.noise)
+        return replace(task, noise=noise)
 
 
 class NoInitialValues(_Redrawn):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hpo_env.tasks.quadratic import QuadraticFamily
 from hpo_env.testing import FamilyContract
 from tests.hpo_env.testing import broken_families
 
@@ -82,9 +83,9 @@ def test_every_broken_family_is_tried() -> None:
         name
         for name, value in vars(broken_families).items()
         if isinstance(value, type)
-        and issubclass(value, broken_families.QuadraticFamily)
+        and issubclass(value, QuadraticFamily)
         and name[0] != "_"
-        and value is not broken_families.QuadraticFamily
+        and value is not QuadraticFamily
     ]
     assert families == defined
 

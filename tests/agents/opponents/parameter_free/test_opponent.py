@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents.opponents.base import Instance
-from agents.opponents.lanes import Bench, with_initial
+from agents.opponents.lanes import Workload, with_initial
 from agents.opponents.parameter_free.opponent import ParameterFree
 from agents.opponents.parameter_free.table import UPDATERS
 from agents.opponents.registry import make_opponent
@@ -20,7 +20,7 @@ from tests.agents.opponents.searching import (
     setup_of,
 )
 
-BENCH = Bench(family="supervised", engine="eager", options={"updates_per_decision": 2})
+WORKLOAD = Workload(family="supervised", engine="eager", options={"updates_per_decision": 2})
 
 
 def changed(instance: Instance, **values: float) -> Instance:
@@ -47,9 +47,9 @@ def test_what_belongs_to_the_replaced_optimiser_is_ignored() -> None:
     (instance,) = instances(SUPERVISED)
     one = changed(instance, learning_rate=1e-4, weight_decay=1e-3, momentum=0.5)
     other = changed(instance, learning_rate=1e-1, weight_decay=1e-5, momentum=0.9)
-    assert opponent.canonical(one, BENCH) == opponent.canonical(other, BENCH)
-    assert opponent.canonical(one, BENCH).lane_seed == instance.lane_seed
-    outcomes = opponent.run(BENCH, [one, other, opponent.canonical(one, BENCH)], {})
+    assert opponent.canonical(one, WORKLOAD) == opponent.canonical(other, WORKLOAD)
+    assert opponent.canonical(one, WORKLOAD).lane_seed == instance.lane_seed
+    outcomes = opponent.run(WORKLOAD, [one, other, opponent.canonical(one, WORKLOAD)], {})
     assert equal_outcomes(outcomes[0], outcomes[1])
     assert equal_outcomes(outcomes[0], outcomes[2])
 
@@ -58,8 +58,8 @@ def test_what_belongs_to_the_task_is_kept() -> None:
     opponent = ParameterFree(name="dog", optimizer="dog")
     (instance,) = instances(SUPERVISED)
     one = changed(instance, dropout=0.4)
-    assert opponent.canonical(one, BENCH) != opponent.canonical(instance, BENCH)
-    with_dropout, without = opponent.run(BENCH, [one, changed(instance, dropout=0.0)], {})
+    assert opponent.canonical(one, WORKLOAD) != opponent.canonical(instance, WORKLOAD)
+    with_dropout, without = opponent.run(WORKLOAD, [one, changed(instance, dropout=0.0)], {})
     assert not equal_outcomes(with_dropout, without)
 
 

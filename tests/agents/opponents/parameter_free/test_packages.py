@@ -65,8 +65,8 @@ class Problems:
 
     def gradients(self, weights: Tensor, update: int) -> Tensor:
         leaf = weights.clone().requires_grad_()
-        total = sum(self.loss(lane, leaf[lane], update) for lane in range(NUM_LANES))
-        return torch.autograd.grad(total, leaf)[0]
+        losses = [self.loss(lane, leaf[lane], update) for lane in range(NUM_LANES)]
+        return torch.autograd.grad(sum(losses, torch.zeros(())), leaf)[0]
 
 
 def package_step(package: Package, problems: Problems, lane: int, update: int) -> Tensor:
@@ -74,7 +74,8 @@ def package_step(package: Package, problems: Problems, lane: int, update: int) -
     x, y = problems.batch(lane, update)
     package.zero_grad()
     F.cross_entropy(package.module(x), y).backward()
-    gradient = torch.cat([p.grad.reshape(-1) for p in package.module.parameters()])  # a copy
+    gradients = [p.grad for p in package.module.parameters() if p.grad is not None]
+    gradient = torch.cat([g.reshape(-1) for g in gradients])  # a copy
     package.step()
     return gradient
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from agents.opponents.base import Instance, Outcome
 from agents.opponents.driving import run_once
-from agents.opponents.lanes import Bench, with_initial
+from agents.opponents.lanes import Workload, with_initial
 from agents.opponents.parameter_free.opponent import as_they_are
 from agents.opponents.parameter_free.table import UPDATERS
 from agents.opponents.schedules import Scheduled
@@ -40,8 +40,8 @@ MODELS = ("mlp_32x2_relu", "mlp_48x3_gelu_norm", "resmlp_64x2", "attention_8x32"
 RATE, MOMENTUM, DECAY = 0.02, 0.9, 1e-2
 
 
-def bench(engine: Engine = "eager", **changes: Any) -> Bench:
-    return Bench(engine=engine, options={"updates_per_decision": 5}, **changes)
+def workload(engine: Engine = "eager", **changes: Any) -> Workload:
+    return Workload(engine=engine, options={"updates_per_decision": 5}, **changes)
 
 
 def instance(seed: int = 0, **changes: Any) -> Instance:
@@ -53,8 +53,8 @@ def with_values(run: Instance, **changes: float) -> Instance:
     return with_initial(run, values([run.task], **changes)[0])
 
 
-def train(bench: Bench, runs: list[Instance], rule: Updater) -> list[Outcome]:
-    return run_once(bench, runs, as_they_are, updater=rule)
+def train(workload: Workload, runs: list[Instance], rule: Updater) -> list[Outcome]:
+    return run_once(workload, runs, as_they_are, updater=rule)
 
 
 class SGD(Updater):
@@ -140,22 +140,22 @@ def test_under_the_task_s_own_optimiser_losses_are_those_of_the_fast_trainer(
         with_values(instance(seed, dataset=dataset, model=model, optimizer=optimizer), **settings)
         for seed in range(2)
     ]
-    ours = train(bench(engine), drawn, rule)
+    ours = train(workload(engine), drawn, rule)
     rates = rates_of(ours)
     assert rates[0] != rates[1]
     fast = Scheduled(name="fast", schedule="constant", is_default=False)
-    theirs = fast.run(bench("eager"), under(optimizer, drawn, rates), {})
+    theirs = fast.run(workload("eager"), under(optimizer, drawn, rates), {})
     assert_equal_losses(ours, theirs, tolerance_of(model))
 
 
 @pytest.mark.parametrize("batch_size", [8.0, 100.0, 256.0])
 def test_minibatches_of_any_size_are_those_of_the_fast_trainer(batch_size: float) -> None:
     drawn = [with_values(instance(optimizer="sgd", num_decisions=12), batch_size=batch_size)]
-    ours = train(bench("eager"), drawn, SGD())
+    ours = train(workload("eager"), drawn, SGD())
     fast = Scheduled(name="fast", schedule="constant", is_default=False)
-    theirs = fast.run(bench("eager"), under("sgd", drawn, rates_of(ours)), {})
+    theirs = fast.run(workload("eager"), under("sgd", drawn, rates_of(ours)), {})
     assert_equal_losses(ours, theirs, 1e-5)
-    assert_equal_losses(train(bench("native"), drawn, SGD()), theirs, 1e-4)
+    assert_equal_losses(train(workload("native"), drawn, SGD()), theirs, 1e-4)
 
 
 class Adapter:
@@ -170,7 +170,7 @@ class Adapter:
 def test_runs_are_those_of_the_package_in_the_reference_trainer(name: str) -> None:
     settings = {"dropout": 0.2, "gradient_clip": 0.5, "batch_size": 23.0}
     runs = [with_values(instance(dataset=d), **settings) for d in (CLASSES, NUMBERS, IMAGES)]
-    outcomes = train(bench(), runs, UPDATERS[name])
+    outcomes = train(workload(), runs, UPDATERS[name])
     for run, outcome in zip(runs, outcomes, strict=True):
         assert isinstance(run.task, SupervisedTask)
         learner = Learner(run.task, draw_episode_seed(np.random.default_rng(run.lane_seed)))
@@ -196,9 +196,9 @@ def test_an_outcome_is_a_function_of_its_instance_alone(engine: Engine) -> None:
         instance(4),
         instance(5),
     ]
-    together = train(bench(engine), runs, UPDATERS["prodigy"])
-    by_two = train(bench(engine, max_lanes=2), runs[::-1], UPDATERS["prodigy"])[::-1]
-    alone = [train(bench(engine), [run], UPDATERS["prodigy"])[0] for run in runs]
+    together = train(workload(engine), runs, UPDATERS["prodigy"])
+    by_two = train(workload(engine, max_lanes=2), runs[::-1], UPDATERS["prodigy"])[::-1]
+    alone = [train(workload(engine), [run], UPDATERS["prodigy"])[0] for run in runs]
     for one, other, third in zip(together, by_two, alone, strict=True):
         assert equal_outcomes(one, other)
         assert equal_outcomes(one, third)
@@ -206,7 +206,7 @@ def test_an_outcome_is_a_function_of_its_instance_alone(engine: Engine) -> None:
 
 def test_an_outcome_says_what_was_in_force() -> None:
     run = with_values(instance(num_decisions=4), batch_size=23.4, dropout=0.25)
-    (outcome,) = train(bench(), [run], UPDATERS["dog"])
+    (outcome,) = train(workload(), [run], UPDATERS["dog"])
     values = outcome.hyperparameters
     assert sorted(values) == sorted(NAMES)
     assert values["batch_size"].tolist() == [23.0] * 4
@@ -226,10 +226,10 @@ def test_test_rows_change_nothing_but_the_test_results(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = [instance(seed) for seed in range(2)]
-    before = train(bench(), runs, UPDATERS[name])
+    before = train(workload(), runs, UPDATERS[name])
     garbage = np.array([1e6, 2e6]), np.array([-7.0, -8.0])
     monkeypatch.setattr(BatchedTrainer, "test", lambda trainer, lanes: garbage)
-    blind = train(bench(), runs, UPDATERS[name])
+    blind = train(workload(), runs, UPDATERS[name])
     assert [outcome.test_loss for outcome in blind] == [1e6, 2e6]
     tested = ("test_loss", "test_metric", "trial_test_loss")
     for one, other in zip(blind, before, strict=True):
@@ -260,8 +260,8 @@ class Exploding(SGD):
 @pytest.mark.parametrize("engine", ["eager", "native"])
 def test_a_run_that_diverges_ends_and_is_charged_no_more(engine: Engine) -> None:
     runs = [instance(seed, num_decisions=4) for seed in range(3)]
-    healthy = train(bench(engine), runs, SGD())
-    ill = train(bench(engine), runs, Exploding())
+    healthy = train(workload(engine), runs, SGD())
+    ill = train(workload(engine), runs, Exploding())
     assert [outcome.diverged for outcome in ill] == [False, True, False]
     assert equal_outcomes(ill[0], healthy[0])
     assert equal_outcomes(ill[2], healthy[2])
@@ -282,14 +282,14 @@ def test_a_family_without_an_optimiser_is_refused_by_name() -> None:
 
 def test_kernels_that_the_device_has_not_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="engine 'native' runs on device 'cpu'"):
-        train(bench("native", device="meta"), [instance()], SGD())
+        train(workload("native", device="meta"), [instance()], SGD())
 
 
 def test_models_of_many_weights_train_a_few_at_a_time_and_alike(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     runs = [instance(seed) for seed in range(5)]
-    together = train(bench(), runs, UPDATERS["cocob"])
+    together = train(workload(), runs, UPDATERS["cocob"])
     monkeypatch.setattr("hpo_env.tasks.supervised.cohort._LARGEST_TEMPORARY", 1)
-    by_two = train(bench(), runs, UPDATERS["cocob"])
+    by_two = train(workload(), runs, UPDATERS["cocob"])
     assert all(map(equal_outcomes, together, by_two))

@@ -1,6 +1,7 @@
 """The booster: kernel and NumPy twin grow the same trees, and LightGBM nearly the same."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ TASKS = {
     "binary with categories and gaps": ("guatemala_prenatal", 500, 10),
     "classes": ("british_election", 500, 9),
 }
-SETTINGS = {
+SETTINGS: dict[str, dict[str, float]] = {
     "defaults": {},
     "sampled": {"row_fraction": 0.6, "column_fraction": 0.5, "learning_rate": 0.2},
     "small leaves": {"min_data_in_leaf": 1, "num_leaves": 20, "lambda_l2": 3.0},
@@ -29,17 +30,19 @@ SETTINGS = {
 }
 
 
-def task(table, num_rows, num_columns, **changes):
+def task(table: Any, num_rows: Any, num_columns: Any, **changes: Any) -> Any:
     drawn = AutomlFamily(num_decisions=4, rounds_per_decision=3)._task(table, 1, 0, 0)
     return replace(drawn, num_rows=num_rows, num_columns=num_columns, **changes)
 
 
-def values(**changes):
+def values(**changes: Any) -> Any:
     usual = {h.name: h.default for h in HYPERPARAMETERS}
     return np.array([{**usual, **changes}[name] for name in NAMES])
 
 
-def validation_losses(boosters, one: AutomlTask, setting, num_rounds=6, seed=5):
+def validation_losses(
+    boosters: Any, one: AutomlTask, setting: Any, num_rounds: int = 6, seed: int = 5
+) -> Any:
     lanes = np.array([0])
     first = boosters.start(lanes, [one], [seed])
     rounds = boosters.advance(setting[None], np.array([num_rounds]), np.array([np.inf]))
@@ -48,7 +51,7 @@ def validation_losses(boosters, one: AutomlTask, setting, num_rounds=6, seed=5):
 
 @pytest.mark.parametrize("which", TASKS)
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_kernel_and_twin_grow_the_same_trees(which, setting):
+def test_kernel_and_twin_grow_the_same_trees(which: Any, setting: Any) -> None:
     one, chosen = task(*TASKS[which]), values(**SETTINGS[setting])
     native, rounds = validation_losses(NativeBoosters(1), one, chosen)
     twin, twin_rounds = validation_losses(ArrayBoosters(1), one, chosen)
@@ -63,7 +66,7 @@ def test_kernel_and_twin_grow_the_same_trees(which, setting):
     ("which", "tolerance"),
     [("regression", 0.05), ("binary with categories and gaps", 0.03), ("classes", 0.05)],
 )
-def test_the_loss_curve_is_that_of_lightgbm(which, tolerance):
+def test_the_loss_curve_is_that_of_lightgbm(which: str, tolerance: float) -> None:
     """Within what other bins (64 against 255) and other draws make: a few per cent."""
     one, chosen = task(*TASKS[which]), values(learning_rate=0.1, num_leaves=8)
     native, _ = validation_losses(NativeBoosters(1), one, chosen, num_rounds=20)
@@ -73,14 +76,14 @@ def test_the_loss_curve_is_that_of_lightgbm(which, tolerance):
     np.testing.assert_allclose(np.log(native), np.log(library), atol=tolerance)
 
 
-def test_rows_and_columns_are_drawn_by_the_lane_s_own_generator():
+def test_rows_and_columns_are_drawn_by_the_lane_s_own_generator() -> None:
     one, chosen = task(*TASKS["regression"]), values(row_fraction=0.6)
     curves = [validation_losses(NativeBoosters(1), one, chosen, seed=s)[0] for s in (1, 1, 2)]
     assert np.array_equal(curves[0], curves[1])
     assert not np.array_equal(curves[0], curves[2])
 
 
-def test_test_rows_are_measured_where_validation_is_the_best_so_far():
+def test_test_rows_are_measured_where_validation_is_the_best_so_far() -> None:
     one = task(*TASKS["classes"])
     boosters, lanes = NativeBoosters(1), np.array([0])
     boosters.start(lanes, [one], [0])
@@ -91,7 +94,7 @@ def test_test_rows_are_measured_where_validation_is_the_best_so_far():
     assert np.array_equal(~np.isnan(rounds.test[0]), rounds.validation[0] < lowest)
 
 
-def test_a_linear_stage_fits_what_a_line_fits():
+def test_a_linear_stage_fits_what_a_line_fits() -> None:
     """Of a full step on a regression, the ridge's own fit is left."""
     one = task("ames_houses", 500, 30)
     stage = values(linear_shrinkage=1.0, learning_rate=0.005, num_leaves=2)
@@ -103,7 +106,7 @@ def test_a_linear_stage_fits_what_a_line_fits():
     assert rounds.train[0, 0] < 1.02 * np.sqrt(np.mean(np.square(residual)))
 
 
-def test_bins_hold_what_is_missing_and_rare_apart_and_come_from_training_rows():
+def test_bins_hold_what_is_missing_and_rare_apart_and_come_from_training_rows() -> None:
     table = binned(task("guatemala_prenatal", 500, 10).part)
     cells = np.concatenate([side.x for side in table.problem.sides])
     assert (table.bins[np.isnan(cells)] == 0).all()
@@ -116,7 +119,7 @@ def test_bins_hold_what_is_missing_and_rare_apart_and_come_from_training_rows():
         assert table.bins[known, column].min() >= 1
 
 
-def test_the_generator_is_splitmix64():
+def test_the_generator_is_splitmix64() -> None:
     random = Generator(1234567)  # the first numbers of the reference implementation
     assert [random.next() for _ in range(3)] == [
         6457827717110365317,
@@ -125,7 +128,7 @@ def test_the_generator_is_splitmix64():
     ]
 
 
-def test_threads_change_nothing():
+def test_threads_change_nothing() -> None:
     one, chosen = task(*TASKS["classes"]), values(row_fraction=0.6)
     setting, counts, lanes = np.tile(chosen, (5, 1)), np.full(5, 4), np.arange(5)
     found = []
@@ -137,4 +140,5 @@ def test_threads_change_nothing():
             found.append(boosters.advance(setting, counts, np.full(5, np.inf)).validation)
     finally:
         AutomlFamily.set_num_threads(1)
-    assert np.array_equal(*found)
+    one_thread, three_threads = found
+    assert np.array_equal(one_thread, three_threads)

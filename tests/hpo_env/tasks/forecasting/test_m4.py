@@ -1,5 +1,8 @@
 """The files of M4, read from a folder."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -17,7 +20,13 @@ TEST = """"V1","V2","V3","V4","V5","V6","V7"
 """
 
 
-def put(folder, train=TRAIN, test=TEST, frequency="Yearly", inside=False):
+def put(
+    folder: Any,
+    train: Any = TRAIN,
+    test: Any = TEST,
+    frequency: str = "Yearly",
+    inside: bool = False,
+) -> str:
     for part, text in (("Train", train), ("Test", test)):
         place = folder / part if inside else folder
         place.mkdir(exist_ok=True)
@@ -27,7 +36,7 @@ def put(folder, train=TRAIN, test=TEST, frequency="Yearly", inside=False):
 
 
 @pytest.mark.parametrize("inside", [False, True])
-def test_series_have_their_observations_and_horizons(tmp_path, inside):
+def test_series_have_their_observations_and_horizons(tmp_path: Path, inside: bool) -> None:
     found = load_source(put(tmp_path, inside=inside))
     assert list(found) == ["Y1", "Y2"]
     assert found["Y1"].values[:2].tolist() == [5172.1, 5133.5]
@@ -36,7 +45,7 @@ def test_series_have_their_observations_and_horizons(tmp_path, inside):
     assert found["Y2"].origin == 10
 
 
-def test_hours_are_forecast_two_days_ahead(tmp_path):
+def test_hours_are_forecast_two_days_ahead(tmp_path: Path) -> None:
     cells = ",".join(f"{v:g}" for v in 50.0 + np.arange(100) % 24)
     ahead = ",".join(["60"] * 48)
     folder = put(tmp_path, f"V1,V2\nH1,{cells}\n", f"V1,V2\nH1,{ahead}\n", "Hourly")
@@ -44,7 +53,7 @@ def test_hours_are_forecast_two_days_ahead(tmp_path):
     assert (one.period, one.horizon, one.origin) == (24, 48, 100)
 
 
-def test_the_family_takes_the_folder_with_the_horizons_of_the_competition(tmp_path):
+def test_the_family_takes_the_folder_with_the_horizons_of_the_competition(tmp_path: Path) -> None:
     family = ForecastingFamily(split="test", data=put(tmp_path))
     assert [(t.series, t.horizon, t.origin) for t in family.tasks()] == [
         ("Y1", 6, 12),
@@ -62,6 +71,6 @@ def test_the_family_takes_the_folder_with_the_horizons_of_the_competition(tmp_pa
         ({"frequency": "Fortnightly"}, "holds no files of M4"),
     ],
 )
-def test_files_that_cannot_be_used_are_refused(tmp_path, changes, match):
+def test_files_that_cannot_be_used_are_refused(tmp_path: Path, changes: Any, match: str) -> None:
     with pytest.raises(DatasetError, match=match):
         load_source(put(tmp_path, **changes))

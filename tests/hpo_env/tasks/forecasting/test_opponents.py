@@ -1,5 +1,7 @@
 """The methods that a controlled forecaster is compared with."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -15,11 +17,11 @@ from hpo_env.tasks.forecasting.trainer import walk_of
 SEASON = np.array([0.8, 1.1, 1.3, 0.8])
 
 
-def walk(values, period=1):
+def walk(values: Any, period: int = 1) -> Any:
     return walk_of(np.asarray(values, dtype=float), period, np.zeros(0))
 
 
-def test_naive_methods_repeat_an_exact_season():
+def test_naive_methods_repeat_an_exact_season() -> None:
     series = 50.0 * SEASON[np.arange(40) % 4]
     for method in (seasonal_naive, naive2):
         np.testing.assert_allclose(
@@ -27,20 +29,20 @@ def test_naive_methods_repeat_an_exact_season():
         )
 
 
-def test_without_a_season_the_last_value_is_repeated():
+def test_without_a_season_the_last_value_is_repeated() -> None:
     series = np.cumsum(np.random.default_rng(0).normal(size=30)) + 50.0
     for method in (seasonal_naive, naive2):
         assert method([walk(series)], 3)[0] == pytest.approx([series[-1]] * 3)
 
 
-def test_theta_adds_half_of_the_slope_of_a_straight_line():
+def test_theta_adds_half_of_the_slope_of_a_straight_line() -> None:
     series = 10.0 + 2.0 * np.arange(40.0)
     found = theta([walk(series)], 4)[0]
     assert np.diff(found) == pytest.approx([1.0] * 3, rel=1e-6)
     assert found[0] == pytest.approx(series[-1] + 1.0, rel=0.02)
 
 
-def test_theta_is_that_of_statsmodels():
+def test_theta_is_that_of_statsmodels() -> None:
     forecasting = pytest.importorskip("statsmodels.tsa.forecasting.theta")
     series = np.cumsum(np.random.default_rng(2).normal(size=80)) + 100.0
     model = forecasting.ThetaModel(series, period=1, deseasonalize=False)
@@ -48,12 +50,12 @@ def test_theta_is_that_of_statsmodels():
     np.testing.assert_allclose(theta([walk(series)], 6)[0], expected, rtol=0.01)
 
 
-def test_constants_do_not_move():
+def test_constants_do_not_move() -> None:
     series = np.cumsum(np.random.default_rng(0).normal(size=30)) + 50.0
     assert np.isfinite(constants([walk(series)], 3)).all()
 
 
-def test_trigg_and_leach_is_their_recursion():
+def test_trigg_and_leach_is_their_recursion() -> None:
     z = 50.0 + np.cumsum(np.random.default_rng(3).normal(size=30))
     level, smoothed, size = z[0], 0.0, 0.0
     for value in z[1:]:

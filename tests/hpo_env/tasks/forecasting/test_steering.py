@@ -1,5 +1,8 @@
 """Deployment walks as the environment does."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,7 +19,7 @@ from hpo_env.tasks.forecasting.trainer import walk_of, walk_of_task
 from hpo_env.vector_env import HPOControlVectorEnv
 
 
-def random_policy(seed=0):
+def random_policy(seed: int = 0) -> Policy:
     space = ForecastingFamily().space
     size = len(field_names(space.names)) + len(FEATURES)
     rng = np.random.default_rng(seed)
@@ -34,12 +37,12 @@ def random_policy(seed=0):
 
 
 @pytest.mark.parametrize("kernel", [Kernel, lambda: None], ids=["kernel", "twin"])
-def test_the_course_is_that_of_the_environment(kernel):
+def test_the_course_is_that_of_the_environment(kernel: Any) -> None:
     family, policy = ForecastingFamily(split="validation"), random_policy()
     tasks = [family.sample(np.random.default_rng(k)) for k in range(8)]
     env = HPOControlVectorEnv(8, family="forecasting", tasks=tasks)
     observations = env.reset(seed=0)[0]
-    courses = [[] for _ in tasks]
+    courses: list[list[Any]] = [[] for _ in tasks]
     for _ in range(max(task.num_decisions for task in tasks)):
         observations, _, ended, _, info = env.step(policy.act(observations))
         last = info["final_info"] if ended.any() else info
@@ -55,7 +58,9 @@ def test_the_course_is_that_of_the_environment(kernel):
         np.testing.assert_allclose(found, np.array(course), rtol=1e-9)
 
 
-def test_errors_that_nobody_cares_about_are_seen_as_in_training(monkeypatch):
+def test_errors_that_nobody_cares_about_are_seen_as_in_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Observations that the walk foresees to the last digit: their error is below the floor."""
     values = np.concatenate([np.repeat([50.0, 60.0], 12), 60.0 + np.cumsum(np.ones(8))])
     series = Series(
@@ -84,14 +89,14 @@ def test_errors_that_nobody_cares_about_are_seen_as_in_training(monkeypatch):
     trainer_module._walk_of_task.cache_clear()
 
 
-def test_without_a_policy_the_defaults_stay():
+def test_without_a_policy_the_defaults_stay() -> None:
     series = 50.0 + np.cumsum(np.random.default_rng(0).normal(size=40))
     space = ForecastingFamily().space
     steered = steer([walk_of(series, 1, np.zeros(0))], space, [], num_ahead=3)
     assert np.array_equal(steered.course[0], np.tile(space.defaults, (len(steered.course[0]), 1)))
 
 
-def test_realised_errors_are_those_of_forecasts_made_on_the_way():
+def test_realised_errors_are_those_of_forecasts_made_on_the_way() -> None:
     series = 50.0 + np.cumsum(np.random.default_rng(0).normal(size=40))
     space = ForecastingFamily().space
     whole = steer([walk_of(series, 1, np.zeros(0))], space, [], num_ahead=2)
@@ -108,7 +113,7 @@ def test_realised_errors_are_those_of_forecasts_made_on_the_way():
     assert whole.errors[0, 0] == pytest.approx(np.mean([size[0] for size in sizes]), rel=0.2)
 
 
-def test_a_policy_with_features_survives_its_file(tmp_path):
+def test_a_policy_with_features_survives_its_file(tmp_path: Path) -> None:
     policy = random_policy()
     again = load(save(policy, tmp_path))
     assert again.features == policy.features

@@ -1,5 +1,7 @@
 """The walk: kernel and twin agree, and both are the published recursions."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -27,12 +29,12 @@ DEFAULTS = {
 NUM = len(HYPERPARAMETERS)
 
 
-def values_of(**changed):
+def values_of(**changed: Any) -> Any:
     named = DEFAULTS | changed
     return np.array([[named[name] for name in HYPERPARAMETERS]])
 
 
-def random_walks(num, seed=0):
+def random_walks(num: Any, seed: int = 0) -> Any:
     rng = np.random.default_rng(seed)
     walks = []
     for k in range(num):
@@ -45,7 +47,7 @@ def random_walks(num, seed=0):
     return walks
 
 
-def run(walks, kernel, moves):
+def run(walks: Any, kernel: Any, moves: Any) -> Any:
     """Walk to the end under values that change at every decision."""
     lanes = np.arange(len(walks))
     walking = Walks(len(walks), kernel)
@@ -57,7 +59,7 @@ def run(walks, kernel, moves):
     return walking
 
 
-def random_moves(num, steps, seed=1):
+def random_moves(num: Any, steps: Any, seed: int = 1) -> Any:
     rng = np.random.default_rng(seed)
     values = rng.uniform(0.05, 0.95, (steps, num, NUM))
     values[..., HYPERPARAMETERS.index("lags")] = rng.integers(1, MAX_LAGS + 1, (steps, num))
@@ -65,7 +67,7 @@ def random_moves(num, steps, seed=1):
     return values
 
 
-def test_kernel_and_twin_agree_in_state_forecasts_errors_and_features():
+def test_kernel_and_twin_agree_in_state_forecasts_errors_and_features() -> None:
     walks, moves = random_walks(12), random_moves(12, 40)
     fast, plain = (run(walks, kernel, moves) for kernel in (Kernel(), None))
     lanes = np.arange(12)
@@ -77,7 +79,7 @@ def test_kernel_and_twin_agree_in_state_forecasts_errors_and_features():
 
 
 @pytest.mark.parametrize("engine", [Kernel, lambda: None], ids=["kernel", "twin"])
-def test_a_walk_does_not_depend_on_its_neighbours(engine):
+def test_a_walk_does_not_depend_on_its_neighbours(engine: Any) -> None:
     walks, moves = random_walks(6), random_moves(6, 30)
     together = run(walks, engine(), moves)
     for lane in range(6):
@@ -86,13 +88,13 @@ def test_a_walk_does_not_depend_on_its_neighbours(engine):
         assert np.array_equal(alone.features()[0], together.features()[lane])
 
 
-def test_features_are_bounded_and_named():
+def test_features_are_bounded_and_named() -> None:
     found = run(random_walks(12), Kernel(), random_moves(12, 40)).features()
     assert found.shape == (12, len(FEATURES))
     assert (np.abs(found) <= 1.0).all()
 
 
-def test_features_know_nothing_of_what_was_not_taken_in():
+def test_features_know_nothing_of_what_was_not_taken_in() -> None:
     (one,) = random_walks(3)[2:]
     values = values_of()
     seen = Walks(1, Kernel())
@@ -102,7 +104,7 @@ def test_features_know_nothing_of_what_was_not_taken_in():
     assert np.array_equal(seen.features(), before)
 
 
-def known_walk(series, period, values):
+def known_walk(series: Any, period: Any, values: Any) -> Any:
     """Take in a whole series under constant values, without the classical season."""
     one = walk_of(series, period, np.zeros(0))
     walking = Walks(1, Kernel())
@@ -111,7 +113,7 @@ def known_walk(series, period, values):
     return one, walking
 
 
-def test_smoothing_is_the_damped_trend_of_statsmodels():
+def test_smoothing_is_the_damped_trend_of_statsmodels() -> None:
     holtwinters = pytest.importorskip("statsmodels.tsa.holtwinters")
     series = 50.0 + np.cumsum(np.random.default_rng(2).normal(size=40)) * 3.0
     one, walking = known_walk(series, 1, values_of())
@@ -131,7 +133,7 @@ def test_smoothing_is_the_damped_trend_of_statsmodels():
 
 
 @pytest.mark.parametrize("is_factor", [True, False])
-def test_seasonal_smoothing_is_that_of_statsmodels(is_factor):
+def test_seasonal_smoothing_is_that_of_statsmodels(is_factor: bool) -> None:
     holtwinters = pytest.importorskip("statsmodels.tsa.holtwinters")
     rng = np.random.default_rng(3)
     season = np.array([0.9, 1.2, 1.0, 0.9])[np.arange(48) % 4]
@@ -168,7 +170,7 @@ def test_seasonal_smoothing_is_that_of_statsmodels(is_factor):
     np.testing.assert_allclose(walking.state[0, SLICES["seasonal"]][:4], seasons, rtol=1e-9)
 
 
-def test_autoregression_is_ridge_regression_of_the_changes():
+def test_autoregression_is_ridge_regression_of_the_changes() -> None:
     series = 50.0 + np.cumsum(np.random.default_rng(4).normal(size=60))
     one, walking = known_walk(series, 1, values_of(regression_share=1.0, lags=3.0, ridge=4.0))
     z = one.prepared.values
@@ -183,7 +185,7 @@ def test_autoregression_is_ridge_regression_of_the_changes():
     assert own[0, 0] == pytest.approx(following, rel=1e-9)
 
 
-def test_drift_is_a_share_of_the_slope_of_the_line():
+def test_drift_is_a_share_of_the_slope_of_the_line() -> None:
     series = 10.0 + 2.0 * np.arange(30.0)
     one, walking = known_walk(series, 1, values_of(level=0.5, trend=0.0, drift=1.0))
     own, _ = walking.forecast(np.array([0]), 5)
@@ -191,7 +193,7 @@ def test_drift_is_a_share_of_the_slope_of_the_line():
     assert np.allclose(np.diff(own[0]), slope, atol=0.2 * slope)
 
 
-def test_far_errors_are_those_of_forecasts_whose_observation_has_come():
+def test_far_errors_are_those_of_forecasts_whose_observation_has_come() -> None:
     series = 50.0 + np.cumsum(np.random.default_rng(5).normal(size=30))
     one = walk_of(series, 1, np.zeros(0))
     z, values = one.prepared.values, values_of()
@@ -209,7 +211,7 @@ def test_far_errors_are_those_of_forecasts_whose_observation_has_come():
     assert state[SLICES["own_far"]][0] == pytest.approx(sum(due), rel=1e-9)
 
 
-def test_the_measure_is_relative_to_the_mean_of_the_fixed_smoothers():
+def test_the_measure_is_relative_to_the_mean_of_the_fixed_smoothers() -> None:
     (one,) = random_walks(3)[1:2]
     walking = Walks(1, None)
     lanes, values = np.array([0]), values_of(drift=0.3)
@@ -219,7 +221,7 @@ def test_the_measure_is_relative_to_the_mean_of_the_fixed_smoothers():
     season = ready.seasonal(age, 5)
     actual = ready.values[age : age + 5] * season
 
-    def error(forecast):
+    def error(forecast: Any) -> Any:
         size = np.abs(actual - forecast * season)
         symmetric = 2.0 * size / (np.abs(actual) + np.abs(forecast * season) + 1e-6)
         return (size.mean() / ready.naive_error + 0.1) * np.sqrt(symmetric.mean() + 0.01)
@@ -228,7 +230,7 @@ def test_the_measure_is_relative_to_the_mean_of_the_fixed_smoothers():
     assert walking.log_ratio(lanes)[0] == pytest.approx(expected)
 
 
-def test_nothing_that_is_set_changes_the_reference():
+def test_nothing_that_is_set_changes_the_reference() -> None:
     walks = random_walks(12)
     one, other = (run(walks, Kernel(), random_moves(12, 40, seed)) for seed in (1, 2))
     lanes = np.arange(12)
@@ -236,7 +238,7 @@ def test_nothing_that_is_set_changes_the_reference():
     assert np.array_equal(one.forecast(lanes, 9)[1], other.forecast(lanes, 9)[1])
 
 
-def test_the_reference_is_the_mean_of_ten_smoothers_that_start_as_means():
+def test_the_reference_is_the_mean_of_ten_smoothers_that_start_as_means() -> None:
     series = 50.0 + np.cumsum(np.random.default_rng(7).normal(size=25))
     one, walking = known_walk(series, 1, values_of())
     expected = np.zeros(3)

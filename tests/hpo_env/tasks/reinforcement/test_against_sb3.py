@@ -4,6 +4,7 @@ Minibatches are the whole rollout, so that their order, which no two programs sh
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from hpo_env.tasks.reinforcement.space import NAMES
 
 sb3_logger = pytest.importorskip("stable_baselines3.common.logger")
 
-SITUATIONS = {
+SITUATIONS: dict[str, dict[str, Any]] = {
     "discrete": {"environment": "cart_pole", "shape": (4, 32, 1)},
     "continuous": {"environment": "pendulum", "shape": (2, 210, 1)},
     "several dimensions": {"environment": "point_mass", "shape": (4, 32, 1)},
@@ -46,7 +47,7 @@ LAYERS = {  # where Stable-Baselines3 keeps what the learner keeps
 }
 
 
-def weights_in_sb3(learner):
+def weights_in_sb3(learner: Any) -> Any:
     """The learner's weights under the names and in the shapes of a state dict."""
     views, found = learner.views_of("weights"), {}
     for own, theirs in LAYERS.items():
@@ -58,7 +59,7 @@ def weights_in_sb3(learner):
     return found
 
 
-def agent_in_the_same_place(learner):
+def agent_in_the_same_place(learner: Any) -> Any:
     """An agent of Stable-Baselines3 with the learner's weights and the learner's rollout."""
     from hpo_env.integrations.sb3_agents.reference import make_agent
 
@@ -87,7 +88,7 @@ def agent_in_the_same_place(learner):
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
-def test_an_update_is_that_of_stable_baselines(name):
+def test_an_update_is_that_of_stable_baselines(name: Any) -> None:
     kernel = Kernel()
     options = {"start": "default", "algorithm": "ppo", "normalises": False, **SITUATIONS[name]}
     task = ReinforcementFamily(**options).sample(np.random.default_rng(2))

@@ -18,7 +18,7 @@ sb3 = pytest.importorskip("stable_baselines3")
 NAMES = ("learning_rate", "discount", "entropy", "clip_range", "epochs")
 
 
-class InOwnHands(sb3.common.callbacks.BaseCallback):  # type: ignore[misc,name-defined]
+class InOwnHands(sb3.common.callbacks.BaseCallback):  # type: ignore[name-defined]
     """What a loop does that tells an `AgentLoop` everything itself.
 
     Args:
@@ -63,7 +63,7 @@ class InOwnHands(sb3.common.callbacks.BaseCallback):  # type: ignore[misc,name-d
         )
 
     def _set_epochs(self, value: float) -> float:
-        self.model.n_epochs = round(value)  # type: ignore[attr-defined]
+        self.model.n_epochs = round(value)
         return float(round(value))
 
     def _on_step(self) -> bool:

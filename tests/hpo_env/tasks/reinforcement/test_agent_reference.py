@@ -11,7 +11,7 @@ import pytest
 
 from hpo_env.controller import Controller
 from hpo_env.seeding import stream
-from hpo_env.tasks.base import Trainer
+from hpo_env.tasks.base import Engine, Trainer
 from hpo_env.tasks.registry import make_family
 from hpo_env.telemetry import MEASUREMENTS
 from hpo_env.testing import ParityContract
@@ -39,8 +39,8 @@ KINDS: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
 def test_other_kinds_of_agents_are_steered_alike_too(kind: str) -> None:
     options, controlled = KINDS[kind]
     contract = ParityContract()
-    contract.family, contract.engine = "reinforcement", "reference"  # type: ignore[misc]
-    contract.options, contract.controlled = options, controlled  # type: ignore[misc]
+    contract.family, contract.engine = "reinforcement", "reference"
+    contract.options, contract.controlled = options, controlled
     run = contract.check_parity(contract.random_policy("squashed"), 3)
     assert len({str(decision.values) for decision in run.decisions}) == 3
 
@@ -111,7 +111,8 @@ def test_the_kernel_measures_what_the_reference_does() -> None:
     }
     family = make_family("reinforcement", **options, start="default", num_decisions=2)
     found = {}
-    for engine, count in (("reference", 4), ("native", 32)):
+    counts: dict[Engine, int] = {"reference": 4, "native": 32}
+    for engine, count in counts.items():
         tasks, lanes = [family.sample(stream(0, "task"))] * count, np.arange(count)
         trainer = family.make_trainer(count, engine=engine, device="cpu")
         trainer.reset(lanes, tasks, list(range(count)))

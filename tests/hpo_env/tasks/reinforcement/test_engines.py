@@ -1,6 +1,7 @@
 """The kernel's learners are those in NumPy, and both are what Stable-Baselines3 says they are."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hpo_env.tasks.reinforcement.reference import Reference
 from hpo_env.tasks.reinforcement.space import NAMES
 
 # An environment of each kind: discrete, continuous, with ends, with time limits, drawn at random.
-SITUATIONS = {
+SITUATIONS: dict[str, dict[str, Any]] = {
     "discrete": {"environment": "cart_pole"},
     "continuous": {"environment": "pendulum", "shape": (2, 110, 2)},
     "several dimensions": {"environment": "regulator"},
@@ -24,7 +25,12 @@ SITUATIONS = {
     "a2c": {"environment": "cart_pole", "algorithm": "a2c", "shape": (4, 8, 5)},
     "a2c, continuous": {"environment": "pendulum", "algorithm": "a2c", "shape": (4, 110, 1)},
 }
-OPTIONS = {"shape": (4, 32, 2), "start": "default", "normalises": False, "algorithm": "ppo"}
+OPTIONS: dict[str, Any] = {
+    "shape": (4, 32, 2),
+    "start": "default",
+    "normalises": False,
+    "algorithm": "ppo",
+}
 VALUES = {
     "learning_rate": 2e-3,
     "entropy": 0.01,
@@ -35,7 +41,7 @@ VALUES = {
 }
 
 
-def learner_of(name, seed=3, **change):
+def learner_of(name: str, seed: int = 3, **change: Any) -> Any:
     options = OPTIONS | SITUATIONS[name] | change
     family = ReinforcementFamily(**options)
     task = family.sample(np.random.default_rng(1))
@@ -46,12 +52,12 @@ def learner_of(name, seed=3, **change):
 
 
 @pytest.fixture(scope="module")
-def kernel():
+def kernel() -> Kernel:
     return Kernel()
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
-def test_the_kernel_makes_the_same_rollouts_and_updates(kernel, name):
+def test_the_kernel_makes_the_same_rollouts_and_updates(kernel: Any, name: Any) -> None:
     """From the same memory: what is chaotic does not run away."""
     fast, values = learner_of(name)
     plain, _ = learner_of(name)
@@ -68,7 +74,7 @@ def test_the_kernel_makes_the_same_rollouts_and_updates(kernel, name):
     assert measured["update_ratio"] > 1e-4
 
 
-def test_threads_change_nothing(kernel):
+def test_threads_change_nothing(kernel: Any) -> None:
     measured = {}
     for num_threads in (1, 3):
         set_num_threads(num_threads)
@@ -83,7 +89,7 @@ def test_threads_change_nothing(kernel):
 
 
 @pytest.mark.parametrize("name", ["discrete", "continuous", "normalised"])
-def test_the_kernel_plays_the_same_episodes(kernel, name):
+def test_the_kernel_plays_the_same_episodes(kernel: Any, name: str) -> None:
     learner, values = learner_of(name)
     kernel.begin([learner], values)
     seeds = np.array([17], dtype=np.uint64)
@@ -94,7 +100,7 @@ def test_the_kernel_plays_the_same_episodes(kernel, name):
     assert np.array_equal(learner.counters, before[1])
 
 
-def test_advantages_are_those_that_are_computed_by_hand(kernel):
+def test_advantages_are_those_that_are_computed_by_hand(kernel: Any) -> None:
     """Three steps, the second ends an episode: the discount and lambda of the update count."""
     from hpo_env.tasks.reinforcement.learning import targets_of
 
@@ -112,7 +118,7 @@ def test_advantages_are_those_that_are_computed_by_hand(kernel):
     assert returns.tolist() == pytest.approx([first + 0.5, second + 0.25, last + 1.0])
 
 
-def test_an_episode_that_is_cut_is_worth_what_would_have_come(kernel):
+def test_an_episode_that_is_cut_is_worth_what_would_have_come(kernel: Any) -> None:
     """The reward of the cut step holds the value of where it was cut, and the discount of then."""
     learner, values = learner_of("continuous", shape=(1, 200, 1))
     values[0, NAMES.index("reward_scale")] = 1.0
@@ -128,7 +134,7 @@ def test_an_episode_that_is_cut_is_worth_what_would_have_come(kernel):
     assert paid[0.9][199] - 0.9 * value == pytest.approx(paid[0.95][199] - 0.95 * value)
 
 
-def test_what_is_learned_is_learned_from_what_was_collected_before(kernel):
+def test_what_is_learned_is_learned_from_what_was_collected_before(kernel: Any) -> None:
     """An update comes first and its rollout after it: with no rate, the policy stays."""
     learner, values = learner_of("discrete")
     kernel.begin([learner], values)
@@ -140,7 +146,7 @@ def test_what_is_learned_is_learned_from_what_was_collected_before(kernel):
     assert measured["clip_fraction"] == 0.0
 
 
-def test_normalising_changes_what_is_seen_and_not_what_is_told(kernel):
+def test_normalising_changes_what_is_seen_and_not_what_is_told(kernel: Any) -> None:
     returns = {}
     for normalises in (False, True):
         learner, values = learner_of("continuous", normalises=normalises, shape=(2, 200, 1))
@@ -151,7 +157,7 @@ def test_normalising_changes_what_is_seen_and_not_what_is_told(kernel):
     assert returns[False] < -300.0
 
 
-def test_hidden_layers_start_orthogonal():
+def test_hidden_layers_start_orthogonal() -> None:
     learner, _ = learner_of("wide")
     views = learner.views_of("weights")
     second = views["actor.second"].astype(np.float64)
@@ -163,6 +169,6 @@ def test_hidden_layers_start_orthogonal():
     assert not views["actor.head"][:, 3:].any()
 
 
-def test_a_task_tells_how_long_learn_has_to_run():
+def test_a_task_tells_how_long_learn_has_to_run() -> None:
     task = replace(ReinforcementFamily().sample(np.random.default_rng(0)), num_decisions=7)
     assert task.total_steps == 7 * task.rollouts_per_decision * task.num_envs * task.num_steps

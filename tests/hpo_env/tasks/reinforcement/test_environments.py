@@ -1,9 +1,12 @@
 """Environments: the kernel follows the rules in NumPy, and those follow Gymnasium, step by step."""
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
 
+from hpo_env.datasets.base import Split
 from hpo_env.seeding import stream
 from hpo_env.tasks.reinforcement.environments.base import MAX_PHYSICS, Random
 from hpo_env.tasks.reinforcement.environments.registry import NUMBER, TYPE, TYPES, types_of
@@ -14,11 +17,11 @@ NUM_STEPS = 60
 
 
 @pytest.fixture(scope="module")
-def kernel():
+def kernel() -> Kernel:
     return Kernel()
 
 
-def draw_action(kind, rng):
+def draw_action(kind: Any, rng: Any) -> Any:
     if kind.rules.is_discrete:
         return np.array([rng.integers(kind.rules.num_outputs)], dtype=np.float32)
     drawn = rng.uniform(kind.rules.low, kind.rules.high, kind.rules.num_outputs)
@@ -26,7 +29,9 @@ def draw_action(kind, rng):
 
 
 @pytest.mark.parametrize(("name", "physics"), EACH)
-def test_the_kernel_follows_the_rules_from_every_state(kernel, name, physics):
+def test_the_kernel_follows_the_rules_from_every_state(
+    kernel: Any, name: Any, physics: Any
+) -> None:
     kind, rng = TYPE[name], stream(3, name, physics)
     numbers = np.zeros(MAX_PHYSICS, dtype=np.float32)
     numbers[: len(kind.physics[physics])] = kind.physics[physics]
@@ -53,22 +58,22 @@ def test_the_kernel_follows_the_rules_from_every_state(kernel, name, physics):
 class InGymnasium:
     """How Gymnasium's own environment is put into a state, and what its state is."""
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         kind = TYPE[name]
         rules = {"FrozenLake-v1": {"is_slippery": False}}.get(kind.gymnasium, {})
-        self.env = gym.make(kind.gymnasium, **rules).unwrapped
+        self.env: Any = gym.make(kind.gymnasium, **rules).unwrapped
         self.env.reset(seed=0)
         self.is_place = kind.rules.state_size == 1
         self.takes_number = kind.rules.is_discrete
 
-    def put(self, state):
+    def put(self, state: Any) -> None:
         if self.is_place:
             self.env.s = int(state[0])
         else:
             self.env.state = state.astype(np.float64)
             self.env.steps_beyond_terminated = None  # of the pole on a cart: nothing has ended yet
 
-    def step(self, action):
+    def step(self, action: Any) -> Any:
         given = int(action[0]) if self.takes_number else action
         seen, reward, is_end, _, _ = self.env.step(given)
         if self.is_place:
@@ -80,7 +85,7 @@ LIKE_GYMNASIUM = [kind.name for kind in TYPES if kind.gymnasium]
 
 
 @pytest.mark.parametrize("name", LIKE_GYMNASIUM)
-def test_the_usual_physics_are_gymnasiums_own(name):
+def test_the_usual_physics_are_gymnasiums_own(name: Any) -> None:
     kind, rng = TYPE[name], stream(5, name)
     physics = next(iter(kind.physics.values()))
     if name == "frozen_lake":
@@ -104,13 +109,13 @@ def test_the_usual_physics_are_gymnasiums_own(name):
 
 
 @pytest.mark.parametrize("name", LIKE_GYMNASIUM)
-def test_spaces_and_time_limits_are_gymnasiums_own(name):
+def test_spaces_and_time_limits_are_gymnasiums_own(name: Any) -> None:
     kind = TYPE[name]
     spec = gym.spec(kind.gymnasium)
     env = gym.make(kind.gymnasium)
     if spec.max_episode_steps is not None:
         assert kind.rules.max_steps == spec.max_episode_steps
-    space = env.action_space
+    space: Any = env.action_space
     if kind.rules.is_discrete:
         assert kind.rules.num_outputs == space.n
     else:
@@ -119,7 +124,7 @@ def test_spaces_and_time_limits_are_gymnasiums_own(name):
 
 
 @pytest.mark.parametrize("name", ["mountain_car", "mountain_car_continuous", "acrobot", "cliff"])
-def test_the_end_is_gymnasiums_own(name):
+def test_the_end_is_gymnasiums_own(name: str) -> None:
     """Where random play does not get in a test: from states one step before."""
     kind, original = TYPE[name], InGymnasium(name)
     before = {
@@ -133,11 +138,13 @@ def test_the_end_is_gymnasiums_own(name):
     original.put(plain.state)
     action = np.array([0.5 if not kind.rules.is_discrete else 2], dtype=np.float32)
     _, reward, is_end = original.step(action)
-    assert plain.step(action) == (pytest.approx(reward, abs=1e-5), is_end)
+    found = plain.step(action)
+    assert found[0] == pytest.approx(reward, abs=1e-5)
+    assert found[1] == is_end
     assert is_end
 
 
-def test_the_cliff_is_gymnasiums_own():
+def test_the_cliff_is_gymnasiums_own() -> None:
     original = InGymnasium("cliff")
     plain = TYPE["cliff"].rules((12.0, 0.0), Random(1))
     plain.reset()
@@ -147,7 +154,7 @@ def test_the_cliff_is_gymnasiums_own():
     assert np.array_equal(plain.observe(), seen)
 
 
-def test_sides_hold_types():
+def test_sides_hold_types() -> None:
     sides = {split: {kind.name for kind in types_of(split)} for split in _SPLITS}
     assert len(sides["train"]) >= 20
     assert len(sides["validation"]) == 4
@@ -155,4 +162,4 @@ def test_sides_hold_types():
     assert sum(len(names) for names in sides.values()) == len({*TYPE}) == len(TYPES)
 
 
-_SPLITS = ("train", "validation", "test")
+_SPLITS: tuple[Split, ...] = ("train", "validation", "test")

@@ -1,5 +1,7 @@
 """Reinforcement as a family: what is hidden stays hidden, sides hold types, bad input is named."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ from hpo_env.vector_env import HPOControlVectorEnv
 EACH = [(kind, physics) for kind in TYPES for physics in kind.physics]
 
 
-def test_every_environment_is_in_the_table_and_can_be_learned_in():
+def test_every_environment_is_in_the_table_and_can_be_learned_in() -> None:
     assert set(returns.table()) == {(kind.name, physics) for kind, physics in EACH}
     for kind, physics in EACH:
         known = returns.table()[kind.name, physics]
@@ -29,7 +31,7 @@ def test_every_environment_is_in_the_table_and_can_be_learned_in():
 SOLVED = [(kind, physics) for kind, physics in EACH if solved(kind, physics)]
 
 
-def test_the_table_holds_the_solutions_of_what_can_be_solved():
+def test_the_table_holds_the_solutions_of_what_can_be_solved() -> None:
     assert len({kind.name for kind, _ in SOLVED}) == 7
     for kind, physics in SOLVED:
         known = returns.table()[kind.name, physics]
@@ -45,14 +47,15 @@ def test_the_table_holds_the_solutions_of_what_can_be_solved():
         ("frozen_lake", "firm", 1.0),
     ],
 )
-def test_known_answers_of_the_solutions(name, physics, best):
+def test_known_answers_of_the_solutions(name: str, physics: str, best: float) -> None:
     kind = next(kind for kind in TYPES if kind.name == name)
     found = solved(kind, physics)
+    assert found is not None
     assert found[0] == pytest.approx(best)
     assert found[1] < found[0]
 
 
-def test_a_random_policy_gets_what_the_solution_says():
+def test_a_random_policy_gets_what_the_solution_says() -> None:
     """The model that is solved is the environment that is played."""
     from hpo_env.tasks.reinforcement.environments.base import Random
 
@@ -69,20 +72,24 @@ def test_a_random_policy_gets_what_the_solution_says():
                     break
             totals.append(total)
         error = np.std(totals, ddof=1) / np.sqrt(len(totals))
-        assert abs(np.mean(totals) - solved(kind, physics)[1]) < 4.0 * error + 0.05, kind.name
+        found = solved(kind, physics)
+        assert found is not None
+        assert abs(np.mean(totals) - found[1]) < 4.0 * error + 0.05, kind.name
 
 
-def test_regret_ends_at_its_floor_and_is_bounded_above():
+def test_regret_ends_at_its_floor_and_is_bounded_above() -> None:
     known = returns.table()["cart_pole", "usual"]
     ask = [known.best, known.random, known.best + 99.0, -1e9]
     told = [returns.regret("cart_pole", "usual", value) for value in ask]
     assert told == pytest.approx([0.05, 1.05, 0.05, 1.25])
 
 
-def test_the_best_return_changes_the_reward_and_no_observation(monkeypatch):
+def test_the_best_return_changes_the_reward_and_no_observation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A user's run has no table, so nothing that is seen may come from one."""
 
-    def course():
+    def course() -> Any:
         env = HPOControlVectorEnv(2, family="reinforcement", shape=(2, 64, 1), num_decisions=4)
         observations, rewards = [env.reset(seed=3)[0]], []
         for _ in range(3):
@@ -100,14 +107,14 @@ def test_the_best_return_changes_the_reward_and_no_observation(monkeypatch):
     assert not np.allclose(rewards, otherwise)
 
 
-def test_every_type_is_drawn_and_none_of_another_side():
+def test_every_type_is_drawn_and_none_of_another_side() -> None:
     for split in ("train", "validation", "test"):
         family = ReinforcementFamily(split=split)
         names = {family.sample(np.random.default_rng(k)).name for k in range(400)}
         assert names == {kind.name for kind in types_of(split)}
 
 
-def test_a2c_has_no_clip_range_and_what_it_lacks_is_masked():
+def test_a2c_has_no_clip_range_and_what_it_lacks_is_masked() -> None:
     env = HPOControlVectorEnv(2, family="reinforcement", shape=(2, 16, 1), algorithm="a2c")
     env.reset(seed=0)
     assert {task.labels["algorithm"] for task in env.tasks} == {"a2c"}
@@ -117,9 +124,10 @@ def test_a2c_has_no_clip_range_and_what_it_lacks_is_masked():
     assert 5 < drawn.count("a2c") < 20
 
 
-def test_a_default_start_is_that_of_stable_baselines():
+def test_a_default_start_is_that_of_stable_baselines() -> None:
     sb3 = pytest.importorskip("stable_baselines3")
-    for algorithm, kind in (("ppo", sb3.PPO), ("a2c", sb3.A2C)):
+    kinds: dict[Any, Any] = {"ppo": sb3.PPO, "a2c": sb3.A2C}
+    for algorithm, kind in kinds.items():
         family = ReinforcementFamily(algorithm=algorithm, start="default")
         task = family.sample(np.random.default_rng(0))
         model = kind("MlpPolicy", "CartPole-v1", device="cpu")
@@ -132,7 +140,7 @@ def test_a_default_start_is_that_of_stable_baselines():
             assert value == pytest.approx(np.clip(theirs, known.low, known.high)), name
 
 
-def test_starts_are_of_the_kind_that_is_asked_for():
+def test_starts_are_of_the_kind_that_is_asked_for() -> None:
     drawn = {}
     for start in ("default", "tuned", "random", "mixed"):
         family = ReinforcementFamily(start=start, algorithm="ppo", environment="cart_pole")
@@ -160,7 +168,7 @@ def test_starts_are_of_the_kind_that_is_asked_for():
         ({"algorithm": "a2c", "environment": "pendulum"}, "a2c"),
     ],
 )
-def test_a_tuned_start_is_the_learned_one_of_its_kind(options, kind):
+def test_a_tuned_start_is_the_learned_one_of_its_kind(options: dict[str, Any], kind: str) -> None:
     family = ReinforcementFamily(start="tuned", **options)
     task = family.sample(np.random.default_rng(0))
     assert family.problem(task) == Problem(kind=kind)
@@ -169,7 +177,7 @@ def test_a_tuned_start_is_the_learned_one_of_its_kind(options, kind):
     assert first["learning_rate"] == LEARNED_START.values_for(Problem(kind=kind))["learning_rate"]
 
 
-def test_what_is_measured_and_what_is_seen_have_names_of_their_own():
+def test_what_is_measured_and_what_is_seen_have_names_of_their_own() -> None:
     assert len(FEATURES) > 30
     assert all(doc.strip() for doc in (*FEATURES.values(), *MEASURES.values()))
     assert "num_episodes" not in OF_UPDATES
@@ -190,6 +198,6 @@ def test_what_is_measured_and_what_is_seen_have_names_of_their_own():
         ({"start": "best"}, UnknownNameError, "best"),
     ],
 )
-def test_bad_options_are_named(options, error, words):
+def test_bad_options_are_named(options: Any, error: Any, words: str) -> None:
     with pytest.raises(error, match=words):
         ReinforcementFamily(**options)

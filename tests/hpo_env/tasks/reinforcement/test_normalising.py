@@ -1,5 +1,7 @@
 """What a learner that normalises sees and gets is what `VecNormalize` shows and pays."""
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -19,22 +21,22 @@ class Scripted(gym.Env):
     observation_space = gym.spaces.Box(-np.inf, np.inf, (3,), np.float32)
     action_space = gym.spaces.Discrete(2)
 
-    def __init__(self, seed):
+    def __init__(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
         self.shown = (5.0 + 20.0 * rng.standard_normal((200, 3))).astype(np.float32)
         self.paid = (3.0 * rng.standard_exponential(200)).astype(np.float32)
         self.at = 0
 
-    def reset(self, *, seed=None, options=None):
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
         self.at += 1
         return self.shown[self.at], {}
 
-    def step(self, action):
+    def step(self, action: Any) -> Any:
         self.at += 1
         return self.shown[self.at], float(self.paid[self.at]), self.at % LENGTH == 0, False, {}
 
 
-def test_it_is_that_of_stable_baselines():
+def test_it_is_that_of_stable_baselines() -> None:
     task = ReinforcementFamily(
         environment="regulator", normalises=True, shape=(2, NUM_STEPS, 1)
     ).sample(np.random.default_rng(0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,7 +117,10 @@ def test_lanes_that_change_model_from_run_to_run_disturb_nobody() -> None:
 def test_calls_cover_all_lanes_with_at_least_two_where_one_would_be_a_constant() -> None:
     spec = ModelSpec("mlp_32x2_relu", num_inputs=32, num_outputs=16)
     cohort = Cohort(spec, mode="eager", device=torch.device("cpu"), batch=64)
-    compiled = Kernels(train=run, evaluate=run, compare=run, least_lanes=2)  # never called
+    never_called: Any = run
+    compiled = Kernels(
+        train=never_called, evaluate=never_called, compare=never_called, least_lanes=2
+    )
     for lanes_per_call in (2, 3, 64):
         cohort._lanes_per_call = lanes_per_call
         for num_lanes in range(1, 20):

@@ -49,7 +49,8 @@ def test_losses_of_fifty_updates_agree_and_every_knob_changes_them(
     optimizer: str, knob: str
 ) -> None:
     tasks = [task(CLASSES, optimizer=optimizer), task(NUMBERS, optimizer=optimizer)]
-    value = 3.0 * RATES[optimizer] if KNOBS[knob] is None else KNOBS[knob]
+    known = KNOBS[knob]
+    value = 3.0 * RATES[optimizer] if known is None else known
     tables = [values(tasks, **{knob: value})] * 50
     batched = train_losses(run(tasks, tables, updates=1)[1])
     reference = train_losses(run(tasks, tables, updates=1, engine="reference")[1])

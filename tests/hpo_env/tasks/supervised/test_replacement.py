@@ -54,7 +54,7 @@ def tasks() -> list[SupervisedTask]:
     models = ("mlp_32x2_relu", "mlp_48x3_gelu_norm", "mlp_32x2_relu")
     return [
         task((CLASSES, NUMBERS, IMAGES)[i % 3], model=models[i % 3], optimizer="sgd", seed=i)
-        for i in LANES
+        for i in LANES.tolist()
     ]
 
 

@@ -18,7 +18,7 @@ Call = tuple[Any, ...]
 """The name of a method of `Shard`, and its arguments."""
 
 
-class Crew:
+class ResilientPool:
     """The workers of one environment.
 
     Args:

@@ -12,11 +12,11 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 from agents import tags
 from agents.commands.dashboard import gather
+from agents.reporting.analysis import read_numbers
 from agents.reporting.importance import partial_dependence, permutation_importance, strongest
 from agents.reporting.projector import embed, gains
 from agents.reporting.recording import Recording, record, still
 from agents.reporting.schedules import by_task, words_of
-from agents.reporting.study import read_numbers
 from agents.statistics.pairing import pair_runs
 from hpo_env.control.decider import Decision
 from hpo_env.hyperparameters import LEVELS

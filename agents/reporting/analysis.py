@@ -65,7 +65,7 @@ _MAX_GROUPS = 6
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Study:
+class ClosingAnalysis:
     """All that a closing analysis looks at.
 
     Args:
@@ -118,7 +118,9 @@ class Study:
         return gains(self.controller, self.base)
 
 
-def study_policy(policy: Policy, lanes: Lanes, *, title: str, split: str, seed: int) -> Study:
+def analyse_policy(
+    policy: Policy, lanes: Lanes, *, title: str, split: str, seed: int
+) -> ClosingAnalysis:
     """Run a policy, and its base schedule alone, once in every lane of an environment.
 
     Args:
@@ -132,7 +134,7 @@ def study_policy(policy: Policy, lanes: Lanes, *, title: str, split: str, seed: 
     base = record(lanes, still(lanes), seed=seed)
     reached = {REFERENCE: controller, SWITCHED_OFF: base}
     rows = [row for name, r in reached.items() for row in rows_of(name, split, r, lanes.family)]
-    return Study(
+    return ClosingAnalysis(
         title=title,
         split=split,
         policy=policy,
@@ -186,19 +188,21 @@ def record_comparison(
         tasks=chosen,
         **trainer_options,
     )
-    study = replace(study_policy(policy, lanes, title=title, split=split, seed=seed), frame=frame)
+    analysis = replace(
+        analyse_policy(policy, lanes, title=title, split=split, seed=seed), frame=frame
+    )
     lanes.close()
     with SummaryWriter(str(folder)) as writer:
         writer.add_custom_scalars(make_layout(policy.space.names))
         write_facts(writer, "evaluation", {"title": title, "split": split})
-    return write_study(study, folder, step=0)
+    return write_analysis(analysis, folder, step=0)
 
 
-def write_study(study: Study, folder: Path, *, step: int) -> Path:
+def write_analysis(analysis: ClosingAnalysis, folder: Path, *, step: int) -> Path:
     """Write the closing analysis.
 
     Args:
-        study: What to analyse.
+        analysis: What to analyse.
         folder: A run folder, or a new one.
         step: Environment steps of meta-training behind the policy.
 
@@ -206,38 +210,38 @@ def write_study(study: Study, folder: Path, *, step: int) -> Path:
         The folder.
     """
     with SummaryWriter(str(folder)) as writer:
-        for name, draw in _drawings(study).items():
+        for name, draw in _drawings(analysis).items():
             picture = save_figure(draw, folder / "figures", name)
             write_picture(writer, tags.FIGURE.format(figure=name), picture, step)
-        write_projector(writer, study.controller, study.base, step)
-        write_facts(writer, "card", _card(study.policy), step)
-    for opponent in study.runs.opponents:
-        _write_opponent(study, opponent, folder / "methods" / opponent)
-    _write_single_runs(study.controller, folder / "held_out")
-    numbers = plain(_numbers(study))
+        write_projector(writer, analysis.controller, analysis.base, step)
+        write_facts(writer, "card", _card(analysis.policy), step)
+    for opponent in analysis.runs.opponents:
+        _write_opponent(analysis, opponent, folder / "methods" / opponent)
+    _write_single_runs(analysis.controller, folder / "held_out")
+    numbers = plain(_numbers(analysis))
     write_atomically(folder / ANALYSIS, to_json_bytes(numbers))
     return folder
 
 
-def _drawings(study: Study) -> dict[str, Callable[[], Any]]:
+def _drawings(analysis: ClosingAnalysis) -> dict[str, Callable[[], Any]]:
     """Return what draws each picture, by the name of its files."""
-    policy, runs, names = study.policy, study.runs, study.policy.space.names
+    policy, runs, names = analysis.policy, analysis.runs, analysis.policy.space.names
     summaries = summarise_suite(runs)
     order, drawn = [s.opponent for s in summaries], figures.drawn_opponents(summaries)
     dependences = [
-        partial_dependence(policy, study.controller.seen, field)
-        for field in strongest(policy, study.importance, _NUM_DEPENDENCES)
+        partial_dependence(policy, analysis.controller.seen, field)
+        for field in strongest(policy, analysis.importance, _NUM_DEPENDENCES)
     ]
-    plane = principal_plane(embed(study.base))
-    named = np.array([task.name for task in study.controller.tasks])
-    schedule = partial(figures.schedules_figure, runs, drawn, study.groups[:_MAX_GROUPS])
-    moved = [study.space.hyperparameters[study.space.index(name)] for name in names]
+    plane = principal_plane(embed(analysis.base))
+    named = np.array([task.name for task in analysis.controller.tasks])
+    schedule = partial(figures.schedules_figure, runs, drawn, analysis.groups[:_MAX_GROUPS])
+    moved = [analysis.space.hyperparameters[analysis.space.index(name)] for name in names]
     return {
         **{f"schedules_{h.name}": partial(schedule, h.name, h.scale) for h in moved},
-        "regret": partial(figures.regret_figure, runs, order, words_of(study.groups)),
-        "importance": partial(figures.importance_figure, study.importance, policy.fields, names),
+        "regret": partial(figures.regret_figure, runs, order, words_of(analysis.groups)),
+        "importance": partial(figures.importance_figure, analysis.importance, policy.fields, names),
         "dependence": partial(figures.dependence_figure, dependences, names),
-        "task_map": partial(figures.map_figure, plane, study.gain, named),
+        "task_map": partial(figures.map_figure, plane, analysis.gain, named),
     }
 
 
@@ -253,11 +257,11 @@ def _card(policy: Policy) -> dict[str, Any]:
     }
 
 
-def _write_opponent(study: Study, opponent: str, folder: Path) -> None:
+def _write_opponent(analysis: ClosingAnalysis, opponent: str, folder: Path) -> None:
     """Write an opponent's schedule over the course of a run, in per cent, and its row."""
-    names, runs = study.policy.space.names, study.runs
+    names, runs = analysis.policy.space.names, analysis.runs
     frame = runs.frames[opponent]
-    row: dict[str, Any] = {"Kind": "evaluation", "Family": study.policy.family}
+    row: dict[str, Any] = {"Kind": "evaluation", "Family": analysis.policy.family}
     row |= {"Opponent": opponent, "num_runs": len(frame), "hyperparameters": " ".join(names)}
     losses = dict(zip(runs.opponents, runs.values("log_test_loss").mean(axis=1), strict=True))
     scalars = {
@@ -334,16 +338,16 @@ def _single_run(recording: Recording, e: int) -> Iterator[tuple[str, int, float]
             yield tag, int(t) * updates + offset, float(curve[t])
 
 
-def _numbers(study: Study) -> dict[str, Any]:
-    policy, runs, gain = study.policy, study.runs, study.gain
-    tasks = words_of(study.groups)
+def _numbers(analysis: ClosingAnalysis) -> dict[str, Any]:
+    policy, runs, gain = analysis.policy, analysis.runs, analysis.gain
+    tasks = words_of(analysis.groups)
     names, regret = mean_by(log_regret(runs.values("log_test_loss"), tasks), tasks)
     return {
-        "title": study.title,
-        "split": study.split,
+        "title": analysis.title,
+        "split": analysis.split,
         "family": policy.family,
         "hyperparameters": list(policy.space.names),
-        "methods": summary_json(study.frame),
+        "methods": summary_json(analysis.frame),
         "num_runs": len(runs.reference),
         "regret": {
             "tasks": list(names),
@@ -352,7 +356,7 @@ def _numbers(study: Study) -> dict[str, Any]:
         },
         "importance": {
             field: dict(zip(policy.space.names, row.round(4).tolist(), strict=True))
-            for field, row in zip(policy.fields, study.importance, strict=True)
+            for field, row in zip(policy.fields, analysis.importance, strict=True)
         },
         "gain": {
             "mean": float(gain.mean()),
