@@ -34,7 +34,7 @@ from hpo_env.vector_env import HPOControlVectorEnv
 
 from .opponents.base import Instance
 from .opponents.in_environment import Act, InEnvironment
-from .opponents.lanes import Bench
+from .opponents.lanes import Workload
 
 Array = NDArray[np.float64]
 
@@ -80,11 +80,11 @@ class OwnTask:
         seeds = rng.integers(2**31 - 1, size=count)
         return [Instance(task=family.sample(rng), seed=int(seed)) for seed in seeds]
 
-    def bench(self) -> Bench:
+    def workload(self) -> Workload:
         """Return where it trains."""
         known = type(make_family(self.family))
         options = {n: v for n, v in self.options.items() if n in known.trainer_options}
-        return Bench(family=self.family, options=options)
+        return Workload(family=self.family, options=options)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -156,7 +156,7 @@ class Adaptation:
     def __init__(self, policy: Policy, task: OwnTask, *, steps: int) -> None:
         self.start, self.policy, self.task = policy, policy, task
         self.judged: Judgement | None = None
-        self._bench = task.bench()
+        self._bench = task.workload()
         self._validation = task.draw("validation", _NUM_VALIDATION_TASKS)
         self._before = losses(self._bench, policy, self._validation)
         decisions = max(run.task.num_decisions for run in task.draw("adapting", _NUM_TASKS))
@@ -252,12 +252,12 @@ def begun_by(policy: Policy, family: TaskFamily, task: Task) -> Task:
 
 
 def losses(
-    bench: Bench, policy: Policy, runs: Sequence[Instance], *, of_test: bool = False
+    workload: Workload, policy: Policy, runs: Sequence[Instance], *, of_test: bool = False
 ) -> Array:
     """Train runs under a policy, from where it begins them.
 
     Args:
-        bench: Where.
+        workload: Where.
         policy: What decides.
         runs: N of them.
         of_test: Whether the test loss counts, and not the validation loss.
@@ -265,14 +265,18 @@ def losses(
     Returns:
         Log losses `[N]`.
     """
-    return losses_of_each(bench, [policy], runs, of_test=of_test)[0]
+    return losses_of_each(workload, [policy], runs, of_test=of_test)[0]
 
 
 def losses_of_each(
-    bench: Bench, policies: Sequence[Policy], runs: Sequence[Instance], *, of_test: bool = False
+    workload: Workload,
+    policies: Sequence[Policy],
+    runs: Sequence[Instance],
+    *,
+    of_test: bool = False,
 ) -> Array:
     """Train the same runs under several policies, side by side; log losses `[K, N]`."""
-    family = bench.task_family
+    family = workload.task_family
     decides: dict[int, Policy] = {}
     begun = []
     for policy in policies:
@@ -280,8 +284,8 @@ def losses_of_each(
             begun.append(replace(run, task=begun_by(policy, family, run.task)))
             decides[id(begun[-1])] = policy
     opponent = _SideBySide(name="adapting", policy=policies[0], decides=decides)
-    outcomes = opponent.run(bench, begun, {})
-    floor = bench.loss_floor
+    outcomes = opponent.run(workload, begun, {})
+    floor = workload.loss_floor
     reached = [o.log_test_loss(floor) if of_test else o.log_last_loss(floor) for o in outcomes]
     return np.array(reached).reshape(len(policies), len(runs))
 

@@ -171,11 +171,11 @@ def _judged(adaptation: Any, config: AdaptConfig) -> dict[str, Any]:
     from ..adapting import Judgement, losses
 
     task = adaptation.task
-    runs, bench = task.draw("held_out", config.judging_runs), task.bench()
-    before = losses(bench, adaptation.start, runs, of_test=True)
+    runs, workload = task.draw("held_out", config.judging_runs), task.workload()
+    before = losses(workload, adaptation.start, runs, of_test=True)
     after = before
     if adaptation.judged is not None:
-        after = losses(bench, adaptation.policy, runs, of_test=True)
+        after = losses(workload, adaptation.policy, runs, of_test=True)
     judged = Judgement(before=before, after=after)
     return {
         "runs": len(runs),

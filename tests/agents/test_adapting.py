@@ -56,8 +56,8 @@ def test_a_policy_that_moves_nothing_learns_where_to_begin(
     assert adaptation.judged is not None
     assert adaptation.judged.difference == -max(p.gained for p in seen if p.is_best)
     runs = TASK.draw("held_out", 32)
-    before = losses(TASK.bench(), adaptation.start, runs, of_test=True)
-    after = losses(TASK.bench(), adaptation.policy, runs, of_test=True)
+    before = losses(TASK.workload(), adaptation.start, runs, of_test=True)
+    after = losses(TASK.workload(), adaptation.policy, runs, of_test=True)
     assert Judgement(before=before, after=after).is_better
 
 
@@ -98,11 +98,11 @@ def test_the_parts_of_a_task_are_other_draws_and_the_same_again() -> None:
 
 
 def test_candidates_side_by_side_reach_what_each_reaches_alone() -> None:
-    runs, bench = TASK.draw("validation", 5), TASK.bench()
+    runs, workload = TASK.draw("validation", 5), TASK.workload()
     policies = [shifted(still(), np.full(len(SPACE), shift)) for shift in (-0.5, 0.0, 0.5)]
-    together = losses_of_each(bench, policies, runs)
+    together = losses_of_each(workload, policies, runs)
     for row, policy in zip(together, policies, strict=True):
-        np.testing.assert_array_equal(row, losses(bench, policy, runs))
+        np.testing.assert_array_equal(row, losses(workload, policy, runs))
     assert len(np.unique(together[:, 0])) == 3
 
 

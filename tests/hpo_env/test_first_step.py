@@ -185,7 +185,7 @@ def test_a_resumed_run_goes_on_from_where_the_first_began() -> None:
 def test_a_training_under_way_keeps_its_rate() -> None:
     training = Training()
     optimizer = torch.optim.AdamW(training.model.parameters(), lr=5.0)
-    training.loss(0).backward()  # type: ignore[no-untyped-call]
+    training.loss(0).backward()
     optimizer.step()
     run = Controller(STILL).attach(optimizer, total_steps=4)
     assert run.values["learning_rate"] == 5.0

@@ -244,7 +244,8 @@ class Played:
     """A run to which something is done after some of its updates."""
 
     def __init__(self, policy: Any, acts: list[tuple[int, Act]]) -> None:
-        self.policy, self.acts, self.rates = policy, dict(acts), []
+        self.policy, self.acts = policy, dict(acts)
+        self.rates: list[float] = []
         self.run, self.training, self.optimizer = attached(policy)
 
     def play(self, until: int) -> None:

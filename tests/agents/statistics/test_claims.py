@@ -10,7 +10,7 @@ from agents.statistics.pairing import PairedRuns, pair_runs
 from hpo_env.errors import ConfigurationError
 from tests.agents.statistics.tables import frame_of, row
 
-E = np.e
+E: float = np.e
 
 
 def paired(outcomes: dict[str, dict[tuple[str, float], float]]) -> PairedRuns:

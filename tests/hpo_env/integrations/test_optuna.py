@@ -96,7 +96,7 @@ def test_a_trial_begins_where_the_sampler_says() -> None:
 
 
 def test_a_pruned_trial_is_closed_and_leaves_the_users_values() -> None:
-    class Always(optuna.pruners.BasePruner):  # type: ignore[misc]
+    class Always(optuna.pruners.BasePruner):
         def prune(self, study: Any, trial: Any) -> bool:
             return len(trial.intermediate_values) == 2
 

@@ -13,6 +13,7 @@ from hpo_env.controller import Controller
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Engine, Trainer
 from hpo_env.tasks.registry import make_family
+from hpo_env.tasks.reinforcement.task import ReinforcementTask
 from hpo_env.telemetry import MEASUREMENTS
 from hpo_env.testing import ParityContract
 
@@ -52,9 +53,11 @@ def test_a_learned_start_is_a_run_that_was_made_there() -> None:
     family = make_family("reinforcement", **{**SMALL, "start": "default"})
     task = family.sample(stream(0, "task"))
     learned = family.at_learned_start(task)
+    assert isinstance(task, ReinforcementTask)
+    assert isinstance(learned, ReinforcementTask)
     assert learned.initial != task.initial
     contract = ParityContract()
-    contract.family = "reinforcement"  # type: ignore[misc]
+    contract.family = "reinforcement"
     policy = replace(contract.random_policy("squashed"), learned_start=family.learned_start)
     there = train(family, learned, 5, Controller(policy))
     callback = HPOControlCallback(Controller(policy), is_guarded=False, num_decisions=3)
