@@ -265,7 +265,8 @@ def losses(
     Returns:
         Log losses `[N]`.
     """
-    return losses_of_each(workload, [policy], runs, of_test=of_test)[0]
+    losses: Array = losses_of_each(workload, [policy], runs, of_test=of_test)[0]
+    return losses
 
 
 def losses_of_each(

@@ -201,7 +201,7 @@ def grow(
     return Grown(
         policy=run.policy,
         decisions=tuple(run.decisions),
-        num_decisions=run.plan.num_intervals,
+        num_decisions=int(run.plan.time(0)[1]),
         known=controller.policy.space.names,
         model=Model(
             kind=kind, goal=goal, begins=begins, trees=booster.model(), num_rounds=best_round

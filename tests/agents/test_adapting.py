@@ -43,7 +43,8 @@ def still() -> Any:
 
 @pytest.fixture(scope="module")
 def adapted() -> tuple[Adaptation, list[Progress]]:
-    adaptation, seen = Adaptation(still(), TASK, steps=4 * GENERATION), []
+    adaptation = Adaptation(still(), TASK, steps=4 * GENERATION)
+    seen: list[Progress] = []
     adaptation.run(seen.append)
     return adaptation, seen
 

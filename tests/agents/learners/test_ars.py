@@ -26,7 +26,7 @@ def make(num_envs: int = 4, **settings: float) -> AugmentedRandomSearch:
 
 def test_a_step_is_the_gain_weighted_mean_of_the_best_directions() -> None:
     learner = make()
-    directions = np.zeros((3, *learner.state()["weights"].shape))  # type: ignore[union-attr]
+    directions = np.zeros((3, *learner.state()["weights"].shape))
     for k in range(3):
         directions[k, 0, k] = 1.0
     # Best returns of the pairs: 5, 1, 3, so that half of three, rounded to two, are 0 and 2.
@@ -38,7 +38,7 @@ def test_a_step_is_the_gain_weighted_mean_of_the_best_directions() -> None:
 
 def test_pairs_that_earn_the_same_leave_the_weights_alone() -> None:
     learner = make()
-    directions = np.ones((2, *learner.state()["weights"].shape))  # type: ignore[union-attr]
+    directions = np.ones((2, *learner.state()["weights"].shape))
     equal = np.array([1.0, 2.0])
     assert (learner._step(directions, equal, equal) == 0.0).all()
 

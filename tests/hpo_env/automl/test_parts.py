@@ -20,6 +20,7 @@ from hpo_env.automl.linear_start import Features, LinearStart, why_not
 from hpo_env.automl.progress_bar import ProgressBar
 from hpo_env.automl.rows import Rows, folds, split
 from hpo_env.errors import ControllerWarning, DatasetError
+from hpo_env.tasks.automl.task import Target
 
 # ------------------------------------------------------------------------------------------ columns
 
@@ -152,7 +153,7 @@ def test_shares_of_classes_are_those_of_a_logistic_regression(labels: list[float
     rng = np.random.default_rng(0)
     y = rng.choice(labels, 200)
     x = y[:, None] + rng.normal(size=(200, 2))
-    target = "binary" if max(labels) == 1.0 else "multiclass"
+    target: Target = "binary" if max(labels) == 1.0 else "multiclass"
     start = LinearStart.of(goal(target, int(max(labels)) + 1, False, False), Rows(x=x, y=y), 1.0)
     assert start is not None
     said = outputs_of(target, start.margin(x))
