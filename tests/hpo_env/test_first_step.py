@@ -213,3 +213,40 @@ def test_all_kinds_of_one_list_count() -> None:
     alone = relative_step(both[:1])
     assert alone is not None
     assert all(relative_step(list(order)) == alone for order in itertools.permutations(both))
+
+
+def low_rank() -> nn.Module:
+    """A frozen base with an adapter beside it, whose second matrix begins at 0."""
+    base, down, up = nn.Linear(8, 8), nn.Linear(8, 2), nn.Linear(2, 8)
+    base.requires_grad_(False)
+    nn.init.zeros_(up.weight)
+    return nn.Sequential(base, down, up)
+
+
+def tied() -> nn.Module:
+    first, second = nn.Linear(8, 8), nn.Linear(8, 8)
+    second.weight = first.weight
+    return nn.Sequential(first, nn.Tanh(), second)
+
+
+@pytest.mark.parametrize("build", [low_rank, tied])
+@pytest.mark.parametrize("start", [None, "user", "learned"])
+def test_adapters_and_tied_weights_are_steered(build: Any, start: Any) -> None:
+    model = build()
+    optimizer = torch.optim.AdamW([{"params": []}, {"params": model.parameters()}], lr=1e-2)
+    run = Controller(fixed_policy(0.5)).attach(optimizer, total_steps=8, model=model, start=start)
+    for _ in range(8):
+        optimizer.zero_grad()
+        loss = model(torch.ones(4, 8)).square().mean()
+        loss.backward()
+        optimizer.step()
+        run.step(loss)
+    assert run.is_over
+    assert len({decision.values["learning_rate"] for decision in run.decisions}) > 1
+
+
+def test_weights_on_the_meta_device_are_refused() -> None:
+    optimizer = torch.optim.AdamW(nn.Linear(4, 4, device="meta").parameters())
+    with pytest.raises(ConfigurationError, match="some weights are on the meta device"):
+        Controller(STILL).attach(optimizer, total_steps=4)
+    assert not optimizer._optimizer_step_pre_hooks
