@@ -184,7 +184,7 @@ def grow(
     return Grown(
         policy=run.policy,
         decisions=tuple(run.decisions),
-        num_decisions=run.plan.num_intervals,
+        num_decisions=min(decisions, num_rounds),
         known=controller.policy.space.names,
         model=booster.model(),
         schedule=tuple(dict(row) for row in run.schedule if row["step"] < len(losses)),

@@ -130,12 +130,9 @@ def train(
         validation_loss=constant[1],
         train_loss=constant[0] if task.knows_training_loss else None,
     )
-    run = controller.steer(
-        host,
-        total_steps=task.num_decisions * task.rounds_per_decision,
-        num_decisions=task.num_decisions,
-    )
-    for _ in range(run.plan.total_steps):
+    num_rounds = task.num_decisions * task.rounds_per_decision
+    run = controller.steer(host, total_steps=num_rounds, num_decisions=task.num_decisions)
+    for _ in range(num_rounds):
         booster.update()
         (training,), (validation, *_) = booster.eval_train(), booster.eval_valid()
         train_loss = training[2] if task.knows_training_loss else None
