@@ -62,6 +62,10 @@ def test_width_changes_nothing_where_rates_go_down_with_it() -> None:
     assert steps == pytest.approx([0.05] * 3, rel=0.05)
 
 
+class Packed(nn.Parameter):
+    """A weight that another package holds in its own way, as a share of it or in four bits."""
+
+
 def unknown(kind: str) -> list[torch.optim.Optimizer]:
     meta = nn.Linear(4, 4, device="meta")
     weights: dict[str, list[Any]] = {
@@ -71,11 +75,12 @@ def unknown(kind: str) -> list[torch.optim.Optimizer]:
         "meta": list(meta.parameters()),
         "frozen": [nn.Parameter(torch.ones(4, 4), requires_grad=False)],
         "empty": [nn.Parameter(torch.ones(0, 4))],
+        "packed": [Packed(torch.ones(4, 4))],
     }
     return [torch.optim.AdamW(weights[kind], lr=1.0)]
 
 
-@pytest.mark.parametrize("kind", ["zeros", "vectors", "lazy", "meta", "frozen", "empty"])
+@pytest.mark.parametrize("kind", ["zeros", "vectors", "lazy", "meta", "frozen", "empty", "packed"])
 def test_weights_without_a_size_bound_nothing(kind: str) -> None:
     optimizers = unknown(kind)
     assert relative_step(optimizers) is None
