@@ -184,9 +184,9 @@ def _fine_tuned_text(
 def _columns(seed: int, *, table: str, width: int) -> Training:
     torch.manual_seed(seed)
     held = load_dataset(table)
-    x = torch.from_numpy(held.x).nan_to_num()
+    x = torch.tensor(held.x).nan_to_num()
     x = ((x - x.mean(dim=0)) / (x.std(dim=0) + 1e-6)).clamp(-5.0, 5.0).float()
-    y = torch.from_numpy(held.y)
+    y = torch.tensor(held.y)
     model = models.Columns(x.shape[1], held.num_classes, width=width, layers=2)
     parts = data.split(x, y, seed=seed)
     return Training(model=model, parts=parts, loss=F.cross_entropy, batch_size=32)
