@@ -125,6 +125,13 @@ def patches(photograph: str, size: int, num_patches: int) -> Tensor:
     return torch.from_numpy(np.stack(cut).transpose(0, 3, 1, 2).copy())
 
 
+@functools.cache
+def photographs() -> Part:
+    """Return squares of two photographs, `[B, 3, 8, 8]`; of which one each is, classes `[B]`."""
+    both = [patches(name, 8, 1000) for name in ("china", "flower")]
+    return torch.cat(both), torch.arange(2).repeat_interleave(1000)
+
+
 def turned(images: Tensor) -> Part:
     """Turn square images by 0, 90, 180 or 270 degrees; which is to be said, classes `[B]`."""
     turns = torch.arange(len(images)) % 4

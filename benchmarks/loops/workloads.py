@@ -116,18 +116,18 @@ def _transformer_of_digits(seed: int) -> Training:
     return Training(model=model, parts=parts, loss=F.cross_entropy, batch_size=32)
 
 
-def _transformer_of_turned_patches(seed: int) -> Training:
+def _transformer_of_turned_digits(seed: int) -> Training:
     torch.manual_seed(seed)
-    model = models.Tokens(48, 9, 4, width=40, layers=3, patch=4, dropout=0.1)
-    parts = data.split(*data.turned(data.patches("china", 12, 2000)), seed=seed)
+    model = models.Tokens(4, 16, 4, width=40, layers=3, patch=2, dropout=0.1)
+    parts = data.split(*data.turned(data.digits()[0]), seed=seed)
     return Training(model=model, parts=parts, loss=F.cross_entropy, batch_size=32)
 
 
-def _residual(seed: int, *, photograph: str | None, width: int) -> Training:
+def _residual(seed: int, *, rows: Callable[[], data.Part], width: int) -> Training:
     torch.manual_seed(seed)
-    rows = data.digits() if photograph is None else data.turned(data.patches(photograph, 12, 2000))
-    model = models.residual_net(rows[0].shape[1], int(rows[1].max()) + 1, width=width)
-    parts = data.split(*rows, seed=seed)
+    x, y = rows()
+    model = models.residual_net(x.shape[1], int(y.max()) + 1, width=width)
+    parts = data.split(x, y, seed=seed)
     return Training(model=model, parts=parts, loss=F.cross_entropy, batch_size=32)
 
 
@@ -184,9 +184,9 @@ def _fine_tuned_text(
 def _columns(seed: int, *, table: str, width: int) -> Training:
     torch.manual_seed(seed)
     held = load_dataset(table)
-    x = torch.from_numpy(held.x).nan_to_num()
+    x = torch.tensor(held.x).nan_to_num()
     x = ((x - x.mean(dim=0)) / (x.std(dim=0) + 1e-6)).clamp(-5.0, 5.0).float()
-    y = torch.from_numpy(held.y)
+    y = torch.tensor(held.y)
     model = models.Columns(x.shape[1], held.num_classes, width=width, layers=2)
     parts = data.split(x, y, seed=seed)
     return Training(model=model, parts=parts, loss=F.cross_entropy, batch_size=32)
@@ -201,7 +201,7 @@ _VALIDATION: dict[str, Workload] = {
     ),
     "digits_transformer": Workload(steps=400, build=_transformer_of_digits),
     "digits_residual": Workload(
-        steps=250, build=functools.partial(_residual, photograph=None, width=8)
+        steps=250, build=functools.partial(_residual, rows=data.digits, width=8)
     ),
     "lstm": Workload(
         steps=400,
@@ -228,9 +228,9 @@ _TEST: dict[str, Workload] = {
         ),
         is_test=True,
     ),
-    "turned_transformer": Workload(steps=600, build=_transformer_of_turned_patches, is_test=True),
-    "turned_residual": Workload(
-        steps=400, build=functools.partial(_residual, photograph="china", width=10), is_test=True
+    "turned_transformer": Workload(steps=600, build=_transformer_of_turned_digits, is_test=True),
+    "photographs_residual": Workload(
+        steps=400, build=functools.partial(_residual, rows=data.photographs, width=10), is_test=True
     ),
     "gru": Workload(
         steps=500,

@@ -64,7 +64,8 @@ class TorchHost(Host):
         weights: Measures them.
 
     Raises:
-        ConfigurationError: There is no optimiser, or another scheduler writes to one.
+        ConfigurationError: There is no optimiser, its weights are on the meta device, or another
+            scheduler writes to one.
         UnknownNameError: `bind` or `initial` names what no policy moves.
     """
 
@@ -82,6 +83,11 @@ class TorchHost(Host):
         self._optimizers = [unwrapped(optimizer) for optimizer in optimizers]
         if not self._optimizers:
             raise ConfigurationError("at least one optimiser must be given; got none")
+        if any(p.is_meta for optimizer in self._optimizers for p in _parameters(optimizer)):
+            raise ConfigurationError(
+                "some weights are on the meta device, where there is nothing to train: make them "
+                "(model.to_empty(device=...)), begin them, and build the optimiser before attach"
+            )
         for optimizer in self._optimizers:  # a run that was left behind, or interrupted
             earlier = _attached.get(optimizer)
             if earlier is not None and (host := earlier()) is not None:

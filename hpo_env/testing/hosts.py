@@ -115,6 +115,18 @@ class HostContract(ABC):
         training.host.write(training.host.initial)
         assert dict(training.read()) == pytest.approx(asked, rel=max(self.tolerance, 0.1))
 
+    def test_what_it_knows_of_a_start_is_of_what_can_be_written(self) -> None:
+        """`learned_start` and `bearable` name hyperparameters of `initial`, with usable values."""
+        host = self.make().host
+        learned, highest = host.learned_start(), host.bearable()
+        values = {} if learned is None else learned.values_for(host.problem())
+        assert set(values) | set(highest) <= set(host.initial), (
+            f"learned_start() and bearable() must name what initial names, {sorted(host.initial)}; "
+            f"got {sorted({*values, *highest})}"
+        )
+        bad = {n: v for n, v in [*values.items(), *highest.items()] if not 0.0 <= v < np.inf}
+        assert not bad, f"values to begin at must be finite and not negative; got {bad}"
+
     def test_what_is_written_is_in_use_and_read_back(self) -> None:
         """The values in force are known, whatever the host rounds or refuses."""
         training = self._begun()

@@ -62,6 +62,10 @@ def test_width_changes_nothing_where_rates_go_down_with_it() -> None:
     assert steps == pytest.approx([0.05] * 3, rel=0.05)
 
 
+class Packed(nn.Parameter):
+    """A weight that another package holds in its own way, as a share of it or in four bits."""
+
+
 def unknown(kind: str) -> list[torch.optim.Optimizer]:
     meta = nn.Linear(4, 4, device="meta")
     weights: dict[str, list[Any]] = {
@@ -71,11 +75,12 @@ def unknown(kind: str) -> list[torch.optim.Optimizer]:
         "meta": list(meta.parameters()),
         "frozen": [nn.Parameter(torch.ones(4, 4), requires_grad=False)],
         "empty": [nn.Parameter(torch.ones(0, 4))],
+        "packed": [Packed(torch.ones(4, 4))],
     }
     return [torch.optim.AdamW(weights[kind], lr=1.0)]
 
 
-@pytest.mark.parametrize("kind", ["zeros", "vectors", "lazy", "meta", "frozen", "empty"])
+@pytest.mark.parametrize("kind", ["zeros", "vectors", "lazy", "meta", "frozen", "empty", "packed"])
 def test_weights_without_a_size_bound_nothing(kind: str) -> None:
     optimizers = unknown(kind)
     assert relative_step(optimizers) is None
@@ -213,3 +218,40 @@ def test_all_kinds_of_one_list_count() -> None:
     alone = relative_step(both[:1])
     assert alone is not None
     assert all(relative_step(list(order)) == alone for order in itertools.permutations(both))
+
+
+def low_rank() -> nn.Module:
+    """A frozen base with an adapter beside it, whose second matrix begins at 0."""
+    base, down, up = nn.Linear(8, 8), nn.Linear(8, 2), nn.Linear(2, 8)
+    base.requires_grad_(False)
+    nn.init.zeros_(up.weight)
+    return nn.Sequential(base, down, up)
+
+
+def tied() -> nn.Module:
+    first, second = nn.Linear(8, 8), nn.Linear(8, 8)
+    second.weight = first.weight
+    return nn.Sequential(first, nn.Tanh(), second)
+
+
+@pytest.mark.parametrize("build", [low_rank, tied])
+@pytest.mark.parametrize("start", [None, "user", "learned"])
+def test_adapters_and_tied_weights_are_steered(build: Any, start: Any) -> None:
+    model = build()
+    optimizer = torch.optim.AdamW([{"params": []}, {"params": model.parameters()}], lr=1e-2)
+    run = Controller(fixed_policy(0.5)).attach(optimizer, total_steps=8, model=model, start=start)
+    for _ in range(8):
+        optimizer.zero_grad()
+        loss = model(torch.ones(4, 8)).square().mean()
+        loss.backward()
+        optimizer.step()
+        run.step(loss)
+    assert run.is_over
+    assert len({decision.values["learning_rate"] for decision in run.decisions}) > 1
+
+
+def test_weights_on_the_meta_device_are_refused() -> None:
+    optimizer = torch.optim.AdamW(nn.Linear(4, 4, device="meta").parameters())
+    with pytest.raises(ConfigurationError, match="some weights are on the meta device"):
+        Controller(STILL).attach(optimizer, total_steps=4)
+    assert not optimizer._optimizer_step_pre_hooks

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hpo_env import Controller
 from hpo_env.control.plan import OpenPlan, Plan, plan_from_json, plan_of
@@ -84,6 +86,39 @@ def test_the_plain_form_of_a_plan_is_the_same_plan(plan: Any) -> None:
 def test_plans_of_earlier_versions_are_read() -> None:
     data = {"total_steps": 9, "num_intervals": 3, "first_step": 0, "first_interval": 0}
     assert plan_from_json(data) == Plan(total_steps=9, num_intervals=3)
+
+
+@given(
+    decisions=st.integers(1, 40),
+    total=st.none() | st.integers(1, 400),
+    acts=st.lists(
+        st.tuples(st.sampled_from(["cool", "extend", "shorten"]), st.integers(0, 90)), max_size=6
+    ),
+)
+def test_whatever_is_done_to_a_plan_its_intervals_lead_to_its_end(
+    decisions: int, total: int | None, acts: list[tuple[str, int]]
+) -> None:
+    plan, interval, made = plan_of(total, decisions), 0, 0
+    for act, number in acts:
+        for _ in range(number % 7):
+            if not plan.is_over(interval):
+                assert plan.end(interval) > made
+                interval, made = interval + 1, plan.end(interval)
+        if act == "cool" and not plan.is_over(interval) and number:
+            plan = plan.cooled(number, interval=interval, num_done=made)
+            assert plan.total_steps == made + number
+        elif act == "extend" and isinstance(plan, Plan):
+            plan = plan.extended(plan.total_steps + number, interval=interval)
+        elif act == "shorten" and isinstance(plan, Plan) and made + number < plan.total_steps:
+            plan = plan.shortened(made + number, interval=interval, num_steps=made)
+        assert plan_from_json(plan.to_json()) == plan
+        done, whole = plan.time(interval)
+        assert 0.0 <= done <= whole + 1e-9
+    while isinstance(plan, Plan) and not plan.is_over(interval):
+        before = plan.time(interval)[0] / plan.time(interval)[1]
+        interval, made = interval + 1, plan.end(interval)
+        assert plan.time(interval)[0] / plan.time(interval)[1] > before
+    assert made == (plan.total_steps or made)
 
 
 # --------------------------------------------------------------------------------------- the rate

@@ -131,11 +131,7 @@ def train(
         train_loss=constant[0] if task.knows_training_loss else None,
     )
     num_rounds = task.num_decisions * task.rounds_per_decision
-    run = controller.steer(
-        host,
-        total_steps=num_rounds,
-        num_decisions=task.num_decisions,
-    )
+    run = controller.steer(host, total_steps=num_rounds, num_decisions=task.num_decisions)
     for _ in range(num_rounds):
         booster.update()
         (training,), (validation, *_) = booster.eval_train(), booster.eval_valid()

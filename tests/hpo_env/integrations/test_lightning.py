@@ -12,7 +12,7 @@ import torch
 
 from hpo_env.controller import Controller, ControllerWarning
 from hpo_env.errors import ConfigurationError
-from tests.hpo_env.controlled_runs import random_policy, run_afresh
+from tests.hpo_env.controlled_runs import fixed_policy, random_policy, run_afresh
 from tests.hpo_env.integrations.host_data import make_net, tensors, validation_loss
 
 with warnings.catch_warnings():
@@ -104,6 +104,15 @@ def test_lightning_uses_the_values_that_a_plain_loop_uses() -> None:
     assert module.used == rates
     assert torch.equal(module.net[0].weight, net[0].weight)
     assert callback.run.decisions[1].observation["has_gradient"] == 1.0
+
+
+@pytest.mark.parametrize(("start", "rate"), [("learned", 3e-3), ("user", 0.01), (None, 0.01)])
+def test_a_run_begins_where_it_is_asked_to(start: Any, rate: float) -> None:
+    module, (trainer, _) = Module(), make()
+    still = Controller(fixed_policy(0.0, base_schedule="constant"))
+    trainer.callbacks[0] = HPOControlCallback(still, total_steps=STEPS, start=start)
+    trainer.fit(module, loader())
+    assert set(module.used) == {rate}
 
 
 def test_a_scheduler_of_the_module_is_corrected() -> None:
