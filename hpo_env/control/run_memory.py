@@ -274,14 +274,17 @@ def chosen(
     Returns:
         Values of the same hyperparameters.
     """
-    alike = [(w, r) for w, r in zip(trust(runs), runs, strict=True) if set(r.start) == set(own)]
+    alike = [
+        (weight, run)
+        for weight, run in zip(trust(runs), runs, strict=True)
+        if set(run.start) == set(own) and (run.start == dict(own) or _lies_in(run.start, space))
+    ]
     mine = [w for w, run in alike if run.start == dict(own)]
     if not mine or sum(mine) < 0.5:
         return dict(own)
     count = round(sum(weight for weight, _ in alike))
-    best = _best(alike)
     is_exploring = count < _EXPLORED or count % _EXPLORES_EVERY == 1
-    return _drawn(best, space, rng) if is_exploring else best
+    return _drawn(own, space, rng) if is_exploring else _best(alike)
 
 
 def trust(runs: Sequence[StoredRun]) -> list[float]:
@@ -325,19 +328,23 @@ def _best(alike: Sequence[tuple[float, StoredRun]]) -> dict[str, float]:
 
 
 def _drawn(
-    best: Mapping[str, float], space: HyperparameterSpace, rng: np.random.Generator
+    own: Mapping[str, float], space: HyperparameterSpace, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Draw values half way between the best known and anywhere in the usual ranges."""
+    """Draw values evenly from the usual ranges, each on its own axis."""
     values: dict[str, float] = {}
     for name, (low, high) in usual_ranges(space).items():
-        if name in best:
+        if name in own:
             axis = space.subset([name])
-            ends = axis.to_axis(np.array([[low], [high], [best[name]]]))[:, 0]
-            there = ends[0] + rng.random() * (ends[1] - ends[0])
-            middle = 0.5 * (there + ends[2]) - ends[2]
-            moved = axis.values(np.array([[best[name]]]), np.array([[middle]])).item()
-            values[name] = float(np.clip(moved, axis.low[0], axis.high[0]))
+            ends = axis.to_axis(np.array([[low], [high]]))
+            share = rng.random() * (ends[1:] - ends[:1])
+            drawn = axis.values(np.array([[low]]), share).item()
+            values[name] = float(np.clip(drawn, low, high))
     return values
+
+
+def _lies_in(values: Mapping[str, float], space: HyperparameterSpace) -> bool:
+    spans = {h.name: (h.low, h.high) for h in space.hyperparameters}
+    return all(spans[name][0] <= value <= spans[name][1] for name, value in values.items())
 
 
 def _fingerprint(policy: Policy) -> str:
