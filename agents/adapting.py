@@ -265,7 +265,8 @@ def losses(
     Returns:
         Log losses `[N]`.
     """
-    return losses_of_each(bench, [policy], runs, of_test=of_test)[0]
+    reached: Array = losses_of_each(bench, [policy], runs, of_test=of_test)[0]
+    return reached
 
 
 def losses_of_each(
