@@ -126,9 +126,8 @@ class TrialController(Controller):
                 written here.
         """
         try:
-            begun = (
-                proposed(self._trial, self.policy.space, host.initial) if start is None else start
-            )
+            if start is None:
+                start = proposed(self._trial, self.policy.space, host.initial)
         except BaseException:
             host.close()  # as it was found
             raise

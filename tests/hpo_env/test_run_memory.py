@@ -329,9 +329,9 @@ def test_values_of_a_doctored_file_outside_of_their_range_are_not_taken(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "job.json"
-    runs = [with_run(identity=str(k), start={"learning_rate": 50.0}) for k in range(4)]
-    document = valid()
-    document["runs"] += [json.loads(run)["runs"][0] for run in runs]
+    document = json.loads(with_run(look={}))
+    outside = {"start": {"learning_rate": 50.0}, "reached": -9.0, "look": {}, "course": []}
+    document["runs"] += [{"identity": str(k), **outside} for k in range(4)]
     path.write_text(json.dumps(document))
     run = night(path)
     assert run.values["learning_rate"] <= 1.0
