@@ -41,7 +41,6 @@ from hpo_env.control.run_memory import StoredRun, chosen
 from hpo_env.controller import Controller
 from hpo_env.integrations.optuna import create_study, proposed
 from hpo_env.seeding import stream
-from hpo_env.starts import usual_ranges
 from hpo_env.tasks.base import Task
 from hpo_env.tasks.registry import make_family
 
@@ -103,12 +102,10 @@ class Job:
     def study(self) -> dict[str, float]:
         """Begin where the study says."""
         if self._study is None:
-            ranges = usual_ranges(self.space)
-            inside = {n: v for n, v in self.own.items() if ranges[n][0] <= v <= ranges[n][1]}
             sampler = optuna.samplers.TPESampler(
                 n_startup_trials=4, seed=int(self._rng.integers(2**31))
             )
-            self._study = create_study(self._controller, initial=inside, sampler=sampler)
+            self._study = create_study(self._controller, initial=self.own, sampler=sampler)
         self._trial = self._study.ask()
         return proposed(self._trial, self.space, self.own)
 
@@ -165,7 +162,8 @@ def run_arm(name: str, tasks: list[Task], seed: int) -> tuple[Array, Array]:
 def best_of(validation: Array, test: Array, count: int) -> Array:
     """Return the test losses of the runs that validation would choose of the first `count`."""
     best = validation[:, :count].argmin(axis=1)
-    return test[np.arange(len(test)), best]
+    chosen_of_each: Array = test[np.arange(len(test)), best]
+    return chosen_of_each
 
 
 def main(

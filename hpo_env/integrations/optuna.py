@@ -152,7 +152,8 @@ def proposed(
     """
     ranges = _ranges_of(trial)
     if ranges is None:
-        ranges = {n: e for n, e in usual_ranges(space).items() if n in movable(space, there)}
+        usual, movables = usual_ranges(space, there), movable(space, there)
+        ranges = {name: ends for name, ends in usual.items() if name in movables}
     missing = [name for name in ranges if name not in there]
     if missing:
         raise ConfigurationError(
@@ -220,8 +221,8 @@ def create_study(
     Args:
         controller: What decides in its trials.
         initial: Your own values, by hyperparameter; the usual defaults where none is given.
-        ranges: What is searched, and where; by default `usual_ranges`. What is not named begins at
-            the loop's own value.
+        ranges: What is searched, and where; by default all that the policy can move in the loop,
+            in `usual_ranges`. What is not named begins at the loop's own value.
         problem: What a learned start goes by.
         earlier: Runs of the same job that are over: where each began, by hyperparameter, and the
             validation loss that it ended with. Those that lack a value of the ranges are left out.
@@ -238,9 +239,10 @@ def create_study(
             hold your own value; or the study that is there has other ranges.
     """
     space = controller.policy.space
-    searched = _checked_ranges(space, usual_ranges(space) if ranges is None else ranges)
-    defaults = {h.name: h.default for h in space.hyperparameters}
-    own = defaults | _checked_own(searched, initial or {})
+    widest = {h.name: (h.low, h.high) for h in space.hyperparameters}
+    given = _checked_own(widest if ranges is None else ranges, initial or {})
+    searched = _checked_ranges(space, usual_ranges(space, given) if ranges is None else ranges)
+    own = {h.name: h.default for h in space.hyperparameters} | given
     study = optuna.create_study(**_usual_options(controller) | options)
     stored = study.user_attrs.get(_RANGES)
     if ranges is not None and stored is not None and _as_ranges(stored) != searched:
