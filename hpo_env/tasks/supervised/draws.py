@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from hpo_env.arguments import is_number
+from hpo_env.datasets import Dataset
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.tasks.supervised.data import MAX_TRAIN_ROWS
@@ -101,6 +102,26 @@ def draw_num_rows(num_present: int, rng: np.random.Generator) -> int:
     """Draw how many of the present rows a varied task uses."""
     high = min(num_present, _MAX_TRAIN_ROWS)
     return round(log_uniform(min(high, _MIN_TRAIN_ROWS), high, rng))
+
+
+def draw_num_features(
+    dataset: Dataset, at_most: int | None, rng: np.random.Generator, is_augmented: bool
+) -> int:
+    """Draw how many features a task uses: all pixels of an image, all of a table or a part of them.
+
+    Args:
+        dataset: Where they are.
+        at_most: What a table's features are cut to; None: nothing.
+        rng: For varied tasks.
+        is_augmented: Whether the task is varied.
+    """
+    present: int = dataset.x.shape[1]
+    if dataset.image_shape is not None:
+        return present
+    most = present if at_most is None else min(present, at_most)
+    if not is_augmented or rng.random() < SHARE_UNCHANGED:
+        return most
+    return int(rng.integers(-(-most // 2), most + 1))
 
 
 def draw_noise(largest: float, rng: np.random.Generator) -> float:

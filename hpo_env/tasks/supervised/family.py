@@ -51,12 +51,12 @@ from hpo_env.tasks.supervised.data import (
     split_off,
 )
 from hpo_env.tasks.supervised.draws import (
-    SHARE_UNCHANGED,
     USUAL_INITIAL,
     Initial,
     checked_initial,
     choose,
     draw_noise,
+    draw_num_features,
     draw_num_rows,
     draw_value,
     initial_ranges,
@@ -301,7 +301,9 @@ class SupervisedFamily(TaskFamily):
             optimizer=optimizer,
             augmentation_seed=draw_episode_seed(rng),
             num_rows=draw_num_rows(num_rows, rng) if is_augmented else num_rows,
-            num_features=self._draw_num_features(dataset, rng, is_augmented=is_augmented),
+            num_features=draw_num_features(
+                dataset, MAX_TABLE_FEATURES if self.dataset is None else None, rng, is_augmented
+            ),
             label_noise=draw_noise(_MAX_LABEL_NOISE, rng) if is_augmented else 0.0,
             target_noise=draw_noise(_MAX_TARGET_NOISE, rng) if is_augmented else 0.0,
             input_scale=log_uniform(*_INPUT_SCALES, rng) if is_augmented else 1.0,
@@ -324,17 +326,6 @@ class SupervisedFamily(TaskFamily):
             if candidate.split == self.architectures and candidate.fits(dataset.image_shape)
         ]
         return choose(fitting, rng)
-
-    def _draw_num_features(
-        self, dataset: Dataset, rng: np.random.Generator, *, is_augmented: bool
-    ) -> int:
-        present: int = dataset.x.shape[1]
-        if dataset.image_shape is not None:
-            return present
-        most = min(present, MAX_TABLE_FEATURES) if self.dataset is None else present
-        if not is_augmented or rng.random() < SHARE_UNCHANGED:
-            return most
-        return int(rng.integers(-(-most // 2), most + 1))
 
     def _draw_initial(
         self, optimizer: str, rng: np.random.Generator, *, is_augmented: bool
