@@ -67,6 +67,8 @@ deviation, on meta-validation tasks). They are those that spread more between ta
 _NEAR = 1.8
 """Distance up to which two looks are of one task: eight in ten pairs of one task are nearer, and
 two in ten of two tasks (meta-validation tasks of supervised learning)."""
+_FOREIGN = 2.0 * _NEAR
+"""Distance to the nearest of several looks beyond which a run is said to be of another task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +227,8 @@ class Recorder:
         if decision.interval == 1:
             self._look |= {n: v for n, v in decision.observation.items() if n in _LOOK}
             looks = [run.look for run in self._memory.read() if run.look]
-            if looks and min(distance(self._look, look) for look in looks) > _NEAR:
+            nearest = min((distance(self._look, look) for look in looks), default=0.0)
+            if len(looks) >= _EXPLORED and nearest > _FOREIGN:
                 warnings.warn(
                     f"this run's first interval looks unlike those of all runs in "
                     f"{self._memory.path}: where it began may not suit it. The next run trusts "

@@ -212,7 +212,8 @@ def test_a_look_that_shares_nothing_is_infinitely_far() -> None:
 def test_a_first_interval_unlike_all_before_is_said(tmp_path: Path) -> None:
     path = tmp_path / "job.json"
     memory = RunMemory(path, POLICY)
-    memory.add(stored(1e-4, 1.0, {"log_loss": -9.0}))
+    for number in range(3):
+        memory.add(stored(1e-4, float(number), {"log_loss": -9.0}))
     with pytest.warns(ControllerWarning, match="unlike those of all runs"):
         night(path)
     with warnings.catch_warnings():
