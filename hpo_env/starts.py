@@ -267,17 +267,26 @@ def unbearable(initial: Mapping[str, float], highest: Mapping[str, float]) -> di
     return {n: v for n, v in initial.items() if v > highest.get(n, math.inf)}
 
 
-def usual_ranges(space: HyperparameterSpace) -> dict[str, tuple[float, float]]:
+def usual_ranges(
+    space: HyperparameterSpace, own: Mapping[str, float] | None = None
+) -> dict[str, tuple[float, float]]:
     """Return where runs are begun when several are tried, by hyperparameter.
 
     Args:
         space: Of the policy.
+        own: The user's values, which the ranges are widened to hold where the space does.
 
     Returns:
         The middle two thirds of each range, on its own axis, and the default; the whole range on a
         linear scale, whose low end is where such a thing is not used.
     """
-    return {h.name: _usual_range(h) for h in space.hyperparameters}
+    ranges = {h.name: _usual_range(h) for h in space.hyperparameters}
+    for h in space.hyperparameters:
+        value = (own or {}).get(h.name, h.default)
+        if h.low <= value <= h.high:
+            low, high = ranges[h.name]
+            ranges[h.name] = min(low, float(value)), max(high, float(value))
+    return ranges
 
 
 def _usual_range(hyperparameter: Hyperparameter) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from docstring_parser import parse
 
+from agents.commands.adapt import AdaptConfig
 from agents.commands.compare import CompareConfig
 from agents.commands.dashboard import DashboardConfig
 from agents.commands.data import CheckFile, DescribeDataset, ListDatasets
@@ -132,6 +133,7 @@ def _inherited(learner: type[Learner]) -> list[Any]:
 COMMAND_LINES: dict[str, type[Any]] = {
     "demo": DemoConfig,
     "train": TrainConfig,
+    "adapt": AdaptConfig,
     "evaluate": EvaluateConfig,
     "compare": CompareConfig,
     "forecast": ForecastConfig,

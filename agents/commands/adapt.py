@@ -72,7 +72,7 @@ def split_options(args: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
         >>> split_options(["supervised", "--dataset", "a.csv", "--steps", "9000"])
         (['supervised', '--steps', '9000'], {'dataset': 'a.csv'})
     """
-    families = [arg for arg in args if arg in FAMILIES or ":" in arg]
+    families = [arg for arg in args if arg in FAMILIES] or [arg for arg in args if ":" in arg]
     names = option_names(family_class(families[0])) if families else ()
     own: list[str] = []
     options: dict[str, list[str]] = {}

@@ -67,6 +67,8 @@ deviation, on meta-validation tasks). They are those that spread more between ta
 _NEAR = 1.8
 """Distance up to which two looks are of one task: eight in ten pairs of one task are nearer, and
 two in ten of two tasks (meta-validation tasks of supervised learning)."""
+_FOREIGN = 2.0 * _NEAR
+"""Distance to the nearest of several looks beyond which a run is said to be of another task."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +227,8 @@ class Recorder:
         if decision.interval == 1:
             self._look |= {n: v for n, v in decision.observation.items() if n in _LOOK}
             looks = [run.look for run in self._memory.read() if run.look]
-            if looks and min(distance(self._look, look) for look in looks) > _NEAR:
+            nearest = min((distance(self._look, look) for look in looks), default=0.0)
+            if len(looks) >= _EXPLORED and nearest > _FOREIGN:
                 warnings.warn(
                     f"this run's first interval looks unlike those of all runs in "
                     f"{self._memory.path}: where it began may not suit it. The next run trusts "
@@ -274,14 +277,17 @@ def chosen(
     Returns:
         Values of the same hyperparameters.
     """
-    alike = [(w, r) for w, r in zip(trust(runs), runs, strict=True) if set(r.start) == set(own)]
+    alike = [
+        (weight, run)
+        for weight, run in zip(trust(runs), runs, strict=True)
+        if set(run.start) == set(own) and (run.start == dict(own) or _lies_in(run.start, space))
+    ]
     mine = [w for w, run in alike if run.start == dict(own)]
     if not mine or sum(mine) < 0.5:
         return dict(own)
     count = round(sum(weight for weight, _ in alike))
-    best = _best(alike)
     is_exploring = count < _EXPLORED or count % _EXPLORES_EVERY == 1
-    return _drawn(best, space, rng) if is_exploring else best
+    return _drawn(own, space, rng) if is_exploring else _best(alike)
 
 
 def trust(runs: Sequence[StoredRun]) -> list[float]:
@@ -325,19 +331,23 @@ def _best(alike: Sequence[tuple[float, StoredRun]]) -> dict[str, float]:
 
 
 def _drawn(
-    best: Mapping[str, float], space: HyperparameterSpace, rng: np.random.Generator
+    own: Mapping[str, float], space: HyperparameterSpace, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Draw values half way between the best known and anywhere in the usual ranges."""
+    """Draw values evenly from the usual ranges, each on its own axis."""
     values: dict[str, float] = {}
     for name, (low, high) in usual_ranges(space).items():
-        if name in best:
+        if name in own:
             axis = space.subset([name])
-            ends = axis.to_axis(np.array([[low], [high], [best[name]]]))[:, 0]
-            there = ends[0] + rng.random() * (ends[1] - ends[0])
-            middle = 0.5 * (there + ends[2]) - ends[2]
-            moved = axis.values(np.array([[best[name]]]), np.array([[middle]])).item()
-            values[name] = float(np.clip(moved, axis.low[0], axis.high[0]))
+            ends = axis.to_axis(np.array([[low], [high]]))
+            share = rng.random() * (ends[1:] - ends[:1])
+            drawn = axis.values(np.array([[low]]), share).item()
+            values[name] = float(np.clip(drawn, low, high))
     return values
+
+
+def _lies_in(values: Mapping[str, float], space: HyperparameterSpace) -> bool:
+    spans = {h.name: (h.low, h.high) for h in space.hyperparameters}
+    return all(spans[name][0] <= value <= spans[name][1] for name, value in values.items())
 
 
 def _fingerprint(policy: Policy) -> str:

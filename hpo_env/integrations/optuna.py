@@ -27,7 +27,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from hpo_env.arguments import is_number
-from hpo_env.control.decider import Decision, can_be_moved
+from hpo_env.control.decider import Decision, movable
 from hpo_env.control.run import HostT, Run, RunLogger
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError, RunStoppedError
@@ -126,38 +126,50 @@ class TrialController(Controller):
                 written here.
         """
         try:
-            begun = self._proposed(host.initial) if start is None else start
+            if start is None:
+                start = proposed(self._trial, self.policy.space, host.initial)
         except BaseException:
             host.close()  # as it was found
             raise
         told = [*loggers, self._reporter]
-        run = super().steer(host, loggers=told, start=begun, **options)
+        run = super().steer(host, loggers=told, start=start, **options)
         self._runs.append(run)
         return run
 
-    def _proposed(self, there: Mapping[str, float]) -> dict[str, float]:
-        """Ask the study where to begin."""
-        given, space = _ranges_of(self._trial), self.policy.space
-        movable = [h.name for h in space.hyperparameters if can_be_moved(h, there)]
-        if given is None:
-            given = {n: e for n, e in usual_ranges(space).items() if n in movable}
-        missing = [name for name in given if name not in there]
-        if missing:
-            raise ConfigurationError(
-                f"the study searches {missing[0]!r}, and what can be written here is "
-                f"{sorted(there)}: bind it, or create the study with other ranges"
-            )
-        values = {
-            name: float(self._suggest(_named(space, name), ends)) for name, ends in given.items()
-        }
-        self._trial.set_user_attr(_STARTED_AT, values)
-        return values
 
-    def _suggest(self, hyperparameter: Hyperparameter, ends: tuple[float, float]) -> Any:
-        name, (low, high) = PREFIX + hyperparameter.name, ends
-        if hyperparameter.scale == "log_integer":
-            return self._trial.suggest_int(name, int(low), int(high), log=True)
-        return self._trial.suggest_float(name, low, high, log=hyperparameter.scale == "log")
+def proposed(
+    trial: Any, space: HyperparameterSpace, there: Mapping[str, float]
+) -> dict[str, float]:
+    """Ask a trial's study where its run begins.
+
+    Args:
+        trial: Of any kind.
+        space: Of the policy.
+        there: What can be written, with its values at the start.
+
+    Raises:
+        ConfigurationError: The study's ranges name what cannot be written here.
+    """
+    ranges = _ranges_of(trial)
+    if ranges is None:
+        usual, movables = usual_ranges(space, there), movable(space, there)
+        ranges = {name: ends for name, ends in usual.items() if name in movables}
+    missing = [name for name in ranges if name not in there]
+    if missing:
+        raise ConfigurationError(
+            f"the study searches {missing[0]!r}, and what can be written here is "
+            f"{sorted(there)}: bind it, or create the study with other ranges"
+        )
+    values = {name: _suggested(trial, _named(space, name), ends) for name, ends in ranges.items()}
+    trial.set_user_attr(_STARTED_AT, values)
+    return values
+
+
+def _suggested(trial: Any, hyperparameter: Hyperparameter, ends: tuple[float, float]) -> float:
+    name, (low, high) = PREFIX + hyperparameter.name, ends
+    if hyperparameter.scale == "log_integer":
+        return float(trial.suggest_int(name, int(low), int(high), log=True))
+    return float(trial.suggest_float(name, low, high, log=hyperparameter.scale == "log"))
 
 
 class _Reporter:
@@ -209,8 +221,8 @@ def create_study(
     Args:
         controller: What decides in its trials.
         initial: Your own values, by hyperparameter; the usual defaults where none is given.
-        ranges: What is searched, and where; by default `usual_ranges`. What is not named begins at
-            the loop's own value.
+        ranges: What is searched, and where; by default all that the policy can move in the loop,
+            in `usual_ranges`. What is not named begins at the loop's own value.
         problem: What a learned start goes by.
         earlier: Runs of the same job that are over: where each began, by hyperparameter, and the
             validation loss that it ended with. Those that lack a value of the ranges are left out.
@@ -227,9 +239,10 @@ def create_study(
             hold your own value; or the study that is there has other ranges.
     """
     space = controller.policy.space
-    searched = _checked_ranges(space, usual_ranges(space) if ranges is None else ranges)
-    defaults = {h.name: h.default for h in space.hyperparameters}
-    own = defaults | _checked_own(searched, initial or {})
+    widest = {h.name: (h.low, h.high) for h in space.hyperparameters}
+    given = _checked_own(widest if ranges is None else ranges, initial or {})
+    searched = _checked_ranges(space, usual_ranges(space, given) if ranges is None else ranges)
+    own = {h.name: h.default for h in space.hyperparameters} | given
     study = optuna.create_study(**_usual_options(controller) | options)
     stored = study.user_attrs.get(_RANGES)
     if ranges is not None and stored is not None and _as_ranges(stored) != searched:

@@ -85,6 +85,21 @@ def test_the_first_trial_begins_at_the_users_values_and_reports_every_interval()
     assert first.user_attrs["hpo_control/end"] == objective.runs[0].decisions[-1].values
 
 
+def test_ranges_are_widened_to_hold_the_users_values() -> None:
+    def objective(trial: Any) -> float:
+        training = Training()
+        optimizer = torch.optim.AdamW(training.model.parameters(), lr=0.5, weight_decay=0.001)
+        with TrialController(trial, CONTROLLER) as steered:
+            steered.attach(optimizer, total_steps=STEPS, validate=training.validate)
+        return float(trial.number)
+
+    study = create_study(CONTROLLER, initial={"learning_rate": 0.5, "weight_decay": 0.001})
+    study.optimize(objective, n_trials=2)
+    first, second = study.trials
+    assert first.params["start/learning_rate"] == 0.5
+    assert second.distributions["start/learning_rate"].high == 0.5
+
+
 def test_a_trial_begins_where_the_sampler_says() -> None:
     study, objective = never_pruned(), Objective()
     study.enqueue_trial({"start/learning_rate": 0.05, "start/weight_decay": 1e-5})
@@ -252,7 +267,7 @@ def test_where_the_user_says_where_to_begin_the_study_proposes_nothing() -> None
         ({"ranges": {"learning_rate": 0.1}}, ConfigurationError, "low < high"),
         ({"ranges": {"learning_rate": ("a", "b")}}, ConfigurationError, "low < high"),
         ({"initial": {"dropout": 0.1}}, ConfigurationError, "must name what is searched"),
-        ({"initial": {"learning_rate": 0.9}}, ConfigurationError, "Give wider ranges"),
+        ({"initial": {"learning_rate": 1.5}}, ConfigurationError, "Give wider ranges"),
         ({"initial": {"learning_rate": "0.1"}}, ConfigurationError, "must lie in its range"),
     ],
 )

@@ -1,0 +1,215 @@
+"""What the second, fourth and eighth run of one job are worth, by how each chooses where it begins.
+
+    python benchmarks/repeated_runs.py --json repeated_runs.json
+
+Meta-validation tasks of supervised learning; every task is a job that is run eight times, each time
+with other weights and minibatches, from a user's learning rate of 1e-4, 1e-3, 1e-2 or 1e-1. In
+controlled runs the shipped policy steers:
+
+- independent: from the user's values, every time;
+- memory: where the job's memory says (`hpo_env.control.run_memory`);
+- study: where an Optuna study says (`hpo_env.integrations.optuna`), the user's values first;
+- random: from values drawn evenly from the usual ranges.
+
+tpe is the study without the policy: cosine schedules from the values that it proposes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import optuna
+import tyro
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from agents.opponents.ablations import PolicyOpponent
+from agents.opponents.base import Instance
+from agents.opponents.driving import run_once
+from agents.opponents.instances import Outcome
+from agents.opponents.lanes import Bench
+from agents.opponents.rules import find_rule
+from hpo_env.control.decider import movable
+from hpo_env.control.run_memory import StoredRun, chosen
+from hpo_env.controller import Controller
+from hpo_env.integrations.optuna import create_study, proposed
+from hpo_env.seeding import stream
+from hpo_env.tasks.base import Task
+from hpo_env.tasks.registry import make_family
+
+Array = NDArray[np.float64]
+RATES = (1e-4, 1e-3, 1e-2, 1e-1)
+SHOWN = (1, 2, 4, 8)
+
+
+class Job:
+    """One task that is run again and again, under one way of choosing.
+
+    Args:
+        task: With the user's own values.
+        controller: What steers.
+        seed: Of what is drawn.
+    """
+
+    def __init__(self, task: Task, controller: Controller, seed: int) -> None:
+        self._family = make_family("supervised")
+        self._controller, self.task = controller, task
+        self.space = controller.policy.space
+        self._rng = stream(seed, "repeated runs")
+        there = dict(zip(self._family.space.names, task.initial, strict=True))
+        self.own = movable(self.space, there)
+        self.runs: list[StoredRun] = []
+        self._study: Any = None
+        self._trial: Any = None
+        self._start: dict[str, float] = {}
+
+    def begun(self, start: Mapping[str, float]) -> Task:
+        """Return the task as it begins there."""
+        self._start = dict(start)
+        pairs = zip(self._family.space.names, self.task.initial, strict=True)
+        return replace(self.task, initial=tuple(start.get(name, own) for name, own in pairs))
+
+    def told(self, outcome: Outcome) -> None:
+        """Take in what the run has reached."""
+        reached = math.inf if outcome.diverged else outcome.log_last_loss()
+        name = str(len(self.runs))
+        self.runs.append(StoredRun(identity=name, start=self._start, reached=reached))
+        if self._trial is not None:
+            self._study.tell(self._trial, reached)
+
+    def independent(self) -> dict[str, float]:
+        """Begin at the user's values."""
+        return self.own
+
+    def memory(self) -> dict[str, float]:
+        """Begin where the memory says."""
+        return chosen(self.runs, self.space, self.own, self._rng)
+
+    def random(self) -> dict[str, float]:
+        """Begin anywhere, as a study does that has no user's values and learns nothing."""
+        trial = optuna.create_study(
+            sampler=optuna.samplers.RandomSampler(seed=int(self._rng.integers(2**31)))
+        ).ask()
+        return proposed(trial, self.space, self.own)
+
+    def study(self) -> dict[str, float]:
+        """Begin where the study says."""
+        if self._study is None:
+            sampler = optuna.samplers.TPESampler(
+                n_startup_trials=4, seed=int(self._rng.integers(2**31))
+            )
+            self._study = create_study(self._controller, initial=self.own, sampler=sampler)
+        self._trial = self._study.ask()
+        return proposed(self._trial, self.space, self.own)
+
+
+ARMS: dict[str, tuple[Callable[[Job], dict[str, float]], bool]] = {
+    "independent": (Job.independent, True),
+    "memory": (Job.memory, True),
+    "study": (Job.study, True),
+    "random": (Job.random, True),
+    "tpe": (Job.study, False),
+}
+"""How a job chooses, and whether the policy steers."""
+
+
+def draw(num_tasks: int, seed: int) -> list[Task]:
+    """Draw tasks, and the users' learning rates in turn."""
+    family = make_family("supervised", split="validation")
+    family.set_num_threads(1)
+    rng, column = stream(seed, "repeated runs", "tasks"), family.space.index("learning_rate")
+    tasks = []
+    for number in range(num_tasks):
+        task = family.sample(rng)
+        initial = list(task.initial)
+        initial[column] = RATES[number % len(RATES)]
+        tasks.append(replace(task, initial=tuple(initial)))
+    return tasks
+
+
+def run_arm(name: str, tasks: list[Task], seed: int) -> tuple[Array, Array]:
+    """Run every job eight times.
+
+    Returns:
+        Log validation and log test losses of each run, `[tasks, runs]`.
+    """
+    choose, is_steered = ARMS[name]
+    bench, controller = Bench(), Controller.from_pretrained("supervised")
+    jobs = [Job(task, controller, seed + number) for number, task in enumerate(tasks)]
+    opponent, rule = PolicyOpponent(name=name, policy=controller.policy), find_rule("cosine")
+    validation, test = (np.full((len(tasks), SHOWN[-1]), np.nan) for _ in range(2))
+    for run in range(SHOWN[-1]):
+        seed_of_run = seed * SHOWN[-1] + run
+        runs = [Instance(task=job.begun(choose(job)), seed=seed_of_run) for job in jobs]
+        if is_steered:
+            outcomes = opponent.run(bench, runs, {})
+        else:
+            outcomes = run_once(bench, runs, lambda lanes: rule(lanes, lanes.initial))
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            job.told(outcome)
+        validation[:, run] = [outcome.log_last_loss() for outcome in outcomes]
+        test[:, run] = [outcome.log_test_loss() for outcome in outcomes]
+    return validation, test
+
+
+def best_of(validation: Array, test: Array, count: int) -> Array:
+    """Return the test losses of the runs that validation would choose of the first `count`."""
+    best = validation[:, :count].argmin(axis=1)
+    chosen_of_each: Array = test[np.arange(len(test)), best]
+    return chosen_of_each
+
+
+def main(
+    *,
+    tasks: int = 48,
+    seed: int = 0,
+    arms: tuple[str, ...] = tuple(ARMS),
+    json_path: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
+) -> None:
+    """Compare ways of choosing where the runs of one job begin.
+
+    Args:
+        tasks: Jobs.
+        seed: From which all draws follow.
+        arms: Names of `ARMS`; "independent" is what the others are compared with.
+        json_path: Where to write every loss.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    drawn = draw(tasks, seed)
+    losses = {name: run_arm(name, drawn, seed) for name in arms}
+    table = Table(title="log test loss: best of the first k runs; the k-th run alone")
+    for heading in ("", *(f"best of {k}" for k in SHOWN), *(f"run {k}" for k in SHOWN)):
+        table.add_column(heading, justify="right")
+    for name, (validation, test) in losses.items():
+        row = [f"{best_of(validation, test, k).mean():.4f}" for k in SHOWN]
+        table.add_row(name, *row, *(f"{test[:, k - 1].mean():.4f}" for k in SHOWN))
+    console = Console(width=140)
+    console.print(table)
+    for name, (validation, test) in losses.items():
+        for k in SHOWN[2:] if "independent" in losses else ():
+            other = best_of(*losses["independent"], k)
+            for what, own in (
+                (f"best of {k}", best_of(validation, test, k)),
+                (f"run {k} alone", test[:, k - 1]),
+            ):
+                gap = own - other
+                half = 1.96 * gap.std(ddof=1) / math.sqrt(len(gap))
+                console.print(
+                    f"{name}, {what} - independent, best of {k}: {gap.mean():+.4f} ± {half:.4f}"
+                )
+    if json_path is not None:
+        written = {
+            n: {"validation": v.tolist(), "test": t.tolist()} for n, (v, t) in losses.items()
+        }
+        json_path.write_text(json.dumps(written) + "\n")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
