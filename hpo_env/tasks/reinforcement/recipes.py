@@ -24,7 +24,7 @@ RECIPES: tuple[Recipe, ...] = (
         runs="reinforcement",
         settings={
             "num_envs": 256,
-            "steps": 1_024_000,
+            "steps": 716_800,
             "segment_steps": 102_400,
             "validation_lanes": 128,
             "batch_size": 1024,
@@ -32,8 +32,8 @@ RECIPES: tuple[Recipe, ...] = (
             "availability": 0.9,
             **PPO_SETTINGS,
         },
-        seeds=(0,),
-        members=1,
+        seeds=(0, 1),
+        members=2,
     ),
 )
 """With what the family draws itself, a third of the episodes begin at the learned start and a sixth

@@ -60,7 +60,9 @@ def test_a_learned_start_is_a_run_that_was_made_there() -> None:
     contract.family = "reinforcement"
     policy = replace(contract.random_policy("squashed"), learned_start=family.learned_start)
     there = train(family, learned, 5, Controller(policy))
-    callback = HPOControlCallback(Controller(policy), is_guarded=False, num_decisions=3)
+    callback = HPOControlCallback(
+        Controller(policy), is_guarded=False, num_decisions=3, start="learned"
+    )
     make_agent(task, 5).learn(task.total_steps, callback=callback)
     assert callback.run is not None
     ours, theirs = ([d.to_json() for d in run.decisions] for run in (callback.run, there))
