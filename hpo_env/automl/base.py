@@ -321,7 +321,8 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
 
     def _linear_share(self) -> float:
         """Return the share of a linear model where trees begin; 0 where it may not be there."""
-        is_shaped = any((self.library_params or {}).get(name) for name in _SHAPING)
+        parameters = self.library_params or {}
+        is_shaped = any(parameters.get(name) is not None for name in _SHAPING)
         return 0.0 if is_shaped else float(self.linear_start)
 
     def _publish(self) -> None:

@@ -176,8 +176,7 @@ def best_constant(goal: Goal, rows: Rows) -> Array:
         return np.array([np.average(rows.y, weights=rows.weight)])
     counts = np.bincount(rows.y.astype(np.int64), rows.weight, minlength=goal.num_classes)
     logs = np.log(np.clip(counts / counts.sum(), _LEAST_SHARE, 1.0))
-    scores = logs[1:] - logs[:1] if goal.target == "binary" else logs - logs.mean()
-    return np.asarray(scores)
+    return np.asarray(logs[1:] - logs[:1] if goal.target == "binary" else logs - logs.mean())
 
 
 def _frequent(codes: Array) -> Array:

@@ -188,7 +188,7 @@ def test_a_table_that_is_too_wide_begins_at_a_constant_and_says_so() -> None:
 @pytest.mark.parametrize("name", ["monotone_constraints", "interaction_constraints"])
 def test_what_is_demanded_of_the_model_is_not_broken_by_a_linear_start(name: str) -> None:
     x, y, _ = slope()
-    value: Any = [-1, 0, 0] if name.startswith("mono") else [[0, 1], [2]]
+    value: Any = np.array([-1, 0, 0]) if name.startswith("mono") else [[0, 1], [2]]
     model = ControlledBoostingRegressor(
         n_estimators=4, library_params={name: value}, random_state=0
     ).fit(x, y)
