@@ -33,7 +33,8 @@ from agents.config import TrainConfig
 from agents.learners.base import Learner
 from agents.learners.registry import LEARNERS, learner_class
 from agents.tags import TAGS
-from hpo_env.datasets import dataset_info, dataset_names, load_dataset
+from hpo_env.datasets import dataset_info, dataset_names, image_names, load_dataset, text_names
+from hpo_env.datasets.texts import TEXTS
 from hpo_env.networks.registry import ARCHITECTURES
 from hpo_env.observation import field_docs
 from hpo_env.tasks.registry import FAMILIES, family_class
@@ -81,11 +82,41 @@ def datasets() -> str:
     return _table(head, rows)
 
 
+def texts() -> str:
+    """Every named text with its split, source and licence."""
+    rows = []
+    for split in ("train", "validation", "test"):
+        for name in text_names(split=split):
+            info = TEXTS[name]
+            rows.append(
+                (split, f"`{name}`", info.description, info.num_tokens, info.source, info.licence)
+            )
+    head = ("split", "text", "what it is", "tokens", "source", "licence")
+    return _table(head, rows)
+
+
+def photographs() -> str:
+    """Every set of images that networks for images alone draw from."""
+    rows = []
+    for split in ("train", "validation", "test"):
+        for name in image_names(split=split):
+            info = dataset_info(name)
+            assert info.image_shape is not None
+            _, height, width = info.image_shape
+            shape = f"{height} × {width}"
+            rows.append((split, f"`{name}`", info.description, shape, info.source, info.licence))
+    return _table(("split", "images", "what is to be said", "pixels", "source", "licence"), rows)
+
+
 def architectures() -> str:
-    """Every inner model with its split."""
-    order = ("train", "validation", "test")
-    models = sorted(ARCHITECTURES.items(), key=lambda item: order.index(item[1].split))
-    return _table(("split", "model"), [(model.split, f"`{name}`") for name, model in models])
+    """Every inner model with what it is for and its split."""
+    works, order = ("tables", "images", "tokens"), ("train", "validation", "test")
+    models = sorted(
+        ARCHITECTURES.items(),
+        key=lambda item: (works.index(item[1].workload), order.index(item[1].split)),
+    )
+    rows = [(model.workload, model.split, f"`{name}`") for name, model in models]
+    return _table(("workload", "split", "model"), rows)
 
 
 def tags() -> str:
@@ -155,6 +186,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "hyperparameters": hyperparameters,
     "observation": observation,
     "datasets": datasets,
+    "photographs": photographs,
+    "texts": texts,
     "architectures": architectures,
     "tags": tags,
     "commands": commands,

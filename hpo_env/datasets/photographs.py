@@ -43,7 +43,7 @@ class Photograph:
             kind="classification",
             split=self.split,
             source="scikit-learn: sample images",
-            licence="CC-BY",
+            licence="CC BY 2.0",
             description=self.description,
             loader=self.load,
             is_on_request=True,

@@ -29,6 +29,21 @@ _ALL = Recipe(
     },
 )
 
+_LOOPS = Recipe(
+    name="supervised-loops",
+    help="what an optimiser has, for the loops that people write: texts, batch norm, long runs",
+    runs="supervised-loops",
+    settings={
+        **_COMMON,
+        "num_envs": 256,
+        "steps": 600_000,
+        "hyperparameters": _OPTIMIZER,
+        "family_options": {"workloads": "all", "clock": "wide"},
+    },
+)
+"""Meta-training on all workloads, with decisions of 5 to 1,000 updates. One costs what twenty of the
+usual ones cost, so that half as many take ten times as long."""
+
 RECIPES: tuple[Recipe, ...] = (
     _ALL,
     Recipe(
@@ -38,4 +53,5 @@ RECIPES: tuple[Recipe, ...] = (
         settings={**_COMMON, "steps": 750_000, "hyperparameters": _OPTIMIZER},
     ),
     replace(_ALL, name="supervised-lr", help="the learning rate alone", keeps=("learning_rate",)),
+    _LOOPS,
 )

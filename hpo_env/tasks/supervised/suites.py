@@ -7,6 +7,9 @@ along all of them.
 
 Meta-training has MLPs of 2 and 3 hidden layers of at most 128 units under SGD, AdamW and RMSprop,
 minibatches of at most 64 rows, 10 updates a decision, and tables.
+
+Decisions about what people train beside tables (texts, images under batch norm, runs of 1,500
+updates) are taken on suites of their own.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 from hpo_env.tasks.base import Suite
 
 _FOUR_TIMES_LONGER = {"updates_per_decision": 40}
+_LONG_INTERVALS = {"updates_per_decision": 50}
 _FOUR_TIMES_LARGER = {"batch_size": 256.0}
 _TRAINED_MODELS = {"architectures": "train"}
 
@@ -21,6 +25,18 @@ _VALIDATION = Suite(
     name="validation",
     help="data sets and models of meta-validation; for decisions, not for results",
     options={"split": "validation"},
+    is_for_results=False,
+)
+_VALIDATION_IMAGES = Suite(
+    name="validation-images",
+    help="residual convolutions with batch norm; for decisions, not for results",
+    options={"split": "validation", "workloads": "images", **_LONG_INTERVALS},
+    is_for_results=False,
+)
+_VALIDATION_TOKENS = Suite(
+    name="validation-tokens",
+    help="next characters of texts by causal attention; for decisions, not for results",
+    options={"split": "validation", "workloads": "tokens", **_LONG_INTERVALS},
     is_for_results=False,
 )
 _INTERPOLATION = Suite(
@@ -31,6 +47,8 @@ _INTERPOLATION = Suite(
 
 SUITES: tuple[Suite, ...] = (
     _VALIDATION,
+    _VALIDATION_IMAGES,
+    _VALIDATION_TOKENS,
     _INTERPOLATION,
     Suite(
         name="wider",

@@ -137,7 +137,7 @@ void convolution_gradient_columns(const Convolution& layer, const float* h, cons
         convolution_gradient_tile<1, COLUMNS>(layer, h, dz, b, row, column, weight, adds);
 }
 
-// The gradients of weight and bias, which may be null.
+// The gradients of weight and bias.
 inline void convolution_gradient(const Convolution& layer, const float* h, const float* dz,
                                  int64_t b, float* weight, float* bias, bool adds) {
     constexpr int COLUMNS = MANY_REGISTERS ? 8 : 4;
@@ -146,7 +146,6 @@ inline void convolution_gradient(const Convolution& layer, const float* h, const
         convolution_gradient_columns<COLUMNS>(layer, h, dz, b, column, weight, adds);
     for (; column < layer.num_outputs; ++column)
         convolution_gradient_columns<1>(layer, h, dz, b, column, weight, adds);
-    if (bias == nullptr) return;
     for (int64_t o = 0; o < layer.num_outputs; ++o) {
         Vec part = Vec{};
         for (int64_t position = 0; position < layer.num_positions; ++position)

@@ -183,8 +183,8 @@ class Evaluator {
   public:
     explicit Evaluator(const EvaluateJob& job)
         : job_(job),
-          net_(job.model, arena_, Net::BLOCK, false),
-          y_(arena_.take(Net::BLOCK * net_.outputs_per_row())) {}
+          net_(job.model, arena_, BLOCK, false),
+          y_(arena_.take(BLOCK * net_.outputs_per_row())) {}
 
     // Measures loss and share of right labels at one place of the job.
     void evaluate(int64_t place) {
@@ -195,8 +195,8 @@ class Evaluator {
             weights.push_back(job_.tensors[i] + slot * net_.parameters().listed()[i].size);
         double loss = 0.0;
         int64_t num_right = 0;
-        for (int64_t first = 0; first < num_rows; first += Net::BLOCK) {
-            const int64_t rows = std::min(num_rows - first, Net::BLOCK);
+        for (int64_t first = 0; first < num_rows; first += BLOCK) {
+            const int64_t rows = std::min(num_rows - first, BLOCK);
             const Pass pass{facts[2], rows, padded(rows), first, false, nullptr};
             Net::Rows::measured(job_, slot, net_, y_, pass);
             net_.forward(weights, pass);
@@ -211,6 +211,9 @@ class Evaluator {
     }
 
   private:
+    // Rows at a time, of which each is measured by itself: all that is kept of them fills a cache.
+    static constexpr int64_t BLOCK = std::min<int64_t>(Net::BLOCK, 64);
+
     const EvaluateJob& job_;
     Arena arena_;
     Net net_;
