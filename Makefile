@@ -36,18 +36,21 @@ test: install-dev
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-fail-under 90
 
-# The fast tests against the lowest versions that pyproject.toml allows, in an environment of their own.
-LOWEST_EXTRAS := train data automl forecast
-LOWEST_TESTS := tests/hpo_env tests/agents/learners tests/agents/statistics hpo_env
+# The fast tests against the lowest versions that pyproject.toml allows, in an environment of their
+# own; that of torch may bring gigabytes of CUDA.
+comma := ,
+LOWEST_EXTRAS := train,data,automl,forecast
+LOWEST_TESTS := tests/hpo_env/test_*.py $(addprefix tests/hpo_env/,automl datasets forecasting networks) \
+	tests/agents/learners tests/agents/statistics
 test-lowest: build/lowest/.installed
 	build/lowest/bin/python -m pytest --numprocesses 2 -W default $(LOWEST_TESTS)
 
 build/lowest/.installed: pyproject.toml tools/lowest_versions.py
 	$(PYTHON) -m venv --clear build/lowest
 	build/lowest/bin/python -m pip install --quiet packaging
-	build/lowest/bin/python tools/lowest_versions.py $(LOWEST_EXTRAS) > build/lowest/constraints.txt
+	build/lowest/bin/python tools/lowest_versions.py $(subst $(comma), ,$(LOWEST_EXTRAS)) > build/lowest/constraints.txt
 	build/lowest/bin/python -m pip install --quiet --constraint build/lowest/constraints.txt \
-		--editable '.[train,data,automl,forecast]' hypothesis pytest pytest-xdist
+		--editable '.[$(LOWEST_EXTRAS)]' hypothesis pytest pytest-xdist
 	touch $@
 
 # Strange files, arguments and command lines by the 100,000: a night.

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -28,7 +28,7 @@ DISTRIBUTION = "hpo-control"
 State = Literal["ok", "note", "fault"]
 _SIGNS: dict[State, str] = {"ok": "ok   ", "note": "note ", "fault": "FAULT"}
 _EXIT_FAULT = 1
-_PARTS_OF_A_SUM = 2
+_DEVELOPERS_EXTRA = "dev"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,14 +253,20 @@ def _requirements(extra: str | None) -> list[str]:
 
 
 def _extras() -> dict[str, list[str]]:
-    """Return what each extra brings, without extras that are sums of several others."""
+    """Return what each extra brings, without extras that are sums of others."""
     marked = re.findall(r"extra == ['\"]([\w-]+)['\"]", "\n".join(_declared()))
     brings = {extra: _requirements(extra) for extra in sorted(set(marked))}
     return {
         extra: own
         for extra, own in brings.items()
-        if sum(set(other) < set(own) for other in brings.values()) < _PARTS_OF_A_SUM
+        if extra != _DEVELOPERS_EXTRA and not _is_sum(own, brings.values())
     }
+
+
+def _is_sum(own: Sequence[str], extras: Iterable[Sequence[str]]) -> bool:
+    """Whether an extra brings nothing but what smaller ones bring."""
+    parts = [set(other) for other in extras if set(other) < set(own)]
+    return set().union(*parts) == set(own)
 
 
 def _declared() -> list[str]:

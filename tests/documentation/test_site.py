@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -31,6 +31,14 @@ def test_every_page_is_in_the_navigation_once() -> None:
     pages = [str(page.relative_to(ROOT / "docs")) for page in PAGES]
     expected = sorted([*pages, *ROOT_PAGES.values()])
     assert sorted(listed) == expected, "pages are listed under `nav` in mkdocs.yml"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_piece_of_an_example_is_named_as_the_site_reads_it(page: Path) -> None:
+    lines = re.findall(r"^.*--\s*8\s*<.*$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    named = [re.fullmatch(r' *--8<-- "([\w/]+\.py):\d+"', line) for line in lines]
+    assert all(named), f'not as in `--8<-- "examples/torch_loop.py:9"`: {lines}'
+    assert all(name is not None and (ROOT / name[1]).is_file() for name in named)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ DECLARED = [
     "matplotlib>=3; extra == 'plots'",
     "matplotlib>=3; extra == 'all'",
     "tyro>=0.9; extra == 'all'",
-    "ruff; extra == 'all'",
+    *(f"{name}; extra == 'dev'" for name in ("matplotlib>=3", "tyro>=0.9", "ruff")),
+    *(f"{name}; extra == 'more-opponents'" for name in ("matplotlib>=3", "tyro>=0.9", "rich")),
 ]
 
 
@@ -49,6 +50,8 @@ def test_where_all_is_well_nothing_is_to_be_done(capsys: pytest.CaptureFixture[s
     for what in ("numpy", "compiler", "supervised", "[train]", "[plots]"):
         assert f"ok     {what}" in printed
     assert "[all]" not in printed  # the sum of others
+    assert "[dev]" not in printed  # of no use to users
+    assert "[more-opponents]" in printed, "it brings one that no other does"
 
 
 def test_a_missing_extra_is_a_note_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -210,6 +210,7 @@ def test_an_error_in_a_worker_is_raised_here_and_the_others_stay_in_step() -> No
 class _UnpicklableError(Exception):
     def __init__(self, one: int, two: int) -> None:
         super().__init__(f"{one} and {two}")
+        self.held = iter(lambda: one, two)  # packages exist that teach pickle any constructor
 
 
 def test_an_error_that_cannot_be_sent_keeps_its_name_and_message() -> None:
