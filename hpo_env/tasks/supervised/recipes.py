@@ -41,8 +41,8 @@ _LOOPS = Recipe(
         "family_options": {"workloads": "all", "clock": "wide"},
     },
 )
-"""Meta-training on all workloads, with decisions of 5 to 1,000 updates. One costs what twenty of the
-usual ones cost, so that half as many take ten times as long."""
+"""Meta-training on all workloads, with decisions of 5 to 1,000 updates. One costs what twenty of
+the usual ones cost, so that half as many take ten times as long."""
 
 RECIPES: tuple[Recipe, ...] = (
     _ALL,
