@@ -34,7 +34,7 @@ from agents.opponents.ablations import PolicyOpponent
 from agents.opponents.base import Instance
 from agents.opponents.driving import run_once
 from agents.opponents.instances import Outcome
-from agents.opponents.lanes import Bench
+from agents.opponents.lanes import Workload
 from agents.opponents.rules import find_rule
 from hpo_env.control.decider import movable
 from hpo_env.control.run_memory import StoredRun, chosen
@@ -141,7 +141,7 @@ def run_arm(name: str, tasks: list[Task], seed: int) -> tuple[Array, Array]:
         Log validation and log test losses of each run, `[tasks, runs]`.
     """
     choose, is_steered = ARMS[name]
-    bench, controller = Bench(), Controller.from_pretrained("supervised")
+    workload, controller = Workload(), Controller.from_pretrained("supervised")
     jobs = [Job(task, controller, seed + number) for number, task in enumerate(tasks)]
     opponent, rule = PolicyOpponent(name=name, policy=controller.policy), find_rule("cosine")
     validation, test = (np.full((len(tasks), SHOWN[-1]), np.nan) for _ in range(2))
@@ -149,9 +149,9 @@ def run_arm(name: str, tasks: list[Task], seed: int) -> tuple[Array, Array]:
         seed_of_run = seed * SHOWN[-1] + run
         runs = [Instance(task=job.begun(choose(job)), seed=seed_of_run) for job in jobs]
         if is_steered:
-            outcomes = opponent.run(bench, runs, {})
+            outcomes = opponent.run(workload, runs, {})
         else:
-            outcomes = run_once(bench, runs, lambda lanes: rule(lanes, lanes.initial))
+            outcomes = run_once(workload, runs, lambda lanes: rule(lanes, lanes.initial))
         for job, outcome in zip(jobs, outcomes, strict=True):
             job.told(outcome)
         validation[:, run] = [outcome.log_last_loss() for outcome in outcomes]
