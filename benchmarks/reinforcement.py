@@ -8,7 +8,8 @@ with other seeds, for the size of chance; the family's learned start, kept from 
 (goto: the start "tuned" begins there); and a learning rate that follows the divergence of updates,
 as in rsl_rl. Measured is the share `u` of the way from the random to the best known return, 1 at
 the best: at the end (mean of the last three intervals) and over the whole curve (area). Differences
-are paired over runs, meaned within a type, and their intervals of 95 % resample types.
+are paired over runs, meaned within a type, and their intervals of 95 % resample types, or the runs
+where there is one type.
 
 `--gates` tries other thresholds of what is familiar to a policy, as shares of its own: a lower one
 holds it closer to where a run began.
@@ -216,10 +217,15 @@ def paired(frame: pd.DataFrame, name: str, other: str, what: str) -> pd.Series[f
 
 
 def difference(frame: pd.DataFrame, name: str, other: str, what: str) -> tuple[float, float, float]:
-    """Return the mean difference over types, and its interval, which resamples types."""
-    by_type = paired(frame, name, other, what).groupby("type").mean().to_numpy()
+    """Return the mean difference over types, and its interval, which resamples types.
+
+    Of a single type it resamples runs.
+    """
+    ahead = paired(frame, name, other, what)
+    by_type = ahead.groupby("type").mean().to_numpy()
+    units = by_type if len(by_type) > 1 else ahead.to_numpy()
     rng = stream(0, "resample")
-    means = by_type[rng.integers(len(by_type), size=(_NUM_RESAMPLES, len(by_type)))].mean(axis=1)
+    means = units[rng.integers(len(units), size=(_NUM_RESAMPLES, len(units)))].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(by_type.mean()), float(low), float(high)
 

@@ -566,3 +566,18 @@ def test_the_first_update_learns_by_the_discount_that_is_begun_with() -> None:
         learn(agent, make_callback(begun_at(), **options), 1)
     np.testing.assert_array_equal(first[0], first[1])
     np.testing.assert_array_equal(first[0], first[2])
+
+
+@pytest.mark.parametrize("kind", ["PPO", "A2C", "DQN"])
+def test_the_policy_that_is_shipped_steers_by_its_name(kind: str) -> None:
+    from hpo_env.integrations.sb3 import HPOControlCallback
+
+    agent = make_agent(kind)
+    before = in_use(agent)
+    callback = HPOControlCallback("reinforcement", num_decisions=4)
+    learn(agent, callback, 6)
+    assert callback.run is not None
+    rates = [decision.values["learning_rate"] for decision in callback.run.decisions]
+    assert len(set(rates)) > 1
+    assert rates[0] == pytest.approx(before["learning_rate"], rel=3.1)  # from the user's own value
+    assert in_use(agent) == before
