@@ -113,10 +113,10 @@ def architectures() -> str:
     works, order = ("tables", "images", "tokens"), ("train", "validation", "test")
     models = sorted(
         ARCHITECTURES.items(),
-        key=lambda item: (works.index(item[1].workload), order.index(item[1].split)),
+        key=lambda item: (works.index(item[1].modality), order.index(item[1].split)),
     )
-    rows = [(model.workload, model.split, f"`{name}`") for name, model in models]
-    return _table(("workload", "split", "model"), rows)
+    rows = [(model.modality, model.split, f"`{name}`") for name, model in models]
+    return _table(("modality", "split", "model"), rows)
 
 
 def tags() -> str:

@@ -63,7 +63,7 @@ def workloads(options: Options) -> Iterator[tuple[str, Workload]]:
     )
     for model in options.models:
         usual = {"tables": _TABLE, "images": _PHOTOGRAPH, "tokens": _TEXT}
-        dataset = _DATASETS.get(model, usual[architecture(model).workload])
+        dataset = _DATASETS.get(model, usual[architecture(model).modality])
         own = replace(plain, model=model, dataset=dataset, lanes=options.model_lanes)
         yield model, replace(own, batch_sizes=_WINDOWS) if is_text(dataset) else own
 

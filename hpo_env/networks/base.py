@@ -31,7 +31,7 @@ from hpo_env.networks.reference import NORM_EPSILON, ReferenceModule
 from hpo_env.seeding import stream
 
 ModelSplit = Literal["train", "validation", "test"]
-Workload = Literal["tables", "images", "tokens"]
+Modality = Literal["tables", "images", "tokens"]
 """What a network is for: rows of numbers (and images as such), images alone, or next tokens."""
 Dropout = Callable[[Tensor, int], Tensor]
 """Drops elements of a layer `[N, B, W]`; the integer numbers the model's dropout layers."""
@@ -78,7 +78,7 @@ class Architecture(ABC):
     """A kind and size of network, whatever its numbers of inputs and outputs."""
 
     split: ModelSplit
-    workload: ClassVar[Workload] = "tables"
+    modality: ClassVar[Modality] = "tables"
     """The kind of work whose tasks draw it."""
 
     kernel_name: ClassVar[str | None] = None

@@ -22,9 +22,9 @@ from hpo_env.networks.base import (
     Architecture,
     Dropout,
     ImageShape,
+    Modality,
     ModelSplit,
     Parameter,
-    Workload,
     apply_linear,
     apply_norm,
     linear_weights,
@@ -37,7 +37,7 @@ from hpo_env.networks.transformer import Block, BlockModule
 class LanguageModel(Architecture):
     """What reads windows of tokens, `T = context` of them; the vocabulary is its outputs."""
 
-    workload: ClassVar[Workload] = "tokens"
+    modality: ClassVar[Modality] = "tokens"
     context: int
 
     @property

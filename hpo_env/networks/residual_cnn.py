@@ -21,9 +21,9 @@ from hpo_env.networks.base import (
     Architecture,
     Dropout,
     ImageShape,
+    Modality,
     ModelSplit,
     Parameter,
-    Workload,
     apply_linear,
     linear_weights,
 )
@@ -53,7 +53,7 @@ class ResidualCNN(Architecture):
     stride: int = 1
     channels: int = 16
     num_blocks: int = 1
-    workload: ClassVar[Workload] = "images"
+    modality: ClassVar[Modality] = "images"
     kernel_name: ClassVar[str | None] = "ResidualCNN"
 
     def __post_init__(self) -> None:

@@ -1,6 +1,6 @@
 """From which tasks a family of supervised learning draws, and how.
 
-Each workload has data of its own to draw from, models that read it, and usual settings; the rest
+Each modality has data of its own to draw from, models that read it, and usual settings; the rest
 (optimisers, initial values, lengths of runs) is common.
 """
 
@@ -25,7 +25,7 @@ from hpo_env.datasets import (
     text_names,
 )
 from hpo_env.errors import ConfigurationError
-from hpo_env.networks.base import Architecture, ImageShape, ModelSplit, Workload
+from hpo_env.networks.base import Architecture, ImageShape, Modality, ModelSplit
 from hpo_env.networks.registry import ARCHITECTURES, architecture
 from hpo_env.seeding import draw_episode_seed
 from hpo_env.tasks.base import Split
@@ -49,8 +49,8 @@ from hpo_env.tasks.supervised.draws import (
 )
 from hpo_env.tasks.supervised.space import HYPERPARAMETERS
 
-Workloads = Literal["tables", "images", "tokens", "all"]
-"""One workload, or each as often as the others."""
+Modalities = Literal["tables", "images", "tokens", "all"]
+"""One modality, or each as often as the others."""
 Clock = Literal["usual", "wide"]
 
 MAX_TABLE_FEATURES = 32
@@ -83,12 +83,12 @@ class Distribution:
 
     Raises:
         UnknownNameError: A name is in no registry; the nearest are suggested.
-        ConfigurationError: Model, data and workload do not fit.
+        ConfigurationError: Model, data and modality do not fit.
         DatasetError: The file makes no task.
     """
 
     split: Split
-    workloads: Workloads | None
+    modalities: Modalities | None
     clock: Clock
     num_decisions: int | None
     updates_per_decision: int
@@ -109,12 +109,12 @@ class Distribution:
         asked = self.load(self.dataset) if self.dataset and has_rows else None  # a bad file raises
         if self.held_out is not None:
             check_held_out(self.held_out, asked)
-        wanted = self._drawn_workloads()
-        if self.workloads not in (None, "all", *wanted):
+        wanted = self._drawn_modalities()
+        if self.modalities not in (None, "all", *wanted):
             what = f"model {self.model!r}" if self.model else f"data set {self.dataset!r}"
             raise ConfigurationError(
-                f"workloads={self.workloads!r} does not fit {what}, which is of workload "
-                f"{wanted[0]!r}; leave workloads out, or say {wanted[0]!r}"
+                f"modalities={self.modalities!r} does not fit {what}, which is of modality "
+                f"{wanted[0]!r}; leave modalities out, or say {wanted[0]!r}"
             )
         if len(wanted) == 1 and not self._names(wanted[0]):
             raise ConfigurationError(self._misfit())
@@ -126,7 +126,7 @@ class Distribution:
             return (
                 f"no model of side {self.architectures!r} takes the images of data set "
                 f"{self.dataset!r}; there are models for {sorted(map(str, shapes))}. Say which "
-                "side's by architectures, or leave workloads out"
+                "side's by architectures, or leave modalities out"
             )
         chosen = architecture(self.model)
         needs = "texts" if chosen.window else f"images of shape {chosen.images}"
@@ -150,28 +150,28 @@ class Distribution:
             return load_task_dataset(dataset)
         return load_task_dataset(dataset, self.target, self.kind, self.reading)
 
-    def _drawn_workloads(self) -> tuple[Workload, ...]:
-        """List the workloads that tasks are drawn from."""
+    def _drawn_modalities(self) -> tuple[Modality, ...]:
+        """List the modalities that tasks are drawn from."""
         if self.model is not None:
-            return (architecture(self.model).workload,)
+            return (architecture(self.model).modality,)
         if self.dataset is not None:
             if is_text(self.dataset):
                 return ("tokens",)
-            return ("images",) if self.workloads == "images" else ("tables",)
-        if self.workloads == "all":
-            return get_args(Workload)
-        return (self.workloads or "tables",)
+            return ("images",) if self.modalities == "images" else ("tables",)
+        if self.modalities == "all":
+            return get_args(Modality)
+        return (self.modalities or "tables",)
 
-    def _names(self, workload: Workload) -> list[str]:
-        """List the data sets of a workload that some model of this family fits."""
+    def _names(self, modality: Modality) -> list[str]:
+        """List the data sets of a modality that some model of this family fits."""
         own = [] if self.dataset is None else [self.dataset]
-        if workload == "tokens":
+        if modality == "tokens":
             return [name for name in own if is_text(name)] or (
                 [] if own else list(text_names(split=self.split))
             )
-        every = image_names if workload == "images" else dataset_names
+        every = image_names if modality == "images" else dataset_names
         names = [name for name in own or every(split=self.split) if not is_text(name)]
-        models = [a for a in ARCHITECTURES.values() if self._may_draw(a, workload)]
+        models = [a for a in ARCHITECTURES.values() if self._may_draw(a, modality)]
         if self.model is not None:
             models = [architecture(self.model)]
         if not all(model.images_only for model in models):
@@ -179,30 +179,30 @@ class Distribution:
         shapes = {name: self.load(name).image_shape for name in names}
         return [name for name in names if any(model.fits(shapes[name]) for model in models)]
 
-    def _may_draw(self, model: Architecture, workload: Workload) -> bool:
-        return model.workload == workload and model.split == self.architectures
+    def _may_draw(self, model: Architecture, modality: Modality) -> bool:
+        return model.modality == modality and model.split == self.architectures
 
     # --- Drawing ----------------------------------------------------------------------------------
 
     def sample(self, rng: np.random.Generator) -> SupervisedTask:
         """Draw a task."""
-        workloads = self._drawn_workloads()
+        modalities = self._drawn_modalities()
         # No number is drawn where the answer is known, so that tasks of other splits stay the same.
-        workload = workloads[0] if len(workloads) == 1 else choose(workloads, rng)
-        name = choose(self._names(workload), rng)
+        modality = modalities[0] if len(modalities) == 1 else choose(modalities, rng)
+        name = choose(self._names(modality), rng)
         optimizer = choose(self.optimizers, rng)
         is_augmented = self.augmented == 1.0 or (
             self.augmented > 0.0 and bool(rng.random() < self.augmented)
         )
-        if workload == "tokens":
+        if modality == "tokens":
             task = self._sample_text(name, optimizer, rng, is_augmented=is_augmented)
         else:
-            task = self._sample_rows(workload, name, optimizer, rng, is_augmented=is_augmented)
+            task = self._sample_rows(modality, name, optimizer, rng, is_augmented=is_augmented)
         return task if self.clock == "usual" else self._with_wide_clock(task, rng)
 
     def _sample_rows(
         self,
-        workload: Workload,
+        modality: Modality,
         name: str,
         optimizer: str,
         rng: np.random.Generator,
@@ -220,7 +220,7 @@ class Distribution:
             kind=self.kind,
             reading=self.reading,
             fingerprint=None if is_named(name) else dataset.fingerprint,
-            architecture=self._draw_architecture(workload, dataset.image_shape, rng),
+            architecture=self._draw_architecture(modality, dataset.image_shape, rng),
             optimizer=optimizer,
             augmentation_seed=draw_episode_seed(rng),
             num_rows=draw_num_rows(num_rows, rng) if is_augmented else num_rows,
@@ -270,14 +270,14 @@ class Distribution:
         return replace(task, num_decisions=decisions, updates_per_decision=round(updates))
 
     def _draw_architecture(
-        self, workload: Workload, image_shape: ImageShape | None, rng: np.random.Generator
+        self, modality: Modality, image_shape: ImageShape | None, rng: np.random.Generator
     ) -> str:
         if self.model is not None:
             return self.model
         fitting = [
             name
             for name, candidate in ARCHITECTURES.items()
-            if self._may_draw(candidate, workload)
+            if self._may_draw(candidate, modality)
             and (candidate.window or candidate.fits(image_shape))
         ]
         return choose(fitting, rng)

@@ -43,7 +43,7 @@ from hpo_env.tasks.supervised.data import HeldOut, SupervisedTask, check_fingerp
 from hpo_env.tasks.supervised.distribution import (
     Clock,
     Distribution,
-    Workloads,
+    Modalities,
     effort_of_update,
 )
 from hpo_env.tasks.supervised.draws import (
@@ -82,7 +82,7 @@ class SupervisedFamily(TaskFamily):
         dates: Columns of ISO dates, one or several; or column -> `strftime` format.
         categories: Columns whose values are names although they look like numbers.
         fingerprint: What `pinned_options` said of the data; other data is refused.
-        workloads: What is trained: "tables" (and images as such), "images" (by residual
+        modalities: What is trained: "tables" (and images as such), "images" (by residual
             convolutions), "tokens" (next characters of texts), or "all" of these, each as often.
             None: what `model` or `dataset` is for, and tables where neither is given.
         clock: "usual", or "wide": every task draws 10 to 150 decisions, unless `num_decisions` is
@@ -148,7 +148,7 @@ class SupervisedFamily(TaskFamily):
         dates: str | Sequence[str] | Mapping[str, str] = (),
         categories: str | Sequence[str] = (),
         fingerprint: str | None = None,
-        workloads: Workloads | None = None,
+        modalities: Modalities | None = None,
         clock: Clock = "usual",
         model: str | None = None,
         optimizer: str | None = None,
@@ -191,15 +191,15 @@ class SupervisedFamily(TaskFamily):
         self.architectures: ModelSplit = split if architectures is None else architectures
         check_choice("side of architectures", self.architectures, ModelSplit)
         check_choice("clock", clock, Clock)
-        if workloads is not None:
-            check_choice("workload", workloads, Workloads)
+        if modalities is not None:
+            check_choice("modality", modalities, Modalities)
         self.initial = checked_initial(self.space, initial)
         self.augmented = augmented if split == "train" and dataset is None else 0.0
         self.fingerprint = fingerprint
         self.held_out = held_out
         self._distribution = Distribution(
             split=split,
-            workloads=workloads,
+            modalities=modalities,
             clock=clock,
             num_decisions=self.num_decisions,
             updates_per_decision=updates_per_decision,

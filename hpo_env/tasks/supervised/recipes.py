@@ -38,10 +38,10 @@ _LOOPS = Recipe(
         "num_envs": 256,
         "steps": 600_000,
         "hyperparameters": _OPTIMIZER,
-        "family_options": {"workloads": "all", "clock": "wide"},
+        "family_options": {"modalities": "all", "clock": "wide"},
     },
 )
-"""Meta-training on all workloads, with decisions of 5 to 1,000 updates. One costs what twenty of
+"""Meta-training on all modalities, with decisions of 5 to 1,000 updates. One costs what twenty of
 the usual ones cost, so that half as many take ten times as long."""
 
 RECIPES: tuple[Recipe, ...] = (

@@ -30,13 +30,13 @@ _VALIDATION = Suite(
 _VALIDATION_IMAGES = Suite(
     name="validation-images",
     help="residual convolutions with batch norm; for decisions, not for results",
-    options={"split": "validation", "workloads": "images", **_LONG_INTERVALS},
+    options={"split": "validation", "modalities": "images", **_LONG_INTERVALS},
     is_for_results=False,
 )
 _VALIDATION_TOKENS = Suite(
     name="validation-tokens",
     help="next characters of texts by causal attention; for decisions, not for results",
-    options={"split": "validation", "workloads": "tokens", **_LONG_INTERVALS},
+    options={"split": "validation", "modalities": "tokens", **_LONG_INTERVALS},
     is_for_results=False,
 )
 _INTERPOLATION = Suite(

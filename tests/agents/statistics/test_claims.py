@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
+
 import pytest
 
 from agents.statistics import claims
@@ -10,7 +11,7 @@ from agents.statistics.pairing import PairedRuns, pair_runs
 from hpo_env.errors import ConfigurationError
 from tests.agents.statistics.tables import frame_of, row
 
-E: float = np.e
+E = math.e
 
 
 def paired(outcomes: dict[str, dict[tuple[str, float], float]]) -> PairedRuns:

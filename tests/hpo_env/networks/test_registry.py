@@ -64,7 +64,7 @@ def test_padded_lanes_equal_unpadded_modules(name: str, drop: object) -> None:
     assert (outputs[..., k:] == 0.0).all()
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if architecture(n).workload == "images"])
+@pytest.mark.parametrize("name", [n for n in NAMES if architecture(n).modality == "images"])
 def test_minibatches_of_real_rows_normalise_and_move_the_averages_as_in_torch(name: str) -> None:
     d, k = num_inputs_of(name), 5
     spec = ModelSpec(name, num_inputs=d, num_outputs=16)

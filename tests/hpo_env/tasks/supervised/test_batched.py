@@ -49,7 +49,7 @@ def assert_equal(one: Telemetry, other: Telemetry) -> None:
 
 # The eager steps of large kinds take seconds each; that of one network is that of all.
 ONES = [
-    *(name for name, model in ARCHITECTURES.items() if model.workload == "tables"),
+    *(name for name, model in ARCHITECTURES.items() if model.modality == "tables"),
     "gpt_16x1",
     "resnet_12x12",
 ]
@@ -64,7 +64,7 @@ def test_neighbours_and_their_number_change_nothing_at_all(model: str) -> None:
     ]
     table = values(tasks)
     table[:, 3] = [8, 64, 200, 256, 65, 128, 64]  # batch sizes
-    if architecture(model).workload != "tables":
+    if architecture(model).modality != "tables":
         table[:, 3] = [8, 16, 50, 65, 17, 33, 16]
     table[:, 4] = np.linspace(0.0, 0.4, 7)  # dropout: lane 0 has none
     _, together, _ = run(tasks, [table] * 2)

@@ -25,24 +25,24 @@ def draws(number: int = 40, **options: object) -> list[SupervisedTask]:
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_every_side_has_images_and_models_of_its_own(split: str) -> None:
-    seen = draws(split=split, workloads="images")
+    seen = draws(split=split, modalities="images")
     assert {t.dataset for t in seen} == set(image_names(split=split))  # type: ignore[arg-type]
     models = {ARCHITECTURES[t.architecture] for t in seen}
-    assert {(m.workload, m.split) for m in models} == {("images", split)}
+    assert {(m.modality, m.split) for m in models} == {("images", split)}
     for drawn in seen:
         assert ARCHITECTURES[drawn.architecture].fits(load_dataset(drawn.dataset).image_shape)
 
 
 def test_default_draws_and_digits_by_name_have_no_batch_norm() -> None:
     for drawn in (*draws(), *draws(split="test"), *draws(split="test", dataset=IMAGES)):
-        assert ARCHITECTURES[drawn.architecture].workload == "tables"
+        assert ARCHITECTURES[drawn.architecture].modality == "tables"
 
 
 def test_a_model_without_images_of_its_size_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"needs images of shape \(1, 8, 8\), and no set"):
         SupervisedFamily(model="resnet_8x8")
     with pytest.raises(ConfigurationError, match="no model of side 'train' takes the images of"):
-        SupervisedFamily(dataset=IMAGES, workloads="images")
+        SupervisedFamily(dataset=IMAGES, modalities="images")
 
 
 def test_patches_are_labelled_by_where_they_come_from() -> None:

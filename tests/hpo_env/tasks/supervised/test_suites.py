@@ -38,13 +38,13 @@ def test_every_suite_of_results_has_its_axes_written_down() -> None:
     assert {name for name, suite in SUITES.items() if suite.is_for_results} == set(AXES)
 
 
-@pytest.mark.parametrize("workload", ["images", "tokens"])
-def test_decisions_about_a_workload_are_taken_on_its_validation_side(workload: str) -> None:
-    suite = SUITES[f"validation-{workload}"]
+@pytest.mark.parametrize("modality", ["images", "tokens"])
+def test_decisions_about_a_modality_are_taken_on_its_validation_side(modality: str) -> None:
+    suite = SUITES[f"validation-{modality}"]
     assert not suite.is_for_results
     family, rng = SupervisedFamily(**suite.options), np.random.default_rng(1)
     models = {ARCHITECTURES[family.sample(rng).architecture] for _ in range(8)}
-    assert {(m.workload, m.split) for m in models} == {(workload, "validation")}
+    assert {(m.modality, m.split) for m in models} == {(modality, "validation")}
 
 
 @pytest.mark.parametrize("name", AXES)

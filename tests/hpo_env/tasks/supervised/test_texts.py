@@ -39,16 +39,16 @@ def windows(task: SupervisedTask) -> list[Windows]:
 
 def test_texts_are_drawn_on_request_alone() -> None:
     assert not [t for t in draws() if architecture(t.architecture).window]
-    texts = draws(workloads="tokens")
+    texts = draws(modalities="tokens")
     assert {t.name for t in texts} >= {"python_docs", "python_email"}
     assert {architecture(t.architecture).split for t in texts} == {"train"}
-    shares = [bool(architecture(t.architecture).window) for t in draws(workloads="all")]
+    shares = [bool(architecture(t.architecture).window) for t in draws(modalities="all")]
     assert 0.3 < np.mean(shares) < 0.7
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_every_side_has_texts_and_models_of_its_own(split: str) -> None:
-    seen = draws(40, split=split, workloads="tokens")
+    seen = draws(40, split=split, modalities="tokens")
     names = {t.dataset for t in seen}
     others = {"train", "validation", "test"} - {split}
     assert names.isdisjoint(
@@ -69,8 +69,8 @@ def test_a_model_or_a_text_says_what_the_work_is() -> None:
     [
         ({"dataset": TEXT, "model": "mlp_64x2"}, "'mlp_64x2' needs rows of numbers, and text"),
         ({"dataset": CLASSES, "model": "gpt_16x1"}, "'gpt_16x1' needs texts, and data set"),
-        ({"dataset": CLASSES, "workloads": "tokens"}, "does not fit data set 'breast_cancer'"),
-        ({"model": "gpt_16x1", "workloads": "tables"}, "does not fit model 'gpt_16x1'"),
+        ({"dataset": CLASSES, "modalities": "tokens"}, "does not fit data set 'breast_cancer'"),
+        ({"model": "gpt_16x1", "modalities": "tables"}, "does not fit model 'gpt_16x1'"),
     ],
 )
 def test_what_does_not_fit_is_refused(options: dict[str, str], said: str) -> None:
@@ -82,7 +82,7 @@ def test_what_does_not_fit_is_refused(options: dict[str, str], said: str) -> Non
 
 
 def test_a_wide_clock_draws_decisions_and_updates_within_what_a_run_may_cost() -> None:
-    family = SupervisedFamily(workloads="all", clock="wide")
+    family = SupervisedFamily(modalities="all", clock="wide")
     rng = np.random.default_rng(0)
     drawn = [family.sample(rng) for _ in range(600)]
     updates = np.array([t.updates_per_decision for t in drawn], dtype=float)
