@@ -10,6 +10,7 @@ from hpo_env import Controller
 from hpo_env.datasets import dataset_info
 
 
+@pytest.mark.filterwarnings("ignore:learning_rate was 0.1, at which")  # it begins lower
 @pytest.mark.parametrize("table", ["storm_status", "saratoga_houses", "airfare"])
 def test_it_ends_below_the_default_rate_from_every_initial_rate(table: str) -> None:
     assert dataset_info(table).split == "test"

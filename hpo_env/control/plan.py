@@ -17,6 +17,7 @@ Time = tuple[float, float]
 
 _MIDDLE = 0.5
 """Share of the course that is over in a run without an end. Half of a cosine: its rate is half."""
+_ROUNDING = 1e-9
 _SHORTEST = 10
 """Updates in an interval at least, where a run has no end: as in the training of the policies."""
 
@@ -79,7 +80,8 @@ class Plan:
         """Return what time it is in an interval; that of the last holds after the end."""
         if self.done_before is None or self.course is None:
             return interval, self.num_intervals
-        return self.done_before + interval - self.first_interval, self.course
+        # An interval from before the division was told its time then.
+        return max(self.done_before + interval - self.first_interval, 0.0), self.course
 
     def end(self, interval: int) -> int:
         """Return how many updates are done when the interval is over."""
@@ -158,8 +160,8 @@ class Plan:
         course: dict[str, float] = {}
         if self.course is not None:
             done, whole = self.time(following)
-            # A run that was over begins to cool anew.
-            course = _rest(done / whole if done < whole else _MIDDLE, num_left)
+            # A run that was over, but for rounding, begins to cool anew.
+            course = _rest(done / whole if whole - done > _ROUNDING * whole else _MIDDLE, num_left)
         return Plan(
             total_steps=total_steps,
             num_intervals=following + num_left,

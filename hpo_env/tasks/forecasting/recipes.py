@@ -11,12 +11,12 @@ RECIPES: tuple[Recipe, ...] = (
         runs="forecasting",
         settings={
             "base_schedule": "constant",
-            "steps": 4_000_000,
+            "steps": 2_500_000,
             "segment_steps": 200_000,
             "num_envs": 512,
             "batch_size": 2048,
             "validation_lanes": 1024,
         },
-        members=3,
+        members=1,
     ),
 )
