@@ -184,7 +184,7 @@ class Adaptation:
             on_progress(Progress(steps=steps, gained=-judged.difference, is_best=is_best))
 
     def policy_at(self, point: Array) -> Policy:
-        """Return the start with other starting values and biases; inverse of none.
+        """Return the start with other starting values and biases.
 
         Args:
             point: Distances of the starting values from the low ends, on their axes, and shifts of

@@ -159,7 +159,7 @@ def _tokens(content: str, vocabulary: str) -> Tokens:
     return tokens
 
 
-_PYTHON = TextInfo(
+_USUAL = TextInfo(
     name="",
     split="train",
     source="Python's standard library",
@@ -174,34 +174,34 @@ TEXTS: dict[str, TextInfo] = {
     info.name: info
     for info in (
         replace(
-            _PYTHON,
+            _USUAL,
             name="python_asyncio",
             description="source code of asyncio and concurrent",
             documents=lambda: sources("asyncio", "concurrent"),
         ),
         replace(
-            _PYTHON,
+            _USUAL,
             name="python_docs",
             description="English: the language reference that help() shows",
             documents=topics,
             num_tokens=32,
         ),
         replace(
-            _PYTHON,
+            _USUAL,
             name="python_email",
             description="source code of email and http",
             documents=lambda: sources("email", "http"),
             num_tokens=64,
         ),
         replace(
-            _PYTHON,
+            _USUAL,
             name="python_library",
             description="source code of multiprocessing, importlib, logging and urllib",
             documents=lambda: sources("multiprocessing", "importlib", "logging", "urllib"),
             num_tokens=40,
         ),
         replace(
-            _PYTHON,
+            _USUAL,
             name="numpy_docs",
             split="validation",
             source="NumPy",
@@ -210,14 +210,14 @@ TEXTS: dict[str, TextInfo] = {
             documents=lambda: docstrings("numpy"),
         ),
         replace(
-            _PYTHON,
+            _USUAL,
             name="python_unittest",
             split="validation",
             description="source code of unittest",
             documents=lambda: sources("unittest"),
         ),
         replace(
-            _PYTHON,
+            _USUAL,
             name="python_xml",
             split="test",
             description="source code of xml and xmlrpc, with capitals",
@@ -226,7 +226,7 @@ TEXTS: dict[str, TextInfo] = {
             folds_case=False,
         ),
         replace(
-            _PYTHON,
+            _USUAL,
             name="torch_docs",
             split="test",
             source="PyTorch",

@@ -87,6 +87,19 @@ def test_minibatches_of_real_rows_normalise_and_move_the_averages_as_in_torch(na
             torch.testing.assert_close(ours[lane, 0], theirs, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", [n for n in NAMES if architecture(n).modality == "tokens"])
+def test_what_is_told_at_a_token_depends_on_none_after_it(name: str) -> None:
+    d, k = num_inputs_of(name), 5
+    module = architecture(name).reference(d, k).load(architecture(name).initial_weights(d, k, 0))
+    x = inputs_of(name, 4, d, num_outputs=k)
+    later = x.clone()
+    later[:, 7:] = (later[:, 7:] + 1) % k
+    with torch.no_grad():
+        told, told_later = module(x, keep), module(later, keep)
+    torch.testing.assert_close(told[:, :7], told_later[:, :7])
+    assert (told[:, 7:] != told_later[:, 7:]).any()
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_initial_weights_follow_from_the_seed_alone(name: str) -> None:
     d = num_inputs_of(name)
