@@ -36,6 +36,7 @@ HostT = TypeVar("HostT", bound=Host)
 __all__ = ["ControllerWarning", "Run", "RunLogger"]
 
 _STATE_VERSION = 1
+_FACTORS_KEPT = 4  # an interval asks for its own several times, and for the next
 
 _SAID_OF_A_STEP = {
     "superseded": "step() was called of a run that another one has taken the place of, which was "
@@ -104,7 +105,7 @@ class Run(Generic[HostT]):
         self.replaced = dict(replaced or {})
         self._effective = self._decider.initial.copy()  # [1, H]
         self._in_force = (self._effective * 0.0, 1.0)  # corrections [1, H], factor of the schedule
-        self._factor_at: tuple[tuple[int, Any], float] = ((-1, None), 1.0)
+        self._factors: dict[tuple[int, Any], Array] = {}  # of the schedule, those used of late
         self._end = 0
         self._is_open = False  # whether an interval is running
         self._end_of_it: Literal["", "closed", "superseded"] = ""
@@ -466,17 +467,19 @@ class Run(Generic[HostT]):
 
     def _factor(self, interval: int) -> Array:
         """Return the schedule's factor in an interval, `[1]`."""
-        done, whole = self.plan.time(interval)
-        return interval_factors(
-            self.base_schedule, np.array([min(done, whole - 1)]), np.array([whole])
-        )
+        at = (interval, self.plan)
+        if at not in self._factors:
+            if len(self._factors) >= _FACTORS_KEPT:
+                self._factors.pop(next(iter(self._factors)))
+            done, whole = self.plan.time(interval)
+            self._factors[at] = interval_factors(
+                self.base_schedule, np.array([min(done, whole - 1)]), np.array([whole])
+            )
+        return self._factors[at]
 
     def _factor_now(self) -> float:
         """Return the schedule's factor in the running interval."""
-        at = (self.interval, self.plan)
-        if self._factor_at[0] != at:
-            self._factor_at = (at, float(self._factor(self.interval)[0]))
-        return self._factor_at[1]
+        return float(self._factor(self.interval)[0])
 
     def _base(self) -> Array:
         """Return the base values now `[1, H]`."""
