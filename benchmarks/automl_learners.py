@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmarks.automl_courses import estimator
 from hpo_env.automl import ControlledBoostingClassifier, ControlledBoostingRegressor
 from hpo_env.automl.fitting import SPACE
 from hpo_env.automl.rows import Rows, split
@@ -100,6 +101,24 @@ def controlled(**settings: Any) -> Learner:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return predictor(job, model.fit(job.x, job.y))
+
+    return learn
+
+
+def followed(*, is_course: bool) -> Learner:
+    """Return the estimator without the policy: along the tuned course, or at the learned start."""
+
+    def learn(job: Job) -> Predict:
+        model = estimator(
+            job.target,
+            round((1.0 - _SHARE) * len(job.y)),
+            is_course=is_course,
+            rounds=ROUNDS,
+            policy=job.policy,
+            validation_fraction=_SHARE,
+            random_state=job.seed,
+        )
+        return predictor(job, model.fit(job.x, job.y))
 
     return learn
 
@@ -360,6 +379,8 @@ LEARNERS: Mapping[str, Learner] = {
     "controlled, start of the user": controlled(start="user"),
     "controlled, not refitted": controlled(refit=False),
     "controlled, XGBoost": controlled(library="xgboost"),
+    "learned start, kept": followed(is_course=False),
+    "tuned course": followed(is_course=True),
     "LightGBM, default": lightgbm_at({}, rounds=100, patience=None),
     "LightGBM, default, stopped": lightgbm_at({}),
     "LightGBM, rate 0.03": lightgbm_at({"learning_rate": 0.03}),

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -112,7 +113,7 @@ class Familiarity:
         factor = np.linalg.cholesky(covariance)  # lower, so its inverse whitens
         mean = seen.mean(axis=0).astype(np.float32)
         whitening = np.ascontiguousarray(np.linalg.inv(factor).T, dtype=np.float32)
-        distance = _distance(observations, mean, whitening)
+        distance = _distance(observations, mean, whitening.astype(np.float64))
         return cls(mean=mean, whitening=whitening, threshold=float(np.quantile(distance, QUANTILE)))
 
     def tensors(self) -> dict[str, Array]:
@@ -121,7 +122,7 @@ class Familiarity:
 
     def distance(self, observations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Return how many standard deviations observations `[N, D]` lie off the mean, `[N]`."""
-        return np.hypot(_distance(observations, self.mean, self.whitening), self.offset)
+        return np.hypot(_distance(observations, self.mean, self._whitening), self.offset)
 
     def trust(self, observations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Return the share of the policy in the moves `[N]`, in (0, 1].
@@ -133,6 +134,11 @@ class Familiarity:
         """
         distance = np.maximum(self.distance(observations), self.threshold)
         return np.asarray((self.threshold / distance) ** 2)
+
+    @cached_property
+    def _whitening(self) -> NDArray[np.float64]:
+        """`whitening` in float64: it is multiplied by at every decision."""
+        return self.whitening.astype(np.float64)
 
 
 def is_mask(field: str) -> bool:
@@ -154,7 +160,7 @@ def tensor_shapes(num_fields: int) -> dict[str, tuple[int, ...]]:
 
 
 def _distance(
-    observations: NDArray[np.floating[Any]], mean: Array, whitening: Array
+    observations: NDArray[np.floating[Any]], mean: Array, whitening: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     deviations = (np.asarray(observations, dtype=np.float64) - mean) @ whitening
     return np.asarray(np.sqrt(np.einsum("nd,nd->n", deviations, deviations)))

@@ -159,6 +159,11 @@ _AXES: dict[str, _Axis] = {
 }
 
 
+def _within(values: Any, low: Any, high: Any) -> NDArray[np.float64]:
+    """Move values into a range; `np.clip` does the same, and over one lane takes thrice as long."""
+    return np.asarray(np.minimum(np.maximum(values, low), high))
+
+
 class HyperparameterSpace:
     """An ordered set of hyperparameters; column `h` of every array is `hyperparameters[h]`.
 
@@ -237,11 +242,11 @@ class HyperparameterSpace:
     def position(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Say where in its range each value `[..., H]` lies: -1 at `low`, 1 at `high`, clipped."""
         share = (self.to_axis(values) - self._axis_low) / (self._axis_high - self._axis_low)
-        return np.clip(2.0 * share - 1.0, -1.0, 1.0)
+        return _within(2.0 * share - 1.0, -1.0, 1.0)
 
     def relative(self, corrections: NDArray[np.float64]) -> NDArray[np.float64]:
         """Express corrections `[..., H]` as shares of the whole range, in `[-1, 1]`."""
-        return np.clip(corrections / (self._axis_high - self._axis_low), -1.0, 1.0)
+        return _within(corrections / (self._axis_high - self._axis_low), -1.0, 1.0)
 
     def check_actions(self, actions: NDArray[Any]) -> NDArray[np.float64]:
         """Validate continuous actions and clip them to `[-1, 1]`, as a Gaussian policy needs.
@@ -269,7 +274,7 @@ class HyperparameterSpace:
                 f"actions must be finite; got {actions[lane, column]} for {self.names[column]!r} "
                 f"in lane {lane}. Has the policy diverged?"
             )
-        return np.asarray(np.clip(actions, -1.0, 1.0))
+        return _within(actions, -1.0, 1.0)
 
     def check_choices(self, choices: NDArray[Any]) -> NDArray[np.float64]:
         """Validate discrete choices and turn them into continuous actions.
@@ -318,7 +323,7 @@ class HyperparameterSpace:
         start = self.to_axis(initial)
         lowest = np.minimum(self._axis_low - start, 0.0)
         highest = np.maximum(self._axis_high - start, 0.0)
-        return np.asarray(np.clip(corrections + actions * self.steps, lowest, highest))
+        return _within(corrections + actions * self.steps, lowest, highest)
 
     def base(
         self, initial: NDArray[np.float64], factors: NDArray[np.float64]
@@ -345,7 +350,7 @@ class HyperparameterSpace:
         for axis, columns in self._alike:
             values[..., columns] = axis.correct(base[..., columns], corrections[..., columns])
         values = np.where(self._integer, np.rint(values), values)
-        return np.asarray(np.clip(values, np.minimum(self.low, base), np.maximum(self.high, base)))
+        return _within(values, np.minimum(self.low, base), np.maximum(self.high, base))
 
     def corrected(self, name: str, base: float, correction: float) -> float:
         """Correct a further base value of one hyperparameter, as `values` does.

@@ -66,7 +66,8 @@ class Telemetry:
     @classmethod
     def missing(cls, num_lanes: int) -> Telemetry:
         """Return a record in which nothing was measured, `N = num_lanes`, ready to be filled."""
-        nan = {f.name: np.full(num_lanes, np.nan) for f in fields(cls) if f.name != "diverged"}
+        rows = np.full((len(MEASUREMENTS), num_lanes), np.nan)  # one array: many small ones cost
+        nan = dict(zip(MEASUREMENTS, rows, strict=True))
         return cls(**nan, diverged=np.zeros(num_lanes, dtype=bool))
 
     def put(self, lanes: NDArray[np.int64], other: Telemetry) -> None:

@@ -121,8 +121,10 @@ class LinearStart:
             The start; None where there is none: `share` is 0, or there is too much to compute, see
             `why_not`.
         """
+        if share == 0.0:
+            return None
         features = Features.of(rows.x, goal.is_categorical)
-        if share == 0.0 or why_not(features, goal, len(rows)) is not None:
+        if why_not(features, goal, len(rows)) is not None:
             return None
         design = features.of_rows(rows.x)
         centre = np.average(design, axis=0, weights=rows.weight)

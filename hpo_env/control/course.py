@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from hpo_env.control.clock import Clock
 from hpo_env.control.decider import Decider
 from hpo_env.control.host import Host
+from hpo_env.control.plan import OpenPlan, Plan
 from hpo_env.control.schedule_file import ScheduleRow
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.schedules import interval_factors, log_change, schedule
 
 Array = NDArray[np.float64]
+
+_FACTORS_KEPT = 4  # an interval asks for its own several times, and for the next
 
 
 class Course:
@@ -45,7 +48,7 @@ class Course:
         self.effective = decider.initial.copy()
         self.rows: list[ScheduleRow] = []
         self.in_force = (self.effective * 0.0, 1.0)  # corrections [1, H], factor of the schedule
-        self._factor_at: tuple[tuple[int, object], float] = ((-1, None), 1.0)
+        self._factors: dict[tuple[int, Plan | OpenPlan], Array] = {}  # of late
 
     def write(self) -> None:
         """Write the values that are due now, and note them when they changed."""
@@ -112,14 +115,16 @@ class Course:
 
     def _factor(self, interval: int) -> Array:
         """Return the schedule's factor in an interval, `[1]`."""
-        done, whole = self._clock.plan.time(interval)
-        return interval_factors(
-            self.base_schedule, np.array([min(done, whole - 1)]), np.array([whole])
-        )
+        at = (interval, self._clock.plan)
+        if at not in self._factors:
+            if len(self._factors) >= _FACTORS_KEPT:
+                self._factors.pop(next(iter(self._factors)))
+            done, whole = self._clock.plan.time(interval)
+            self._factors[at] = interval_factors(
+                self.base_schedule, np.array([min(done, whole - 1)]), np.array([whole])
+            )
+        return self._factors[at]
 
     def _factor_now(self) -> float:
         """Return the schedule's factor in the running interval."""
-        at = (self._clock.interval, self._clock.plan)
-        if self._factor_at[0] != at:
-            self._factor_at = (at, float(self._factor(self._clock.interval)[0]))
-        return self._factor_at[1]
+        return float(self._factor(self._clock.interval)[0])

@@ -52,49 +52,51 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
+    """One entry: its value, clipped to `[-1, 1]`, or `tanh(value / scale)` where it has a scale."""
+
     doc: str
     compute: Callable[[Mapping[str, Array]], Array]
-
-
-def _squash(name: str, scale: float) -> Callable[[Mapping[str, Array]], Array]:
-    return lambda m: np.tanh(m[name] / scale)
+    scale: float | None = None
 
 
 _ENTRIES: Mapping[str, _Entry] = {
     "above_best_round": _Entry(
         "How far the log loss of the latest round lies above the best, 0.76 at 2 %",
-        lambda m: np.tanh((m["now"] - m["best"]) / 0.02),
+        lambda m: m["now"] - m["best"], 0.02,
     ),
     "since_best": _Entry(
-        "Intervals since the best round, 1 from 5 on", lambda m: np.minimum(m["since"] / 5.0, 1.0),
+        "Intervals since the best round, 1 from 5 on", lambda m: m["since"] / 5.0,
     ),
     "change": _Entry("Fall of the latest round's log loss in the interval, 0.76 at 5 %",
-                     _squash("change", 0.05)),
-    "fine_change": _Entry("The same, 0.76 at 0.5 %", _squash("change", 0.005)),
+                     lambda m: m["change"], 0.05),
+    "fine_change": _Entry("The same, 0.76 at 0.5 %", lambda m: m["change"], 0.005),
     "change_before": _Entry("The fall one interval earlier, 0.76 at 2 %",
-                            _squash("change_before", 0.02)),
+                            lambda m: m["change_before"], 0.02),
     "change_average": _Entry("Exponential average of the falls, 0.76 at 1 %",
-                             _squash("change_average", 0.01)),
+                             lambda m: m["change_average"], 0.01),
     "train_change": _Entry("Fall of the log training loss in the interval, 0.76 at 3 %",
-                           _squash("train_change", 0.03)),
+                           lambda m: m["train_change"], 0.03),
     "train_fall": _Entry("Fall of the log training loss since the start, 0.76 at 1.5",
-                         lambda m: np.tanh((m["train_first"] - m["train"]) / 1.5)),
+                         lambda m: m["train_first"] - m["train"], 1.5),
     "gap": _Entry("Log ratio of the latest validation loss to the training loss, 0.76 at 0.3",
-                  lambda m: np.tanh((m["now"] - m["train"]) / 0.3)),
-    "wide_gap": _Entry("The same, 0.76 at 1.5", lambda m: np.tanh((m["now"] - m["train"]) / 1.5)),
+                  lambda m: m["now"] - m["train"], 0.3),
+    "wide_gap": _Entry("The same, 0.76 at 1.5", lambda m: m["now"] - m["train"], 1.5),
     "gap_change": _Entry("Growth of that gap in the interval, 0.76 at 3 %",
-                         _squash("gap_change", 0.03)),
+                         lambda m: m["gap_change"], 0.03),
     "rows": _Entry("Logarithm of the rows that train, 0 at 1,000",
-                   lambda m: np.clip((m["log_rows"] - np.log(1000.0)) / 3.0, -1.0, 1.0)),
+                   lambda m: (m["log_rows"] - np.log(1000.0)) / 3.0),
     "columns": _Entry("Logarithm of the columns, 0 at 20",
-                      lambda m: np.clip((m["log_columns"] - np.log(20.0)) / 2.5, -1.0, 1.0)),
+                      lambda m: (m["log_columns"] - np.log(20.0)) / 2.5),
     "is_classification": _Entry("1 where classes are predicted, -1 for regression",
                                 lambda m: m["is_classification"]),
     "classes": _Entry("Logarithm of the classes beyond two, 1 at fifty",
-                      lambda m: np.clip((m["log_classes"] - np.log(2.0)) / np.log(25.0), 0.0, 1.0)),
+                      lambda m: (m["log_classes"] - np.log(2.0)) / np.log(25.0)),
     "rounds": _Entry("Logarithm of the rounds in an interval, 0 at five",
-                     lambda m: np.clip((m["log_rounds"] - np.log(5.0)) / 1.5, -1.0, 1.0)),
+                     lambda m: (m["log_rounds"] - np.log(5.0)) / 1.5),
 }  # fmt: skip
+
+_SQUASHED = [place for place, entry in enumerate(_ENTRIES.values()) if entry.scale is not None]
+_SCALES = np.array([[entry.scale] for entry in _ENTRIES.values() if entry.scale is not None])
 
 FEATURES: Mapping[str, str] = {name: entry.doc for name, entry in _ENTRIES.items()}
 """The family's entries of the observation and what they measure, in order."""
@@ -163,7 +165,7 @@ class Progress:
             train: Training loss of the latest round `[N]`; NaN where nobody measures it.
         """
         memory = self._memory
-        log_now, log_best, log_train = _log(now), _log(best), _log(train)
+        log_now, log_best, log_train = _log(np.array([now, best, train]))
         change = _less(memory["now"], log_now)
         train_change = _less(memory["train"], log_train)
         has_improved = ~(log_best >= memory["best"])
@@ -186,9 +188,12 @@ class Progress:
 
     def features(self) -> Array:
         """Return the entries of the observation `[N, F]` in `[-1, 1]`; 0 where not measured."""
-        # Not np.stack nor np.nan_to_num: over one lane they take longer than all the entries.
+        # Not np.stack nor np.nan_to_num: over one lane they take longer than all the entries. For
+        # the same reason all are squashed at once.
         columns = np.array([entry.compute(self._memory) for entry in _ENTRIES.values()])
-        return np.ascontiguousarray(np.where(np.isnan(columns), 0.0, columns).T)
+        columns[_SQUASHED] = np.tanh(columns[_SQUASHED] / _SCALES)
+        bounded = np.minimum(np.maximum(np.where(np.isnan(columns), 0.0, columns), -1.0), 1.0)
+        return np.ascontiguousarray(bounded.T)
 
     def snapshot(self, lanes: Lanes) -> dict[str, Array]:
         """Copy all state of some lanes; `restore` is the inverse."""
@@ -202,7 +207,8 @@ class Progress:
 
 def _log(loss: Array) -> Array:
     """Return the logarithm, losses beyond all measure being taken for a very bad one."""
-    return np.asarray(np.log(np.clip(np.where(np.isinf(loss), 1e30, loss), LOSS_FLOOR, 1e30)))
+    finite = np.where(np.isinf(loss), 1e30, loss)
+    return np.asarray(np.log(np.minimum(np.maximum(finite, LOSS_FLOOR), 1e30)))
 
 
 def _less(before: Array, now: Array) -> Array:
