@@ -42,8 +42,8 @@ def command_lines(page: Path) -> Iterator[str]:
     for kind, block in _FENCE.findall(text):
         if kind in _SHELL and page not in FOLLOWED:
             yield from block.splitlines()
-    for code in re.findall(r"`([^`]+)`", _FENCE.sub("", text)):
-        line = " ".join(code.split())
+    for code in re.findall(r"`([^`]+)`|^    ([^`\n]+)$", _FENCE.sub("", text), re.MULTILINE):
+        line = " ".join("".join(code).split())
         if _COMMAND.fullmatch(line):
             yield line
 
