@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import MISSING, fields
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from docstring_parser import parse
 
@@ -20,6 +20,8 @@ from agents.commands.dashboard import DashboardConfig
 from agents.commands.data import CheckFile, DescribeDataset, ListDatasets
 from agents.commands.demo import DemoConfig
 from agents.commands.evaluate import EvaluateConfig
+from agents.commands.few_shot import FewShotConfig
+from agents.commands.fit import FitConfig
 from agents.commands.forecast import ForecastConfig
 from agents.commands.report import ReportConfig
 from agents.commands.zoo import (
@@ -142,15 +144,30 @@ def commands() -> str:
 
 
 def _options(config: type[Any], params: Sequence[Any]) -> str:
+    return _table(("option", "meaning", "default"), _option_rows(config, params))
+
+
+def _option_rows(
+    config: type[Any], params: Sequence[Any], prefix: str = ""
+) -> Iterator[tuple[str, str, str]]:
+    """Return option, meaning and default; those of a group have its name before theirs."""
     known = {field.name: field for field in fields(config)}
-    rows = []
     for param in params:
         field = known[param.arg_name]
-        is_positional = "Positional" in str(field.type)
-        flag = field.name.upper() if is_positional else f"--{field.name.replace('_', '-')}"
-        default = "" if field.default in (MISSING, None) else f"{field.default}"
-        rows.append((f"`{flag}`", " ".join((param.description or "").split()), default))
-    return _table(("option", "meaning", "default"), rows)
+        word = field.name.replace("_", "-")
+        if is_dataclass(field.default_factory):
+            group = cast("type[Any]", field.default_factory)
+            yield from _option_rows(group, parse(group.__doc__ or "").params, f"{word}.")
+            continue
+        flag = field.name.upper() if "Positional" in str(field.type) else f"--{prefix}{word}"
+        yield f"`{flag}`", " ".join((param.description or "").split()), _default(field.default)
+
+
+def _default(value: object) -> str:
+    """Write a default as it is typed."""
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return "" if value is MISSING or value is None else str(value)
 
 
 def _inherited(learner: type[Learner]) -> list[Any]:
@@ -167,7 +184,9 @@ COMMAND_LINES: dict[str, type[Any]] = {
     "adapt": AdaptConfig,
     "evaluate": EvaluateConfig,
     "compare": CompareConfig,
+    "fit": FitConfig,
     "forecast": ForecastConfig,
+    "few-shot": FewShotConfig,
     "dashboard": DashboardConfig,
     "report": ReportConfig,
     "zoo list": ListPolicies,

@@ -11,9 +11,10 @@ from pathlib import Path
 import griffe
 import pytest
 
+from agents.commands import COMMANDS
 from hpo_env.testing import SUITES
 from tools.house_drawing import ROOMS
-from tools.reference_tables import PAGES
+from tools.reference_tables import COMMAND_LINES, PAGES
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference" / "api"
@@ -115,3 +116,8 @@ def is_shown(module: str, name: str) -> bool:
         path = f"{module}.{name}"
         return bool({path, code()[path].canonical_path} & reference())
     return module in reference()  # made by `__getattr__`, which the module's own text tells
+
+
+def test_every_command_is_in_the_reference() -> None:
+    explained = {title.split()[0] for title in COMMAND_LINES}
+    assert explained == set(COMMANDS) - {"doctor"}, "doctor has no options"
