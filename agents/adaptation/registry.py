@@ -17,6 +17,7 @@ _CLASSES = {
     "reptile": "reptile:Reptile",
     "imaml": "imaml:ImplicitMAML",
     "meta_sgd": "meta_sgd:MetaSGD",
+    "proto_maml": "proto_maml:ProtoMAML",
     "leo": "leo:LatentEmbeddingOptimization",
     "memory": "memory:MemoryAugmentedNetwork",
     "matching": "matching:MatchingNetworks",

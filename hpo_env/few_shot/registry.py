@@ -11,6 +11,8 @@ from hpo_env.few_shot.base import FewShotSource
 SOURCES: dict[str, str] = {
     "sinusoids": "hpo_env.few_shot.sinusoids:Sinusoids",
     "characters": "hpo_env.few_shot.characters:Characters",
+    "digits": "hpo_env.few_shot.digits:Digits",
+    "tables": "hpo_env.few_shot.tables:Tables",
 }
 
 

@@ -20,6 +20,7 @@ FAMILIES: dict[str, str] = {
     "automl": "hpo_env.tasks.automl.family:AutomlFamily",
     "forecasting": "hpo_env.tasks.forecasting.family:ForecastingFamily",
     "reinforcement": "hpo_env.tasks.reinforcement.family:ReinforcementFamily",
+    "few_shot": "hpo_env.tasks.few_shot.family:FewShotFamily",
     "local_level": "hpo_env.tasks.local_level:LocalLevelFamily",
 }
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from hpo_env.tasks import local_level
@@ -14,6 +16,9 @@ from hpo_env.tasks.automl import problem as automl_problem
 from hpo_env.tasks.automl.problem import Problem as TableProblem
 from hpo_env.tasks.automl.problem import Side
 from hpo_env.tasks.base import Engine
+from hpo_env.tasks.few_shot import trainer as few_shot_trainer
+from hpo_env.tasks.few_shot.preparation import Prepared
+from hpo_env.tasks.few_shot.task import FewShotTask
 from hpo_env.tasks.registry import FAMILIES
 from hpo_env.tasks.reinforcement.trainer import ReinforcementTrainer
 from hpo_env.tasks.supervised import data as supervised_data
@@ -72,6 +77,20 @@ class Reinforcement(FamilyUnderTest):
         )
 
 
+class FewShot(FamilyUnderTest):
+    family: ClassVar[str] = "few_shot"
+
+    def mislead(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        prepared = few_shot_trainer.prepare
+
+        def misleading(task: FewShotTask, seed: int) -> Prepared:
+            rows = prepared(task, seed)
+            turned = np.roll(rows.test.targets, 1, axis=1) if task.ways > 1 else -rows.test.targets
+            return replace(rows, test=replace(rows.test, targets=turned))
+
+        monkeypatch.setattr(few_shot_trainer, "prepare", misleading)
+
+
 def _named(name: str) -> type[FamilyUnderTest]:
     """Make the plain case: a family that is small already."""
     return type(name, (FamilyUnderTest,), {"family": name})
@@ -83,6 +102,7 @@ UNDER_TEST: dict[str, type[FamilyUnderTest]] = {
     "supervised": Supervised,
     "local_level": LocalLevel,
     "reinforcement": Reinforcement,
+    "few_shot": FewShot,
 }
 """By name in the registry; one that is registered and not described here is taken as it is."""
 

@@ -16,6 +16,7 @@ class TestRegistered(AlgorithmContract):
         "reptile": {"inner_rate": 0.1, "inner_steps": 4},
         "imaml": {"inner_rate": 0.1, "inner_steps": 8, "strength": 0.5},
         "meta_sgd": {"inner_rate": 0.3, "inner_steps": 2},
+        "proto_maml": {"inner_rate": 0.1, "inner_steps": 2},
         "memory": {"num_rows": 12, "row_size": 12, "num_units": 24},
         "matching": {"processing_steps": 1},
     }

@@ -1,0 +1,225 @@
+"""Every meta-learning algorithm on characters of unseen scripts, and on sinusoids.
+
+    OMP_NUM_THREADS=1 python benchmarks/few_shot.py run      # what is not measured yet
+    python benchmarks/few_shot.py show                       # the tables of docs/few-shot.md
+
+Each algorithm is meta-trained with the settings of its paper where those are known, for the number
+of steps that is stated, on one core; then it is judged on 300 tasks of the test side. The best of
+the validation tasks on the way is what is judged. Rows go to `scores.csv` as they come, and what
+stands there is not measured again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import tyro
+from numpy.typing import NDArray
+
+from agents.adaptation import MetaTraining, TrainingSettings
+from agents.adaptation.training import as_episodes, scores
+from hpo_env.few_shot import FewShotSource, make_source
+from hpo_env.seeding import stream
+
+NUM_TEST_TASKS = 300
+RESULTS = Path(__file__).parent / "results" / "few_shot" / "scores.csv"
+NEIGHBOUR = "nearest neighbour on pixels"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One algorithm on one kind of task.
+
+    Args:
+        algorithm: A name of the registry.
+        source: Where tasks come from.
+        shots: Examples to adapt to, of each class where there are classes.
+        steps: Of meta-training.
+        options: Settings of the algorithm other than its usual ones.
+        judged_after: Steps of adaptation at which test tasks are looked at; None where the
+            algorithm takes none.
+        learning_rate: Of the outer loop.
+    """
+
+    algorithm: str
+    source: str
+    shots: int
+    steps: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    judged_after: tuple[int | None, ...] = (None,)
+    learning_rate: float = 1e-3
+
+    @property
+    def training(self) -> TrainingSettings:
+        """The outer loop: tasks a step, and how often validation tasks are looked at."""
+        is_sine = self.source == "sinusoids"
+        return TrainingSettings(
+            num_steps=self.steps,
+            tasks_per_step=25 if is_sine else 8,
+            learning_rate=self.learning_rate,
+            validate_every=max(1, self.steps // 5),
+            num_validation_tasks=200 if is_sine else 60,
+        )
+
+    def source_of_tasks(self) -> FewShotSource:
+        """Build the source, which judges a task of characters by 5 queries a class."""
+        queries = 50 if self.source == "sinusoids" else 5
+        return make_source(self.source, num_shots=self.shots, num_queries=queries)
+
+
+def _characters() -> Iterator[Entry]:
+    # One step at 0.4 in training and three afterwards: Finn et al., appendix A.1, for Omniglot.
+    one_step = {"inner_rate": 0.4, "inner_steps": 1}
+    gradient = (0, 1, 3, 10)
+    implicit = {"inner_rate": 0.1, "inner_steps": 8}
+    for shots, share in ((1, 1.0), (5, 0.5)):
+
+        def entry(
+            name: str, steps: int, *, part: float = share, at: int = shots, **rest: Any
+        ) -> Entry:
+            return Entry(
+                algorithm=name, source="characters", shots=at, steps=int(part * steps), **rest
+            )
+
+        yield entry("prototypical", 800)
+        yield entry("maml", 800, options=one_step, judged_after=gradient)
+        yield entry("matching", 800)
+        yield entry("meta_sgd", 800, judged_after=gradient)
+        yield entry("first_order_maml", 800, options=one_step, judged_after=gradient)
+        yield entry("leo", 800)
+        yield entry("memory", 800)
+        yield entry("reptile", 400, options={"inner_rate": 0.1}, judged_after=(0, 5, 20))
+        yield entry("imaml", 200, options=implicit, judged_after=(0, 5, 16))
+
+
+def _sinusoids() -> Iterator[Entry]:
+    both = (1, 10)
+    for shots in (5, 10):
+        yield Entry(
+            algorithm="maml",
+            source="sinusoids",
+            shots=shots,
+            steps=5000,
+            options={"inner_steps": 1},
+            judged_after=both,
+        )
+        yield Entry(
+            algorithm="meta_sgd", source="sinusoids", shots=shots, steps=5000, judged_after=both
+        )
+        yield Entry(
+            algorithm="reptile",
+            source="sinusoids",
+            shots=shots,
+            steps=5000,
+            options={"inner_rate": 0.02},
+            judged_after=(*both, 50),
+        )
+
+
+ENTRIES = (*_characters(), *_sinusoids())
+
+
+# ----------------------------------------------------------------------------------------- measure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Measure what is missing.
+
+    Args:
+        seeds: Of each entry, in this order.
+        source: Only this one; None: all.
+        out: The table of all rows.
+    """
+
+    seeds: tuple[int, ...] = (0, 1)
+    source: str | None = None
+    out: Path = RESULTS
+
+
+def run(config: Run) -> None:
+    """Measure entry by entry, and write each down before the next."""
+    torch.set_num_threads(1)
+    config.out.parent.mkdir(parents=True, exist_ok=True)
+    for seed in config.seeds:
+        for entry in ENTRIES:
+            known = _read(config.out)
+            is_asked = config.source in (None, entry.source)
+            if is_asked and not _is_in(known, entry, seed):
+                rows = [*_measured(entry, seed)]
+                pd.concat([known, pd.DataFrame(rows)]).to_csv(config.out, index=False)
+                print(rows[-1], flush=True)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=_COLUMNS)
+
+
+_COLUMNS = ["algorithm", "source", "shots", "seed", "steps", "seconds", "adapted", "mean", "spread"]
+
+
+def _is_in(known: pd.DataFrame, entry: Entry, seed: int) -> bool:
+    facts = {name: getattr(entry, name) for name in ("algorithm", "source", "shots", "steps")}
+    found = np.ones(len(known), dtype=bool)
+    for name, value in {**facts, "seed": seed}.items():
+        found &= (known[name] == value).to_numpy()
+    return bool(found.any())
+
+
+def _measured(entry: Entry, seed: int) -> Iterator[dict[str, Any]]:
+    """Meta-train and judge: a row for each number of steps of adaptation."""
+    source = entry.source_of_tasks()
+    began = time.process_time()
+    training = MetaTraining.of(
+        entry.algorithm, source, entry.training, seed=seed, algorithm_settings=entry.options
+    )
+    training.run()
+    seconds = time.process_time() - began
+    tasks = as_episodes(source.sample("test", NUM_TEST_TASKS, stream(seed, "test tasks")))
+    for num_steps in entry.judged_after:
+        each = scores(training.algorithm, training.best, tasks, num_steps=num_steps).numpy()
+        yield _row(entry, seed, seconds, num_steps, each)
+    if entry.algorithm == "prototypical":
+        yield _row(entry, seed, 0.0, None, _neighbours(source, seed)) | {"algorithm": NEIGHBOUR}
+
+
+def _row(
+    entry: Entry, seed: int, seconds: float, adapted: int | None, each: NDArray[Any]
+) -> dict[str, Any]:
+    facts = {k: v for k, v in asdict(entry).items() if k in _COLUMNS}
+    return facts | {
+        "seed": seed,
+        "seconds": round(seconds),
+        "adapted": adapted,
+        "mean": float(each.mean()),
+        "spread": float(each.std()),
+    }
+
+
+def _neighbours(source: FewShotSource, seed: int) -> NDArray[np.float64]:
+    """Return the accuracy of the class of the nearest support image, a test task."""
+    tasks = source.sample("test", NUM_TEST_TASKS, stream(seed, "test tasks"))
+    found = []
+    for known, classes, asked, right in zip(
+        tasks.support_inputs,
+        tasks.support_targets,
+        tasks.query_inputs,
+        tasks.query_targets,
+        strict=True,
+    ):
+        distances = np.linalg.norm(
+            asked.reshape(len(asked), 1, -1) - known.reshape(1, len(known), -1), axis=2
+        )
+        found.append(np.mean(classes[distances.argmin(axis=1)] == right))
+    return np.array(found)
+
+
+if __name__ == "__main__":
+    run(tyro.cli(Run))
