@@ -5,8 +5,8 @@ frequency it has, how long they are, how many steps are forecast, and that all v
 (Makridakis and Hibon, The M3-Competition, International Journal of Forecasting 16, 2000). Series of
 M1, Tourism and R packages that are as long, each at its last origin and at up to two that lie a
 horizon further back, are weighted by frequency as M3 is, and by source so that M1, whose series are
-of the same kinds, counts as much as the other two. What M3 calls "other" has no season that is told:
-here these are long seasonal series that were freed of theirs.
+of the same kinds, counts as much as the other two. What M3 calls "other" has no season that is
+told: here these are long seasonal series that were freed of theirs.
 
 A policy is judged on what it was not trained on: `--family-options left_out=0` leaves a third of
 the series out of training and validation, and three policies cover the panel (`Part`).
