@@ -96,6 +96,17 @@ def panel(on: On) -> Panel:
     else:
         family, rng = ForecastingFamily(split="validation"), stream(0, "panel")
         tasks = [*family.tasks(), *(family.sample(rng) for _ in range(_NUM_DRAWN))]
+    return panel_of(tasks, sees_all=on in _COMPETITIONS)
+
+
+def panel_of(tasks: Sequence[ForecastingTask], *, sees_all: bool) -> Panel:
+    """Load the series of tasks.
+
+    Args:
+        tasks: One a series.
+        sees_all: Whether the naive error is over all observations before the origin, as in a
+            competition, and not over those of the walk.
+    """
     actual = np.full((len(tasks), max(task.horizon for task in tasks)), np.nan)
     walks, naive_error = [], []
     for row, task in enumerate(tasks):
@@ -108,7 +119,7 @@ def panel(on: On) -> Panel:
         actual[row, :num] = whole[length:] * ready.scale
         walks.append(replace(walk, future=np.zeros(0)))
         seen = whole[:length] * ready.scale
-        if on in _COMPETITIONS:  # all observations count there, also those before the walk
+        if sees_all:
             seen = load_source(task.source)[task.series].values[: task.origin]
         lag = task.period if len(seen) > task.period else 1
         naive_error.append(max(float(np.abs(seen[lag:] - seen[:-lag]).mean()), 1e-9))

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from hpo_env.errors import ConfigurationError, DatasetError
 from hpo_env.forecasting.intervals import error_scale
 from hpo_env.forecasting.pretrained import Pretrained
+from hpo_env.tasks.forecasting.batch import prepare_all
 from hpo_env.tasks.forecasting.preparation import MAX_PERIOD, Season
 from hpo_env.tasks.forecasting.starts import start_of
-from hpo_env.tasks.forecasting.steering import kernel_or_twin, steer
-from hpo_env.tasks.forecasting.trainer import Walk, walk_of
+from hpo_env.tasks.forecasting.steering import kernel_or_twin, steer_batch
 
 Array = NDArray[np.float64]
 
@@ -177,7 +177,7 @@ def _without_a_walk(
     scale = size * np.sqrt(np.arange(1.0, horizon + 1.0))
     return Forecast(
         mean=mean,
-        bounds=_bounds(mean, scale, 1, levels, fitted),
+        bounds=_bounds(mean[None], scale[None], [1], levels, fitted)[0],
         course=np.zeros((0, len(fitted.policy.space))),
         notes=notes,
     )
@@ -190,47 +190,68 @@ def _forecast_chunk(
     fitted: Pretrained,
     season: Season,
 ) -> list[Forecast]:
-    walks, notes = [], []
+    kernel = kernel_or_twin()
+    periods, notes = [], []
     for _, values, period in chunk:
-        one, note = _walk(values, period, season)
-        walks.append(one)
+        known, note = _known_season(len(values), period)
+        periods.append(known)
         notes.append(note)
-    steered = steer(
-        walks,
+    series = [values for _, values, _ in chunk]
+    batch = prepare_all(series, periods, season, kernel)
+    starts = {period: start_of(period) for period in set(periods)}
+    steered = steer_batch(
+        batch,
         fitted.policy.space,
         [fitted.policy],
         num_ahead=horizon,
-        initial=np.array([start_of(one.prepared.period) for one in walks]),
-        kernel=kernel_or_twin(),
+        initial=np.array([starts[period] for period in periods]),
+        kernel=kernel,
     )
     scales = error_scale(steered.errors, steered.num_errors)
+    bounds = _bounds(steered.forecasts, scales, periods, levels, fitted)
     return [
-        Forecast(
-            mean=steered.forecasts[k],
-            bounds=_bounds(steered.forecasts[k], scales[k], one.prepared.period, levels, fitted),
-            course=steered.course[k, : one.prepared.num_decisions],
-            notes=notes[k],
+        Forecast(mean=mean, bounds=ends, course=course[:num], notes=note)
+        for mean, ends, course, num, note in zip(
+            steered.forecasts,
+            bounds,
+            steered.course,
+            batch.num_decisions.tolist(),
+            notes,
+            strict=True,
         )
-        for k, one in enumerate(walks)
     ]
 
 
-def _walk(values: Array, period: int, season: Season) -> tuple[Walk, tuple[str, ...]]:
-    notes: Iterator[str] = iter(())
+def _known_season(length: int, period: int) -> tuple[int, tuple[str, ...]]:
+    """Return the season that a series of this length can have, and notes where it is another."""
     if period > MAX_PERIOD:
-        notes = iter((f"a season of {period} is longer than {MAX_PERIOD}: taken as none",))
-        period = 1
-    elif period > 1 and len(values) < 2 * period + 1:
-        notes = iter((f"{len(values)} observations are too few for a season of {period}",))
-        period = 1
-    return walk_of(values, period, np.zeros(0), season), tuple(notes)
+        return 1, (f"a season of {period} is longer than {MAX_PERIOD}: taken as none",)
+    if period > 1 and length < 2 * period + 1:
+        return 1, (f"{length} observations are too few for a season of {period}",)
+    return period, ()
 
 
 def _bounds(
-    mean: Array, scale: Array, period: int, levels: Sequence[float], fitted: Pretrained
-) -> dict[float, tuple[Array, Array]]:
-    found = {}
+    means: Array,
+    scales: Array,
+    periods: Sequence[int],
+    levels: Sequence[float],
+    fitted: Pretrained,
+) -> list[dict[float, tuple[Array, Array]]]:
+    """Return the ends of the intervals of every series, by level.
+
+    Args:
+        means: Forecasts `[N, A]`.
+        scales: Of the errors `[N, A]`.
+        periods: Observations in a season `[N]`.
+        levels: In percent.
+        fitted: The quantiles.
+    """
+    ends = []
     for level in levels:
-        width = fitted.quantiles.of(period, level, len(mean)) * scale
-        found[level] = (mean - width, mean + width)
-    return found
+        known = {p: fitted.quantiles.of(p, level, means.shape[1]) for p in set(periods)}
+        width = np.array([known[period] for period in periods]) * scales
+        ends.append(zip(means - width, means + width, strict=True))
+    if not levels:
+        return [{} for _ in periods]
+    return [dict(zip(levels, of_one, strict=True)) for of_one in zip(*ends, strict=True)]

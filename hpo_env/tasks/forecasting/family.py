@@ -31,7 +31,14 @@ from hpo_env.tasks.forecasting.layout import FEATURES, MAX_HORIZON, MAX_LAGS
 from hpo_env.tasks.forecasting.native.kernel import Kernel
 from hpo_env.tasks.forecasting.preparation import num_decisions, window
 from hpo_env.tasks.forecasting.recipes import RECIPES
-from hpo_env.tasks.forecasting.series import COMPETITIONS, Competition, Series, load_source, side
+from hpo_env.tasks.forecasting.series import (
+    COMPETITIONS,
+    NUM_PARTS,
+    Competition,
+    Series,
+    load_source,
+    side,
+)
 from hpo_env.tasks.forecasting.starts import start_of
 from hpo_env.tasks.forecasting.task import ForecastingTask
 from hpo_env.tasks.forecasting.trainer import ForecastingTrainer
@@ -67,6 +74,8 @@ class ForecastingFamily(TaskFamily):
             the files of M4 (`m4.read_m4`), which are then all there is, whatever the split.
         horizon: How many observations are to be forecast; None leaves it to the series. Needed
             with a file.
+        left_out: A third of the series, 0 to 2, that is neither in training nor in validation
+            (`series.part_of`): a policy made without it can be judged on it. None: all are in.
 
     Raises:
         ConfigurationError: An option is out of range or contradicts another.
@@ -175,6 +184,7 @@ class ForecastingFamily(TaskFamily):
         held_out: Competition = "M3",
         data: str | None = None,
         horizon: int | None = None,
+        left_out: int | None = None,
     ) -> None:
         super().__init__(split=split, num_decisions=num_decisions)
         if held_out not in get_args(Competition):
@@ -183,7 +193,12 @@ class ForecastingFamily(TaskFamily):
             raise ConfigurationError(f"horizon must lie in 1..{MAX_HORIZON}; got {horizon}")
         if data is not None and horizon is None and not Path(data).is_dir():
             raise ConfigurationError("horizon must be given with data: no file says what it is")
+        if left_out is not None and not (0 <= left_out < NUM_PARTS and data is None):
+            raise ConfigurationError(
+                f"left_out must lie in 0..{NUM_PARTS - 1} and goes without data; got {left_out}"
+            )
         self.held_out = held_out
+        self.left_out = left_out
         self.data = None if data is None else str(Path(data).absolute())
         self.horizon = horizon
 
@@ -191,7 +206,7 @@ class ForecastingFamily(TaskFamily):
     def series(self) -> tuple[Series, ...]:
         """All series of this side."""
         if self.data is None:
-            return side(self.held_out, self.split)
+            return side(self.held_out, self.split, self.left_out)
         own = tuple(load_source(self.data).values())
         short = [s.name for s in own if len(s.values) - (self.horizon or s.horizon) < _SHORTEST]
         if short:

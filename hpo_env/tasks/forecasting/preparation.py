@@ -76,13 +76,12 @@ class Prepared:
     @property
     def warm_start(self) -> int:
         """Observations that pass before the first decision."""
-        first = min(max(len(self.values) // 4, 3), 12)
-        return first + (len(self.values) - first) % self.stride
+        return warm_start(len(self.values), self.period)
 
     @property
     def stride(self) -> int:
         """Observations in a decision interval."""
-        return max(1, self.period // 4)
+        return stride(self.period)
 
     @property
     def num_decisions(self) -> int:
@@ -95,6 +94,17 @@ def window(period: int) -> int:
     return max(_WINDOW, _WINDOW_SEASONS * period)
 
 
+def stride(period: int) -> int:
+    """Return the observations in a decision interval."""
+    return max(1, period // 4)
+
+
+def warm_start(length: int, period: int) -> int:
+    """Return the observations that pass before the first decision."""
+    first = min(max(length // 4, 3), 12)
+    return first + (length - first) % stride(period)
+
+
 def num_decisions(length: int, period: int) -> int:
     """Count the decisions of a walk through `length` observations.
 
@@ -102,8 +112,7 @@ def num_decisions(length: int, period: int) -> int:
         >>> num_decisions(14, 1), num_decisions(66, 12)
         (12, 19)
     """
-    stride = max(1, period // 4)
-    return (length - min(max(length // 4, 3), 12)) // stride + 1
+    return (length - warm_start(length, period)) // stride(period) + 1
 
 
 def prepare(values: Array, period: int, season: Season = "auto") -> Prepared:

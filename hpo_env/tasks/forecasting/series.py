@@ -40,6 +40,7 @@ FREQUENCIES: Mapping[int, str] = MappingProxyType(
 )
 _HORIZONS = {1: 6, 4: 8, 12: 18}  # those of M1 and M3
 _VALIDATION_SHARE = 0.15
+NUM_PARTS = 3
 _WINDOW = 9  # changes: nine that are equal are no coincidence
 
 
@@ -96,18 +97,37 @@ def load_source(source: str) -> Mapping[str, Series]:
 
 
 @cache
-def side(held_out: Competition, split: Split) -> tuple[Series, ...]:
+def side(held_out: Competition, split: Split, left_out: int | None = None) -> tuple[Series, ...]:
     """Return the series of one side when a competition is held out.
 
     Tests are the whole competition. The other sources are split by series; none of them
     shares a stretch with the competition.
+
+    Args:
+        held_out: The competition.
+        split: The side.
+        left_out: A part of the other sources, of `NUM_PARTS`, that is on neither side: what was
+            trained and validated without it can be judged on it.
     """
-    test = tuple(load_source(held_out).values())
     if split == "test":
-        return test
-    others = [s for name in SOURCES if name != held_out for s in load_source(name).values()]
-    kept = without_shared(others, test)
-    return tuple(s for s in kept if _is_validation(s) == (split == "validation"))
+        return tuple(load_source(held_out).values())
+    return tuple(
+        series
+        for series in others(held_out)
+        if _is_validation(series) == (split == "validation") and part_of(series) != left_out
+    )
+
+
+@cache
+def others(held_out: Competition) -> tuple[Series, ...]:
+    """Return the series of all other sources that share no stretch with the competition."""
+    candidates = [s for name in SOURCES if name != held_out for s in load_source(name).values()]
+    return tuple(without_shared(candidates, load_source(held_out).values()))
+
+
+def part_of(series: Series) -> int:
+    """Return the part of `NUM_PARTS` that a series falls into, a function of its name alone."""
+    return int(stream(0, "part", series.source, series.name).integers(NUM_PARTS))
 
 
 def without_shared(candidates: Iterable[Series], held_out: Iterable[Series]) -> list[Series]:

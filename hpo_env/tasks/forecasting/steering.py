@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,10 @@ from hpo_env.policy import Policy
 from hpo_env.reward import LOSS_FLOOR
 from hpo_env.steering import Steering
 from hpo_env.tasks.building import BuildError
+from hpo_env.tasks.forecasting.batch import Batch
 from hpo_env.tasks.forecasting.layout import FEATURES, HYPERPARAMETERS
 from hpo_env.tasks.forecasting.native.kernel import Kernel
+from hpo_env.tasks.forecasting.native.network import Network
 from hpo_env.tasks.forecasting.trainer import Walk, Walks
 from hpo_env.telemetry import Telemetry
 
@@ -45,6 +48,7 @@ class Steered:
     course: Array
 
 
+@cache
 def kernel_or_twin() -> Kernel | None:
     """Return the kernel, or None where it cannot be built: the NumPy twin runs then."""
     try:
@@ -72,13 +76,88 @@ def steer(
         initial: Values at the start `[N, H]`; the space's defaults when None.
         kernel: None runs the NumPy twin.
     """
-    count = len(walks)
-    lanes = np.arange(count)
-    initial = np.tile(space.defaults, (count, 1)) if initial is None else initial
+    return steer_batch(
+        Batch.of([walk.prepared for walk in walks]),
+        space,
+        policies,
+        num_ahead=num_ahead,
+        initial=initial,
+        kernel=kernel,
+    )
+
+
+def steer_batch(
+    batch: Batch,
+    space: HyperparameterSpace,
+    policies: Sequence[Policy],
+    *,
+    num_ahead: int,
+    initial: Array | None = None,
+    kernel: Kernel | None = None,
+) -> Steered:
+    """Walk through every series of a batch once; see `steer`.
+
+    The kernel walks to the end by itself under one policy of the usual kind, or none; with several
+    (or another kind) it is asked at every decision.
+    """
+    initial = np.tile(space.defaults, (len(batch), 1)) if initial is None else initial
+    run = Walks(len(batch), kernel)
     places = [space.index(name) for name in HYPERPARAMETERS]
-    run = Walks(count, kernel)
-    run.start(lanes, list(walks), [1] * count, np.ascontiguousarray(initial[:, places]))
-    num_decisions = np.array([walk.prepared.num_decisions for walk in walks])
+    run.start_batch(batch, np.ascontiguousarray(initial[:, places]))
+    policy = policies[0] if policies else None
+    if kernel is not None and len(policies) < 2 and Network.is_known(space, policy):
+        floor = LOSS_FLOOR if policy is None else policy.loss_floor
+        own, sums, counts, course = kernel.steer(
+            _network(space, policy, floor),
+            state=run.state,
+            facts=run.facts,
+            values=run.values,
+            series=run.series,
+            indices=run.indices,
+            naive_error=run.naive_error,
+            num_ahead=num_ahead,
+            longest=int(batch.num_decisions.max(initial=0)),
+        )
+        realised = _Realised(run, num_ahead)
+        realised.sums, realised.counts = sums, counts
+    else:
+        course, realised = _decide(run, batch, space, policies, initial, num_ahead)
+        own, _ = run.forecast(np.arange(len(batch)), num_ahead)
+    errors, num_errors = realised.means()
+    return Steered(
+        forecasts=batch.with_season(own),
+        errors=errors * batch.scale[:, None],
+        num_errors=num_errors,
+        course=course,
+    )
+
+
+def with_season(forecasts: Array, walks: Sequence[Walk]) -> Array:
+    """Put the season back into forecasts after the origin `[N, A]`, still scaled."""
+    num = forecasts.shape[1]
+    season = np.array([w.prepared.seasonal(len(w.prepared.values), num) for w in walks])
+    is_factor = np.array([w.prepared.is_multiplicative for w in walks])[:, None]
+    season = season.reshape(forecasts.shape)
+    return np.asarray(np.where(is_factor, forecasts * season, forecasts + season))
+
+
+@lru_cache(maxsize=8)
+def _network(space: HyperparameterSpace, policy: Policy | None, loss_floor: float) -> Network:
+    return Network(space, policy, loss_floor)
+
+
+def _decide(
+    run: Walks,
+    batch: Batch,
+    space: HyperparameterSpace,
+    policies: Sequence[Policy],
+    initial: Array,
+    num_ahead: int,
+) -> tuple[Array, _Realised]:
+    """Walk to the end, all series abreast; returns the course and the errors on the way."""
+    count, num_decisions = len(batch), batch.num_decisions
+    lanes = np.arange(count)
+    places = [space.index(name) for name in HYPERPARAMETERS]
     longest = int(num_decisions.max(initial=0))
     floor = policies[0].loss_floor if policies else LOSS_FLOOR
     steering = Steering(space, count, loss_floor=floor, features=tuple(FEATURES))
@@ -113,24 +192,7 @@ def steer(
             base_change=np.zeros(count),
             roll_back=lambda lanes: False,  # what a walk has seen, it has seen
         )
-    own, _ = run.forecast(lanes, num_ahead)
-    scale = np.array([walk.prepared.scale for walk in walks])
-    errors, num_errors = realised.means()
-    return Steered(
-        forecasts=with_season(own, walks) * scale[:, None],
-        errors=errors * scale[:, None],
-        num_errors=num_errors,
-        course=course,
-    )
-
-
-def with_season(forecasts: Array, walks: Sequence[Walk]) -> Array:
-    """Put the season back into forecasts after the origin `[N, A]`, still scaled."""
-    num = forecasts.shape[1]
-    season = np.array([w.prepared.seasonal(len(w.prepared.values), num) for w in walks])
-    is_factor = np.array([w.prepared.is_multiplicative for w in walks])[:, None]
-    season = season.reshape(forecasts.shape)
-    return np.asarray(np.where(is_factor, forecasts * season, forecasts + season))
+    return course, realised
 
 
 class _Realised:

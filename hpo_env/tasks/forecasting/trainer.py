@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hpo_env.tasks.base import Task, Trainer
 from hpo_env.tasks.forecasting import walk
+from hpo_env.tasks.forecasting.batch import Batch
 from hpo_env.tasks.forecasting.layout import (
     FACTS,
     HYPERPARAMETERS,
@@ -128,11 +129,13 @@ class Walks:
                 "warm": ready.warm_start,
             }
             self.facts[lane] = [facts[name] for name in FACTS]
-        self.state[lanes] = 0.0
-        neutral = self.fact("is_multiplicative")[lanes, None].astype(np.float64)
-        self.state[lanes, SLICES["seasonal"]] = neutral
-        self.values[lanes] = values
-        self.take_in(lanes, self.fact("warm")[lanes])
+        self._warm_up(lanes, values)
+
+    def start_batch(self, batch: Batch, values: Array) -> None:
+        """Put a series of the batch into every lane, as `start` does."""
+        self.series[:], self.indices[:] = batch.series, batch.indices
+        self.naive_error[:], self.facts[:] = batch.naive_error, batch.facts
+        self._warm_up(np.arange(len(batch)), values)
 
     def fact(self, name: str) -> Ints:
         """Return a column of the facts `[N]`."""
@@ -142,6 +145,13 @@ class Walks:
     def age(self) -> Ints:
         """Observations seen `[N]`."""
         return self.state[:, _AGE].astype(np.int64)
+
+    def _warm_up(self, lanes: Ints, values: Array) -> None:
+        self.state[lanes] = 0.0
+        neutral = self.fact("is_multiplicative")[lanes, None].astype(np.float64)
+        self.state[lanes, SLICES["seasonal"]] = neutral
+        self.values[lanes] = values
+        self.take_in(lanes, self.fact("warm")[lanes])
 
     def take_in(self, lanes: Ints, counts: Ints) -> None:
         """Take in `counts [n]` observations under the values in force."""

@@ -1,18 +1,22 @@
 """Deployment walks as the environment does."""
 
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from hpo_env.familiarity import Familiarity
 from hpo_env.observation import field_names
-from hpo_env.policy import Policy
+from hpo_env.policy import Policy, num_outputs
 from hpo_env.policy_file import load, save
 from hpo_env.tasks.forecasting import trainer as trainer_module
 from hpo_env.tasks.forecasting.family import ForecastingFamily
 from hpo_env.tasks.forecasting.layout import FEATURES
 from hpo_env.tasks.forecasting.native.kernel import Kernel
+from hpo_env.tasks.forecasting.native.network import Network
 from hpo_env.tasks.forecasting.series import Series
 from hpo_env.tasks.forecasting.steering import kernel_or_twin, steer
 from hpo_env.tasks.forecasting.trainer import walk_of, walk_of_task
@@ -85,7 +89,7 @@ def test_errors_that_nobody_cares_about_are_seen_as_in_training(
         initial=np.array([task.initial]),
         kernel=kernel_or_twin(),
     )
-    assert np.array_equal(steered.course[0], np.array(course))
+    np.testing.assert_allclose(steered.course[0], np.array(course), rtol=1e-12)
     trainer_module._walk_of_task.cache_clear()
 
 
@@ -119,3 +123,64 @@ def test_a_policy_with_features_survives_its_file(tmp_path: Path) -> None:
     assert again.features == policy.features
     observations = np.random.default_rng(1).uniform(-1, 1, (3, len(policy.fields)))
     assert np.array_equal(policy.act(observations), again.act(observations))
+
+
+def network_policy(head: Any, activation: Any, num_members: int, seed: int = 1) -> Policy:
+    """Draw a policy with two hidden layers, of several members where asked."""
+    space = ForecastingFamily().space
+    outputs = num_members * num_outputs(head, len(space))
+    sizes = [len(field_names(space.names)) + len(FEATURES), 24, 16, outputs]
+    rng = np.random.default_rng(seed)
+    return Policy(
+        family="forecasting",
+        space=space,
+        base_schedule="constant",
+        head=head,
+        activation=activation,
+        weights=tuple(
+            (0.4 * rng.normal(size=(out, into))).astype(np.float32) for into, out in pairwise(sizes)
+        ),
+        biases=tuple(rng.normal(size=out).astype(np.float32) for out in sizes[1:]),
+        features=tuple(FEATURES),
+        loss_floor=ForecastingFamily.loss_floor,
+    )
+
+
+@pytest.mark.parametrize("num_members", [1, 2])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("head", ["choices", "clipped"])
+def test_the_kernel_walks_to_the_end_as_decision_by_decision(
+    head: Any, activation: Any, num_members: int
+) -> None:
+    family, policy = (
+        ForecastingFamily(split="validation"),
+        network_policy(head, activation, num_members),
+    )
+    assert Network.is_known(family.space, policy)
+    tasks = [family.sample(np.random.default_rng(k)) for k in range(24)]
+    walks = [walk_of_task(task) for task in tasks]
+    initial = np.array([family.random_start(np.random.default_rng(k)) for k in range(24)])
+    ways = [
+        steer(walks, family.space, [policy], num_ahead=7, initial=initial, kernel=kernel)
+        for kernel in (Kernel(), None)
+    ]
+    for name in ("forecasts", "errors", "num_errors", "course"):
+        found, expected = (getattr(way, name) for way in ways)
+        scale = np.nanmax(np.abs(expected), axis=tuple(range(1, expected.ndim)), keepdims=True)
+        np.testing.assert_allclose(found / scale, expected / scale, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"head": "squashed"}, {"familiarity": "some"}, {"features": ()}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_other_policies_are_asked_at_every_decision(changes: dict[str, Any]) -> None:
+    policy = random_policy()
+    if "familiarity" in changes:
+        rows = np.random.default_rng(0).normal(size=(200, len(policy.fields)))
+        changes = {"familiarity": Familiarity.fit(rows, policy.fields)}
+    if "features" in changes:
+        size = len(field_names(policy.space.names))
+        changes = {"features": (), "weights": (policy.weights[0][:, :size],)}
+    assert not Network.is_known(policy.space, replace(policy, **changes))
