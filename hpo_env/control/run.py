@@ -60,6 +60,8 @@ class Run(Generic[HostT]):
             copy of: averaged weights, a count of batches.
         replaced: The values that the host had and does not begin at, as the training would not
             have survived them, by name.
+        unknown_kind: The kind of the run where the policy does not know it: it is watched and
+            guarded, and nothing else moves its values. None: it is steered.
 
     Raises:
         ConfigurationError: A number is out of range, or nothing that the policy moves can be
@@ -78,6 +80,7 @@ class Run(Generic[HostT]):
         loggers: Sequence[RunLogger] = (),
         on_roll_back: Callable[[], object] | None = None,
         replaced: Mapping[str, float] | None = None,
+        unknown_kind: str | None = None,
     ) -> None:
         schedule(base_schedule)
         self.host = host
@@ -95,8 +98,12 @@ class Run(Generic[HostT]):
         self._known = policies[0].space.names
         there = host.initial
         self._decider = Decider(
-            policies, {n: there[n] for n in self._known if n in there}, host.features()
+            policies,
+            {n: there[n] for n in self._known if n in there},
+            host.features(),
+            knows_kind=unknown_kind is None,
         )
+        self._unknown_kind = unknown_kind
         self.policy = self._decider.policy
         self._announcer = Announcer(loggers)
         self._losses = LossCheck(self._announcer)
@@ -123,6 +130,13 @@ class Run(Generic[HostT]):
                 f"{name} was {found:g}, at which the first update would wreck the weights; the run "
                 f"begins at {self.host.initial[name]:.3g}. To begin at your own, attach with "
                 "start='user'",
+            )
+        if self._unknown_kind is not None:
+            self._announcer.warn(
+                "unknown kind",
+                f"the policy knows runs of the kinds {list(self.policy.kinds or ())}, and this is "
+                f"one of {self._unknown_kind!r}: it is watched and guarded, and its values stay. "
+                "To have it steered all the same, give steers_unknown=True",
             )
         validation_loss = self.host.mean_loss(self._losses.validated(self.host, is_guarded=True))
         if not math.isfinite(validation_loss):  # a loss that is not finite is no place to start
@@ -423,7 +437,9 @@ class Run(Generic[HostT]):
         """Write the values that are due now, and return them as read back."""
         values = self._decider.values(self._base())[0].tolist()
         names = self.policy.space.names
-        used = self.host.write(dict(zip(names, values, strict=True)))
+        used: Mapping[str, float] = dict(zip(names, values, strict=True))
+        if not self._is_left_alone():
+            used = self.host.write(used)
         self._in_force = (self._decider.steering.corrections, self._factor_now())
         self._effective[0] = [used[name] for name in names]
         return {"step": self.num_steps, **used}
@@ -477,6 +493,12 @@ class Run(Generic[HostT]):
         if self._factor_at[0] != at:
             self._factor_at = (at, float(self._factor(self.interval)[0]))
         return self._factor_at[1]
+
+    def _is_left_alone(self) -> bool:
+        """Say whether the host goes its own way: what is not written is the user's to the bit."""
+        if self._decider.knows_kind or self._decider.steering.corrections.any():
+            return False
+        return self.host.base() is not None or self._factor_now() == 1.0
 
     def _base(self) -> Array:
         """Return the base values now `[1, H]`."""
