@@ -207,7 +207,8 @@ TAGS: tuple[Tag, ...] = (
         name=RUN_MOVE,
         meaning="The move that was decided; 0 keeps the base schedule's course. "
         "`decisions/guard` is 1 where a divergence, and not the policy, decided; `decisions/trust` "
-        "is below 1 where what it saw was foreign, and the base schedule gets the rest",
+        "is below 1 where what it saw was foreign, and the base schedule gets the rest; 0 where "
+        "the policy does not know the kind of run",
         unit="-1 to 1",
         agents="single runs",
     ),

@@ -126,6 +126,7 @@ class Controller:
         on_roll_back: Callable[[], object] | None = None,
         start: Start | Mapping[str, float] | None = None,
         problem: Problem | None = None,
+        steers_unknown: bool = False,
     ) -> Run[TorchHost]:
         """Steer a training loop of torch.
 
@@ -166,6 +167,9 @@ class Controller:
                 without a learned start the loop's own values, but for a learning rate whose first
                 update would wreck the weights, which one warning names. Values by name: at those.
             problem: What a learned start goes by, where it tells kinds and sizes apart.
+            steers_unknown: Whether to steer a run of a kind that the policy's meta-training did not
+                contain, as far as both say what they are. Otherwise such a run is watched and
+                guarded, its values stay, and one warning says so.
 
         Returns:
             The run: call `run.step(loss)` after each `optimizer.step()`.
@@ -197,6 +201,7 @@ class Controller:
             on_roll_back=on_roll_back,
             start=start,
             problem=problem,
+            steers_unknown=steers_unknown,
         )
 
     def drive(
@@ -213,6 +218,7 @@ class Controller:
         on_roll_back: Callable[[], object] | None = None,
         start: Start | Mapping[str, float] | None = None,
         problem: Problem | None = None,
+        steers_unknown: bool = False,
     ) -> Run[PlainHost]:
         """Steer a training that is not torch's: call `run.step(loss)` after every update.
 
@@ -229,6 +235,7 @@ class Controller:
                 has no copy of, such as averaged weights.
             start: See `attach`.
             problem: See `attach`.
+            steers_unknown: See `attach`.
 
         Raises:
             ConfigurationError: A number is out of range, or a function has no initial value.
@@ -256,6 +263,7 @@ class Controller:
             on_roll_back=on_roll_back,
             start=start,
             problem=problem,
+            steers_unknown=steers_unknown,
         )
 
     def steer(
@@ -270,6 +278,7 @@ class Controller:
         on_roll_back: Callable[[], object] | None = None,
         start: Start | Mapping[str, float] | None = None,
         problem: Problem | None = None,
+        steers_unknown: bool = False,
     ) -> Run[HostT]:
         """Steer whatever a host knows how to measure and to write.
 
@@ -285,6 +294,7 @@ class Controller:
                 has no copy of, such as averaged weights.
             start: See `attach`.
             problem: What a learned start goes by; None: what the host says of it.
+            steers_unknown: See `attach`.
 
         Returns:
             The run: call `run.step(loss)` after each update.
@@ -296,7 +306,15 @@ class Controller:
         """
         try:
             memory = self.memory if state is None else None  # a run that goes on began long ago
-            begun = begin_at(self.policy, host, start, problem, memory, is_new=state is None)
+            begun = begin_at(
+                self.policy,
+                host,
+                start,
+                problem,
+                memory,
+                is_new=state is None,
+                steers_unknown=steers_unknown,
+            )
             run = Run(
                 self.policies,
                 host,
@@ -308,6 +326,7 @@ class Controller:
                 loggers=[*loggers, *begun.recorders],
                 on_roll_back=on_roll_back,
                 replaced=begun.replaced,
+                unknown_kind=begun.unknown_kind,
             )
             for recorder in begun.recorders:
                 recorder.run = run

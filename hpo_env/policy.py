@@ -27,7 +27,7 @@ from hpo_env.lstm import tensor_shapes as memory_shapes
 from hpo_env.observation import field_names
 from hpo_env.reward import LOSS_FLOOR
 from hpo_env.schedules import schedule
-from hpo_env.starts import LearnedStart
+from hpo_env.starts import LearnedStart, Problem, check_kinds
 
 Activation = Literal["tanh", "relu"]
 Head = Literal["clipped", "squashed", "choices", "likeliest", "joint_choice"]
@@ -88,6 +88,8 @@ class Policy:
         memory: What stands between observation and layers, where it remembers; None: nothing.
         learned_start: The values of its hyperparameters that were best to begin from on the
             training tasks; None: there are none, runs begin at the user's own.
+        kinds: Kinds of problem (`Problem.kind`) that meta-training contained. Runs of other kinds
+            keep their values, see `knows`; None: it is not said, and every run is steered.
 
     Raises:
         ConfigurationError: A shape, a dtype or a value contradicts the above.
@@ -123,6 +125,7 @@ class Policy:
     familiarity: Familiarity | None = None
     memory: Lstm | None = None
     learned_start: LearnedStart | None = None
+    kinds: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check that the network fits the observation, the head and itself."""
@@ -142,6 +145,7 @@ class Policy:
             )
         if self.learned_start is not None:
             self.learned_start.check(self.space)
+        check_kinds(self.kinds)
         width = None if self.memory is None else self.memory.width
         shapes = tensor_shapes(self.layer_sizes, width) | familiarity_shapes(len(self.fields))
         for name, tensor in self.tensors().items():
@@ -162,6 +166,10 @@ class Policy:
     def fields(self) -> tuple[str, ...]:
         """Names of the observation's fields that `act` reads, `D` of them, in order."""
         return (*field_names(self.space.names), *self.features)
+
+    def knows(self, problem: Problem) -> bool:
+        """Say whether meta-training contained such problems, as far as both say what they are."""
+        return self.kinds is None or problem.kind is None or problem.kind in self.kinds
 
     @property
     def action_mode(self) -> Literal["continuous", "discrete"]:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from hpo_env.errors import HPOControlError, PolicyFileError
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.reward import LOSS_FLOOR
-from hpo_env.starts import LearnedStart
+from hpo_env.starts import LearnedStart, check_kinds
 
 _MAX_LAYERS, _MAX_WIDTH = 16, 16_384  # far beyond any controller: stops absurd files early
 _GUARDED_IN_2 = {"learning_rate": {"retreat": -1.0, "is_always_available": True}}
@@ -116,6 +116,18 @@ def read_learned_start(path: Path, document: Mapping[str, Any]) -> LearnedStart 
         raise
     except HPOControlError as error:
         raise PolicyFileError(f"{path}: 'learned_start': {error}. {FIX}") from error
+
+
+def read_kinds(path: Path, document: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Read the kinds of problem that it knows; a policy that does not say has no such entry."""
+    if "kinds" not in document:
+        return None
+    kinds: list[str] = entry(path, document, "kinds", list)
+    try:
+        check_kinds(tuple(kinds))
+    except (HPOControlError, TypeError):
+        refuse(path, "'kinds' must be distinct names, at least one", kinds)
+    return tuple(kinds)
 
 
 def read_memory_width(path: Path, document: Mapping[str, Any]) -> int | None:

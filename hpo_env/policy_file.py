@@ -40,6 +40,7 @@ from hpo_env.policy_entries import (
     read_features,
     read_fields,
     read_floor,
+    read_kinds,
     read_learned_start,
     read_memory_width,
     read_scale_of_familiarity,
@@ -57,7 +58,8 @@ FORMAT = "hpo-control-policy"
 FORMAT_VERSION = 3
 """1 took the most probable of five choices, 2 takes their mean, in 3 hyperparameters say what the
 guard does to them, the family's floor of the loss is there, and a policy may have a memory.
-`features` and `learned_start` came to 3 later, where a policy has them."""
+`features`, `learned_start` and `kinds` came to 3 later, where a policy has them; what does not know
+`kinds` yet steers every run, as it did before."""
 _READABLE = (2, 3)
 
 _NUM_GOLDEN = 8
@@ -158,6 +160,7 @@ def load(folder: str | Path) -> Policy:
             familiarity=_familiarity(tensors, scale, columns, num_fields),
             memory=None if memory_width is None else _memory(tensors),
             learned_start=read_learned_start(path, document),
+            kinds=read_kinds(path, document),
         )
     except PolicyFileError:
         raise
@@ -203,6 +206,7 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
         **({"features": list(policy.features)} if policy.features else {}),
         "hyperparameters": policy.space.to_json(),
         **start,
+        **({} if policy.kinds is None else {"kinds": list(policy.kinds)}),
         "weights_sha256": weights_sha256,
         **familiarity,
         "golden": golden,

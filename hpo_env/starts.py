@@ -49,6 +49,22 @@ class Problem:
             raise ConfigurationError(f"size must be a number from 0 on; got {self.size!r}")
 
 
+def check_kinds(kinds: tuple[str, ...] | None) -> None:
+    """Check what a policy says of the kinds of problem that it knows; None: nothing.
+
+    Raises:
+        ConfigurationError: There is none, one is no text or empty, or one is there twice.
+    """
+    if kinds is None:
+        return
+    are_names = isinstance(kinds, tuple) and all(isinstance(k, str) and k for k in kinds)
+    if not (are_names and kinds and len(set(kinds)) == len(kinds)):
+        raise ConfigurationError(
+            "kinds must be a tuple of distinct names, at least one, or None where it is not said; "
+            f"got {kinds!r}"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class StartCase:
     """Values for some of the problems.

@@ -102,6 +102,7 @@ class AugmentedRandomSearch(Learner):
             loss_floor=env.family.loss_floor,
             learned_start=env.family.learned_start
             and env.family.learned_start.subset(env.controlled.names),
+            kinds=env.family.kinds,
         )
 
     @property

@@ -72,6 +72,7 @@ def extract_policy(
         memory=_memory(model),
         learned_start=env.family.learned_start
         and env.family.learned_start.subset(env.controlled.names),
+        kinds=env.family.kinds,
     )
 
 

@@ -24,10 +24,12 @@ class Beginning:
     Args:
         replaced: The host's own values that a training would not have survived, by name.
         recorders: Note the run for the memory; none without one.
+        unknown_kind: The kind of the run where the policy does not know it, and may not steer it.
     """
 
     replaced: Mapping[str, float]
     recorders: tuple[Recorder, ...]
+    unknown_kind: str | None = None
 
 
 def begin_at(
@@ -38,8 +40,12 @@ def begin_at(
     memory: RunMemory | None,
     *,
     is_new: bool = True,
+    steers_unknown: bool = False,
 ) -> Beginning:
     """Let a host begin where it should.
+
+    A run of a kind that the policy does not know begins at the host's own values, unless a start
+    was asked for.
 
     Args:
         policy: What will steer.
@@ -48,6 +54,7 @@ def begin_at(
         problem: What a learned start goes by; None: what the host says of it.
         memory: Of the job; it chooses where `start` is None.
         is_new: Whether nothing was trained; a saved run brings the values that it began at.
+        steers_unknown: Whether runs of a kind that the policy does not know are steered.
 
     Raises:
         ConfigurationError: The values cannot be, or the host cannot begin elsewhere.
@@ -56,6 +63,9 @@ def begin_at(
     there = host.initial
     own = host.problem() if problem is None else problem
     learned = host.learned_start() if policy.learned_start is None else policy.learned_start
+    unknown = None if steers_unknown or policy.knows(own) else own.kind
+    if unknown is not None and start is None:
+        learned = None
     values, replaced = chosen_start(learned, start, own), {}
     if isinstance(start, Mapping):
         _check(values, policy.space, there)
@@ -67,7 +77,7 @@ def begin_at(
     if memory is None:
         if values:
             host.start_at(values)
-        return Beginning(replaced=replaced, recorders=())
+        return Beginning(replaced=replaced, recorders=(), unknown_kind=unknown)
     usual = movable(policy.space, {**there, **values})
     if start is None:
         host.start_at({})  # a host that cannot begin elsewhere says so now, and not at run two
@@ -79,7 +89,7 @@ def begin_at(
     # Replicas of one run are one run: what they add under one identity is there once.
     identity = f"{host.agreed([memory.rng.random()])[0]:.17f}"
     recorder = Recorder(memory, movable(policy.space, {**there, **values}), identity)
-    return Beginning(replaced=replaced, recorders=(recorder,))
+    return Beginning(replaced=replaced, recorders=(recorder,), unknown_kind=unknown)
 
 
 def _check(

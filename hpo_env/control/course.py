@@ -5,6 +5,8 @@ Axes: `H` hyperparameters that are written; the single run is the first axis of 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -62,7 +64,9 @@ class Course:
         """Write the values that are due now, and return them as read back."""
         values = self._decider.values(self.base())[0].tolist()
         names = self._space.names
-        used = self._host.write(dict(zip(names, values, strict=True)))
+        used: Mapping[str, float] = dict(zip(names, values, strict=True))
+        if not self._is_left_alone():
+            used = self._host.write(used)
         self.in_force = (self._decider.steering.corrections, self._factor_now())
         self.effective[0] = [used[name] for name in names]
         return {"step": self._clock.num_steps, **used}
@@ -108,6 +112,12 @@ class Course:
             return log_change(np.array(own[:1]), np.array(own[1:]))
         interval = self._clock.interval
         return log_change(self._factor(interval), self._factor(interval + 1))
+
+    def _is_left_alone(self) -> bool:
+        """Say whether the host goes its own way: what is not written is the user's to the bit."""
+        if self._decider.knows_kind or self._decider.steering.corrections.any():
+            return False
+        return self._host.base() is not None or self._factor_now() == 1.0
 
     @property
     def _space(self) -> HyperparameterSpace:

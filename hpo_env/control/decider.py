@@ -25,7 +25,7 @@ from hpo_env.steering import RollBack, Steering
 from hpo_env.telemetry import Telemetry
 
 Array = NDArray[np.float64]
-Reason = Literal["policy", "guard", "frozen", "blind"]
+Reason = Literal["policy", "guard", "frozen", "blind", "unknown"]
 Sight = Literal["clear", "waiting", "none"]
 
 Agreed = Callable[[list[float]], list[float]]
@@ -40,15 +40,17 @@ class Decision:
     Args:
         interval: The interval that it is for, from 0.
         step: Updates done before it.
-        reason: Who moved: the policy, the guard after a divergence, or nobody ("frozen", and
-            "blind" where there was no loss to go by).
+        reason: Who moved: the policy, the guard after a divergence, or nobody ("frozen", "blind"
+            where there was no loss to go by, and "unknown" where the policy does not know the kind
+            of run).
         observation: What the policy saw, by field.
         moves: The action for each hyperparameter that could be written, in `[-1, 1]`.
         values: The values in force after it, read back from where they are used.
         train_loss: Mean loss of the interval before; NaN at the start.
         validation_loss: At the time of the decision; NaN when not measured.
-        trust: Share of the policy in the moves, in (0, 1]: below 1 where its observation was unlike
-            those of meta-training; the rest leads back to the base schedule.
+        trust: Share of the policy in the moves, in [0, 1]: below 1 where its observation was unlike
+            those of meta-training, and the rest leads back to the base schedule; 0 where
+            meta-training had no runs of this kind.
     """
 
     interval: int
@@ -83,6 +85,8 @@ class Decider:
         initial: The value of every hyperparameter that can be written, before any schedule. What
             is missing here is not moved, and the policy is told so: see `restrict`.
         features: Entries of the observation that only this kind of training has, by name.
+        knows_kind: Whether the policy knows runs of this kind; else they are watched and guarded,
+            and the policy moves nothing.
 
     Raises:
         ConfigurationError: No hyperparameter of the policies can be written, or the policy reads
@@ -94,6 +98,8 @@ class Decider:
         policies: Sequence[Policy],
         initial: Mapping[str, float],
         features: Collection[str] = (),
+        *,
+        knows_kind: bool = True,
     ) -> None:
         known = policies[0].space
         movable = [h.name for h in known.hyperparameters if can_be_moved(h, initial)]
@@ -118,6 +124,7 @@ class Decider:
         self.policy_state = self.policy.start(1)
         nothing = np.zeros((1, 0))
         self._corrected: tuple[bytes, Array, Array] = (b"", nothing, nothing)
+        self.knows_kind = knows_kind
         self.is_frozen = False
         self.is_guarded = True
         self.sight: Sight = "clear"
@@ -156,6 +163,9 @@ class Decider:
         trust = 1.0
         if self.is_frozen:
             reason, moves = "frozen", np.zeros((1, len(self.space)))
+        elif not self.knows_kind:
+            moves, guarded = steering.guarded(np.zeros((1, len(self.space))))
+            reason, trust = "guard" if guarded[0] else "unknown", 0.0
         elif self.sight != "clear" and not steering.has_failed[0]:
             reason, moves = "blind", np.zeros((1, len(self.space)))
             if self.sight == "none":
@@ -249,6 +259,7 @@ class Decider:
             "policy_state": [part.tolist() for part in self.policy_state],
             "must_cut": bool(steering.has_failed[0]),
             "is_frozen": self.is_frozen,
+            "knows_kind": self.knows_kind,
             "is_guarded": self.is_guarded,
             "sight": self.sight,
             "memory": {name: array.tolist() for name, array in memory.items()},
@@ -274,6 +285,8 @@ class Decider:
         self.steering.has_failed[:] = state["must_cut"]
         self.steering.note_changes()
         self.is_frozen = bool(state["is_frozen"])
+        # What was steered goes on being steered; states of earlier versions knew no other way.
+        self.knows_kind |= bool(state.get("knows_kind", True))
         self.is_guarded = bool(state["is_guarded"])
         self.sight = state.get("sight", "clear")
         # States that were saved before policies had a memory have no such entry.

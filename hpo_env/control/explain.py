@@ -54,6 +54,7 @@ class Explanation:
         before: Values in force before the first of them, empty at the start of the run.
         replaced: The loop's own values that the run did not begin at, as they would have wrecked
             the weights, by name.
+        known_kinds: Kinds of run that the policy knows, where this is another and nobody decided.
     """
 
     hyperparameters: tuple[str, ...]
@@ -62,6 +63,7 @@ class Explanation:
     num_intervals: int | None
     before: dict[str, float]
     replaced: dict[str, float] = field(default_factory=dict)
+    known_kinds: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"A policy of {', '.join(self.hyperparameters)}"]
@@ -73,6 +75,11 @@ class Explanation:
             "wrecked the weights"
             for name, value in self.replaced.items()
         ]
+        if self.known_kinds:
+            lines.append(
+                f"It knows runs of the kinds {list(self.known_kinds)}, and this is another: it was "
+                "watched and guarded, and its values stayed. steers_unknown=True steers it"
+            )
         before = self.before
         for decision, reasons in zip(self.decisions, self.reasons, strict=True):
             lines.append(_headline(decision, self.num_intervals))
@@ -114,6 +121,7 @@ def explain(
     for decision in decisions:
         reasons.append(_reasons(policy, decision, docs, state))
         state = _after(policy, decision, state)
+    is_unknown = any(decision.reason == "unknown" for decision in decisions)
     return Explanation(
         hyperparameters=tuple(hyperparameters or policy.space.names),
         decisions=tuple(decisions),
@@ -121,6 +129,7 @@ def explain(
         num_intervals=num_intervals,
         before=dict(before or {}),
         replaced=dict(replaced or {}),
+        known_kinds=policy.kinds or () if is_unknown else (),
     )
 
 
@@ -144,8 +153,8 @@ def influences(
 
 
 def _after(policy: Policy, decision: Decision, state: PolicyState) -> PolicyState:
-    """Return what the policy remembers after a decision; a frozen or blind run asks nobody."""
-    if decision.reason in ("frozen", "blind") or not state:
+    """Return what the policy remembers after a decision; where nobody decides, nobody is asked."""
+    if decision.reason in ("frozen", "blind", "unknown") or not state:
         return state
     return policy.step(_observed(policy, decision)[None], state)[2]
 
@@ -203,6 +212,7 @@ def _headline(decision: Decision, num_intervals: int | None) -> str:
         "guard": " (the guard, after a divergence)",
         "frozen": " (frozen: nobody decides)",
         "blind": " (there was no loss to go by: nobody decides)",
+        "unknown": " (meta-training had no runs of this kind: nobody decides)",
     }[decision.reason]
     losses = []
     if not np.isnan(decision.train_loss):
@@ -210,7 +220,7 @@ def _headline(decision: Decision, num_intervals: int | None) -> str:
     if not np.isnan(decision.validation_loss):
         losses.append(f"validation loss {decision.validation_loss:.4g}")
     seen = f", {', '.join(losses)}" if losses else ""
-    if decision.trust < 1.0:
+    if 0.0 < decision.trust < 1.0:
         who += f" (unlike meta-training: {decision.trust:.0%} policy, the rest base schedule)"
     of = "" if num_intervals is None else f" of {num_intervals}"
     return f"Decision {decision.interval + 1}{of}, at step {decision.step}{seen}{who}"

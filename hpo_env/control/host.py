@@ -73,7 +73,7 @@ class Host(Protocol):
     def problem(self) -> Problem:
         """Say what is known of the problem, in the words of the policy's family.
 
-        A learned start goes by it.
+        A learned start goes by it, and a policy that says which kinds it knows steers no other.
         """
         return Problem()
 

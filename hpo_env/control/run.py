@@ -61,6 +61,8 @@ class Run(Generic[HostT]):
             copy of: averaged weights, a count of batches.
         replaced: The values that the host had and does not begin at, as the training would not
             have survived them, by name.
+        unknown_kind: The kind of the run where the policy does not know it: it is watched and
+            guarded, and nothing else moves its values. None: it is steered.
 
     Raises:
         ConfigurationError: A number is out of range, or nothing that the policy moves can be
@@ -79,6 +81,7 @@ class Run(Generic[HostT]):
         loggers: Sequence[RunLogger] = (),
         on_roll_back: Callable[[], object] | None = None,
         replaced: Mapping[str, float] | None = None,
+        unknown_kind: str | None = None,
     ) -> None:
         self.host = host
         self._clock = Clock(total_steps, num_decisions)
@@ -86,8 +89,12 @@ class Run(Generic[HostT]):
         self._known = policies[0].space.names
         there = host.initial
         self._decider = Decider(
-            policies, {n: there[n] for n in self._known if n in there}, host.features()
+            policies,
+            {n: there[n] for n in self._known if n in there},
+            host.features(),
+            knows_kind=unknown_kind is None,
         )
+        self._unknown_kind = unknown_kind
         self.policy = self._decider.policy
         self._course = Course(base_schedule, self._decider, host, self._clock)
         self._announcer = Announcer(loggers)
@@ -112,6 +119,13 @@ class Run(Generic[HostT]):
                 f"{name} was {found:g}, at which the first update would wreck the weights; the run "
                 f"begins at {self.host.initial[name]:.3g}. To begin at your own, attach with "
                 "start='user'",
+            )
+        if self._unknown_kind is not None:
+            self._announcer.warn(
+                "unknown kind",
+                f"the policy knows runs of the kinds {list(self.policy.kinds or ())}, and this is "
+                f"one of {self._unknown_kind!r}: it is watched and guarded, and its values stay. "
+                "To have it steered all the same, give steers_unknown=True",
             )
         validation_loss = self.host.mean_loss(self._losses.validated(self.host, is_guarded=True))
         if not math.isfinite(validation_loss):  # a loss that is not finite is no place to start

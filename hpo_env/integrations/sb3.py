@@ -175,8 +175,8 @@ class LossSteeredTraining:
 class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-defined]
     """Steers `model.learn` of an agent, any number of times; the agent's own values are put back.
 
-    Policies of the reinforcement family steer PPO, A2C and DQN; those that go by a loss, PPO and
-    A2C.
+    Policies of the reinforcement family steer PPO and A2C, and DQN where they know it or
+    `steers_unknown=True` is given, see `Controller.attach`; those that go by a loss, PPO and A2C.
 
     Args:
         controller: What decides, or the name or folder of a policy: see

@@ -355,6 +355,15 @@ class TaskFamily(ABC):
         """Say of a task what the learned start goes by; a host says the same of a user's run."""
         return Problem()
 
+    @property
+    def kinds(self) -> tuple[str, ...] | None:
+        """Kinds of problem (`Problem.kind`) that its tasks have.
+
+        A policy of the family says that it knows these, and steers no run of another; None: it
+        steers whatever runs.
+        """
+        return None
+
     def at_learned_start(self, task: Task) -> Task:
         """Return the task as it is begun from the learned start.
 

@@ -65,6 +65,17 @@ class TaskRules(FamilyUnderTest):
                 f"{' or '.join(sides)}; got split={split!r}"
             )
 
+    def test_kinds_are_those_of_its_tasks(self) -> None:
+        """A policy says that it knows them, and holds still where a run is of another."""
+        family = self.make_family()
+        if family.kinds is None:
+            return
+        for k in range(NUM_TASKS):
+            kind = family.problem(family.sample(stream(k, "task"))).kind
+            assert kind in family.kinds, (
+                f"the kind of every task must be one of kinds, {family.kinds}; got {kind!r}"
+            )
+
     def test_options_of_the_trainer_are_options_of_the_family(self) -> None:
         """A name that nothing takes would be passed on to nobody."""
         cls = self.family_class

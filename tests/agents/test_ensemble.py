@@ -83,6 +83,7 @@ OTHER = HyperparameterSpace([replace(LR, max_step=2.0)])
         ([], "at least one"),
         ([policy(0), replace(policy(1), base_schedule="linear")], "same base_schedule"),
         ([policy(0), replace(policy(1), activation="relu")], "same activation"),
+        ([policy(0), replace(policy(1), kinds=("binary",))], "same kinds"),
         ([policy(0), policy(1, (8,))], "same number of layers"),
         ([policy(0), replace(policy(1), space=OTHER)], "same hyperparameters"),
     ],

@@ -44,6 +44,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         weights=(np.ones(sizes[::-1], dtype=np.float32),),
         biases=(np.zeros(sizes[1], dtype=np.float32),),
         metadata={"note": "x"},
+        kinds=("binary", "regression"),
         learned_start=LearnedStart(
             cases=(
                 StartCase(kind="binary", max_size=1e3, values={"momentum": 0.5}),

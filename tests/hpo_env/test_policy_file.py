@@ -70,6 +70,7 @@ def policies(draw: st.DrawFn) -> Policy:
         features=features,
         familiarity=familiarity,
         learned_start=draw(st.sampled_from([None, LEARNED_START])),
+        kinds=draw(st.sampled_from([None, ("binary",), ("ppo, discrete", "a2c")])),
     )
     return remembering(policy, draw(st.integers(1, 4))) if draw(st.booleans()) else policy
 
@@ -148,7 +149,7 @@ def test_what_was_saved_is_loaded(tmp_path_factory: pytest.TempPathFactory, poli
     again = load(save(policy, tmp_path_factory.mktemp("policy") / "new"))
     for name, tensor in policy.tensors().items():
         np.testing.assert_array_equal(again.tensors()[name], tensor)
-    for name in ("family", "base_schedule", "head", "activation", "metadata", "fields"):
+    for name in ("family", "base_schedule", "head", "activation", "metadata", "fields", "kinds"):
         assert getattr(again, name) == getattr(policy, name)
     assert again.space.hyperparameters == policy.space.hyperparameters
     assert (again.memory is None) == (policy.memory is None)
@@ -411,10 +412,17 @@ def test_a_learned_start_that_is_no_mapping_is_refused(saved_start: Path) -> Non
         load(saved_start)
 
 
-def test_a_policy_without_a_learned_start_is_written_as_before_there_was_such_a_thing(
+@pytest.mark.parametrize("kinds", [[], ["a", "a"], [""], [1], [["a"]], "a", {"a": 1}, None])
+def test_doctored_kinds_are_refused(saved: Path, kinds: Any) -> None:
+    write_json(saved, read_json(saved) | {"kinds": kinds})
+    with pytest.raises(PolicyFileError, match="'kinds' must be"):
+        load(saved)
+
+
+def test_a_policy_without_a_learned_start_or_kinds_is_written_as_before_there_were_such_things(
     saved: Path,
 ) -> None:
-    assert "learned_start" not in read_json(saved)
+    assert not {"learned_start", "kinds"} & set(read_json(saved))
 
 
 def test_moved_arrays_of_familiarity_are_noticed(saved_familiar: Path) -> None:

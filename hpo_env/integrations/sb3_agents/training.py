@@ -117,6 +117,8 @@ class AgentTraining:
     def end_rollout(self, local: Mapping[str, Any]) -> None:
         """Decide where an interval has ended; the next update goes by what is written here."""
         if not self._is_on_policy and not self._is_step_due():
+            if self.run is not None:  # it learns now, by what its own schedule has come to
+                self.run.host.schedules.follow(self.run)
             return
         if self.run is None:
             self.run = self._begin(None)
@@ -190,7 +192,8 @@ class AgentTraining:
                 "clip_range is a schedule of yours and learning_rate is not: clip_range is left to "
                 "you. Give a number to have it steered"
             )
-        if not self._is_on_policy:
+        policy, is_asked = self._controller.policy, self._options.get("steers_unknown", False)
+        if not self._is_on_policy and (is_asked or policy.knows(host.problem())):
             _warn(
                 f"the policy has learned on PPO and A2C; of {type(model).__name__} it moves "
                 f"{', '.join(host.values)}, and sees little more than the returns"
@@ -271,7 +274,7 @@ def agent_facts(model: Any, rollout_steps: int, rollouts_per_decision: int) -> F
     space = model.action_space
     is_continuous = isinstance(space, spaces.Box)
     return Facts(
-        algorithm="ppo" if hasattr(model, "clip_range") else "a2c",
+        algorithm=_algorithm(model),
         num_actions=0 if is_continuous else _num_choices(space),
         action_size=math.prod(space.shape) if is_continuous else 0,
         observation_size=spaces.utils.flatdim(model.observation_space),
@@ -279,6 +282,14 @@ def agent_facts(model: Any, rollout_steps: int, rollouts_per_decision: int) -> F
         num_steps=max(rollout_steps // model.n_envs, 1),
         rollouts_per_decision=rollouts_per_decision,
     )
+
+
+def _algorithm(model: Any) -> str:
+    """Return whose kind an agent is; what clips its objective learns as PPO does."""
+    a2c = require("stable_baselines3.a2c", extra="train")
+    if hasattr(model, "clip_range"):
+        return "ppo"
+    return "a2c" if isinstance(model, a2c.A2C) else type(model).__name__.lower()
 
 
 def _num_choices(space: Any) -> int:

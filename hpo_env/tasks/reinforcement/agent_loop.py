@@ -52,6 +52,8 @@ class AgentLoop:
         loggers: Told of every decision.
         start: "user" to begin at the loop's own values, "learned" at the policy's learned start;
             None: what was measured to be better.
+        steers_unknown: Whether to steer an algorithm that the policy does not know; see
+            `Controller.attach`.
 
     Attributes:
         run: The run, once the first rollout is there.
@@ -76,6 +78,7 @@ class AgentLoop:
         state: Mapping[str, Any] | None = None,
         loggers: Sequence[RunLogger] = (),
         start: Start | None = None,
+        steers_unknown: bool = False,
     ) -> None:
         for name in (*bind, *initial):
             if name not in NAMES:
@@ -99,7 +102,7 @@ class AgentLoop:
         }
         self._total_updates, self._num_decisions = total_updates, num_decisions
         self._loggers, self._start = loggers, start
-        self._is_guarded = is_guarded
+        self._is_guarded, self._steers_unknown = is_guarded, steers_unknown
         if state is not None:
             self._begin(state)
 
@@ -162,6 +165,7 @@ class AgentLoop:
             state=state,
             loggers=self._loggers,
             start=self._start,
+            steers_unknown=self._steers_unknown,
         )
 
     def _writer(self, name: str, function: Callable[[float], Any]) -> FunctionWriter:

@@ -17,7 +17,7 @@ class Facts:
     """What a run knows of itself from the start.
 
     Args:
-        algorithm: "ppo" or "a2c".
+        algorithm: "ppo" or "a2c", or the name of another, which no policy of ours knows.
         num_actions: Of a discrete action space; 0 for a continuous one.
         action_size: Dimensions of a continuous action space; 0 for a discrete one.
         observation_size: Numbers in an observation.

@@ -34,6 +34,7 @@ from hpo_env.tasks.base import (
 from hpo_env.tasks.building import BuildError
 from hpo_env.tasks.reinforcement.environments.base import EnvironmentType
 from hpo_env.tasks.reinforcement.environments.registry import TYPES, types_of
+from hpo_env.tasks.reinforcement.facts import CONTINUOUS, DISCRETE
 from hpo_env.tasks.reinforcement.features import FEATURES
 from hpo_env.tasks.reinforcement.memory import MAX_ENVS
 from hpo_env.tasks.reinforcement.native.kernel import Kernel, set_num_threads
@@ -152,7 +153,7 @@ class ReinforcementFamily(TaskFamily):
 
     def sample(self, rng: np.random.Generator) -> ReinforcementTask:
         """Draw an environment, how much a rollout and an interval hold, and initial values."""
-        kind = self.types[int(rng.integers(len(self.types)))]
+        kind = self._draw_type(rng)
         names = tuple(kind.physics)
         physics = self.physics or names[int(rng.integers(len(names)))]
         drawn: Algorithm = "a2c" if rng.random() < _A2C_SHARE else "ppo"
@@ -186,6 +187,13 @@ class ReinforcementFamily(TaskFamily):
         """Say which algorithm learns, and by what kind of actions."""
         assert isinstance(task, ReinforcementTask)
         return Problem(kind=task.facts.kind)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What learns in its tasks: PPO by the kinds of action of its types, or A2C."""
+        acts = {DISCRETE if kind.rules.is_discrete else CONTINUOUS for kind in self.types}
+        ppo = () if self.algorithm == "a2c" else sorted(acts, reverse=True)
+        return (*ppo, *(() if self.algorithm == "ppo" else ("a2c",)))
 
     def has(self, task: Task) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """A2C has no clip range, epochs and minibatches; see `TaskFamily.has`."""
@@ -222,6 +230,12 @@ class ReinforcementFamily(TaskFamily):
             if engine == "native":
                 raise ConfigurationError(f"engine 'native' cannot be had: {error}") from error
             return ReinforcementTrainer(num_lanes, engine=Reference())
+
+    def _draw_type(self, rng: np.random.Generator) -> EnvironmentType:
+        weights = np.array([kind.weight for kind in self.types])
+        if (weights == weights[0]).all():
+            return self.types[int(rng.integers(len(self.types)))]
+        return self.types[int(rng.choice(len(self.types), p=weights / weights.sum()))]
 
     def _check(self) -> None:
         if self.hidden not in (32, 64):

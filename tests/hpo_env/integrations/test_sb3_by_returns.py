@@ -343,6 +343,56 @@ def always_pays_one(agent: Any) -> Any:
     return pay
 
 
+ALGORITHMS: Mapping[str, tuple[str, str, str]] = {
+    "PPO with choices": ("stable_baselines3.PPO", "CartPole-v1", DISCRETE),
+    "PPO with numbers": ("stable_baselines3.PPO", "Pendulum-v1", CONTINUOUS),
+    "PPO with a memory": ("sb3_contrib.RecurrentPPO", "CartPole-v1", DISCRETE),
+    "A2C": ("stable_baselines3.A2C", "Pendulum-v1", "a2c"),
+    "DQN": ("stable_baselines3.DQN", "CartPole-v1", "dqn"),
+    "TRPO": ("sb3_contrib.TRPO", "CartPole-v1", "trpo"),
+}
+
+
+@pytest.mark.parametrize("case", ALGORITHMS)
+def test_agents_tell_what_kind_they_are_of(case: str) -> None:
+    from hpo_env.integrations.sb3_agents.training import agent_facts
+
+    address, env, kind = ALGORITHMS[case]
+    module, _, name = address.rpartition(".")
+    algorithm = getattr(pytest.importorskip(module), name)
+    network = "MlpLstmPolicy" if "Recurrent" in name else "MlpPolicy"
+    assert agent_facts(algorithm(network, env, device="cpu"), ROLLOUT, 1).kind == kind
+
+
+LEFT_ALONE: Mapping[str, dict[str, Any]] = {
+    "DQN": {"kind": "DQN"},
+    "DQN, with values at the ends of the axes": {"kind": "DQN", "gamma": 1.0},
+    "DQN, with a schedule": {"kind": "DQN", "learning_rate": lambda progress: 1e-2 * progress},
+    "PPO, with values at the ends of the axes": {"gamma": 1.0, "gae_lambda": 1.0, "ent_coef": 0.0},
+    "PPO, with a schedule": {"learning_rate": lambda progress: 1e-2 * progress},
+    "A2C": {"kind": "A2C"},
+}
+
+
+@pytest.mark.parametrize("case", LEFT_ALONE)
+def test_an_agent_of_an_unknown_kind_learns_what_it_would_learn_alone(case: str) -> None:
+    options = LEFT_ALONE[case]
+    alone = make_agent(**options)
+    learn(alone, None, 12)
+    watched_one = make_agent(**options)  # which seeds all that is random
+    callback = make_callback(replace(make_policy(level=0.5), kinds=("another",)), num_decisions=5)
+    said = learn(watched_one, callback, 12)
+    np.testing.assert_array_equal(flat(watched_one), flat(alone))
+    assert np.any(flat(alone) != flat(make_agent(**options)))
+    assert [one for one in said if "steers_unknown=True" in one] == said
+    assert len(said) == 1
+    assert {(d.reason, d.trust) for d in callback.run.decisions} == {("unknown", 0.0)}
+    steered = make_agent(**options)
+    said = learn(steered, make_callback(callback._controller.policy, steers_unknown=True), 12)
+    assert np.any(flat(steered) != flat(alone))
+    assert not any("steers_unknown" in one for one in said)
+
+
 def test_what_cannot_be_steered_is_refused_before_it_trains() -> None:
     sac = sb3.SAC("MlpPolicy", "Pendulum-v1", buffer_size=10, policy_kwargs={"net_arch": [4]})
     with pytest.raises(ConfigurationError, match=r"PPO or A2C, .* or DQN must be given; got SAC"):
