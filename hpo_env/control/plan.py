@@ -113,12 +113,13 @@ class Plan:
         added = _share(total_steps - start, self._length)
         return self._divided_anew(total_steps, start, following, added)
 
-    def shortened(self, total_steps: int, *, interval: int, num_steps: int) -> Plan:
+    def shortened(self, total_steps: int, *, interval: int, start: int, num_steps: int) -> Plan:
         """Return the plan of a shorter run, whose new intervals are about as long as the old.
 
         Args:
             total_steps: Updates in the whole run, fewer than before.
             interval: The interval that is running; it ends early where the run does.
+            start: Updates done when that began.
             num_steps: Updates done.
 
         Raises:
@@ -129,14 +130,14 @@ class Plan:
                 f"the run has made {num_steps} updates already; total_steps must be at least as "
                 f"many, got {total_steps}"
             )
-        is_last = self.end(interval) >= total_steps
-        following = interval if is_last else interval + 1
-        first = self.first_step if interval == self.first_interval else self.end(interval - 1)
-        start = first if is_last else self.end(interval)
-        if start == total_steps:  # the interval has no updates
-            return replace(self, total_steps=total_steps, num_intervals=interval)
-        left = 1 if is_last else _share(total_steps - start, self._length)
-        return self._divided_anew(total_steps, start, following, left)
+        if start == total_steps:  # the running interval has no updates, and is none
+            over = ended(total_steps, interval, self.time(interval))
+            return over if self.course is not None else replace(over, done_before=None, course=None)
+        end = self.end(interval)
+        if end >= total_steps:
+            return self._divided_anew(total_steps, start, interval, 1)
+        left = _share(total_steps - end, self._length)
+        return self._divided_anew(total_steps, end, interval + 1, left)
 
     def cooled(self, num_steps: int, *, interval: int, num_done: int) -> Plan:
         """Return the plan of a run that goes through the rest of its course in so many updates.

@@ -3,9 +3,8 @@
 The loop calls `step(loss)` after every update. At the end of an interval the run has its host
 validate and measure, lets the policy decide, and has the host write the new values. What differs
 between kinds of training is the host's (`hpo_env.control.host`); what a run says is in
-`announcing`, and which losses can be gone by in `loss_check`.
-
-The file is long because it is one class with one subject, the turn from an interval to the next.
+`announcing`, which losses can be gone by in `loss_check`, where it stands is its `clock`'s and
+what values are due its `course`'s.
 """
 
 from __future__ import annotations
@@ -19,15 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.control.announcing import Announcer, RunLogger
+from hpo_env.control.clock import Clock, check_equal
+from hpo_env.control.course import Course
 from hpo_env.control.decider import Decider, Decision
 from hpo_env.control.explain import Explanation, explain
 from hpo_env.control.host import Host
 from hpo_env.control.loss_check import LossCheck
-from hpo_env.control.plan import OpenPlan, Plan, ended, plan_from_json, plan_of, whole_number
+from hpo_env.control.plan import OpenPlan, Plan
+from hpo_env.control.rolling_back import RollingBack
 from hpo_env.control.schedule_file import ScheduleRow, write_schedule
 from hpo_env.errors import ConfigurationError, ControllerWarning, RunStoppedError
 from hpo_env.policy import Policy
-from hpo_env.schedules import interval_factors, log_change, schedule
 from hpo_env.telemetry import REPORTED, Telemetry
 
 Array = NDArray[np.float64]
@@ -79,34 +80,22 @@ class Run(Generic[HostT]):
         on_roll_back: Callable[[], object] | None = None,
         replaced: Mapping[str, float] | None = None,
     ) -> None:
-        schedule(base_schedule)
         self.host = host
-        self.base_schedule = base_schedule
-        self.plan: Plan | OpenPlan = plan_of(total_steps, num_decisions)
-        self._asked: dict[str, Any] = {
-            "total_steps": self.plan.total_steps,
-            "num_decisions": whole_number("num_decisions", num_decisions),
-            "base_schedule": base_schedule,
-        }
-        self.num_steps = 0
-        self.interval = 0
+        self._clock = Clock(total_steps, num_decisions)
         self.decisions: list[Decision] = []
-        self.schedule: list[ScheduleRow] = []
         self._known = policies[0].space.names
         there = host.initial
         self._decider = Decider(
             policies, {n: there[n] for n in self._known if n in there}, host.features()
         )
         self.policy = self._decider.policy
+        self._course = Course(base_schedule, self._decider, host, self._clock)
         self._announcer = Announcer(loggers)
         self._losses = LossCheck(self._announcer)
-        self._on_roll_back = on_roll_back
+        self._failures = RollingBack(
+            host, self._decider, self._losses, self._announcer, on_roll_back
+        )
         self.replaced = dict(replaced or {})
-        self._effective = self._decider.initial.copy()  # [1, H]
-        self._in_force = (self._effective * 0.0, 1.0)  # corrections [1, H], factor of the schedule
-        self._factor_at: tuple[tuple[int, Any], float] = ((-1, None), 1.0)
-        self._end = 0
-        self._is_open = False  # whether an interval is running
         self._end_of_it: Literal["", "closed", "superseded"] = ""
 
     # ------------------------------------------------------------------------- what the loop calls
@@ -128,7 +117,7 @@ class Run(Generic[HostT]):
         if not math.isfinite(validation_loss):  # a loss that is not finite is no place to start
             validation_loss = math.nan
         self._decider.begin(
-            validation_loss, num_intervals=int(self.plan.time(0)[1]), base=self._base()
+            validation_loss, num_intervals=int(self.plan.time(0)[1]), base=self._course.base()
         )
         self._turn()
 
@@ -142,17 +131,43 @@ class Run(Generic[HostT]):
         Raises:
             RunStoppedError: A logger ends the run, as a study does that prunes it; it is closed.
         """
-        if (self.num_steps >= self._end or self._end_of_it) and not self._goes_on():
+        clock = self._clock
+        if (clock.is_due or self._end_of_it) and not self._goes_on():
             return
         self.host.note_update(loss)
-        self.num_steps += 1
-        if self.num_steps >= self._end:
+        clock.num_steps += 1
+        if clock.is_due:
             self._turn()
+
+    @property
+    def plan(self) -> Plan | OpenPlan:
+        """How the updates are divided into intervals."""
+        return self._clock.plan
+
+    @property
+    def num_steps(self) -> int:
+        """Updates made."""
+        return self._clock.num_steps
+
+    @property
+    def interval(self) -> int:
+        """The interval that is running, from 0."""
+        return self._clock.interval
+
+    @property
+    def base_schedule(self) -> str:
+        """Name of the schedule that is corrected where the host has none of its own."""
+        return self._course.base_schedule
+
+    @property
+    def schedule(self) -> list[ScheduleRow]:
+        """The values of the run so far, a row for each time that they changed."""
+        return self._course.rows
 
     @property
     def is_over(self) -> bool:
         """Whether all updates are done; never before `cool_down` in a run without an end."""
-        return self.plan.is_over(self.interval)
+        return self._clock.is_over
 
     @property
     def has_decided(self) -> bool:
@@ -162,7 +177,7 @@ class Run(Generic[HostT]):
     @property
     def values(self) -> dict[str, float]:
         """The values in force, read back from where they are used."""
-        return dict(zip(self.policy.space.names, self._effective[0].tolist(), strict=True))
+        return dict(zip(self.policy.space.names, self._course.effective[0].tolist(), strict=True))
 
     def freeze(self) -> None:
         """Decide no more: the corrections stay as they are, the base schedule goes on."""
@@ -181,13 +196,8 @@ class Run(Generic[HostT]):
             ConfigurationError: Fewer than before, the run is closed, or it has no end yet.
         """
         self._check_open("extended")
-        if isinstance(self.plan, OpenPlan):
-            raise ConfigurationError(
-                f"the run has no end that total_steps={total_steps!r} could be later than: call "
-                "cool_down(steps) to end it in so many updates"
-            )
         was_over = self.is_over
-        self.plan = self.plan.extended(total_steps, interval=self.interval)
+        self._clock.extend(total_steps)
         if was_over and not self.is_over:
             self._announcer.allow_again("over")
             self._turn()
@@ -206,28 +216,17 @@ class Run(Generic[HostT]):
                 would be no update in it at all.
         """
         self._check_open("cooled down")
-        num_steps = whole_number("num_steps", num_steps)
-        if num_steps < 0 or self.num_steps + num_steps == 0:
-            raise ConfigurationError(
-                "cool_down(num_steps) needs a number from 0 on, and from 1 on before the first "
-                f"update; got {num_steps}"
-            )
-        if self.is_over:
-            raise ConfigurationError(
-                "the run is over: call extend(total_steps) to have it go on, and cool down again"
-            )
-        time = self.plan.time(self.interval)
-        if self._is_open and self.num_steps > self._start:
+        clock = self._clock
+        num_steps = clock.check(num_steps)
+        time = clock.time
+        if clock.is_open and clock.num_steps > clock.start:
             self._close_interval()
         if num_steps == 0:
-            if self._is_open:  # no update of it was made, nor will be
-                self._is_open = False
-                self.decisions.pop()
-            self.plan = ended(self.num_steps, self.interval, time)
-            self._end = self.num_steps
+            self._withdraw()
+            clock.stop(time)
             return
-        self.plan = self.plan.cooled(num_steps, interval=self.interval, num_done=self.num_steps)
-        if self._is_open:  # its values are decided, and its length is another
+        clock.cool_down(num_steps)
+        if clock.is_open:  # its values are decided, and its length is another
             self._begin_interval()
         else:
             self._turn()
@@ -323,16 +322,12 @@ class Run(Generic[HostT]):
         """Return all state in plain data (and tensors in mid-interval); see `load_state_dict`."""
         return {
             "version": _STATE_VERSION,
-            "plan": self.plan.to_json(),
-            "asked": dict(self._asked),
-            "num_steps": self.num_steps,
-            "interval": self.interval,
-            "is_open": self._is_open,
+            **self._clock.state_dict(),
+            "base_schedule": self.base_schedule,
             "unfit": sorted(self._losses.unfit),
-            "end": self._end,
             "decider": self._decider.state_dict(),
             "replaced": dict(self.replaced),
-            "effective": self._effective.tolist(),
+            "effective": self._course.effective.tolist(),
             "last_losses": [
                 float(self._telemetry.train_loss[0]),
                 float(self._telemetry.validation_loss[0]),
@@ -358,143 +353,63 @@ class Run(Generic[HostT]):
                 f"reads {_STATE_VERSION}"
                 + ("" if state else ": the state is empty. Leave it out to start anew")
             )
-        saved = plan_from_json(state["plan"])
-        total_steps = self._check_plan(saved, state)
+        # Earlier versions told the schedule among what the clock was asked for.
+        check_equal("base_schedule", {**state.get("asked", {}), **state}, self.base_schedule)
+        total_steps = self._clock.load_state_dict(state)
         self._decider.load_state_dict(state["decider"])
-        self.plan = saved
-        self.num_steps, self.interval = int(state["num_steps"]), int(state["interval"])
-        self._end = int(state["end"])
-        self._is_open = bool(state.get("is_open", not self.is_over))
         self._losses.unfit = set(state.get("unfit", ()))
         self.replaced = dict(state.get("replaced", {}))
-        self._effective = np.array(state["effective"], dtype=np.float64)
+        self._course.effective = np.array(state["effective"], dtype=np.float64)
         train_loss, validation_loss = state["last_losses"]
         self._telemetry.train_loss[:] = train_loss
         self._telemetry.validation_loss[:] = validation_loss
         self.decisions = [Decision(**decision) for decision in state["decisions"]]
-        self.schedule = [dict(row) for row in state["schedule"]]
-        self.host.begin_interval(max(self._end - self._start, 1))
+        self._course.rows = [dict(row) for row in state["schedule"]]
+        self.host.begin_interval(max(self._clock.end - self._clock.start, 1))
         self.host.load_state_dict(state["measurement"])
         self.apply()
-        if total_steps is None or isinstance(saved, OpenPlan):
-            return
-        if total_steps > saved.total_steps:
-            self.extend(total_steps)
-        elif total_steps < saved.total_steps:
-            self._shorten(saved, total_steps)
+        if total_steps is not None:
+            self._resize(total_steps)
 
-    def _check_plan(self, plan: Plan | OpenPlan, state: Mapping[str, Any]) -> int | None:
-        """Return how many updates a saved run has from now on; None: as many as it has."""
-        asked = state.get("asked", {})
-        for name in ("num_decisions", "base_schedule"):
-            if asked.get(name, self._asked[name]) != self._asked[name]:
-                raise ConfigurationError(
-                    f"the saved run has {name}={asked[name]!r}, this one {self._asked[name]!r}: "
-                    "attach with that of the saved run, or start anew without state="
-                )
-        now, before = self._asked["total_steps"], asked.get("total_steps", plan.total_steps)
-        if (now is None) != (before is None):
-            raise ConfigurationError(
-                f"the saved run has total_steps={before!r}, this one {now!r}: attach with that of "
-                "the saved run; a run of None ends when cool_down(steps) says"
-            )
-        if now is None or (now == before and asked):
-            return None
-        # States of earlier versions do not say; then a longer run is meant, never a shorter one.
-        total_steps = int(now) if asked else max(int(now), int(before))
-        if total_steps < state["num_steps"]:
-            raise ConfigurationError(
-                f"the saved run has made {state['num_steps']} updates already, and this one has "
-                f"total_steps={total_steps}: give at least as many"
-            )
-        return total_steps
+    def _resize(self, total_steps: int) -> None:
+        was_over = self.is_over
+        self._clock.resize(total_steps)
+        if was_over and not self.is_over:
+            self._announcer.allow_again("over")
+            self._turn()
+        elif self.is_over:
+            self._withdraw()
+
+    def _withdraw(self) -> None:
+        """Take a decision back of whose interval no update was made, nor will be."""
+        if self._clock.is_open:
+            self._clock.is_open = False
+            self.decisions.pop()
 
     # ------------------------------------------------------------------------- what the host calls
 
     def write(self) -> None:
         """Write the values that are due now, and note them when they changed."""
-        row = self.apply()
-        if self.schedule and self.schedule[-1]["step"] == row["step"]:
-            self.schedule[-1] = row  # written anew before an update was made
-        elif not self.schedule or {**self.schedule[-1], "step": row["step"]} != row:
-            self.schedule.append(row)
+        self._course.write()
 
     def apply(self) -> ScheduleRow:
         """Write the values that are due now, and return them as read back."""
-        values = self._decider.values(self._base())[0].tolist()
-        names = self.policy.space.names
-        used = self.host.write(dict(zip(names, values, strict=True)))
-        self._in_force = (self._decider.steering.corrections, self._factor_now())
-        self._effective[0] = [used[name] for name in names]
-        return {"step": self.num_steps, **used}
+        return self._course.apply()
 
     def corrected(self, name: str, base: float) -> float:
         """See `Steered.corrected`."""
-        space = self.policy.space
-        if name not in space.names:
-            return base
-        column = space.names.index(name)
-        if space.hyperparameters[column].scheduled:
-            base = base * self._factor_now()
-        correction = float(self._decider.steering.corrections[0, column])
-        return space.corrected(name, base, correction)
+        return self._course.corrected(name, base)
 
     def uncorrected(self, name: str, value: float) -> float:
         """See `Steered.uncorrected`."""
-        space = self.policy.space
-        if name not in space.names:
-            return value
-        column = space.index(name)
-        corrections, factor = self._in_force
-        base = space.uncorrected(name, value, corrections[0, column])
-        if space.hyperparameters[column].scheduled and factor > 0.0:
-            base = min(base / factor, max(float(space.high[column]), value))
-        return base
+        return self._course.uncorrected(name, value)
 
     # --------------------------------------------------------------------------------- the insides
-
-    @property
-    def _start(self) -> int:
-        """Updates done when the running interval began."""
-        first = self.interval == self.plan.first_interval
-        return self.plan.first_step if first else self.plan.end(self.interval - 1)
 
     @property
     def _telemetry(self) -> Telemetry:
         """What the last interval measured."""
         return self._decider.steering.telemetry
-
-    def _factor(self, interval: int) -> Array:
-        """Return the schedule's factor in an interval, `[1]`."""
-        done, whole = self.plan.time(interval)
-        return interval_factors(
-            self.base_schedule, np.array([min(done, whole - 1)]), np.array([whole])
-        )
-
-    def _factor_now(self) -> float:
-        """Return the schedule's factor in the running interval."""
-        at = (self.interval, self.plan)
-        if self._factor_at[0] != at:
-            self._factor_at = (at, float(self._factor(self.interval)[0]))
-        return self._factor_at[1]
-
-    def _base(self) -> Array:
-        """Return the base values now `[1, H]`."""
-        initial = self._decider.initial
-        own = self.host.base()
-        if own is None:
-            return self._decider.space.base(initial, self._factor(self.interval))
-        base = initial.copy()
-        for column, name in enumerate(self.policy.space.names):
-            base[0, column] = own.get(name, base[0, column])
-        return base
-
-    def _base_change(self) -> Array:
-        """Return the log ratio of the base schedule's next factor to the running one's, `[1]`."""
-        own = self.host.base_change()
-        if own is not None:
-            return log_change(np.array(own[:1]), np.array(own[1:]))
-        return log_change(self._factor(self.interval), self._factor(self.interval + 1))
 
     def _goes_on(self) -> bool:
         """Say whether there are updates to come; catch up with what was interrupted."""
@@ -513,22 +428,15 @@ class Run(Generic[HostT]):
 
     def _turn(self) -> None:
         """Close the running interval and open the next; what was interrupted is done again."""
-        if self._is_open:
+        clock = self._clock
+        if clock.is_open:
             self._close_interval()
-        if not (self.is_over or self._is_open or self._end_of_it):  # validate() may close a run
+        if not (clock.is_over or clock.is_open or self._end_of_it):  # validate() may close a run
             self._open_interval()
 
-    def _shorten(self, plan: Plan, total_steps: int) -> None:
-        self.plan = plan.shortened(total_steps, interval=self.interval, num_steps=self.num_steps)
-        self._end = min(self._end, total_steps)
-        if self.is_over and self._is_open:  # no update of it was made, nor will be
-            self._is_open = False
-            self.decisions.pop()
-
     def _open_interval(self) -> None:
-        self._decider.tell_time(*self.plan.time(self.interval))
+        self._decider.tell_time(*self._clock.time)
         verdict = self._decider.decide(self.host.agreed, self.host.features())
-        self._is_open = True
         self._begin_interval()
         moves = self._decider.steering.moves[0].tolist()
         decision = Decision(
@@ -547,8 +455,7 @@ class Run(Generic[HostT]):
 
     def _begin_interval(self) -> None:
         """Measure and write from now on to the end of the interval."""
-        self._end = self.plan.end(self.interval)
-        self.host.begin_interval(self._end - self.num_steps)
+        self.host.begin_interval(self._clock.begin_interval())
         self.write()
 
     def _close_interval(self) -> None:
@@ -558,12 +465,13 @@ class Run(Generic[HostT]):
             self._decider.give_up_sight()
         self._decider.close_interval(
             telemetry,
-            values=self._effective,
-            base_change=self._base_change(),
-            roll_back=lambda lanes: self._rolled_back(telemetry),
+            values=self._course.effective,
+            base_change=self._course.base_change(),
+            roll_back=lambda lanes: self._failures.take_back(
+                telemetry, interval=self.interval, num_steps=self.num_steps
+            ),
         )
-        self.interval += 1
-        self._is_open = False
+        self._clock.end_interval()
         if self._decider.sight == "none" and not self._losses.unfit:
             self._announcer.warn(
                 "blind",
@@ -580,50 +488,3 @@ class Run(Generic[HostT]):
         except RunStoppedError:
             self.close()
             raise
-
-    def _rolled_back(self, telemetry: Telemetry) -> bool:
-        """Roll the interval back where the host can, and say what happened."""
-        has_state = self.host.roll_back()
-        if has_state and self._on_roll_back is not None:
-            try:
-                self._on_roll_back()
-            except Exception as error:  # anybody's code; a run of days must not end here
-                self._announcer.warn(
-                    "on_roll_back",
-                    f"on_roll_back() raised {type(error).__name__}: {error}. The run goes on",
-                )
-        space = self.policy.space
-        retreating = [n for n, r in zip(space.names, space.retreat, strict=True) if r != 0.0]
-        done = ["the interval is rolled back"] if has_state else []
-        done += [f"the guard moves {' and '.join(retreating)}"] if retreating else []
-        why = self.host.failure() or (
-            f"training loss {telemetry.train_loss[0]:g}, validation loss "
-            f"{telemetry.validation_loss[0]:g}"
-        )
-        self._announcer.warn(
-            "diverged",
-            f"the training diverged in interval {self.interval}, before step {self.num_steps} "
-            f"({why}): " + (", ".join(done) or "nothing can be done but go on"),
-        )
-        if has_state:
-            self._check_what_was_restored(telemetry)
-        return has_state
-
-    def _check_what_was_restored(self, telemetry: Telemetry) -> None:
-        """Give the guard up where rolling back does not bring the training back."""
-        spoiled, was_bad = self.host.unrestored(), math.isinf(telemetry.validation_loss[0])
-        if spoiled is None and was_bad:
-            again = self._losses.validated(self.host, is_guarded=True)
-            if math.isinf(self.host.mean_loss(again)):
-                spoiled = (
-                    "something that only validate() meets, as the running means of batch "
-                    "normalisation (attach with model=) or averaged weights (attach with "
-                    "on_roll_back=)"
-                )
-        if spoiled is not None:
-            self._decider.is_guarded = False
-            self._announcer.warn(
-                "unrestored",
-                f"the interval is rolled back, but there is no copy of everything: {spoiled}. "
-                "Nothing is rolled back any more",
-            )

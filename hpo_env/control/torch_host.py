@@ -2,10 +2,7 @@
 
 Weights and gradients are measured in a hook before the optimiser's step, so it does not matter when
 the loop zeroes its gradients; and the values are checked there, so it is noticed when somebody else
-writes them.
-
-The file is long because the hooks, what they measure and what they write turn on one another: a
-reader of one needs the others in sight.
+writes them. Where each hyperparameter is written, `finding_writers` finds out.
 """
 
 from __future__ import annotations
@@ -20,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hpo_env.arguments import by_name
+from hpo_env.control.finding_writers import find_writers, group_writers
 from hpo_env.control.first_step import bearable_rate, learned_rate
 from hpo_env.control.host import Host, Steered
 from hpo_env.control.live_schedule import (
@@ -29,14 +27,9 @@ from hpo_env.control.live_schedule import (
     unwrapped_scheduler,
 )
 from hpo_env.control.owners import Owners
-from hpo_env.control.param_groups import (
-    GROUP_HYPERPARAMETERS,
-    ClipWriter,
-    DropoutWriter,
-    GroupWriter,
-)
+from hpo_env.control.param_groups import ClipWriter, GroupWriter
 from hpo_env.control.weights_host import WeightsHost
-from hpo_env.control.writers import FunctionWriter, Writer, write_all
+from hpo_env.control.writers import write_all
 from hpo_env.errors import ConfigurationError, ControllerWarning
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.starts import LearnedStart, StartCase
@@ -94,7 +87,7 @@ class TorchHost(Host):
                 host.give_way()
         known = [unwrapped_scheduler(scheduler) for scheduler in schedulers]
         _refuse_foreign_schedulers(self._optimizers, known)
-        writers = _find_writers(
+        writers = find_writers(
             space,
             self._optimizers,
             model=model,
@@ -102,7 +95,7 @@ class TorchHost(Host):
             initial=by_name("initial", initial),
         )
         self._live = LiveSchedule(schedulers, self._optimizers) if schedulers else None
-        self._groups = _group_writers(writers, self._optimizers, all_of_them=bool(schedulers))
+        self._groups = group_writers(writers, self._optimizers, all_of_them=bool(schedulers))
         if self._live is not None and "learning_rate" in self._groups:
             self._groups["learning_rate"].begin_at(self._live.initial)
         rate = writers.get("learning_rate")
@@ -425,61 +418,6 @@ def _refuse_foreign_schedulers(
             "attach(base_schedule=...), so that the controller corrects what it asks for, or take "
             "it out of the loop"
         )
-
-
-def _find_writers(
-    space: HyperparameterSpace,
-    optimizers: Sequence[torch.optim.Optimizer],
-    *,
-    model: nn.Module | None,
-    bind: Mapping[str, Callable[[float], float | None]],
-    initial: Mapping[str, float],
-) -> dict[str, Writer]:
-    """Find something to write each hyperparameter of a policy to.
-
-    Raises:
-        UnknownNameError: The policy does not move what `bind` or `initial` names.
-    """
-    for name in (*bind, *initial):
-        space.index(name)
-    writers: dict[str, Writer] = {}
-    for hyperparameter in space.hyperparameters:
-        name = hyperparameter.name
-        writer: Writer | None = None
-        if name in bind:
-            start = initial.get(name, hyperparameter.default)
-            writer = FunctionWriter(function=bind[name], initial=start, is_known=name in initial)
-        elif name in GROUP_HYPERPARAMETERS:
-            writer = GroupWriter.of(name, optimizers)
-        elif name == "dropout":
-            writer = DropoutWriter.of(model)
-        elif name == "gradient_clip" and name in initial:
-            writer = ClipWriter(initial=initial[name])
-        if writer is not None:
-            writers[name] = writer
-        if writer is None and name in initial:
-            warnings.warn(
-                f"initial names {name!r}, which nothing here can write: give "
-                f"bind={{{name!r}: function}}",
-                ControllerWarning,
-                stacklevel=5,
-            )
-    return writers
-
-
-def _group_writers(
-    writers: Mapping[str, Writer],
-    optimizers: Sequence[torch.optim.Optimizer],
-    *,
-    all_of_them: bool,
-) -> dict[str, GroupWriter]:
-    """Return the writers in param groups; under a torch scheduler also those it may write alone."""
-    groups = {name: writer for name, writer in writers.items() if isinstance(writer, GroupWriter)}
-    for name in GROUP_HYPERPARAMETERS if all_of_them else ():
-        writer = GroupWriter.of(name, optimizers)
-        if name not in writers and writer is not None:
-            groups[name] = writer
-    return groups
 
 
 def _inner_optimizers(optimizer: torch.optim.Optimizer) -> list[torch.optim.Optimizer]:

@@ -195,7 +195,7 @@ class Program:
         assert all(math.isfinite(value) for value in run.values.values())
         for name, writer in run.host._groups.items():
             low, high = (float(limit[SPACE.index(name)]) for limit in (SPACE.low, SPACE.high))
-            corrections, factor = run._in_force
+            corrections, factor = run._course.in_force
             factor = factor if name == "learning_rate" else 1.0
             for number, place in enumerate(writer.places()):
                 base = place.start * factor if name in names else place.start
@@ -211,7 +211,7 @@ class Program:
         if run.decisions[-1].reason == "blind" and not (self.has_losses or self.has_validation):
             assert not run._decider.steering.corrections.any()
             for name, writer in run.host._groups.items():
-                factor = run._in_force[1] if name == "learning_rate" else 1.0
+                factor = run._course.in_force[1] if name == "learning_rate" else 1.0
                 for place in writer.places()[:3]:
                     assert math.isclose(place.written, place.start * factor, abs_tol=2e-6), name
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hpo_env import Controller
@@ -96,6 +96,7 @@ def test_plans_of_earlier_versions_are_read() -> None:
         st.tuples(st.sampled_from(["cool", "extend", "shorten"]), st.integers(0, 90)), max_size=6
     ),
 )
+@example(decisions=2, total=3, acts=[("extend", 1), ("shorten", 0), ("cool", 1)])
 def test_whatever_is_done_to_a_plan_its_intervals_lead_to_its_end(
     decisions: int, total: int | None, acts: list[tuple[str, int]]
 ) -> None:
@@ -112,11 +113,11 @@ def test_whatever_is_done_to_a_plan_its_intervals_lead_to_its_end(
             plan = plan.extended(plan.total_steps + number, interval=interval)
         elif (
             act == "shorten"
-            and number
+            and made + number
             and isinstance(plan, Plan)
             and made + number < (plan.total_steps)
         ):
-            plan = plan.shortened(made + number, interval=interval, num_steps=made)
+            plan = plan.shortened(made + number, interval=interval, start=made, num_steps=made)
         assert plan_from_json(plan.to_json()) == plan
         done, whole = plan.time(interval)
         assert 0.0 <= done <= whole + 1e-9

@@ -1,0 +1,74 @@
+"""Where each hyperparameter of a policy is written in a loop with torch optimisers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import nn
+
+from hpo_env.control.param_groups import (
+    GROUP_HYPERPARAMETERS,
+    ClipWriter,
+    DropoutWriter,
+    GroupWriter,
+)
+from hpo_env.control.writers import FunctionWriter, Writer
+from hpo_env.errors import ControllerWarning
+from hpo_env.hyperparameters import HyperparameterSpace
+
+
+def find_writers(
+    space: HyperparameterSpace,
+    optimizers: Sequence[torch.optim.Optimizer],
+    *,
+    model: nn.Module | None,
+    bind: Mapping[str, Callable[[float], float | None]],
+    initial: Mapping[str, float],
+) -> dict[str, Writer]:
+    """Find something to write each hyperparameter of a policy to.
+
+    Raises:
+        UnknownNameError: The policy does not move what `bind` or `initial` names.
+    """
+    for name in (*bind, *initial):
+        space.index(name)
+    writers: dict[str, Writer] = {}
+    for hyperparameter in space.hyperparameters:
+        name = hyperparameter.name
+        writer: Writer | None = None
+        if name in bind:
+            start = initial.get(name, hyperparameter.default)
+            writer = FunctionWriter(function=bind[name], initial=start, is_known=name in initial)
+        elif name in GROUP_HYPERPARAMETERS:
+            writer = GroupWriter.of(name, optimizers)
+        elif name == "dropout":
+            writer = DropoutWriter.of(model)
+        elif name == "gradient_clip" and name in initial:
+            writer = ClipWriter(initial=initial[name])
+        if writer is not None:
+            writers[name] = writer
+        if writer is None and name in initial:
+            warnings.warn(
+                f"initial names {name!r}, which nothing here can write: give "
+                f"bind={{{name!r}: function}}",
+                ControllerWarning,
+                stacklevel=5,
+            )
+    return writers
+
+
+def group_writers(
+    writers: Mapping[str, Writer],
+    optimizers: Sequence[torch.optim.Optimizer],
+    *,
+    all_of_them: bool,
+) -> dict[str, GroupWriter]:
+    """Return the writers in param groups; under a torch scheduler also those it may write alone."""
+    groups = {name: writer for name, writer in writers.items() if isinstance(writer, GroupWriter)}
+    for name in GROUP_HYPERPARAMETERS if all_of_them else ():
+        writer = GroupWriter.of(name, optimizers)
+        if name not in writers and writer is not None:
+            groups[name] = writer
+    return groups
