@@ -86,7 +86,7 @@ def load_checkpoint(path: Path, learner: Learner) -> Position:
     Raises:
         RunFolderError: The file is damaged, or was written by a learner of another shape.
     """
-    position, state = _read(path)
+    position, state = read_checkpoint(path)
     try:
         learner.load(state)
     except (KeyError, RuntimeError, ValueError) as error:
@@ -103,7 +103,7 @@ def newest_checkpoint(folder: Path) -> tuple[Path, Position]:
     problems = []
     for path in sorted(folder.glob("segment-*.safetensors"), reverse=True):
         try:
-            return path, _read(path)[0]
+            return path, read_checkpoint(path)[0]
         except RunFolderError as error:
             problems.append(str(error))
     reason = "; ".join(problems) or "the run was stopped before its first one"
@@ -129,7 +129,12 @@ def _prune(folder: Path, keep: set[int]) -> None:
         partial.unlink()
 
 
-def _read(path: Path) -> tuple[Position, State]:
+def read_checkpoint(path: Path) -> tuple[Position, State]:
+    """Read where a run stood, and `Learner.state` there.
+
+    Raises:
+        RunFolderError: The file is damaged, or not there.
+    """
     try:
         with safetensors.safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}

@@ -82,6 +82,8 @@ class TrainConfig:
         workers: process for workers on this machine, ray for actors on a Ray cluster.
         ray_address: The Ray cluster to join, such as auto or 10.0.0.1:6379; with workers=ray only.
         run_dir: Folder in which the run's own folder is made.
+        initial: Run folder of an earlier meta-training, with whose best weights this one begins; it
+            may have had other tasks, but must have observed and moved the same.
         resume: Run folder of an interrupted run to go on with; all other settings come from there.
             Only a file that has moved may be named, by family_options, for instance `dataset=PATH`.
         progress: bar (a live bar), lines (a line a segment), quiet, or auto: a bar on a terminal,
@@ -124,6 +126,7 @@ class TrainConfig:
     workers: Workers = "process"
     ray_address: str | None = None
     run_dir: Path = Path("logs")
+    initial: Path | None = None
     resume: Path | None = None
     progress: str = "auto"
     tracker: str | None = None
@@ -224,6 +227,7 @@ class TrainConfig:
         data = asdict(self)
         for name in _NOT_STORED:
             del data[name]
+        data["initial"] = None if self.initial is None else self.initial.as_posix()
         return data
 
     @classmethod
@@ -240,6 +244,8 @@ class TrainConfig:
         values: dict[str, Any] = {name: _tuples(data[name]) for name in data if name in own}
         told = dict(values.pop("settings", {}))
         told |= {n: v for n, v in data.items() if n not in own and v is not None}
+        if values.get("initial") is not None:
+            values["initial"] = Path(values["initial"])
         config = cls(**values)
         if not told:
             return config

@@ -37,6 +37,7 @@ from .checkpoints import (
 from .config import TrainConfig
 from .export import export_policy
 from .factory import make_env, make_learner, moved, pinned
+from .initial_weights import begin_with
 from .mirror import Mirror
 from .progress import ProgressDisplay, make_display
 from .reporting.tensorboard import conclude, introduce
@@ -60,7 +61,7 @@ def meta_train(config: TrainConfig) -> Path:
         The run folder, with `result.json` and, where the learner has one, `policy/`.
 
     Raises:
-        RunFolderError: The folder exists, cannot be resumed, or the disk is full.
+        RunFolderError: The folder exists, cannot be resumed or begun with, or the disk is full.
         ConfigurationError: Settings contradict each other.
         DatasetError: A file of the run is gone, or not what it was when the run began.
         MissingExtraError: The agent is in a package that is not installed.
@@ -85,6 +86,7 @@ def meta_train(config: TrainConfig) -> Path:
     run = pinned(config.resolved())
     training = MetaTraining(run, folder=None)
     training.try_out()  # a configuration, or a family, that fails leaves no folder
+    training.take_over()
     training.folder = folder = RunFolder.create(run)
     with folder.in_use():
         _train(training, config, is_resumed=False)
@@ -174,6 +176,21 @@ class MetaTraining:
             for env in (self.env, self.validation_env):
                 env.reset(seed=0)
                 env.step(np.zeros_like(env.action_space.sample()))
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def take_over(self) -> None:
+        """Begin with the weights of an earlier run, where the configuration names one.
+
+        Raises:
+            RunFolderError: See `begin_with`.
+            ConfigurationError: The same.
+        """
+        if self.config.initial is None:
+            return
+        try:
+            begin_with(self.config.initial, self.learner, self.config)
         except BaseException:
             self.__exit__()
             raise

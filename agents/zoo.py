@@ -279,13 +279,29 @@ def train(
         The run folders of the seeds that make up the policy, the best on meta-validation tasks,
         best first.
     """
-    runs = []
-    for seed in recipe.seeds:
-        folder = run_dir / file_name(recipe.runs)
-        config = replace(recipe_config(family, recipe), seed=seed, run_dir=folder)
-        runs.append(_finished(config) or meta_train(config))
+    runs = [_trained(family, recipe, seed, run_dir, meta_train) for seed in recipe.seeds]
     runs.sort(key=lambda folder: -_result(folder)["score"])
     return runs[: recipe.members]
+
+
+def _trained(
+    family: str,
+    recipe: Recipe,
+    seed: int,
+    run_dir: Path,
+    meta_train: Callable[[TrainConfig], Path],
+) -> Path:
+    """Train one seed, after that of the recipe that it begins with."""
+    folder = run_dir / file_name(recipe.runs)
+    config = replace(recipe_config(family, recipe), seed=seed, run_dir=folder)
+    finished = _finished(config)
+    if finished is not None:
+        return finished
+    if recipe.initial is not None:
+        _, earlier = find_recipe(recipe.initial, family)
+        earlier_run = _trained(family, earlier, seed, run_dir, meta_train)
+        config = replace(config, initial=earlier_run)
+    return meta_train(config)
 
 
 def ship(family: str, recipe: Recipe, members: Sequence[Path], out: Path) -> Path:

@@ -81,10 +81,15 @@ class AugmentedRandomSearch(Learner):
 
     def load(self, state: Mapping[str, Any]) -> None:
         """See `Learner.load`."""
+        self.begin_with(state)
+        self._num_steps = int(state["num_steps"])
+
+    def begin_with(self, state: Mapping[str, Any]) -> None:
+        """See `Learner.begin_with`."""
         weights = np.array(state["weights"], dtype=np.float64)
         if weights.shape != self._weights.shape:
             raise ValueError(f"weights of shape {weights.shape} in place of {self._weights.shape}")
-        self._weights, self._num_steps = weights, int(state["num_steps"])
+        self._weights = weights
 
     def policy(self, metadata: Mapping[str, object]) -> Policy:
         """See `Learner.policy`."""

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo_env.errors import ConfigurationError
 from hpo_env.policy import Policy
 
 from .settings import Settings
@@ -126,6 +127,23 @@ class Learner(ABC):
             KeyError: A part is missing.
             ValueError: A part has another shape. `RuntimeError` will do as well.
         """
+
+    def begin_with(self, state: Mapping[str, Any]) -> None:
+        """Take over what another run has learned, before the first segment.
+
+        Its weights, and neither its counters nor what its optimiser remembers.
+
+        Args:
+            state: What `state` of a learner of this kind returned.
+
+        Raises:
+            ConfigurationError: This learner cannot.
+            KeyError: A part is missing.
+            ValueError: A part has another shape. `RuntimeError` will do as well.
+        """
+        raise ConfigurationError(
+            f"agent {self.name!r} cannot begin with the weights of another run; leave initial out"
+        )
 
     @abstractmethod
     def policy(self, metadata: Mapping[str, object]) -> Policy:

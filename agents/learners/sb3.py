@@ -24,7 +24,7 @@ from .base import Learner, State, Watcher, segment_seed
 from .extraction import extract_policy
 from .moves import deterministic_moves
 from .privileged import AsymmetricPolicy, PrivilegedObservations, widen
-from .sb3_state import read_state, write_state
+from .sb3_state import read_state, write_state, write_weights
 from .settings import (
     A2CSettings,
     DQNSettings,
@@ -130,6 +130,10 @@ class SB3Learner(Learner):
     def load(self, state: Mapping[str, Any]) -> None:
         """See `Learner.load`."""
         write_state(self.model, state)
+
+    def begin_with(self, state: Mapping[str, Any]) -> None:
+        """See `Learner.begin_with`."""
+        write_weights(self.model, state)
 
     def policy(self, metadata: Mapping[str, object]) -> Policy:
         """See `Learner.policy`."""

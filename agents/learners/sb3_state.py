@@ -37,23 +37,12 @@ def write_state(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
         RuntimeError: A part has another shape.
         ValueError: The same.
     """
-    modules, variables = model._get_torch_save_params()
-    entries: dict[str, Any] = {
-        name: torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else value
-        for name, value in state.items()
-    }
-    for part in modules:
+    entries = _as_tensors(state)
+    write_weights(model, state)
+    for part in model._get_torch_save_params()[0]:
         target = recursive_getattr(model, part)
-        mine = {
-            n.removeprefix(f"{part}/"): v for n, v in entries.items() if n.startswith(f"{part}/")
-        }
         if isinstance(target, torch.optim.Optimizer):
-            _restore_optimizer(target, mine)
-        else:
-            target.load_state_dict(mine)
-    for name in variables:
-        with torch.no_grad():
-            getattr(model, name).copy_(entries[f"variables/{name}"])
+            _restore_optimizer(target, _of_part(part, entries))
     for name in _COUNTERS:
         if hasattr(model, name):
             setattr(model, name, entries[f"counters/{name}"])
@@ -64,6 +53,38 @@ def write_state(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
             getattr(buffer, name)[: len(rows)] = rows
         buffer.pos = entries["replay/pos"]
         buffer.full = bool(entries["replay/full"])
+
+
+def write_weights(model: BaseAlgorithm, state: Mapping[str, Any]) -> None:
+    """Put the networks of a state, and nothing else, into an agent whose networks are alike.
+
+    Raises:
+        KeyError: A part is missing.
+        RuntimeError: A part has another shape.
+        ValueError: The same.
+    """
+    entries = _as_tensors(state)
+    modules, variables = model._get_torch_save_params()
+    for part in modules:
+        target = recursive_getattr(model, part)
+        if not isinstance(target, torch.optim.Optimizer):
+            target.load_state_dict(_of_part(part, entries))
+    for name in variables:
+        with torch.no_grad():
+            getattr(model, name).copy_(entries[f"variables/{name}"])
+
+
+def _as_tensors(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else value
+        for name, value in state.items()
+    }
+
+
+def _of_part(part: str, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is named `part/…`, without that prefix."""
+    prefix = f"{part}/"
+    return {n.removeprefix(prefix): v for n, v in entries.items() if n.startswith(prefix)}
 
 
 def _walk(model: BaseAlgorithm) -> Iterator[tuple[str, torch.Tensor | int | float]]:

@@ -100,6 +100,7 @@ OPTIMIZERS: dict[str, OptimizersOf] = {
     "nadam": _one(torch.optim.NAdam),
     "rmsprop": _one(torch.optim.RMSprop),
     "sgd": _one(torch.optim.SGD, momentum=0.9, nesterov=True),
+    "plain_sgd": _one(torch.optim.SGD),
     "lion": _one(Lion),
     "muon": _muon,
 }

@@ -73,6 +73,8 @@ def begin_at(
         better = learned.values_for(own)
         replaced = unbearable({n: there[n] for n in better if n in there}, host.bearable())
         values = {name: better[name] for name in replaced}
+        if not replaced and memory is None:  # a memory says itself where to begin
+            host.watch_first_step()
     values = {name: value for name, value in values.items() if name in there}
     if memory is None:
         if values:

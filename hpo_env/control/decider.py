@@ -147,6 +147,12 @@ class Decider:
             num_intervals=np.array([num_intervals]),
         )
 
+    def start_at(self, values: Mapping[str, float]) -> None:
+        """Take other values for the initial ones, by name, before the run is begun once more."""
+        for name, value in values.items():
+            self.steering.initial[0, self.space.index(name)] = value
+        self.policy_state = self.policy.start(1)
+
     def decide(self, agreed: Agreed = list, features: Mapping[str, float] | None = None) -> Verdict:
         """Move the corrections for the interval that comes next.
 

@@ -9,7 +9,10 @@ puts out by as much as it puts out. It does not depend on how wide the network i
 begun, which is why rates that are chosen by it carry over (Yang et al., "A Spectral Condition for
 Feature Learning", 2023).
 
-The rate of plain SGD cannot be judged so, as its step is as long as the gradient.
+The step of SGD is as long as its gradient, and so is known when that is: at the first update, a
+moment before it is made. The gradient of a minibatch is of nearly one rank, so that its norm stands
+for its largest singular value. With momentum, updates that agree add up to `1 / (1 - momentum)` of
+one, and the first ones do agree.
 """
 
 from __future__ import annotations
@@ -23,21 +26,27 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 Group = Mapping[str, Any]
-StepOfMatrix = Callable[[Group, int, int], float]
-"""From param group, rows and columns to the largest singular value of an update at rate 1."""
+StepOfMatrix = Callable[[Group, int, int, float], float]
+"""From param group, rows, columns and the gradient's norm (NaN where it does not matter) to the
+largest singular value of an update at rate 1."""
 
 
-def _of_signs(group: Group, rows: int, columns: int) -> float:
+def _of_signs(group: Group, rows: int, columns: int, gradient: float) -> float:
     return math.sqrt(rows * columns)
 
 
-def _of_muon(group: Group, rows: int, columns: int) -> float:
+def _of_muon(group: Group, rows: int, columns: int, gradient: float) -> float:
     # What is orthogonal has singular values of 1.
     if group.get("adjust_lr_fn") == "match_rms_adamw":
         return 0.2 * math.sqrt(max(rows, columns))
     return math.sqrt(max(1.0, rows / columns))
 
 
+def _of_gradients(group: Group, rows: int, columns: int, gradient: float) -> float:
+    return gradient / (1.0 - min(float(group.get("momentum", 0.0)), _HIGHEST_MOMENTUM))
+
+
+_HIGHEST_MOMENTUM = 0.99  # updates do not agree for longer than a hundred
 _STEPS: dict[str, StepOfMatrix] = {
     "Adam": _of_signs,
     "AdamW": _of_signs,
@@ -53,6 +62,10 @@ _STEPS: dict[str, StepOfMatrix] = {
 }
 """By the name of the optimiser's class, or of one that it derives from."""
 
+_BY_GRADIENTS = frozenset({"SGD", "FusedSGD"})
+"""Names of classes whose step is a multiple of the gradient; what derives from one often scales
+it."""
+
 _USUAL_RATES = {"Lion": 1e-3, "Muon": 1e-2, "RMSprop": 3e-4, "SGD": 1e-2}
 _USUAL_RATE = 3e-3
 """Of Adam and its kind. From which of 3e-4, 1e-3, 3e-3 and 1e-2 runs of the validation
@@ -62,12 +75,15 @@ _UNBEARABLE_STEP = 2.0
 """From 3 on, runs of four of the seven validation workloads end higher; below 1.2, of none."""
 
 
-def bearable_rate(optimizers: Sequence[torch.optim.Optimizer]) -> float | None:
+def bearable_rate(
+    optimizers: Sequence[torch.optim.Optimizer], *, loss_scale: Tensor | float | None = None
+) -> float | None:
     """Return the highest learning rate whose first update does not wreck the weights.
 
     Args:
         optimizers: With the rates that are asked about. They and their param groups keep the ratios
             of their rates; the rate is that of the largest.
+        loss_scale: See `relative_step`.
 
     Returns:
         None where it is not known, see `relative_step`; and where updates were made already, as
@@ -75,11 +91,13 @@ def bearable_rate(optimizers: Sequence[torch.optim.Optimizer]) -> float | None:
     """
     if any(optimizer.state for optimizer in optimizers):
         return None
-    step = relative_step(optimizers)
+    step = relative_step(optimizers, loss_scale=loss_scale)
     return None if not step else _UNBEARABLE_STEP * max(map(_rate, optimizers)) / step
 
 
-def learned_rate(optimizers: Sequence[torch.optim.Optimizer]) -> float | None:
+def learned_rate(
+    optimizers: Sequence[torch.optim.Optimizer], *, loss_scale: Tensor | float | None = None
+) -> float | None:
     """Return the learning rate to begin at where nothing is known of the problem.
 
     It goes by the kind of the optimiser with the largest rate, and is lower where its first update
@@ -87,24 +105,48 @@ def learned_rate(optimizers: Sequence[torch.optim.Optimizer]) -> float | None:
 
     Args:
         optimizers: See `bearable_rate`.
+        loss_scale: See `relative_step`.
 
     Returns:
         None for optimisers of no known kind.
     """
     largest = max(optimizers, key=_rate)
     usual = next((_USUAL_RATES[n] for n in _names(largest) if n in _USUAL_RATES), None)
-    if usual is None and _step_of(largest) is None:
+    if usual is None and _step_of(largest, has_gradients=False) is None:
         return None
     usual = _USUAL_RATE if usual is None else usual
-    step = relative_step(optimizers)
+    step = relative_step(optimizers, loss_scale=loss_scale)
     return min(usual, _LARGEST_STEP * _rate(largest) / step) if step else usual
 
 
-def relative_step(optimizers: Sequence[torch.optim.Optimizer]) -> float | None:
+def better_rate(
+    optimizers: Sequence[torch.optim.Optimizer], *, loss_scale: Tensor | float
+) -> float | None:
+    """Return the learned rate where the first update, about to be made, would wreck the weights.
+
+    Args:
+        optimizers: With gradients, and the rates that it would be made with.
+        loss_scale: See `relative_step`.
+
+    Returns:
+        None where it would not, and where nothing is known.
+    """
+    highest = bearable_rate(optimizers, loss_scale=loss_scale)
+    if highest is None or max(map(_rate, optimizers)) <= highest:
+        return None
+    return learned_rate(optimizers, loss_scale=loss_scale)
+
+
+def relative_step(
+    optimizers: Sequence[torch.optim.Optimizer], *, loss_scale: Tensor | float | None = None
+) -> float | None:
     """Return the relative step of the first update, the mean over all weights of matrices.
 
     Args:
         optimizers: At their first update, with the rates that it would be made with.
+        loss_scale: What the loss was multiplied by before the gradients were taken, 1 where it was
+            not; None: the gradients of that update are not there yet, so that the step of
+            optimisers that go by their size is not known.
 
     Returns:
         At least 0; None where it is not known: of other optimisers, and of weights that are all 0,
@@ -117,28 +159,36 @@ def relative_step(optimizers: Sequence[torch.optim.Optimizer]) -> float | None:
         0.03
     """
     total, count = 0.0, 0
+    scale = math.nan if loss_scale is None else float(loss_scale)
     for optimizer in optimizers:
-        step = _step_of(optimizer)
+        step = _step_of(optimizer, has_gradients=loss_scale is not None)
         if step is None:
             continue
         for group in optimizer.param_groups:
             matrices = [p for p in group["params"] if _is_known(p)]
-            for matrix, norm in zip(matrices, _norms(matrices), strict=True):
+            norms = _norms(matrices)
+            slopes = [math.nan] * len(matrices) if step is not _of_gradients else _slopes(matrices)
+            for matrix, norm, slope in zip(matrices, norms, slopes, strict=True):
                 rows, columns = len(matrix), matrix.numel() // len(matrix)
                 if not 0.0 < norm < math.inf:  # as of layers that begin at 0 on purpose
                     continue
                 size = norm / math.sqrt(matrix.numel()) * (math.sqrt(rows) + math.sqrt(columns))
-                moved = float(group.get("lr", 0.0)) * step(group, rows, columns) / size
+                longest = step(group, rows, columns, slope / scale)
+                moved = float(group.get("lr", 0.0)) * longest / size
                 total, count = total + moved * matrix.numel(), count + matrix.numel()
-    return total / count if count else None
+    # A gradient that is not finite is the guard's: no rate makes it a step.
+    return total / count if count and math.isfinite(total) else None
 
 
 def _rate(optimizer: torch.optim.Optimizer) -> float:
     return max(float(group.get("lr", 0.0)) for group in optimizer.param_groups)
 
 
-def _step_of(optimizer: torch.optim.Optimizer) -> StepOfMatrix | None:
-    return next((_STEPS[name] for name in _names(optimizer) if name in _STEPS), None)
+def _step_of(optimizer: torch.optim.Optimizer, *, has_gradients: bool) -> StepOfMatrix | None:
+    known = next((_STEPS[name] for name in _names(optimizer) if name in _STEPS), None)
+    if known is None and has_gradients and type(optimizer).__name__ in _BY_GRADIENTS:
+        return _of_gradients
+    return known
 
 
 def _names(optimizer: torch.optim.Optimizer) -> list[str]:
@@ -157,6 +207,14 @@ def _is_known(parameter: Tensor) -> bool:
         and parameter.ndim > 1
         and parameter.numel() > 0
     )
+
+
+def _slopes(matrices: Iterable[Tensor]) -> list[float]:
+    """Return the norms of the gradients, 0 where there is none."""
+    gradients = [m.grad for m in matrices]
+    there = [g for g in gradients if g is not None and g.layout is torch.strided]
+    norms = iter(_norms(there))
+    return [0.0 if g is None or g.layout is not torch.strided else next(norms) for g in gradients]
 
 
 def _norms(matrices: Iterable[Tensor]) -> list[float]:

@@ -56,6 +56,9 @@ class Steered(Protocol):
     def apply(self) -> Mapping[str, float]:
         """Write the values that are due now, without noting them."""
 
+    def restart_at(self, values: Mapping[str, float]) -> None:
+        """Begin anew at other values, before the first update is made; see `watch_first_step`."""
+
 
 class Host(Protocol):
     """One training that a run steers.
@@ -98,6 +101,15 @@ class Host(Protocol):
             f"start= cannot be had here: {type(self).__name__} begins at the values that it finds. "
             "Leave start out, and set the values before"
         )
+
+    def watch_first_step(self) -> None:
+        """Look at the first update before it is made, where only gradients tell how far it goes.
+
+        Where it would wreck the weights, the run is told to `restart_at` a value that does not.
+        Called before `begin`, of runs that begin at the values that they found and may begin
+        elsewhere.
+        """
+        return
 
     def begin(self, run: Steered) -> None:
         """Get ready: hang up hooks, keep the run where it has to be called."""

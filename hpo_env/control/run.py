@@ -113,13 +113,7 @@ class Run(Generic[HostT]):
         if state is not None:
             self.load_state_dict(state)
             return
-        for name, found in self.replaced.items():
-            self._announcer.warn(
-                f"replaced {name}",
-                f"{name} was {found:g}, at which the first update would wreck the weights; the run "
-                f"begins at {self.host.initial[name]:.3g}. To begin at your own, attach with "
-                "start='user'",
-            )
+        self._say_what_was_replaced()
         if self._unknown_kind is not None:
             self._announcer.warn(
                 "unknown kind",
@@ -130,10 +124,7 @@ class Run(Generic[HostT]):
         validation_loss = self.host.mean_loss(self._losses.validated(self.host, is_guarded=True))
         if not math.isfinite(validation_loss):  # a loss that is not finite is no place to start
             validation_loss = math.nan
-        self._decider.begin(
-            validation_loss, num_intervals=int(self.plan.time(0)[1]), base=self._course.base()
-        )
-        self._turn()
+        self._start(validation_loss)
 
     def step(self, loss: Any = None) -> None:
         """Count one update; at the end of an interval measure, decide and write.
@@ -418,7 +409,33 @@ class Run(Generic[HostT]):
         """See `Steered.uncorrected`."""
         return self._course.uncorrected(name, value)
 
+    def restart_at(self, values: Mapping[str, float]) -> None:
+        """See `Steered.restart_at`."""
+        there = self.host.initial
+        self.replaced |= {name: there[name] for name in values}
+        self.host.start_at(values)
+        self._decider.start_at({n: self.host.initial[n] for n in values})
+        self._say_what_was_replaced()
+        self._withdraw()
+        self._start(float(self._telemetry.validation_loss[0]))
+
     # --------------------------------------------------------------------------------- the insides
+
+    def _start(self, validation_loss: float) -> None:
+        """Decide and write the first values."""
+        self._decider.begin(
+            validation_loss, num_intervals=int(self.plan.time(0)[1]), base=self._course.base()
+        )
+        self._turn()
+
+    def _say_what_was_replaced(self) -> None:
+        for name, found in self.replaced.items():
+            self._announcer.warn(
+                f"replaced {name}",
+                f"{name} was {found:g}, at which the first update would wreck the weights; the run "
+                f"begins at {self.host.initial[name]:.3g}. To begin at your own, attach with "
+                "start='user'",
+            )
 
     @property
     def _telemetry(self) -> Telemetry:

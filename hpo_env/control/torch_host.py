@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from hpo_env.arguments import by_name
 from hpo_env.control.finding_writers import find_writers, group_writers
-from hpo_env.control.first_step import bearable_rate, learned_rate
+from hpo_env.control.first_step import bearable_rate, better_rate, learned_rate
 from hpo_env.control.host import Host, Steered
 from hpo_env.control.live_schedule import (
     LiveSchedule,
@@ -129,6 +129,7 @@ class TorchHost(Host):
         self._asked: tuple[int, Any] = (-1, None)  # in which interval, and by the schedulers
         self._frozen: list[Tensor] = []
         self._measurement = self.weights.measurement
+        self._watches_first_step = False
         self._run: Steered | None = None
         self._handles: list[Any] = []
 
@@ -166,6 +167,10 @@ class TorchHost(Host):
                 "values to start at: give the name of a schedule, or leave start out"
             )
         self.weights.start_at(values)
+
+    def watch_first_step(self) -> None:
+        """See `Host.watch_first_step`; a torch scheduler goes its own way."""
+        self._watches_first_step = self._live is None and "learning_rate" in self._groups
 
     def begin(self, run: Steered) -> None:
         """Hang up the hooks."""
@@ -272,6 +277,7 @@ class TorchHost(Host):
     def state_dict(self) -> dict[str, Any]:
         """Return the measurement so far, and what schedulers and groups stand at."""
         return self.weights.state_dict() | {
+            "watches_first_step": self._watches_first_step,
             "live": None if self._live is None else self._live.state_dict(),
             "base": {name: writer.starts() for name, writer in self._groups.items()},
             "groups": {name: writer.state_dict() for name, writer in self._groups.items()},
@@ -280,6 +286,7 @@ class TorchHost(Host):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take them back."""
         self.weights.load_state_dict(state)
+        self._watches_first_step = bool(state.get("watches_first_step", False))
         for name, base in state["base"].items():
             if name in self._groups:  # states of earlier versions hold base values alone
                 self._groups[name].load_state_dict(base, state.get("groups", {}).get(name, {}))
@@ -387,9 +394,18 @@ class TorchHost(Host):
         # Fused optimisers are handed gradients that mixed precision has scaled.
         scale = getattr(optimizer, "grad_scale", None)
         scale = 1.0 if scale is None else scale
+        if self._watches_first_step:
+            self._look_at_first_step(scale)
         self.weights.before_update(part, gradient_scale=scale)
         if self._clip is not None:
             self._clip.clip(self.weights.parameters[part], scale)
+
+    def _look_at_first_step(self, loss_scale: Tensor | float) -> None:
+        """Begin elsewhere where the update that is about to be made would wreck the weights."""
+        self._watches_first_step = False
+        (better,) = self.agreed([better_rate(self._optimizers, loss_scale=loss_scale) or 0.0])
+        if better and self._run is not None:
+            self._run.restart_at({"learning_rate": better})
 
     def _after_loading(self, optimizer: torch.optim.Optimizer) -> None:
         """Write again what is in force: a loaded state brings its own rates along."""

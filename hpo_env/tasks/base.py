@@ -130,6 +130,7 @@ class Recipe:
         settings: Settings of meta-training other than the usual ones, by name.
         runs: Name of the folder of its seeds; recipes that share it share them.
         keeps: Hyperparameters that the policy moves; all that it was trained on when None.
+        initial: Name of the recipe with whose weights, seed by seed, this one's training begins.
         seeds: Meta-training seeds.
         members: How many of the seeds, the best on meta-validation tasks, make up the policy.
     """
@@ -139,6 +140,7 @@ class Recipe:
     settings: Mapping[str, Any] = field(default_factory=dict)
     runs: str
     keeps: tuple[str, ...] | None = None
+    initial: str | None = None
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     members: int = 3
 

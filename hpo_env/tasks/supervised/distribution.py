@@ -51,7 +51,7 @@ from hpo_env.tasks.supervised.space import HYPERPARAMETERS
 
 Modalities = Literal["tables", "images", "tokens", "all"]
 """One modality, or each as often as the others."""
-Clock = Literal["usual", "wide"]
+Clock = Literal["usual", "wide", "mixed"]
 
 MAX_TABLE_FEATURES = 32
 """Features that a task of the distribution uses at most; a data set asked for by name keeps all."""
@@ -60,8 +60,8 @@ _EVALUATION_DECISIONS = 30
 _TRAIN_DECISIONS = (15.0, 60.0)
 _WIDE_DECISIONS = (10.0, 150.0)
 _WIDE_UPDATES = (5.0, 1000.0)
-_MOST_EFFORT = 1e10
-"""Of a task whose clock is drawn wide: a few seconds of one core."""
+_SHARE_WIDE = 0.5
+"""Of the tasks under a mixed clock."""
 _MAX_LABEL_NOISE = 0.2
 _MAX_TOKEN_NOISE = 0.1
 _MAX_TARGET_NOISE = 0.5
@@ -90,6 +90,7 @@ class Distribution:
     split: Split
     modalities: Modalities | None
     clock: Clock
+    most_effort: float
     num_decisions: int | None
     updates_per_decision: int
     dataset: str | None
@@ -198,7 +199,7 @@ class Distribution:
             task = self._sample_text(name, optimizer, rng, is_augmented=is_augmented)
         else:
             task = self._sample_rows(modality, name, optimizer, rng, is_augmented=is_augmented)
-        return task if self.clock == "usual" else self._with_wide_clock(task, rng)
+        return task if self.clock == "usual" else self._with_drawn_clock(task, rng)
 
     def _sample_rows(
         self,
@@ -261,11 +262,14 @@ class Distribution:
             return _EVALUATION_DECISIONS
         return round(log_uniform(*_TRAIN_DECISIONS, rng))
 
-    def _with_wide_clock(self, task: SupervisedTask, rng: np.random.Generator) -> SupervisedTask:
+    def _with_drawn_clock(self, task: SupervisedTask, rng: np.random.Generator) -> SupervisedTask:
         """Draw how many decisions a run has, and how many updates each; long ones of small nets."""
+        if self.clock == "mixed" and rng.random() >= _SHARE_WIDE:
+            # Said all the same, so that all tasks are described by as many numbers.
+            return replace(task, updates_per_decision=self.updates_per_decision)
         decisions = self.num_decisions or round(log_uniform(*_WIDE_DECISIONS, rng))
         low, high = _WIDE_UPDATES
-        affordable = _MOST_EFFORT / (decisions * effort_of_update(task))
+        affordable = self.most_effort / (decisions * effort_of_update(task))
         updates = log_uniform(low, min(max(affordable, low), high), rng)
         return replace(task, num_decisions=decisions, updates_per_decision=round(updates))
 

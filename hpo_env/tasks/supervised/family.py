@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.arguments import share, whole_number
+from hpo_env.arguments import is_number, share, whole_number
 from hpo_env.datasets import (
     Dataset,
     InMemory,
@@ -87,7 +87,10 @@ class SupervisedFamily(TaskFamily):
             None: what `model` or `dataset` is for, and tables where neither is given.
         clock: "usual", or "wide": every task draws 10 to 150 decisions, unless `num_decisions` is
             given, of 5 to 1,000 updates each (both log-uniform), as many as its model's cost
-            allows; `updates_per_decision` is not used then.
+            allows; `updates_per_decision` is not used then. "mixed": every second task so.
+        most_effort: The most that a task whose clock is drawn may cost, in multiplications of
+            forward passes (see `effort`); long intervals are for small models. 1e10 are a few
+            seconds of one core.
         model: Only this architecture; None: any of `architectures` that fits the data.
         optimizer: Only this optimiser; None: any but those held out from meta-training.
         architectures: Which side of the architectures to draw from; None: that of `split`.
@@ -150,6 +153,7 @@ class SupervisedFamily(TaskFamily):
         fingerprint: str | None = None,
         modalities: Modalities | None = None,
         clock: Clock = "usual",
+        most_effort: float = 1e10,
         model: str | None = None,
         optimizer: str | None = None,
         architectures: ModelSplit | None = None,
@@ -167,6 +171,8 @@ class SupervisedFamily(TaskFamily):
             raise ConfigurationError(
                 f"updates_per_decision must be a positive integer; got {updates_per_decision}"
             )
+        if not (is_number(most_effort) and most_effort > 0.0):
+            raise ConfigurationError(f"most_effort must be a positive number; got {most_effort!r}")
         reading = Reading.of(
             decimal=decimal,
             thousands=thousands,
@@ -201,6 +207,7 @@ class SupervisedFamily(TaskFamily):
             split=split,
             modalities=modalities,
             clock=clock,
+            most_effort=float(most_effort),
             num_decisions=self.num_decisions,
             updates_per_decision=updates_per_decision,
             dataset=self.dataset,

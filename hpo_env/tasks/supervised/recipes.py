@@ -29,20 +29,40 @@ _ALL = Recipe(
     },
 )
 
+_LOOPS_ON_TABLES = Recipe(
+    name="supervised-loops-on-tables",
+    help="what `supervised-loops` begins with: tables, every second one with a clock of its own",
+    runs="supervised-loops-on-tables",
+    settings={
+        **_COMMON,
+        "steps": 450_000,
+        "hyperparameters": _OPTIMIZER,
+        "family_options": {"clock": "mixed", "most_effort": 1e9},
+    },
+    seeds=(0,),
+    members=1,
+)
 _LOOPS = Recipe(
     name="supervised-loops",
     help="what an optimiser has, for the loops that people write: texts, batch norm, long runs",
     runs="supervised-loops",
     settings={
         **_COMMON,
+        "steps": 500_000,
+        "segment_steps": 50_000,
         "num_envs": 256,
-        "steps": 600_000,
+        "batch_size": 1024,
+        "learning_rate": 1.25e-3,
+        "validation_lanes": 64,
         "hyperparameters": _OPTIMIZER,
-        "family_options": {"modalities": "all", "clock": "wide"},
+        "family_options": {"modalities": "all", "clock": "mixed", "most_effort": 3e9},
     },
+    initial="supervised-loops-on-tables",
+    seeds=(0,),
+    members=1,
 )
-"""Meta-training on all modalities, with decisions of 5 to 1,000 updates. One costs what twenty of
-the usual ones cost, so that half as many take ten times as long."""
+"""A decision costs what ten of the usual ones cost, so that as many are learned from cheap ones
+first."""
 
 RECIPES: tuple[Recipe, ...] = (
     _ALL,
@@ -53,5 +73,6 @@ RECIPES: tuple[Recipe, ...] = (
         settings={**_COMMON, "steps": 750_000, "hyperparameters": _OPTIMIZER},
     ),
     replace(_ALL, name="supervised-lr", help="the learning rate alone", keeps=("learning_rate",)),
+    _LOOPS_ON_TABLES,
     _LOOPS,
 )

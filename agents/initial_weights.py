@@ -1,0 +1,71 @@
+"""A meta-training that begins with what an earlier one has learned.
+
+The earlier one may have had other tasks: cheap ones first, dear ones then. What carries over are
+the weights of its best checkpoint; counters, rates and the optimiser's memory begin anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hpo_env.errors import ConfigurationError, RunFolderError
+from hpo_env.tasks.registry import family_class
+
+from .checkpoints import checkpoint_path, newest_checkpoint, read_checkpoint
+from .config import TrainConfig
+from .learners.base import Learner
+from .learners.registry import learner_class
+from .run_folder import RunFolder
+
+
+def begin_with(path: Path, learner: Learner, config: TrainConfig) -> None:
+    """Put the best weights of an earlier meta-training into a learner that has none yet.
+
+    Args:
+        path: The run folder of the earlier one.
+        learner: What `make_learner` made.
+        config: The resolved configuration that it was made of.
+
+    Raises:
+        RunFolderError: There is no such folder, or it has no checkpoint that can be read.
+        ConfigurationError: It observes or moves something else, or its networks have other shapes.
+    """
+    folder = RunFolder.open(path)
+    earlier = folder.read_config()
+    for what, of in _ALIKE.items():
+        theirs, own = of(earlier), of(config)
+        if theirs != own:
+            raise ConfigurationError(
+                f"initial={str(path)!r} was trained with {what} {theirs!r}, this is to be trained "
+                f"with {own!r}; weights carry over where both are the same"
+            )
+    best = newest_checkpoint(folder.checkpoints)[1].best_segment
+    if best == 0:
+        raise RunFolderError(
+            f"{path} has not finished a segment, so there is nothing to begin with"
+        )
+    _, state = read_checkpoint(checkpoint_path(folder.checkpoints, best))
+    try:
+        learner.begin_with(state)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise ConfigurationError(
+            f"the networks of initial={str(path)!r} have other shapes: {error}. What sets them is "
+            "net_arch, critic and, for a critic that sees the task, the numbers that describe "
+            "one: of supervised learning those with a drawn clock have one more"
+        ) from error
+
+
+def _controlled(config: TrainConfig) -> tuple[str, ...]:
+    return config.hyperparameters or family_class(config.family).default_controlled
+
+
+_ALIKE: dict[str, Callable[[TrainConfig], Any]] = {
+    "family": lambda config: family_class(config.family).name,
+    "agent": lambda config: learner_class(config.agent).name,
+    "hyperparameters": _controlled,
+    "action_mode": lambda config: config.filled().action_mode,
+    "base_schedule": lambda config: config.filled().base_schedule,
+}
+"""What has to be the same for observations and moves to mean the same."""

@@ -1,0 +1,165 @@
+"""A meta-training that begins with what an earlier one has learned."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import agents.meta_training
+from agents import zoo
+from agents.checkpoints import checkpoint_path, newest_checkpoint, read_checkpoint
+from agents.config import TrainConfig
+from agents.factory import make_env, make_learner
+from agents.learners.registry import LEARNERS, learner_class
+from agents.meta_training import meta_train
+from agents.run_folder import RunFolder
+from hpo_env.errors import ConfigurationError, RunFolderError
+from hpo_env.tasks.base import Recipe
+from hpo_env.tasks.quadratic import QuadraticFamily
+
+TinyConfig = Callable[..., TrainConfig]
+
+SMALL = {"steps": 100, "segment_steps": 50}
+ROLLOUT = {"n_steps": 6}
+
+
+def small(agent: str, tiny: TinyConfig, **more: Any) -> TrainConfig:
+    own: dict[str, Any] = {"ppo": ROLLOUT, "a2c": ROLLOUT, "recurrent_ppo": ROLLOUT, "ars": {}}.get(
+        agent, {"learning_starts": 20, "buffer_size": 500, "batch_size": 8, "gradient_steps": 1}
+    )
+    return tiny(agent=agent, **SMALL, **own, **more)
+
+
+def killed(*_: Any, **__: Any) -> None:
+    raise RuntimeError("the process is gone")
+
+
+def moves(config: TrainConfig, state: Any) -> np.ndarray:
+    env = make_env(config, split="train", num_envs=config.num_envs)
+    learner = make_learner(config, env)
+    learner.begin_with(state)
+    observations = np.random.default_rng(0).uniform(-1, 1, (16, len(env.observation_docs)))
+    found, _ = learner.moves(observations.astype(np.float32), None, np.ones(16, dtype=bool))
+    assert learner.num_steps == 0
+    env.close()
+    return found
+
+
+@pytest.mark.parametrize("agent", LEARNERS)
+def test_every_agent_begins_with_the_weights_of_another_run_and_counts_anew(
+    agent: str, tiny: TinyConfig
+) -> None:
+    config = small(agent, tiny).resolved()
+    folder = meta_train(config)
+    _, state = read_checkpoint(newest_checkpoint(folder / "checkpoints")[0])
+    env = make_env(config, split="train", num_envs=config.num_envs)
+    learner = make_learner(config, env)
+    learner.load(state)
+    observations = np.random.default_rng(0).uniform(-1, 1, (16, len(env.observation_docs)))
+    expected, _ = learner.moves(observations.astype(np.float32), None, np.ones(16, dtype=bool))
+    env.close()
+    assert np.array_equal(moves(replace(config, seed=5), state), expected)
+
+
+def test_the_best_checkpoint_is_taken_and_a_killed_run_goes_on_without_it(
+    tiny: TinyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = meta_train(tiny(**ROLLOUT, **SMALL))
+    best = newest_checkpoint(first / "checkpoints")[1].best_segment
+    _, taken = read_checkpoint(checkpoint_path(first / "checkpoints", best))
+    then = tiny(**ROLLOUT, **SMALL, initial=first, seed=3, num_decisions=9, run_dir=tmp_path / "a")
+
+    whole = meta_train(then)
+    assert RunFolder.open(whole).read_config().initial == first
+    assert json.loads((whole / "config.json").read_text())["initial"] == first.as_posix()
+    with monkeypatch.context() as patched:
+        patched.setattr(agents.meta_training, "validate_policy", killed)
+        with pytest.raises(RuntimeError, match="process is gone"):
+            meta_train(replace(then, run_dir=tmp_path / "b"))
+    (begun,) = (tmp_path / "b").iterdir()
+    _, at_start = read_checkpoint(checkpoint_path(begun / "checkpoints", 0))
+    networks = [name for name in taken if name.startswith("policy/")]
+    assert networks
+    assert all(np.array_equal(at_start[name], taken[name]) for name in networks)
+    assert at_start["counters/num_timesteps"] == 0
+
+    shutil.rmtree(first)
+    meta_train(TrainConfig(resume=begun, progress="quiet"))
+    ends = [read_checkpoint(newest_checkpoint(f / "checkpoints")[0])[1] for f in (whole, begun)]
+    assert all(np.array_equal(value, ends[1][name]) for name, value in ends[0].items())
+    assert any(not np.array_equal(ends[0][name], taken[name]) for name in networks)
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "another family": ({"family": "local_level"}, "family 'quadratic'"),
+    "another agent": ({"agent": "a2c"}, "agent 'ppo'"),
+    "other actions": ({"action_mode": "continuous"}, "action_mode 'discrete'"),
+    "another schedule": ({"base_schedule": "constant"}, "base_schedule 'cosine'"),
+    "wider networks": ({"net_arch": (32, 32)}, "other shapes"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_observes_or_moves_otherwise_is_refused_before_there_is_a_folder(
+    case: str, tiny: TinyConfig, tmp_path: Path
+) -> None:
+    changed, message = REFUSED[case]
+    first = meta_train(tiny(**ROLLOUT, **SMALL))
+    with pytest.raises(ConfigurationError, match=message):
+        meta_train(tiny(**ROLLOUT | changed, initial=first, run_dir=tmp_path / "then"))
+    assert not (tmp_path / "then").exists()
+
+
+def test_a_folder_without_a_finished_segment_or_without_a_run_is_refused(
+    tiny: TinyConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(RunFolderError, match="no run folder"):
+        meta_train(tiny(**ROLLOUT, initial=tmp_path / "nothing"))
+    first = meta_train(tiny(**ROLLOUT, **SMALL))
+    for path in (first / "checkpoints").iterdir():
+        path.unlink()
+    with pytest.raises(RunFolderError, match="no usable checkpoint"):
+        meta_train(tiny(**ROLLOUT, initial=first))
+
+
+def test_a_learner_that_says_nothing_of_it_cannot() -> None:
+    class Silent(learner_class("ars")):  # type: ignore[misc]
+        name = "silent"
+        begin_with = learner_class("ars").__mro__[1].begin_with
+
+    with pytest.raises(ConfigurationError, match="'silent' cannot begin"):
+        Silent.__new__(Silent).begin_with({})
+
+
+def test_a_recipe_trains_first_what_it_begins_with_seed_by_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Recipe(name="first", help="", runs="first", seeds=(7,), members=1)
+    then = Recipe(name="then", help="", runs="then", seeds=(0, 1), members=2, initial="first")
+    monkeypatch.setattr(QuadraticFamily, "recipes", (first, then))
+    trained = []
+
+    def train(config: TrainConfig) -> Path:
+        folder = config.run_dir / f"quadratic-ppo-seed{config.seed}-20260101T000000Z"
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text(json.dumps({"score": 0.5, "complete": True}))
+        trained.append((config.run_dir.name, config.seed, config.initial))
+        return folder
+
+    family, recipe = zoo.find_recipe("then")
+    for _ in range(2):  # the second time all is there
+        zoo.train(family, recipe, tmp_path, train)
+    begun = [tmp_path / "first" / f"quadratic-ppo-seed{s}-20260101T000000Z" for s in (0, 1)]
+    assert trained == [
+        ("first", 0, None),
+        ("then", 0, begun[0]),
+        ("first", 1, None),
+        ("then", 1, begun[1]),
+    ]
