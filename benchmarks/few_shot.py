@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,20 +75,19 @@ class Entry:
         return make_source(self.source, num_shots=self.shots, num_queries=queries)
 
 
+def _of_characters(shots: int, share: float, name: str, steps: int, **rest: Any) -> Entry:
+    return Entry(
+        algorithm=name, source="characters", shots=shots, steps=int(share * steps), **rest
+    )
+
+
 def _characters() -> Iterator[Entry]:
     # One step at 0.4 in training and three afterwards: Finn et al., appendix A.1, for Omniglot.
     one_step = {"inner_rate": 0.4, "inner_steps": 1}
     gradient = (0, 1, 3, 10)
     implicit = {"inner_rate": 0.1, "inner_steps": 8}
     for shots, share in ((1, 1.0), (5, 0.5)):
-
-        def entry(
-            name: str, steps: int, *, part: float = share, at: int = shots, **rest: Any
-        ) -> Entry:
-            return Entry(
-                algorithm=name, source="characters", shots=at, steps=int(part * steps), **rest
-            )
-
+        entry = partial(_of_characters, shots, share)
         yield entry("prototypical", 800)
         yield entry("maml", 800, options=one_step, judged_after=gradient)
         yield entry("matching", 800)

@@ -1,1 +1,1 @@
-"""Few-shot tasks: a learned initialisation is adapted to a handful of rows while rates are turned."""
+"""Few-shot tasks: a learned initialisation is adapted to a few rows while rates are turned."""

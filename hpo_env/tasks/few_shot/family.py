@@ -1,7 +1,7 @@
 """Few-shot tasks as a family: a run adapts a learned initialisation to a handful of rows.
 
-A decision is taken every second step of adaptation. What is to fall is the loss of query rows, which
-whoever has only the handful cannot know: it makes the reward and is never observed. What is
+A decision is taken every second step of adaptation. What is to fall is the loss of query rows,
+which whoever has only the handful cannot know: it makes the reward and is never observed. What is
 observed are the rows adapted to, and a few that are held back, or copies of images where there are
 too few to hold any back.
 

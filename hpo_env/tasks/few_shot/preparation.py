@@ -26,7 +26,6 @@ Float32 = NDArray[np.float32]
 QUERIES = {"characters": 5, "digits": 10, "tables": 15, "sinusoids": 25}
 """Rows that make the reward, of each class where there are classes; the test has as many."""
 
-_USUAL_QUERIES = 5
 _COPIES = 2  # of an image, that are adapted to
 _HELD_BACK_COPIES = 3
 
@@ -113,10 +112,8 @@ def prepare(task: FewShotTask, seed: int) -> Prepared:
 @cache
 def source_of(name: str, ways: int, shots: int) -> FewShotSource:
     """Build the source of a task, with query rows for reward and test."""
-    numbers = {"num_shots": shots, "num_queries": 2 * QUERIES.get(name, _USUAL_QUERIES)}
-    return (
-        make_source(name, **numbers) if ways == 1 else make_source(name, num_ways=ways, **numbers)
-    )
+    options = {"num_shots": shots, "num_queries": 2 * QUERIES[name]}
+    return make_source(name, **(options if ways == 1 else {"num_ways": ways, **options}))
 
 
 def _by_class(
