@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from hpo_env import Controller
-from hpo_env.control.first_step import bearable_rate, learned_rate, relative_step
+from hpo_env.control.first_step import bearable_rate, better_rate, learned_rate, relative_step
 from hpo_env.errors import ConfigurationError, ControllerWarning
 from tests.hpo_env.controlled_runs import Training, fixed_policy
 
@@ -93,6 +93,60 @@ def test_an_optimiser_whose_step_is_the_gradients_bounds_nothing(kind: Any) -> N
     assert bearable_rate([kind([matrix(4, 4, 0.01)], lr=1.0)]) is None
 
 
+@pytest.mark.parametrize(("momentum", "factor"), [(0.0, 1.0), (0.9, 10.0), (1.0, 100.0)])
+@pytest.mark.parametrize("loss_scale", [1.0, 1024.0])
+def test_the_step_of_sgd_is_its_gradient_and_what_momentum_makes_of_it(
+    momentum: float, factor: float, loss_scale: float
+) -> None:
+    weights = matrix(64, 40, 0.02)
+    gradient = torch.outer(torch.ones(64), torch.linspace(-1.0, 1.0, 40))
+    optimizer = torch.optim.SGD([weights], lr=0.05, momentum=momentum)
+    weights.grad = gradient * loss_scale
+    assert relative_step([optimizer]) is None  # not asked to look at gradients
+    largest = [float(torch.linalg.matrix_norm(m, 2)) for m in (gradient, weights.detach())]
+    found = relative_step([optimizer], loss_scale=torch.tensor(loss_scale))
+    assert found == pytest.approx(0.05 * factor * largest[0] / largest[1], rel=0.1)
+    highest = bearable_rate([optimizer], loss_scale=loss_scale)
+    assert highest == pytest.approx(2.0 * 0.05 / found)
+    assert (better_rate([optimizer], loss_scale=loss_scale) is None) == (highest >= 0.05)
+
+
+class LARS(torch.optim.SGD):
+    """Derives from SGD, and scales its steps."""
+
+
+def without_a_step(kind: str) -> torch.optim.Optimizer:
+    weights = matrix(8, 8, 0.02)
+    optimizer: torch.optim.Optimizer = torch.optim.SGD([weights], lr=10.0)
+    weights.grad = torch.ones(8, 8)
+    if kind == "no gradient":
+        weights.grad = None
+    elif kind == "gradient of 0":
+        weights.grad.zero_()
+    elif kind == "not finite":
+        weights.grad[0, 0] = math.inf
+    elif kind == "scaled by its own":
+        optimizer = LARS([weights], lr=10.0)
+    elif kind == "made already":
+        optimizer = torch.optim.SGD([weights], lr=10.0, momentum=0.9)
+        optimizer.step()
+    elif kind == "sparse":
+        embedding = nn.Embedding(8, 8, sparse=True)
+        embedding(torch.tensor([1])).sum().backward()  # type: ignore[no-untyped-call]
+        optimizer = torch.optim.SGD(embedding.parameters(), lr=10.0)
+    return optimizer
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["no gradient", "gradient of 0", "not finite", "scaled by its own", "made already", "sparse"],
+)
+def test_a_first_step_that_gradients_do_not_tell_bounds_nothing(kind: str) -> None:
+    optimizer = without_a_step(kind)
+    assert bearable_rate([optimizer], loss_scale=1.0) is None
+    assert better_rate([optimizer], loss_scale=1.0) is None
+
+
 def test_a_frozen_base_does_not_count() -> None:
     base, adapter = matrix(64, 64, 1e-6).requires_grad_(False), matrix(4, 64, 0.1)
     alone, beside = ([adapter], [base, adapter])
@@ -160,6 +214,106 @@ def test_a_good_start_changes_no_bit(rate: float) -> None:
         training.train(optimizer, run, range(16))
         ends.append(training.weights())
     assert torch.equal(*ends)
+
+
+# --- SGD, whose first step is known when its gradients are
+
+
+WILD = 1e4
+
+
+def of_sgd(rate: float, start: Any = None) -> tuple[Any, Training, torch.optim.Optimizer]:
+    training = Training()
+    optimizer = torch.optim.SGD(training.model.parameters(), lr=rate, momentum=0.9)
+    run = Controller(STILL).attach(optimizer, total_steps=16, start=start)
+    return run, training, optimizer
+
+
+def one_update(training: Training, optimizer: Any, run: Any, *, closure: bool) -> None:
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        found = training.loss(0)
+        found.backward()  # type: ignore[no-untyped-call]
+        return found
+
+    if closure:
+        run.step(optimizer.step(loss))
+        return
+    found = loss()
+    optimizer.step()
+    run.step(found)
+
+
+@pytest.mark.parametrize("closure", [False, True])
+def test_a_rate_of_sgd_that_wrecks_the_weights_gives_way_before_the_update(closure: bool) -> None:
+    run, training, optimizer = of_sgd(WILD)
+    assert optimizer.param_groups[0]["lr"] == WILD  # nothing is known yet
+    before = training.weights()
+    with pytest.warns(ControllerWarning, match="learning_rate was 10000, at which the") as said:
+        one_update(training, optimizer, run, closure=closure)
+    assert len(said) == 1
+    moved = (training.weights() - before).abs().max()
+    rate = run.values["learning_rate"]
+    assert 0.0 < moved <= rate * 100
+    assert 0.0 < rate <= 1e-2
+    assert optimizer.param_groups[0]["lr"] == run.host.initial["learning_rate"] == rate
+    assert [d.values["learning_rate"] for d in run.decisions] == [rate]
+    assert [row["step"] for row in run.schedule] == [0]
+    assert run.schedule[0]["learning_rate"] == rate
+    assert "did not begin at the loop's own learning_rate, 10000" in str(run.explain())
+    run.close()
+    assert optimizer.param_groups[0]["lr"] == WILD
+
+
+@pytest.mark.parametrize(("rate", "start"), [(WILD, "user"), (1e-3, None), (1e-3, "user")])
+def test_what_is_borne_or_the_users_own_changes_no_bit_of_a_run_of_sgd(
+    rate: float, start: Any
+) -> None:
+    run, training, optimizer = of_sgd(rate, start)
+    rates = training.train(optimizer, run, range(3))
+    assert rates == [rate] * 3
+    assert run.replaced == {}
+    other = Training()
+    plain = torch.optim.SGD(other.model.parameters(), lr=rate, momentum=0.9)
+    for step in range(3):
+        plain.zero_grad()
+        other.loss(step).backward()  # type: ignore[no-untyped-call]
+        plain.step()
+    assert torch.equal(training.weights(), other.weights())
+
+
+def test_a_policy_decides_anew_for_the_rate_that_it_begins_at() -> None:
+    training = Training()
+    optimizer = torch.optim.SGD(training.model.parameters(), lr=WILD, momentum=0.9)
+    run = Controller(fixed_policy(1.0)).attach(optimizer, total_steps=16)
+    with pytest.warns(ControllerWarning, match="learning_rate was"):
+        one_update(training, optimizer, run, closure=False)
+    better = run.host.initial["learning_rate"]
+    other = Training()
+    fresh = torch.optim.SGD(other.model.parameters(), lr=better, momentum=0.9)
+    begun = Controller(fixed_policy(1.0)).attach(fresh, total_steps=16, start="user")
+    one_update(other, fresh, begun, closure=False)
+    assert [str(d) for d in run.decisions] == [str(d) for d in begun.decisions]
+    rates = [training.train(o, r, range(1, 16)) for o, r in ((optimizer, run),)]
+    assert rates == [other.train(fresh, begun, range(1, 16))]
+    assert torch.equal(training.weights(), other.weights())
+
+
+@pytest.mark.parametrize("at", [0, 1, 7])
+def test_a_resumed_run_of_sgd_is_the_uninterrupted_one(at: int) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ControllerWarning)
+        run, training, optimizer = of_sgd(WILD)
+        rates = training.train(optimizer, run, range(16))
+        run, resumed, optimizer = of_sgd(WILD)
+        first = resumed.train(optimizer, run, range(at))
+        state, held = run.state_dict(), optimizer.state_dict()
+        optimizer = torch.optim.SGD(resumed.model.parameters(), lr=WILD, momentum=0.9)
+        optimizer.load_state_dict(held)
+        run = Controller(STILL).attach(optimizer, total_steps=16, state=state)
+        assert first + resumed.train(optimizer, run, range(at, 16)) == rates
+    assert run.replaced == {"learning_rate": WILD}
+    assert torch.equal(training.weights(), resumed.weights())
 
 
 def test_groups_keep_their_ratios() -> None:
