@@ -122,7 +122,7 @@ class InEnvironment(Opponent):
         return [
             record.outcome(
                 slot,
-                updates_per_decision=workload.updates_per_decision,
+                interval_updates=workload.interval_updates(instances[slot].task),
                 train_seconds=(elapsed - deciding) * share,
                 overhead_seconds=deciding * share,
             )
@@ -168,7 +168,7 @@ class _Record:
         self.running = running & ~terminated
 
     def outcome(
-        self, slot: int, *, updates_per_decision: int, train_seconds: float, overhead_seconds: float
+        self, slot: int, *, interval_updates: int, train_seconds: float, overhead_seconds: float
     ) -> Outcome:
         """Return what a lane reached."""
         length, diverged = self._lengths[slot], bool(self._diverged[slot])
@@ -180,7 +180,7 @@ class _Record:
         test_loss, test_metric = (
             np.nan if diverged else float(measured[slot]) for measured in self._test.values()
         )
-        last_loss, num_updates = float(losses[num_trained - 1]), num_trained * updates_per_decision
+        last_loss, num_updates = float(losses[num_trained - 1]), num_trained * interval_updates
         return Outcome(
             first_loss=float(self._first_loss[slot]),
             last_loss=last_loss,

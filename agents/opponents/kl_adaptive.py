@@ -37,7 +37,7 @@ def adapted(
     *,
     low: float | Array,
     high: float | Array,
-    num_updates: int,
+    num_updates: int | Sequence[int],
 ) -> Array:
     """Return the rates that follow.
 
@@ -50,7 +50,7 @@ def adapted(
             of a policy that was not updated, the rate stays.
         low: Lowest rate, a number or `[N]`.
         high: Highest rate, the same.
-        num_updates: Updates, each with a rollout of its own, until the next change.
+        num_updates: Updates, each with a rollout of its own, until the next change; a number or N.
 
     Returns:
         `[N]`.
@@ -60,7 +60,8 @@ def adapted(
         >>> adapted(np.ones(4), divergence, low=0.1, high=1.2, num_updates=1).round(3).tolist()
         [0.667, 1.0, 1.2, 1.0]
     """
-    factor = _FACTOR**num_updates
+    counts = [num_updates] if isinstance(num_updates, int) else num_updates
+    factor = np.array([_FACTOR**count for count in counts])
     with np.errstate(invalid="ignore"):
         is_far = divergence > TARGET * _BAND
         is_near = (divergence < TARGET / _BAND) & (divergence > 0.0)
@@ -89,6 +90,7 @@ class DivergenceAdaptive(Opponent):
 
     def _start(self, lanes: Lanes) -> Choose:
         values, workload = lanes.initial, lanes.workload
+        updates = [workload.interval_updates(instance.task) for instance in lanes.instances]
         known, column = workload.leading, workload.column
         # A user's rate may lie outside of the range; the rule is no reason to pull it in.
         low, high = (
@@ -103,7 +105,7 @@ class DivergenceAdaptive(Opponent):
                     lanes.policy_divergence,
                     low=low,
                     high=high,
-                    num_updates=workload.updates_per_decision,
+                    num_updates=updates,
                 )
             return values
 

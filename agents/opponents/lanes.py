@@ -82,8 +82,12 @@ class Workload:
 
     @property
     def updates_per_decision(self) -> int:
-        """Inner updates in one decision interval."""
+        """Inner updates in one decision interval, of tasks that do not say themselves."""
         return self.task_family.updates_per_decision
+
+    def interval_updates(self, task: Task) -> int:
+        """Return the inner updates in one decision interval of a task."""
+        return self.task_family.interval_updates(task)
 
     def defaults(self, task: Task) -> Array:
         """Return the family's default values for the task `[H]`."""
@@ -170,7 +174,6 @@ class Lanes:
         self.num_intervals = lengths.pop()
         self.instances = list(instances)
         self._started = time.perf_counter()
-        self._updates_per_decision = workload.updates_per_decision
         self._trainer = self._make_trainer(len(instances))
         self._train_seconds: dict[Instance, float] = dict.fromkeys(self.instances, 0.0)
         self._num_updates: dict[Instance, int] = dict.fromkeys(self.instances, 0)
@@ -254,7 +257,8 @@ class Lanes:
         self._charge([self.instances[s] for s in np.flatnonzero(running)], elapsed)
         for slot in np.flatnonzero(running):
             history, loss = self._histories[slot], float(telemetry.validation_loss[slot])
-            self._num_updates[self.instances[slot]] += self._updates_per_decision
+            instance = self.instances[slot]
+            self._num_updates[instance] += self.workload.interval_updates(instance.task)
             self._histories[slot] = History(
                 values=(*history.values, used[slot].copy()),
                 losses=(*history.losses, float("nan") if diverged[slot] else loss),

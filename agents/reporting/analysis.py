@@ -323,7 +323,7 @@ def _single_run(recording: Recording, e: int) -> Iterator[tuple[str, int, float]
 
     A decision is marked where its interval begins, and what the interval measured where it ends.
     """
-    updates = recording.family.updates_per_decision
+    updates = recording.family.interval_updates(recording.tasks[e])
     measured = {
         "validation_loss": recording.validation_loss[e],
         "train_loss": recording.train_loss[e],

@@ -61,19 +61,19 @@ def rows_of(
     rows = []
     for e, task in enumerate(reached.tasks):
         instance = Instance(task=task, seed=int(reached.seeds[e]))
-        outcome = _outcome(reached, e, family.updates_per_decision)
+        outcome = _outcome(reached, e, family.interval_updates(task))
         start, floor = task.initial[column], family.loss_floor
         rows.append(record(opponent, suite, instance, outcome, start=start, loss_floor=floor))
     return rows
 
 
-def _outcome(reached: Reached, e: int, updates_per_decision: int) -> Outcome:
+def _outcome(reached: Reached, e: int, interval_updates: int) -> Outcome:
     length = reached.tasks[e].num_decisions
     values = {name: curves[e, :length] for name, curves in reached.hyperparameters.items()}
     num_intervals = max(int(np.isfinite(curve).sum()) for curve in values.values())
     diverged = bool(reached.diverged[e])
     test_loss = float("nan") if diverged else float(reached.test_loss[e])
-    num_updates = num_intervals * updates_per_decision
+    num_updates = num_intervals * interval_updates
     return Outcome(
         first_loss=float(reached.first_loss[e]),
         last_loss=float(reached.last_loss[e]),

@@ -83,8 +83,9 @@ class OpponentContract(FamilyUnderTest):
 
     def test_the_budget_is_kept_to_the_update(self, ran: Ran) -> None:
         """Every inner update of every trial counts."""
-        budget = ran.opponent.max_runs * NUM_DECISIONS * self.workload.updates_per_decision
-        for outcome in ran.outcomes:
+        for instance, outcome in zip(ran.instances, ran.outcomes, strict=True):
+            updates = self.workload.interval_updates(instance.task)
+            budget = ran.opponent.max_runs * NUM_DECISIONS * updates
             assert 0 < outcome.num_updates <= budget, (
                 f"num_updates must lie in [1, {budget}], the budget; got {outcome.num_updates}"
             )

@@ -200,6 +200,7 @@ class FamilyUses(FamilyUnderTest):
         telemetry = trainer.reset(np.array([0]), [small.task], [small.seed])
         values = dict(zip(family.space.names, small.task.initial, strict=True))
         losses = [float(telemetry.validation_loss[0])]
+        updates = family.interval_updates(small.task)
 
         def setter(name: str) -> Callable[[float], None]:
             return partial(values.__setitem__, name)
@@ -207,7 +208,7 @@ class FamilyUses(FamilyUnderTest):
         steered = controller.drive(
             {name: setter(name) for name in names},
             initial={name: values[name] for name in names},
-            total_steps=NUM_DECISIONS * family.updates_per_decision,
+            total_steps=NUM_DECISIONS * updates,
             num_decisions=NUM_DECISIONS,
             validate=lambda: losses[-1],
         )
@@ -216,7 +217,7 @@ class FamilyUses(FamilyUnderTest):
             telemetry, row = trainer.advance(np.array([[*values.values()]]))
             losses.append(float(telemetry.validation_loss[0]))
             used.append(dict(zip(family.space.names, row[0].tolist(), strict=True)))
-            for _ in range(family.updates_per_decision):
+            for _ in range(updates):
                 steered.step()
         assert len(steered.decisions) == NUM_DECISIONS
         for decision, in_force in zip(steered.decisions, used, strict=True):

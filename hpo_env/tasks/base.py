@@ -131,6 +131,8 @@ class Recipe:
         runs: Name of the folder of its seeds; recipes that share it share them.
         keeps: Hyperparameters that the policy moves; all that it was trained on when None.
         initial: Name of the recipe with whose weights, seed by seed, this one's training begins.
+        min_interval_updates: From which length of intervals on it decides in place of a policy of
+            the same hyperparameters, see `Policy`.
         seeds: Meta-training seeds.
         members: How many of the seeds, the best on meta-validation tasks, make up the policy.
     """
@@ -141,6 +143,7 @@ class Recipe:
     runs: str
     keeps: tuple[str, ...] | None = None
     initial: str | None = None
+    min_interval_updates: int = 1
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     members: int = 3
 
@@ -258,7 +261,7 @@ class TaskFamily(ABC):
     `Trainer.features` measures them; they stand at the observation's end."""
 
     updates_per_decision: int = 1
-    """Inner updates in one decision interval."""
+    """Inner updates in one decision interval, of tasks that do not say themselves."""
 
     def __init__(self, *, split: Split = "train", num_decisions: int | None = None) -> None:
         check_choice("split", split, Split)
@@ -317,12 +320,19 @@ class TaskFamily(ABC):
         """
         return
 
+    def interval_updates(self, task: Task) -> int:
+        """Return the inner updates in one decision interval of a task, from 1 on.
+
+        What runs have cost is counted by it, and the twin trains by it.
+        """
+        return self.updates_per_decision
+
     def effort(self, task: Task) -> float:
         """Estimate the work of one full run of a task, in multiplications, roughly.
 
         It decides which jobs go first; what they have really taken decides the time left.
         """
-        return float(task.num_decisions * self.updates_per_decision)
+        return float(task.num_decisions * self.interval_updates(task))
 
     def pinned_options(self) -> dict[str, Any]:
         """Return options that make this family again in another folder and on another day.

@@ -195,6 +195,8 @@ class TaskRules(FamilyUnderTest):
             is_work = isinstance(effort, float) and 0.0 < effort < math.inf
             assert is_work, f"effort must be a positive finite float; got {effort!r}"
         check_count(family.updates_per_decision, "updates_per_decision")
+        for task in self._tasks():
+            check_count(family.interval_updates(task), "interval_updates(task)")
 
     def test_splits_share_no_task(self) -> None:
         """Not even one that starts elsewhere: what is held out is another thing to train."""

@@ -289,11 +289,16 @@ class SupervisedFamily(TaskFamily):
             return architecture(value).split == "train"
         return value in trained_optimizers()
 
+    def interval_updates(self, task: Task) -> int:
+        """Return those of the task's own clock, where it has one."""
+        assert isinstance(task, SupervisedTask)
+        return task.updates_per_decision or self.updates_per_decision
+
     def effort(self, task: Task) -> float:
         """Estimate the multiplications of forward passes, and what an update costs besides."""
         assert isinstance(task, SupervisedTask)
-        updates = task.updates_per_decision or self.updates_per_decision
-        return float(task.num_decisions * updates * effort_of_update(task))
+        updates = task.num_decisions * self.interval_updates(task)
+        return float(updates * effort_of_update(task))
 
     def make_trainer(self, num_lanes: int, *, engine: Engine, device: str = "cpu") -> Trainer:
         """Build the batched trainer, or the reference trainer for `engine="reference"`."""

@@ -23,7 +23,7 @@ def train(family: TaskFamily, task: SupervisedTask, seed: int, controller: Contr
     settings = learner.info.settings(*(values[name] for name in _IN_PARAM_GROUPS))
     learner.optimizer = learner.info.torch_class(learner.module.parameters(), **settings)
     moved = [n for n in controller.policy.space.names if n not in _IN_PARAM_GROUPS]
-    updates = task.updates_per_decision or family.updates_per_decision
+    updates = family.interval_updates(task)
     total_steps = task.num_decisions * updates
     run = controller.attach(
         learner.optimizer,

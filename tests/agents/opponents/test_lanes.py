@@ -3,10 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from agents.opponents.base import Instance
+from agents.opponents.base import Instance, Setup
 from agents.opponents.lanes import Workload
+from agents.opponents.registry import make_opponent
 from hpo_env.tasks.registry import make_family
+from tests.agents.opponents.policies import steady_policy
 
 WORKLOAD = Workload(family="quadratic")
 RATES = np.array([[0.05], [0.2]])
@@ -71,3 +74,36 @@ def test_a_frozen_run_goes_on_bit_for_bit() -> None:
             lanes.advance(RATES[:1])
         ends.append(lanes.losses[0])
     assert ends[0] == ends[1]
+
+
+CLOCKS = (3, 5, 2)
+
+
+def with_clocks() -> list[Instance]:
+    """Return instances of tasks whose intervals are of unequal lengths; 5 is the workload's own."""
+    family = make_family("supervised", model="mlp_32x2_relu", optimizer="adamw", num_decisions=4)
+    task = family.sample(np.random.default_rng(0))
+    clocks = [None if clock == 5 else clock for clock in CLOCKS]
+    return [
+        Instance(task=replace(task, updates_per_decision=clock), seed=seed)
+        for seed, clock in enumerate(clocks)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["lanes", "environment"])
+def test_each_run_is_charged_the_updates_of_its_own_clock(kind: str) -> None:
+    workload, instances = Workload(options={"updates_per_decision": 5}), with_clocks()
+    if kind == "lanes":
+        lanes = workload.open(instances)
+        while not lanes.is_over.all():
+            lanes.advance(lanes.initial)
+        lanes.finish(np.arange(3))
+        outcomes = [lanes.outcome(instance) for instance in instances]
+    else:
+        policy = steady_policy("supervised", ("learning_rate",))
+        opponent = make_opponent(
+            "controller", Setup(policy=policy, hyperparameters=("learning_rate",))
+        )
+        outcomes = opponent.run(workload, instances, {})
+    assert [outcome.num_updates for outcome in outcomes] == [4 * clock for clock in CLOCKS]
+    assert [outcome.spent_updates.tolist() for outcome in outcomes] == [[4 * c] for c in CLOCKS]
