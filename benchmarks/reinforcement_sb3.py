@@ -5,13 +5,15 @@
 
 Each run is PPO with Stable-Baselines3's defaults ("default"), with the setting that rl-zoo ships
 for the environment ("zoo", hyperparams/ppo.yml), with the learned start of the family, kept
-("learned"), or with the defaults and the callback ("controller"; begun at the learned start or at
-the defaults, as the policy has it). All make the same steps. What counts are the returns of
-training episodes, as a user sees them: the area is their mean over the whole run, every part of it
-weighing the same, the final value that over its last tenth. Finished runs stay in the file and are
-not made again.
+("learned"), with the defaults and the callback ("controller"; begun at the learned start or at the
+defaults, as the policy has it), with the callback begun at the learned start ("from learned"), or
+with the callback and the epochs left alone ("epochs kept"). All make the same steps. What counts
+are the returns of training episodes, as a user sees them: the area is their mean over the whole
+run, every part of it weighing the same, the final value that over its last tenth. Finished runs
+stay in the file and are not made again.
 
-Needs gymnasium[box2d] for LunarLander and MinAtar for its games; what is not installed is left out.
+LunarLander needs `pip install 'gymnasium[box2d]'`, games of MinAtar `pip install minatar`: what is
+not there is asked for before anything is trained.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, get_args
 
 import gymnasium as gym
@@ -36,14 +39,22 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
+from hpo_env.errors import MissingExtraError
 from hpo_env.integrations.sb3 import HPOControlCallback
 from hpo_env.starts import Problem
 from hpo_env.tasks.reinforcement.facts import CONTINUOUS, DISCRETE
-from hpo_env.tasks.reinforcement.space import IN_SB3
+from hpo_env.tasks.reinforcement.space import CONTROLLED, IN_SB3
 from hpo_env.tasks.reinforcement.starts import LEARNED_START
 
 Array = NDArray[np.float64]
-Kind = Literal["default", "zoo", "learned", "controller"]
+Kind = Literal["default", "zoo", "learned", "controller", "from learned", "epochs kept"]
+
+CALLBACK: Mapping[Kind, Mapping[str, Any]] = {
+    "controller": {},
+    "from learned": {"start": "learned"},
+    "epochs kept": {"hyperparameters": [name for name in CONTROLLED if name != "epochs"]},
+}
+"""Options of the callback, of the kinds that have one."""
 
 NUM_BINS = 50
 """Parts of a run in which returns are meaned; one in which no episode ends has that before it."""
@@ -156,7 +167,7 @@ class Config:
 
     policy: str = "reinforcement"
     environments: tuple[str, ...] = tuple(ENVIRONMENTS)
-    kinds: tuple[Kind, ...] = get_args(Kind)
+    kinds: tuple[Kind, ...] = ("default", "zoo", "learned", "controller")
     seeds: int = 8
     share: float = 1.0
     num_envs: int = 1
@@ -181,10 +192,24 @@ def make_envs(name: str, setting: Setting, seed: int) -> VecEnv:
     """Make the environments of a run."""
     is_game = name.startswith("MinAtar/")
     if is_game and name not in gym.registry:
-        importlib.import_module("minatar.gym").register_envs()
+        require("minatar.gym", name, "minatar").register_envs()
     wrapper = AsNumbers if is_game else None
     envs = make_vec_env(name, setting.num_envs, seed=seed, wrapper_class=wrapper)
     return VecNormalize(envs) if setting.normalises else envs
+
+
+def require(module: str, name: str, package: str) -> ModuleType:
+    """Import what an environment needs.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{name} needs {module}, which cannot be imported ({error}): pip install '{package}'"
+        ) from error
 
 
 def make_agent(name: str, setting: Setting, seed: int) -> PPO:
@@ -248,8 +273,8 @@ def train(config: Config, name: str, kind: Kind, seed: int) -> dict[str, Any]:
         setting = replace(setting, arguments=learned_arguments(name))
     agent, returns = make_agent(name, setting, seed), Returns()
     callbacks: list[BaseCallback] = [returns]
-    if kind == "controller":
-        callbacks.append(HPOControlCallback(config.policy))
+    if kind in CALLBACK:
+        callbacks.append(HPOControlCallback(config.policy, **CALLBACK[kind]))
     start = time.process_time()
     agent.learn(steps, callback=callbacks)
     curve = returns.curve(steps)
@@ -262,7 +287,7 @@ def train(config: Config, name: str, kind: Kind, seed: int) -> dict[str, Any]:
         "final": float(np.nanmean(curve[-NUM_BINS // 10 :])),
         "seconds": time.process_time() - start,
         "curve": [round(float(value), 4) for value in curve],
-        "values": callbacks[1].run.values if kind == "controller" else {},  # type: ignore[attr-defined]
+        "values": callbacks[1].run.values if kind in CALLBACK else {},  # type: ignore[attr-defined]
     }
 
 
@@ -292,6 +317,10 @@ def _mean(values: Sequence[float]) -> str:
 def main(config: Config) -> None:
     """Make the runs that are not there yet, and print what all have come to."""
     torch.set_num_threads(1)
+    for name in config.environments:
+        if name.startswith("LunarLander"):
+            require("Box2D", name, "gymnasium[box2d]")
+        make_envs(name, Setting(), 0).close()
     keys = ("environment", "kind", "seed", "steps")
     done = {tuple(row[key] for key in keys) for row in finished(config.out)}
     for seed in range(config.seeds):
@@ -301,11 +330,7 @@ def main(config: Config) -> None:
                 is_missing = kind == "zoo" and ENVIRONMENTS[name].zoo is None
                 if is_missing or (name, kind, seed, steps) in done:
                     continue
-                try:
-                    row = train(config, name, kind, seed)
-                except (ImportError, gym.error.Error) as error:
-                    print(f"{name} is left out: {error}")
-                    continue
+                row = train(config, name, kind, seed)
                 with config.out.open("a") as file:
                     file.write(json.dumps(row) + "\n")
                 print(f"{name} {kind} {seed}: area {row['area']:.1f}, final {row['final']:.1f}")

@@ -25,7 +25,7 @@ with `callback.run.close()`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,7 +38,7 @@ from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.lengths import num_saved
 from hpo_env.integrations.sb3_schedules import OwnSchedules
-from hpo_env.integrations.sb3_values import loss_steered_values
+from hpo_env.integrations.sb3_values import LOSS_STEERED, chosen_values, loss_steered_values
 
 _callbacks = require("stable_baselines3.common.callbacks", extra="train")
 _on_policy = require("stable_baselines3.common.on_policy_algorithm", extra="train")
@@ -74,21 +74,29 @@ class LossSteeredHost(PlainHost):
     Args:
         model: The agent, on-policy.
         validate: Takes the agent and returns a positive number that should fall.
+        hyperparameters: What may be written, by name; None: all that such policies write.
 
     Attributes:
         schedules: The agent's own.
 
     Raises:
-        ConfigurationError: The agent is of another kind.
+        ConfigurationError: The agent is of another kind, or has not what is named.
+        UnknownNameError: There is no such hyperparameter.
     """
 
-    def __init__(self, model: Any, validate: Callable[[Any], float] | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        validate: Callable[[Any], float] | None = None,
+        hyperparameters: Sequence[str] | None = None,
+    ) -> None:
         if not isinstance(model, _on_policy.OnPolicyAlgorithm):
             raise ConfigurationError(
                 "an on-policy agent (PPO, A2C) must be given, which learns rollout by rollout; "
                 f"got {type(model).__name__}"
             )
-        values = loss_steered_values(model)
+        there = loss_steered_values(model)
+        values = chosen_values(there, hyperparameters, known=[*LOSS_STEERED])
         super().__init__(values, None if validate is None else lambda: validate(model))
         self.schedules = OwnSchedules(model, values)
         self._run: Steered | None = None
@@ -135,9 +143,10 @@ class LossSteeredTraining:
         total_timesteps: int,
         validate: Callable[[Any], float],
         state: Mapping[str, Any] | None = None,
+        hyperparameters: Sequence[str] | None = None,
         **options: Any,
     ) -> None:
-        host = LossSteeredHost(model, validate)
+        host = LossSteeredHost(model, validate, hyperparameters)
         if host.schedules.names and options.get("base_schedule") is not None:
             raise ConfigurationError(
                 "the agent's learning_rate is a schedule already, which is corrected: build the "
@@ -184,9 +193,10 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
         validate: For policies that go by a loss: takes the agent and returns a positive number that
             should fall, such as the distance of its mean return from the best return there is.
         state: A saved `callback.state_dict()` to go on from; it is used once.
-        **options: Further arguments of `Controller.steer`. With a policy of the reinforcement
-            family also `is_guarded`: whether an agent whose returns have collapsed is put back to
-            where they were best, True by default.
+        **options: Further arguments of `Controller.steer`; and `hyperparameters`, the names of what
+            may be moved, all by default. With a policy of the reinforcement family also
+            `is_guarded`: whether an agent whose returns have collapsed is put back to where they
+            were best, True by default.
 
     Attributes:
         run: The run of the last training, once it has begun.

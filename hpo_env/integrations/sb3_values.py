@@ -19,9 +19,10 @@ reward_scale        `ScaledRewards.reward_scale`, if there is one  every step of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.integrations.borrowed import BorrowedValue
 from hpo_env.integrations.extras import require
 
@@ -30,6 +31,10 @@ _utils = require("stable_baselines3.common.utils", extra="train")
 _ADVICE = "Take whatever sets it (another callback, a schedule) out, or this callback"
 _ANY = (-math.inf, math.inf)
 _NUM_POINTS = 21  # of a schedule, to find its largest value
+
+
+LOSS_STEERED = ("learning_rate", "entropy", "discount", "gae_lambda", "clip_range")
+"""What policies that go by a loss may write, where an agent has it."""
 
 
 def loss_steered_values(model: Any) -> dict[str, BorrowedValue]:
@@ -88,6 +93,41 @@ def all_values(model: Any, *, ends: Mapping[str, tuple[float, float]]) -> dict[s
     if rewards is not None:
         found["reward_scale"] = _attribute(rewards, "reward_scale", "reward_scale")
     return found
+
+
+def chosen_values(
+    there: Mapping[str, BorrowedValue], names: Sequence[str] | None, *, known: Sequence[str]
+) -> dict[str, BorrowedValue]:
+    """Return those that may be written.
+
+    Args:
+        there: All that the agent has.
+        names: Hyperparameters; None: all of them.
+        known: Every name that there is.
+
+    Raises:
+        UnknownNameError: There is no such hyperparameter.
+        ConfigurationError: None is named, or one that this agent does not have.
+    """
+    if names is None:
+        return dict(there)
+    for name in names:
+        if name not in known:
+            raise unknown_name("hyperparameter", name, known)
+    if not names or not set(names) <= set(there):
+        raise ConfigurationError(
+            f"hyperparameters must be some of what this agent has, {sorted(there)}; got "
+            f"{list(names)}"
+        )
+    chosen = {name: value for name, value in there.items() if name in names}
+    if "learning_rate" not in chosen and not all(
+        is_constant(value.found) for name, value in chosen.items() if name == "clip_range"
+    ):
+        raise ConfigurationError(
+            "clip_range is a schedule, which is corrected beside that of learning_rate alone: "
+            f"hyperparameters must hold both or neither; got {list(names)}"
+        )
+    return chosen
 
 
 def reward_scaler(env: Any) -> Any:

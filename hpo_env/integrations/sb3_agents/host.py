@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from hpo_env.integrations.sb3_agents.meter import AgentMeter
 from hpo_env.integrations.sb3_schedules import OwnSchedules
-from hpo_env.integrations.sb3_values import all_values
+from hpo_env.integrations.sb3_values import all_values, chosen_values
 from hpo_env.tasks.reinforcement.facts import Facts
 from hpo_env.tasks.reinforcement.learner_host import ENDS, LearnerHost
+from hpo_env.tasks.reinforcement.space import NAMES
 
 _OF_TARGETS = ("discount", "gae_lambda")
 
@@ -24,19 +25,28 @@ class AgentHost(LearnerHost):
         meter: See `LearnerHost`; so are the rest.
         facts: See `training.agent_facts`.
         is_guarded: Whether a policy that has collapsed is put back to the best there was.
+        hyperparameters: What may be written, by name; None: all that the agent has.
 
     Attributes:
-        values: What can be written, by hyperparameter.
+        values: What is written, by hyperparameter.
         schedules: The agent's own.
     """
 
     meter: AgentMeter
 
     def __init__(
-        self, model: Any, meter: AgentMeter, facts: Facts, *, is_guarded: bool = True
+        self,
+        model: Any,
+        meter: AgentMeter,
+        facts: Facts,
+        *,
+        is_guarded: bool = True,
+        hyperparameters: Sequence[str] | None = None,
     ) -> None:
-        self.values = all_values(model, ends=ENDS)
-        super().__init__(self.values, meter, facts, is_guarded=is_guarded)
+        there = all_values(model, ends=ENDS)
+        self.values = chosen_values(there, hyperparameters, known=NAMES)
+        fixed = {name: value.initial for name, value in there.items() if name not in self.values}
+        super().__init__(self.values, meter, facts, is_guarded=is_guarded, fixed=fixed)
         self._model = model
         self._has_other_targets = False  # than those that the advantages at hand are made for
         self.schedules = OwnSchedules(model, self.values)

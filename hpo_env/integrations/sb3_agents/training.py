@@ -43,6 +43,8 @@ class AgentTraining:
         num_decisions: Decision intervals in the run; by default those of a saved run, or one for
             every 2,048 steps, but no fewer than in the policy's training and no more than 100.
         loggers: Told of every decision, after the agent's own logger.
+        hyperparameters: What may be moved, by name; None: all that agent and policy have. What is
+            left out stays as the agent has it, as `epochs` may have to, which cost time.
         start: "user" to begin at the agent's own values, "learned" at the policy's learned start;
             None: what was measured to be better, and the agent's own values where they are
             schedules, or DQN's.
@@ -66,6 +68,7 @@ class AgentTraining:
         is_guarded: bool = True,
         num_decisions: int | None = None,
         loggers: Sequence[RunLogger] = (),
+        hyperparameters: Sequence[str] | None = None,
         start: Start | None = None,
         **options: Any,
     ) -> None:
@@ -73,6 +76,7 @@ class AgentTraining:
         self.run: Run[AgentHost] | None = None
         self._model, self._controller = model, controller
         self._is_guarded, self._start, self._options = is_guarded, start, options
+        self._hyperparameters = hyperparameters
         self._loggers = [AgentLogger(model), *loggers]
         self._meter = AgentMeter(model)
         self._is_on_policy = hasattr(model, "rollout_buffer")
@@ -152,7 +156,13 @@ class AgentTraining:
     def _begin(self, state: Mapping[str, Any] | None) -> Run[AgentHost]:
         per_decision = max(round(self._total_steps / max(self._num_decisions, 1)), 1)
         facts = agent_facts(self._model, self._rollout_steps, per_decision)
-        host = AgentHost(self._model, self._meter, facts, is_guarded=self._is_guarded)
+        host = AgentHost(
+            self._model,
+            self._meter,
+            facts,
+            is_guarded=self._is_guarded,
+            hyperparameters=self._hyperparameters,
+        )
         if host.schedules.names and self._options.get("base_schedule") is not None:
             raise ConfigurationError(
                 "the agent's learning_rate is a schedule already, which is corrected: build the "
@@ -187,7 +197,8 @@ class AgentTraining:
 
     def _say_what_is_left_alone(self, host: AgentHost) -> None:
         model = self._model
-        if hasattr(model, "clip_range") and "clip_range" not in host.values:
+        is_asked_for = self._hyperparameters is None
+        if is_asked_for and hasattr(model, "clip_range") and "clip_range" not in host.values:
             _warn(
                 "clip_range is a schedule of yours and learning_rate is not: clip_range is left to "
                 "you. Give a number to have it steered"

@@ -131,6 +131,15 @@ def make_agent(kind: str = "PPO", env: str = "CartPole-v1", **options: Any) -> A
     return getattr(stable_baselines3, kind)("MlpPolicy", env, **options)
 
 
+def test_what_is_left_out_is_not_moved() -> None:
+    agent = make_agent(n_steps=16, batch_size=16, n_epochs=1, ent_coef=0.001)
+    callback = make_callback(hyperparameters=["discount", "entropy"])
+    agent.learn(64, callback=callback)
+    assert set(callback.run.values) == {"discount", "entropy"}
+    with pytest.raises(ConfigurationError, match="must be some of what this agent has"):
+        agent.learn(64, callback=make_callback(hyperparameters=[]))
+
+
 @pytest.mark.parametrize(("kind", "env"), [("SAC", "Pendulum-v1"), ("DQN", "CartPole-v1")])
 def test_agents_that_do_not_learn_by_rollouts_are_refused(kind: str, env: str) -> None:
     agent = make_agent(kind, env, buffer_size=100)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hpo_env.controller import Controller
-from hpo_env.errors import ConfigurationError, PolicyFileError
+from hpo_env.errors import ConfigurationError, HPOControlError, PolicyFileError
 from hpo_env.policy import Policy
 from hpo_env.starts import LearnedStart, StartCase
 from hpo_env.tasks.reinforcement.facts import CONTINUOUS, DISCRETE
@@ -391,6 +391,51 @@ def test_an_agent_of_an_unknown_kind_learns_what_it_would_learn_alone(case: str)
     said = learn(steered, make_callback(callback._controller.policy, steers_unknown=True), 12)
     assert np.any(flat(steered) != flat(alone))
     assert not any("steers_unknown" in one for one in said)
+
+
+@pytest.mark.parametrize(
+    ("kind", "left_out"),
+    [("PPO", "epochs"), ("PPO", "learning_rate"), ("A2C", "entropy"), ("DQN", "batch_size")],
+)
+def test_what_is_left_out_stays_as_the_agent_has_it(kind: str, left_out: str) -> None:
+    agent, used = watched(kind)
+    before = in_use(agent)
+    names = [n for n in NAMES if n not in (*LACKING[kind], left_out)]
+    callback = make_callback(make_policy(NAMES, level=-0.5), hyperparameters=names)
+    learn(agent, callback, 4)
+    assert list(callback.run.values) == names
+    assert {one[left_out] for one in used} == {before[left_out]}
+    assert len({one["max_grad_norm"] for one in used}) > 2
+    assert in_use(agent) == before
+
+
+def test_an_agent_that_keeps_its_epochs_tells_how_many_they_are() -> None:
+    for epochs in (2, 7):
+        agent = make_agent(n_epochs=epochs)
+        callback = make_callback(make_policy(level=0.0), hyperparameters=["learning_rate"])
+        learn(agent, callback, 2)
+        assert callback.run.host._in_force["epochs"] == epochs
+
+
+NAMED: Mapping[str, tuple[dict[str, Any], Any, str]] = {
+    "no such thing": ({}, ["learning_rat"], "did you mean 'learning_rate'"),
+    "nothing": ({}, [], r"must be some of what this agent has"),
+    "what it has not": ({"kind": "A2C"}, ["epochs"], r"must be some of .*; got \['epochs'\]"),
+    "half of two schedules": (
+        {"learning_rate": lambda progress: 0.01, "clip_range": lambda progress: 0.1 + progress},
+        ["clip_range", "discount"],
+        "must hold both or neither",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_names_that_cannot_be_moved_are_refused_before_it_trains(case: str) -> None:
+    options, names, message = NAMED[case]
+    agent = make_agent(**options)
+    with pytest.raises(HPOControlError, match=message):
+        learn(agent, make_callback(hyperparameters=names), 3)
+    assert agent._n_updates == 0
 
 
 def test_what_cannot_be_steered_is_refused_before_it_trains() -> None:
