@@ -239,8 +239,8 @@ def coverage(found: Steered, data: Panel, quantiles: Quantiles, level: float) ->
     scale = error_scale(found.errors, found.num_errors)
     size = np.abs(data.actual - found.forecasts)
     width = [
-        quantiles.of(walk.prepared.period, level, data.num_ahead) * row
-        for walk, row in zip(data.walks, scale, strict=True)
+        quantiles.of(walk.prepared.period, level, data.num_ahead, int(num)) * row
+        for walk, row, num in zip(data.walks, scale, found.num_errors[:, 0], strict=True)
     ]
     inside = np.where(np.isfinite(size), size <= np.array(width), np.nan)
     return np.asarray(100.0 * np.nanmean(inside, axis=0))
@@ -255,6 +255,7 @@ def methods(
         "seasonal naive": lambda: opponents.seasonal_naive(data.walks, ahead),
         "Naive2": lambda: opponents.naive2(data.walks, ahead),
         "Theta": lambda: opponents.theta(data.walks, ahead),
+        "Comb": lambda: opponents.comb(data.walks, ahead),
         "Trigg-Leach": lambda: opponents.trigg_leach(data.walks, ahead),
         "constants of the season": lambda: steered(data, []).forecasts,
     }

@@ -23,6 +23,7 @@ _KNOWN = (
     "seasonal naive",
     "Naive2",
     "Theta",
+    "Comb",
     "Trigg-Leach",
     "constants of the season",
     "grid by series",

@@ -3,7 +3,8 @@
     python benchmarks/forecasting_intervals.py hpo_env/zoo/forecasting
 
 Writes `intervals.json` beside the policy: how many of a series' own scales its errors are, by
-season and steps ahead, on the training and validation series at drawn origins.
+season, steps ahead and length of history, on the training and validation series at drawn origins
+and on the panel of long series.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ from pathlib import Path
 
 import numpy as np
 import tyro
+from numpy.typing import NDArray
 
+from benchmarks.forecasting import Panel, panel_of, steered
+from benchmarks.forecasting_panel import panel_like_m3
 from hpo_env.forecasting.intervals import Quantiles, error_scale
 from hpo_env.forecasting.pretrained import INTERVALS_FILE
+from hpo_env.policy import Policy
 from hpo_env.policy_file import load
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Split
 from hpo_env.tasks.forecasting.family import ForecastingFamily
-from hpo_env.tasks.forecasting.starts import start_of
-from hpo_env.tasks.forecasting.steering import kernel_or_twin, steer, with_season
-from hpo_env.tasks.forecasting.trainer import walk_of_task
 
 _NUM_AHEAD = 24
 _DRAWN: dict[Split, int] = {"train": 3000, "validation": 1000}
@@ -48,26 +50,27 @@ def main(config: Config) -> None:
     for split, num in _DRAWN.items():
         family = ForecastingFamily(split=split)
         tasks += family.tasks() + [family.sample(rng) for _ in range(num)]
-    walks = [walk_of_task(task) for task in tasks]
-    found = steer(
-        walks,
-        family.space,
-        [policy],
-        num_ahead=_NUM_AHEAD,
-        initial=np.array([start_of(walk.prepared.period) for walk in walks]),
-        kernel=kernel_or_twin(),
+    panels = (panel_of(tasks, sees_all=False), panel_like_m3())
+    periods, scores, num_errors = map(
+        np.concatenate, zip(*(scored(data, policy) for data in panels), strict=True)
     )
-    future = np.full((len(walks), _NUM_AHEAD), np.nan)
-    for row, walk in zip(future, walks, strict=True):
-        row[: len(walk.future)] = walk.future
-    scale = np.array([walk.prepared.scale for walk in walks])[:, None]
-    size = np.abs(with_season(future, walks) * scale - found.forecasts)
-    widths = error_scale(found.errors, found.num_errors)
-    scores = size / np.maximum(widths, 1e-9 * scale)
-    periods = np.array([walk.prepared.period for walk in walks])
-    quantiles = Quantiles.fit(periods, scores)
+    quantiles = Quantiles.fit(periods, scores, num_errors)
     (config.policy / INTERVALS_FILE).write_text(json.dumps(quantiles.to_json()))
-    print({period: len(rows) for period, rows in quantiles.table.items()})
+    for fewest, part in {0: quantiles, **quantiles.longer}.items():
+        print(fewest, {period: len(rows) for period, rows in part.table.items()})
+
+
+def scored(
+    data: Panel, policy: Policy
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return seasons `[N]`, errors in scales `[N, _NUM_AHEAD]` and known one-step errors `[N]`."""
+    found = steered(data, [policy])
+    scale = np.array([walk.prepared.scale for walk in data.walks])[:, None]
+    widths = error_scale(found.errors, found.num_errors)
+    size = np.abs(data.actual - found.forecasts) / np.maximum(widths, 1e-9 * scale)
+    scores = np.full((len(size), _NUM_AHEAD), np.nan)
+    scores[:, : size.shape[1]] = size[:, :_NUM_AHEAD]
+    return np.array([w.prepared.period for w in data.walks]), scores, found.num_errors[:, 0]
 
 
 if __name__ == "__main__":

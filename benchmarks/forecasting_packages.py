@@ -49,14 +49,14 @@ class Config:
     out: Path = Path("benchmarks/results/forecasting")
 
 
-def part_of(data: Panel, every: int) -> Panel:
-    """Take every `every`-th series."""
+def every(data: Panel, step: int, first: int = 0) -> Panel:
+    """Take every `step`-th series, from the place `first` on."""
     return replace(
         data,
-        tasks=data.tasks[::every],
-        walks=data.walks[::every],
-        actual=data.actual[::every],
-        naive_error=data.naive_error[::every],
+        tasks=data.tasks[first::step],
+        walks=data.walks[first::step],
+        actual=data.actual[first::step],
+        naive_error=data.naive_error[first::step],
     )
 
 
@@ -109,7 +109,7 @@ def in_a_batch(data: Panel) -> tuple[Array, float]:
 def main(config: Config) -> None:
     """Print and write the table."""
     warnings.simplefilter("ignore")
-    data = part_of(panel("m3"), config.every)
+    data = every(panel("m3"), config.every)
     naive = errors(opponents.naive2(data.walks, data.num_ahead), data)
     frequency = np.array([task.frequency for task in data.tasks])
     rows = []

@@ -62,7 +62,7 @@ _NUM_RESAMPLES = 1000
 
 def panel_like_m3() -> Panel:
     """Return the panel; see the module."""
-    return panel_of(list(_tasks()), sees_all=False)
+    return panel_of(tasks_like_m3(), sees_all=False)
 
 
 def parts(data: Panel) -> NDArray[np.int64]:
@@ -118,6 +118,11 @@ def difference(
     one, other = (overall(e, naive, data, w)["owa"] for e in (found, reference))
     low, high = np.quantile(drawn, [0.025, 0.975])
     return one - other, float(low), float(high)
+
+
+def tasks_like_m3() -> list[ForecastingTask]:
+    """Return what is forecast in the panel: see the module."""
+    return list(_tasks())
 
 
 def _tasks() -> Iterator[ForecastingTask]:

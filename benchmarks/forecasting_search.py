@@ -21,7 +21,7 @@ import tyro
 from numpy.typing import NDArray
 
 from benchmarks.forecasting import On, errors, panel, steered, summary
-from benchmarks.forecasting_packages import part_of
+from benchmarks.forecasting_packages import every
 from hpo_env.forecasting.pretrained import SHIPPED, pretrained
 from hpo_env.seeding import stream
 from hpo_env.tasks.forecasting import opponents
@@ -50,7 +50,7 @@ class Config:
 def main(config: Config) -> None:
     """Print and write the table."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    data = part_of(panel(config.on), config.every)
+    data = every(panel(config.on), config.every)
     space = ForecastingFamily().space
     low, high = space.to_axis(np.stack([space.low, space.high]))
     starts = np.array([task.constants for task in data.tasks])

@@ -2,8 +2,12 @@
 
     python benchmarks/forecasting_speed.py
     python benchmarks/forecasting_speed.py --num-series 1000000
+    python benchmarks/forecasting_speed.py --against AutoETS AutoTheta
 
-Times are of the process's own processor time where it says so, because machines are shared.
+Times are of the process's own processor time where it says so, because machines are shared. With
+`--against` statsforecast's models take turns with a batch of all series of M3, each on another part
+of it in every round, and the ratio of the times of a series is that of each round (statsforecast is
+not installed by this project).
 """
 
 from __future__ import annotations
@@ -17,10 +21,13 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from hpo_env.forecasting.pretrained import SHIPPED, pretrained
+from benchmarks.forecasting import panel
+from benchmarks.forecasting_packages import every, methods, one_by_one
+from hpo_env.forecasting.pretrained import SHIPPED, Pretrained, pretrained
 from hpo_env.forecasting.running import forecast_all
 from hpo_env.seeding import stream
 from hpo_env.tasks.forecasting.family import ForecastingFamily
+from hpo_env.tasks.forecasting.series import load_source
 from hpo_env.vector_env import HPOControlVectorEnv
 
 Array = NDArray[np.float64]
@@ -28,6 +35,7 @@ Array = NDArray[np.float64]
 _BATCH = 50_000
 _LENGTH, _HORIZON, _PERIOD = 60, 12, 12
 _LANES, _STEPS = 512, 200
+_EVERY = 140  # of M3's series, of which a model forecasts 21 or 22 in a turn
 _MEGABYTE = 1024.0  # of the kilobytes that getrusage counts
 
 
@@ -39,11 +47,15 @@ class Config:
         num_series: Series of 60 observations that are forecast in batches.
         num_threads: Threads over which they are spread.
         policy: Name of a shipped policy, or a folder.
+        against: Names of statsforecast's models, of arguments `season_length` alone, for ratios.
+        num_rounds: Turns that each model has.
     """
 
     num_series: int = 20_000
     num_threads: int = 2
     policy: str = SHIPPED
+    against: tuple[str, ...] = ()
+    num_rounds: int = 7
 
 
 def made_up(num: int, seed: int) -> Array:
@@ -79,9 +91,37 @@ def walks_per_second() -> float:
     return steps / (time.process_time() - start)
 
 
+def ratios(config: Config, fitted: Pretrained) -> None:
+    """Print how many times as long a series takes by other models, turn by turn."""
+    data = panel("m3")
+    seen = [load_source(t.source)[t.series].values[: t.origin] for t in data.tasks]
+    periods = [t.period for t in data.tasks]
+    models = methods(config.against)
+    taken: dict[str, list[float]] = {name: [] for name in (*models, "a batch")}
+    for turn in range(config.num_rounds):
+        start = time.process_time()
+        forecast_all(seen, periods, data.num_ahead, fitted, levels=(95.0,), num_threads=1)
+        taken["a batch"].append(1e3 * (time.process_time() - start) / len(seen))
+        part = every(data, _EVERY, turn)
+        for name, forecast in models.items():
+            taken[name].append(one_by_one(part, forecast)[1])
+    batch = np.array(taken["a batch"])
+    print(f"a batch of {len(seen)} series of M3: {np.median(batch):.3f} ms a series")
+    for name in models:
+        times = np.array(taken[name])
+        low, middle, high = np.quantile(times / batch, [0.0, 0.5, 1.0])
+        print(
+            f"{name}: {np.median(times):.2f} ms a series, {middle:.0f} times as long "
+            f"[{low:.0f}, {high:.0f}] over {config.num_rounds} turns"
+        )
+
+
 def main(config: Config) -> None:
     """Print the figures."""
     fitted = pretrained(config.policy)
+    if config.against:
+        ratios(config, fitted)
+        return
     print(f"environment, {_LANES} lanes: {walks_per_second():,.0f} steps/s of processor time")
     single = made_up(100, 1)
     start = time.process_time()

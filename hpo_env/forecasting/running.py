@@ -177,7 +177,7 @@ def _without_a_walk(
     scale = size * np.sqrt(np.arange(1.0, horizon + 1.0))
     return Forecast(
         mean=mean,
-        bounds=_bounds(mean[None], scale[None], [1], levels, fitted)[0],
+        bounds=_bounds(mean[None], scale[None], [1], [0], levels, fitted)[0],
         course=np.zeros((0, len(fitted.policy.space))),
         notes=notes,
     )
@@ -208,7 +208,8 @@ def _forecast_chunk(
         kernel=kernel,
     )
     scales = error_scale(steered.errors, steered.num_errors)
-    bounds = _bounds(steered.forecasts, scales, periods, levels, fitted)
+    known = steered.num_errors[:, 0].astype(int).tolist()
+    bounds = _bounds(steered.forecasts, scales, periods, known, levels, fitted)
     return [
         Forecast(mean=mean, bounds=ends, course=course[:num], notes=note)
         for mean, ends, course, num, note in zip(
@@ -235,6 +236,7 @@ def _bounds(
     means: Array,
     scales: Array,
     periods: Sequence[int],
+    num_errors: Sequence[int],
     levels: Sequence[float],
     fitted: Pretrained,
 ) -> list[dict[float, tuple[Array, Array]]]:
@@ -244,13 +246,19 @@ def _bounds(
         means: Forecasts `[N, A]`.
         scales: Of the errors `[N, A]`.
         periods: Observations in a season `[N]`.
+        num_errors: One-step errors that are known of each `[N]`.
         levels: In percent.
         fitted: The quantiles.
     """
-    ends = []
+    quantiles, ends = fitted.quantiles, []
+    kinds = [(p, quantiles.history(n)) for p, n in zip(periods, num_errors, strict=True)]
+    one_of_each = dict(zip(kinds, num_errors, strict=True))
     for level in levels:
-        known = {p: fitted.quantiles.of(p, level, means.shape[1]) for p in set(periods)}
-        width = np.array([known[period] for period in periods]) * scales
+        known = {
+            kind: quantiles.of(kind[0], level, means.shape[1], num)
+            for kind, num in one_of_each.items()
+        }
+        width = np.array([known[kind] for kind in kinds]) * scales
         ends.append(zip(means - width, means + width, strict=True))
     if not levels:
         return [{} for _ in periods]

@@ -27,7 +27,20 @@ Array = NDArray[np.float64]
 
 _ALPHAS = np.linspace(0.02, 0.999, 60)
 _TRIGG_LEACH = 0.2
-
+_FIRST_CHANGES = 5
+_COMB = tuple(
+    np.array(list(itertools.product(*factors)))
+    for factors in (
+        (np.linspace(0.02, 0.999, 40), (0.0,), (0.0,)),
+        (np.linspace(0.02, 0.999, 20), (0.001, 0.01, 0.03, 0.06, 0.1, 0.2, 0.4, 0.8), (1.0,)),
+        (
+            np.linspace(0.02, 0.999, 20),
+            (0.001, 0.01, 0.03, 0.06, 0.1, 0.2, 0.4, 0.8),
+            (0.8, 0.9, 0.95, 0.98),
+        ),
+    )
+)
+"""Level, trend and damping of simple, Holt's and damped smoothing that `comb` chooses from."""
 
 GRID: dict[str, tuple[float, ...]] = {
     "level": (0.1, 0.3, 0.6, 0.9),
@@ -82,6 +95,45 @@ def theta(walks: Sequence[Walk], num_ahead: int) -> Array:
         drift = steps + (1.0 - (1.0 - alpha) ** len(z)) / alpha
         rows.append(levels[best] + 0.5 * slope * drift)
     return _on_scale(np.array(rows), walks)
+
+
+def comb(walks: Sequence[Walk], num_ahead: int) -> Array:
+    """Average simple, Holt's and damped smoothing: Comb of M3 and M4.
+
+    Each has its factors fitted by least squares of one-step errors, on a grid; the level starts at
+    the first observation and the slope at the mean of the first changes (Makridakis and Hibon, The
+    M3-Competition, 2000; Gardner, Exponential smoothing: the state of the art II, 2006).
+    """
+    walks = _classical(walks)
+    rows = [
+        np.mean([_smoothed(walk.prepared.values, one, num_ahead) for one in _COMB], axis=0)
+        for walk in walks
+    ]
+    return _on_scale(np.array(rows), walks)
+
+
+def _smoothed(z: Array, factors: Array, num_ahead: int) -> Array:
+    """Forecast by the smoothing of the smallest squared one-step errors `[A]`.
+
+    Args:
+        z: Observations without the season.
+        factors: Of level, trend and damping to try `[K, 3]`; a damping of 0 is no trend.
+        num_ahead: `A`.
+    """
+    alpha, beta, phi = factors.T
+    changes = np.diff(z[:_FIRST_CHANGES])
+    level = np.full(len(factors), z[0])
+    slope = np.full(len(factors), float(changes.mean()))
+    squares = np.zeros(len(factors))
+    for value in z[1:]:
+        base = level + phi * slope
+        error = value - base
+        squares += error**2
+        level = base + alpha * error
+        slope = phi * slope + alpha * beta * error
+    best = int(squares.argmin())
+    sums = np.cumsum(phi[best] ** np.arange(1, num_ahead + 1))
+    return np.asarray(level[best] + sums * slope[best])
 
 
 def trigg_leach(walks: Sequence[Walk], num_ahead: int) -> Array:

@@ -1,5 +1,7 @@
 """Conformal intervals from realised errors."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -28,10 +30,46 @@ def test_a_season_that_is_not_known_has_the_nearest() -> None:
     assert known.of(2, 90.0, 1)[0] == pytest.approx(90.0)
 
 
+def test_short_and_long_histories_are_covered_each() -> None:
+    """A scale that is known badly makes scores large: one quantile for all is wrong for both."""
+    rng = np.random.default_rng(0)
+    num_errors = rng.choice([6.0, 16.0, 40.0], size=6000)
+    size = np.abs(rng.normal(size=(6000, 4))) * (1.0 + 12.0 / num_errors[:, None])
+    known = Quantiles.fit(np.full(3000, 4), size[:3000], num_errors[:3000])
+    for number in (6, 16, 40):
+        which = num_errors[3000:] == number
+        covered = size[3000:][which] <= known.of(4, 90.0, 4, number)
+        assert np.abs(covered.mean(axis=0) - 0.9).max() < 0.03, number
+    assert known.history(6) == 0
+    assert known.history(12) == 1
+    assert known.history(400) == 2
+
+
+def test_a_season_that_is_not_known_of_long_histories_has_that_of_shorter_ones() -> None:
+    rows = np.tile(LEVELS, (2, 1))
+    known = Quantiles(table={1: rows, 12: rows}, longer={12: Quantiles(table={1: 2.0 * rows})})
+    assert known.of(12, 90.0, 1, 50)[0] == pytest.approx(90.0)
+    assert known.of(1, 90.0, 1, 50)[0] == pytest.approx(180.0)
+
+
+def test_rows_of_another_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="season 4 must have rows of"):
+        Quantiles.from_json({"4": [[1.0, 2.0]]})
+
+
 def test_a_table_survives_its_file() -> None:
     known = Quantiles.fit(np.ones(100, dtype=int), np.random.default_rng(0).random((100, 2)))
     again = Quantiles.from_json(known.to_json())
     np.testing.assert_allclose(again.of(1, 95.0, 2), known.of(1, 95.0, 2), atol=1e-4)
+    split = Quantiles.fit(
+        np.ones(100, dtype=int),
+        np.random.default_rng(0).random((100, 2)),
+        np.repeat([5.0, 20.0], 50),
+    )
+    again = Quantiles.from_json(json.loads(json.dumps(split.to_json())))
+    for number in (5, 20):
+        expected = split.of(1, 95.0, 2, number)
+        np.testing.assert_allclose(again.of(1, 95.0, 2, number), expected, atol=1e-4)
 
 
 def test_scales_never_shrink_and_grow_where_nothing_is_known() -> None:

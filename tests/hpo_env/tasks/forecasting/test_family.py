@@ -221,6 +221,8 @@ def test_test_errors_are_those_of_the_forecasts() -> None:
         ({"held_out": "M5"}, UnknownNameError),
         ({"horizon": 0}, ConfigurationError),
         ({"data": "a.csv"}, ConfigurationError),
+        ({"left_out": 3}, ConfigurationError),
+        ({"left_out": 0, "data": "a.csv", "horizon": 6}, ConfigurationError),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: Any, error: Any) -> None:

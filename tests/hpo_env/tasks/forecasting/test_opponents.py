@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from hpo_env.tasks.forecasting.opponents import (
+    _smoothed,
+    comb,
     constants,
     naive2,
     seasonal_naive,
@@ -48,6 +50,36 @@ def test_theta_is_that_of_statsmodels() -> None:
     model = forecasting.ThetaModel(series, period=1, deseasonalize=False)
     expected = np.asarray(model.fit(disp=False).forecast(6, theta=2))
     np.testing.assert_allclose(theta([walk(series)], 6)[0], expected, rtol=0.01)
+
+
+@pytest.mark.parametrize("damping", [1.0, 0.9])
+def test_smoothing_is_that_of_statsmodels(damping: float) -> None:
+    holt = pytest.importorskip("statsmodels.tsa.holtwinters").Holt
+    z = np.cumsum(np.random.default_rng(2).normal(size=40)) + 100.0
+    model = holt(
+        z,
+        damped_trend=damping < 1.0,
+        initialization_method="known",
+        initial_level=z[0] - damping * np.diff(z[:5]).mean(),
+        initial_trend=np.diff(z[:5]).mean(),
+    )
+    fitted = model.fit(
+        smoothing_level=0.4,
+        smoothing_trend=0.1,
+        damping_trend=damping if damping < 1.0 else None,
+        optimized=False,
+    )
+    found = _smoothed(z, np.array([[0.4, 0.1, damping]]), 6)
+    np.testing.assert_allclose(found, fitted.forecast(6), rtol=1e-3)
+
+
+def test_comb_lies_between_a_level_and_a_line() -> None:
+    """Of three forecasts of a straight line two go on along it: simple smoothing stays behind."""
+    series = 10.0 + 2.0 * np.arange(40.0)
+    found = comb([walk(series)], 3)[0]
+    line = series[-1] + 2.0 * np.arange(1.0, 4.0)
+    assert (found < line).all()
+    assert (found > series[-1] + 0.5 * (line - series[-1])).all()
 
 
 def test_constants_do_not_move() -> None:
