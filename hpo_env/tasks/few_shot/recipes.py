@@ -7,7 +7,13 @@ from typing import Any
 
 from hpo_env.tasks.base import Recipe
 
-PPO_SETTINGS: Mapping[str, Any] = {"n_steps": 15, "n_epochs": 4, "gamma": 1.0, "ent_coef": 0.0}
+PPO_SETTINGS: Mapping[str, Any] = {
+    "n_steps": 15,
+    "n_epochs": 8,
+    "learning_rate": 1e-3,
+    "gamma": 1.0,
+    "ent_coef": 0.0,
+}
 """A rollout is as long as the longest run; what a run ends with counts as much as what it gains at
 once."""
 
@@ -18,10 +24,10 @@ RECIPES: tuple[Recipe, ...] = (
         runs="few_shot",
         settings={
             "base_schedule": "constant",
-            "steps": 200_000,
-            "segment_steps": 50_000,
-            "num_envs": 128,
-            "validation_lanes": 256,
+            "steps": 48_000,
+            "segment_steps": 12_000,
+            "num_envs": 64,
+            "validation_lanes": 64,
         },
         seeds=(0,),
         members=1,

@@ -16,6 +16,7 @@ from hpo_agents.adaptation.proto_maml import ProtoMAML
 
 from hpo_env.errors import ConfigurationError, MissingExtraError, UnknownNameError
 from hpo_env.few_shot import characters
+from hpo_env.few_shot.classes import draw_tasks
 from hpo_env.few_shot.images import jittered
 from hpo_env.seeding import stream
 from hpo_env.tasks.few_shot import trainer as trainer_module
@@ -67,6 +68,8 @@ class TestEverySource:
         assert not np.allclose(other_rewards, rewards)
 
     def test_rows_that_are_held_back_are_not_adapted_to(self, source: str) -> None:
+        if source == "tables":
+            pytest.skip("some rows of a table are equal")
         for seed in range(4):
             rows = prepare(drawn(source, seed), seed)
             adapted = {row.tobytes() for row in rows.adapted.inputs}
@@ -229,6 +232,13 @@ def test_pairs_that_no_source_has_are_refused(options: dict[str, Any], message: 
 def test_the_nearest_name_is_suggested(options: dict[str, Any]) -> None:
     with pytest.raises(UnknownNameError, match="did you mean"):
         FewShotFamily(**options)
+
+
+def test_no_example_of_a_class_is_drawn_twice() -> None:
+    classes = [np.arange(9, dtype=np.float32)[:, None] + 10 * k for k in range(4)]
+    tasks = draw_tasks(stream(0), [classes] * 3, num_ways=3, num_shots=4, num_queries=5)
+    for support, query in zip(tasks.support_inputs, tasks.query_inputs, strict=True):
+        assert len({*support.ravel().tolist(), *query.ravel().tolist()}) == 27
 
 
 def test_copies_of_an_image_differ_a_little() -> None:
