@@ -35,8 +35,9 @@ class ControlledBoostingClassifier(_base.ClassifierMixin, ControlledBoosting):  
         linear_start: Share, in [0, 1], of a linear model in the scores from which the first tree
             goes on, between the best constant (0) and the whole of it (1). None of it is used where
             it is no better than a constant on the validation rows, where it would take about as
-            long as the trees (more than 300 features, or 20 million cells), or where
-            `library_params` demand constraints of the model.
+            long as the trees (more than 300 columns of numbers, or 20 million cells), or where
+            `library_params` demand constraints of the model. Of many levels of categories the most
+            frequent count.
         refit: Whether the course of the run is replayed on all rows, up to where it was cut off.
             That takes about as long again as the run: a fit is two runs.
         validation_fraction: Share of the rows by which the run is steered and cut off, in (0, 1).

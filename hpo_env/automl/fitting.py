@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hpo_env.automl.boosters import Booster, Goal
 from hpo_env.automl.ensembling import greedy_weights, loss_of_outputs
 from hpo_env.automl.growing import Deadline, Grown, affordable_rounds, grow, replay
-from hpo_env.automl.linear_start import Features, why_not
+from hpo_env.automl.linear_start import Features, most_features, why_not
 from hpo_env.automl.model import Model
 from hpo_env.automl.progress_bar import ProgressBar
 from hpo_env.automl.rows import Rows
@@ -116,7 +116,9 @@ def fit_rows(plan: Plan, sides: Sequence[Sides], bar: ProgressBar) -> Fit:
         warnings.warn(notes[-1], ControllerWarning, stacklevel=4)
     whole = Deadline(plan.seconds)
     if plan.linear_share > 0.0:
-        why = why_not(Features.of(train.x, plan.goal.is_categorical), plan.goal, len(train))
+        most = most_features(plan.goal, len(train))
+        features = Features.of(train.x, plan.goal.is_categorical, most)
+        why = why_not(features, plan.goal, len(train))
         notes += [why] if why else []
     is_shared = len(sides) == 1
     runs, is_whole = _grown(plan, sides, bar, notes)

@@ -25,13 +25,14 @@ from hpo_env.integrations.extras import require
 Array = NDArray[np.float64]
 
 MOST_FEATURES = 300
-"""Features of a linear model, at most: its time grows with their square."""
+"""Features of a linear model, at most: its time grows with their square. Where levels of categories
+would make more, the most frequent of them are features."""
 
 MOST_CELLS = 20_000_000
 """Rows times features times scores, at most: beyond, it would take about as long as the trees."""
 
 _MOST_DEVIATIONS = 4.0  # a cell that lies farther out counts as much as one there
-_MOST_LEVELS, _FEWEST_OF_LEVEL = 50, 5
+_FEWEST_OF_LEVEL = 5
 _LEAST_MISSING = 0.01  # share of a column from which that a cell is missing becomes a feature
 _RIDGES = np.logspace(-1.0, 4.0, 11)  # the best by leave-one-out, which costs no further fits
 _LEAST_SHARE = 1e-15
@@ -54,22 +55,27 @@ class Features:
     is_missed: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, x: Array, is_categorical: NDArray[np.bool_]) -> Features:
-        """Look at the rows `[R, D]` that train."""
+    def of(cls, x: Array, is_categorical: NDArray[np.bool_], most: int = MOST_FEATURES) -> Features:
+        """Look at the rows that train.
+
+        Args:
+            x: The rows `[R, D]`.
+            is_categorical: Which columns hold codes `[D]`.
+            most: Features at which levels stop to be further ones.
+        """
         with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
             warnings.simplefilter(
                 "ignore", RuntimeWarning
             )  # of columns that are missing throughout
             means, deviations = np.nanmean(x, axis=0), np.nanstd(x, axis=0)
         is_useful = np.isfinite(means) & np.isfinite(deviations) & (deviations > 0.0)
+        is_missed = np.isnan(x).mean(axis=0) >= _LEAST_MISSING
+        spare = most - int(is_missed.sum()) - int((~is_categorical).sum())
         return cls(
             means=np.where(is_useful, means, 0.0),
             deviations=np.where(is_useful, deviations, np.inf),  # all its cells become 0
-            levels=tuple(
-                _frequent(x[:, place]) if is_code else None
-                for place, is_code in enumerate(is_categorical)
-            ),
-            is_missed=np.isnan(x).mean(axis=0) >= _LEAST_MISSING,
+            levels=_frequent(x, is_categorical, spare),
+            is_missed=is_missed,
         )
 
     def __len__(self) -> int:
@@ -123,7 +129,7 @@ class LinearStart:
         """
         if share == 0.0:
             return None
-        features = Features.of(rows.x, goal.is_categorical)
+        features = Features.of(rows.x, goal.is_categorical, most_features(goal, len(rows)))
         if why_not(features, goal, len(rows)) is not None:
             return None
         design = features.of_rows(rows.x)
@@ -156,6 +162,11 @@ class LinearStart:
         return losses[0] < losses[1]
 
 
+def most_features(goal: Goal, num_rows: int) -> int:
+    """Return how many features there may be."""
+    return min(MOST_FEATURES, MOST_CELLS // max(num_rows * goal.num_scores, 1))
+
+
 def why_not(features: Features, goal: Goal, num_rows: int) -> str | None:
     """Say why there is no linear start; None where there may be one."""
     if not 1 <= len(features) <= MOST_FEATURES:
@@ -164,7 +175,7 @@ def why_not(features: Features, goal: Goal, num_rows: int) -> str | None:
             f"columns make {len(features)}"
         )
     cells = num_rows * len(features) * goal.num_scores
-    if cells > MOST_CELLS:
+    if len(features) > most_features(goal, num_rows):
         return (
             f"trees begin at a constant: a linear model may have {MOST_CELLS:,} cells, and rows, "
             f"features and classes make {cells:,}"
@@ -181,18 +192,45 @@ def best_constant(goal: Goal, rows: Rows) -> Array:
     return np.asarray(logs[1:] - logs[:1] if goal.target == "binary" else logs - logs.mean())
 
 
-def _frequent(codes: Array) -> Array:
-    """Return the levels of a column that are frequent enough to be features, in order."""
-    levels, counts = np.unique(codes[~np.isnan(codes)], return_counts=True)
-    common = np.argsort(-counts, kind="stable")[:_MOST_LEVELS]
-    return np.sort(levels[common][counts[common] >= _FEWEST_OF_LEVEL])
+def _frequent(x: Array, is_categorical: NDArray[np.bool_], most: int) -> tuple[Array | None, ...]:
+    """Return the levels of each column that become features, in order; None for numbers.
+
+    Args:
+        x: Rows `[R, D]`.
+        is_categorical: Which columns hold codes `[D]`.
+        most: Levels of all columns together: the most frequent, and none that is rare.
+    """
+    places = np.flatnonzero(is_categorical)
+    found = [np.unique(x[~np.isnan(x[:, k]), k], return_counts=True) for k in places]
+    counts = np.concatenate([count for _, count in found] or [np.zeros(0)])
+    is_kept = np.zeros(len(counts), dtype=bool)
+    is_kept[np.argsort(-counts, kind="stable")[: max(most, 0)]] = True
+    is_kept &= counts >= _FEWEST_OF_LEVEL
+    ends = np.cumsum([len(levels) for levels, _ in found])
+    parts = np.split(is_kept, ends[:-1]) if len(found) else []
+    kept: list[Array | None] = [None] * len(is_categorical)
+    for place, (levels, _), part in zip(places, found, parts, strict=True):
+        kept[place] = levels[part]
+    return tuple(kept)
 
 
 def _regression(goal: Goal, rows: Rows, design: Array, constant: Array) -> tuple[Array, Array]:
-    """Return slopes `[F, 1]` and offset `[1]` of a ridge regression."""
-    model = require("sklearn.linear_model", extra="automl").RidgeCV(alphas=_RIDGES)
-    model.fit(design, rows.y - constant[0], sample_weight=rows.weight)
-    return model.coef_[:, None], np.array([model.intercept_])
+    """Return slopes `[F, 1]` and offset `[1]` of a ridge regression.
+
+    The strength is the best by leave-one-out, as `RidgeCV` of scikit-learn has it. That takes the
+    singular values of all rows; those of the features' squares are found in a sixth of the time.
+    """
+    weight = np.ones(len(rows)) if rows.weight is None else rows.weight
+    root = np.sqrt(weight)
+    cells, target = design * root[:, None], (rows.y - constant[0]) * root
+    squares, axes = np.linalg.eigh(cells.T @ cells)
+    shrunk = 1.0 / (np.maximum(squares, 0.0)[:, None] + _RIDGES)  # [F, ridges]
+    cells = cells @ axes
+    along = (cells.T @ target)[:, None] * shrunk
+    leverage = np.square(cells) @ shrunk + (weight / weight.sum())[:, None]
+    left_out = (target[:, None] - cells @ along) / np.maximum(1.0 - leverage, _LEAST_SHARE)
+    best = int(np.square(left_out).sum(axis=0).argmin())
+    return (axes @ along[:, best])[:, None], np.zeros(1)
 
 
 def _classification(goal: Goal, rows: Rows, design: Array, constant: Array) -> tuple[Array, Array]:

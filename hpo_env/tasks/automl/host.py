@@ -6,6 +6,7 @@ the twin of the trainer: the loop of somebody who updates a booster of LightGBM 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,7 +57,8 @@ class BoostingHost(PlainHost):
     def note_round(self, train_loss: float | None, validation_loss: float | None) -> None:
         """Take in the losses of a round; call it before the run's `step`."""
         self._train, self._now = _number(train_loss), _number(validation_loss)
-        self._best = float(np.fmin(self._best, self._now))
+        if self._now < self._best or math.isnan(self._best):  # each round: np.fmin takes longer
+            self._best = self._now
 
     def begin_interval(self, num_updates: int) -> None:
         """Forget the rounds of the interval before."""

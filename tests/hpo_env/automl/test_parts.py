@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeCV
 
 from hpo_env.automl.boosters import Goal
 from hpo_env.automl.columns import Columns
 from hpo_env.automl.ensembling import greedy_weights, loss_of_outputs, outputs_of
 from hpo_env.automl.growing import Deadline
-from hpo_env.automl.linear_start import Features, LinearStart, why_not
+from hpo_env.automl.linear_start import Features, LinearStart, most_features, why_not
 from hpo_env.automl.progress_bar import ProgressBar
 from hpo_env.automl.rows import Rows, folds, split
 from hpo_env.errors import ControllerWarning, DatasetError
@@ -171,6 +171,50 @@ def test_weights_of_rows_move_a_linear_start() -> None:
     assert start is not None
     assert without is not None
     np.testing.assert_allclose(start.margin(x), without.margin(x), atol=0.05)
+
+
+@pytest.mark.parametrize("num_rows", [12, 400])
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_the_ridge_regression_is_that_of_scikit_learn(num_rows: int, is_weighted: bool) -> None:
+    rng = np.random.default_rng(num_rows)
+    x = rng.normal(size=(num_rows, 5)) * [1.0, 1.0, 0.1, 10.0, 1.0]
+    x[:, 4] = x[:, 0]  # twice the same
+    y = x[:, 0] - x[:, 2] + rng.normal(size=num_rows)
+    weight = rng.uniform(0.2, 3.0, num_rows) if is_weighted else None
+    start = LinearStart.of(goal("regression", 1, *[False] * 5), Rows(x=x, y=y, weight=weight), 1.0)
+    assert start is not None
+    design = start.features.of_rows(x)
+    twin = RidgeCV(alphas=np.logspace(-1.0, 4.0, 11)).fit(design, y, sample_weight=weight)
+    np.testing.assert_allclose(start.slopes[:, 0], twin.coef_, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(start.margin(x)[:, 0], twin.predict(design), rtol=1e-7, atol=1e-9)
+
+
+def test_levels_are_features_as_long_as_there_is_room_the_most_frequent_first() -> None:
+    rng = np.random.default_rng(0)
+    counts = [90, 60, 30, 6, 4]
+    first = np.repeat(np.arange(5.0), counts)
+    x = np.stack([first, rng.normal(size=190), first % 2.0], axis=1)
+    is_categorical = np.array([True, False, True])
+
+    def kept(most: int) -> list[list[float]]:
+        levels = Features.of(x, is_categorical, most).levels
+        return [one.tolist() for one in levels if one is not None]
+
+    assert kept(300) == [[0.0, 1.0, 2.0, 3.0], [0.0, 1.0]]  # of four rows is none
+    assert kept(4) == [[0.0], [0.0, 1.0]]  # 124 and 66 rows, and 90; a number is the fourth
+    assert kept(1) == [[], []]
+
+
+def test_many_levels_leave_a_large_table_its_linear_start() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 400, size=(8000, 2)).astype(float)
+    y = (x[:, 0] < 9.0).astype(float)
+    asked = goal("binary", 2, True, True)
+    assert most_features(asked, 8000) == 300
+    assert most_features(asked, 1_000_000) == 20
+    start = LinearStart.of(asked, Rows(x=x, y=y), 1.0)
+    assert start is not None
+    assert len(start.features) == 300
 
 
 def test_levels_and_gaps_are_features_and_what_is_new_is_not() -> None:
