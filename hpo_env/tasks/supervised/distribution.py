@@ -51,7 +51,7 @@ from hpo_env.tasks.supervised.space import HYPERPARAMETERS
 
 Modalities = Literal["tables", "images", "tokens", "all"]
 """One modality, or each as often as the others."""
-Clock = Literal["usual", "wide", "mixed"]
+Clock = Literal["usual", "wide", "mixed", "by_modality"]
 
 MAX_TABLE_FEATURES = 32
 """Features that a task of the distribution uses at most; a data set asked for by name keeps all."""
@@ -199,7 +199,15 @@ class Distribution:
             task = self._sample_text(name, optimizer, rng, is_augmented=is_augmented)
         else:
             task = self._sample_rows(modality, name, optimizer, rng, is_augmented=is_augmented)
-        return task if self.clock == "usual" else self._with_drawn_clock(task, rng)
+        if self.clock == "usual":
+            return task
+        is_wide = self.clock == "wide" or (
+            modality != "tables" if self.clock == "by_modality" else rng.random() < _SHARE_WIDE
+        )
+        if is_wide:
+            return self._with_wide_clock(task, rng)
+        # Said all the same, so that all tasks are described by as many numbers.
+        return replace(task, updates_per_decision=self.updates_per_decision)
 
     def _sample_rows(
         self,
@@ -262,11 +270,8 @@ class Distribution:
             return _EVALUATION_DECISIONS
         return round(log_uniform(*_TRAIN_DECISIONS, rng))
 
-    def _with_drawn_clock(self, task: SupervisedTask, rng: np.random.Generator) -> SupervisedTask:
+    def _with_wide_clock(self, task: SupervisedTask, rng: np.random.Generator) -> SupervisedTask:
         """Draw how many decisions a run has, and how many updates each; long ones of small nets."""
-        if self.clock == "mixed" and rng.random() >= _SHARE_WIDE:
-            # Said all the same, so that all tasks are described by as many numbers.
-            return replace(task, updates_per_decision=self.updates_per_decision)
         decisions = self.num_decisions or round(log_uniform(*_WIDE_DECISIONS, rng))
         low, high = _WIDE_UPDATES
         affordable = self.most_effort / (decisions * effort_of_update(task))

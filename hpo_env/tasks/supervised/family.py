@@ -88,6 +88,7 @@ class SupervisedFamily(TaskFamily):
         clock: "usual", or "wide": every task draws 10 to 150 decisions, unless `num_decisions` is
             given, of 5 to 1,000 updates each (both log-uniform), as many as its model's cost
             allows; `updates_per_decision` is not used then. "mixed": every second task so.
+            "by_modality": texts and images so, tables as usual.
         most_effort: The most that a task whose clock is drawn may cost, in multiplications of
             forward passes (see `effort`); long intervals are for small models. 1e10 are a few
             seconds of one core.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from hpo_env.tasks.base import Recipe
 
@@ -31,7 +32,7 @@ _ALL = Recipe(
 
 _LOOPS_ON_TABLES = Recipe(
     name="supervised-loops-on-tables",
-    help="what `supervised-loops` begins with: tables, every second one with a clock of its own",
+    help="what `supervised-loops-mixed` begins with: tables, every second one with its own clock",
     runs="supervised-loops-on-tables",
     settings={
         **_COMMON,
@@ -42,27 +43,45 @@ _LOOPS_ON_TABLES = Recipe(
     seeds=(0,),
     members=1,
 )
-_LOOPS = Recipe(
-    name="supervised-loops",
-    help="what an optimiser has, for the loops that people write: texts, batch norm, long runs",
-    runs="supervised-loops",
+_ON_ALL: dict[str, Any] = {
+    **_COMMON,
+    "num_envs": 256,
+    "batch_size": 1024,
+    "learning_rate": 1.25e-3,
+    "validation_lanes": 64,
+    "hyperparameters": _OPTIMIZER,
+}
+"""Decisions that cost ten times as much are made in fewer lanes, so that the agent learns as often
+from as few."""
+
+_LOOPS_MIXED = Recipe(
+    name="supervised-loops-mixed",
+    help="what `supervised-loops` begins with: tables, images and texts",
+    runs="supervised-loops-mixed",
     settings={
-        **_COMMON,
+        **_ON_ALL,
         "steps": 500_000,
         "segment_steps": 50_000,
-        "num_envs": 256,
-        "batch_size": 1024,
-        "learning_rate": 1.25e-3,
-        "validation_lanes": 64,
-        "hyperparameters": _OPTIMIZER,
         "family_options": {"modalities": "all", "clock": "mixed", "most_effort": 3e9},
     },
-    initial="supervised-loops-on-tables",
+    initial=_LOOPS_ON_TABLES.name,
     seeds=(0,),
     members=1,
 )
-"""A decision costs what ten of the usual ones cost, so that as many are learned from cheap ones
-first."""
+_LOOPS = Recipe(
+    name="supervised-loops",
+    help="what an optimiser has, in long runs of the kinds that people train",
+    runs="supervised-loops",
+    settings={
+        **_ON_ALL,
+        "steps": 260_000,
+        "segment_steps": 40_000,
+        "family_options": {"modalities": "all", "clock": "by_modality", "most_effort": 3e9},
+    },
+    initial=_LOOPS_MIXED.name,
+    seeds=(0,),
+    members=1,
+)
 
 RECIPES: tuple[Recipe, ...] = (
     _ALL,
@@ -74,5 +93,6 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     replace(_ALL, name="supervised-lr", help="the learning rate alone", keeps=("learning_rate",)),
     _LOOPS_ON_TABLES,
+    _LOOPS_MIXED,
     _LOOPS,
 )

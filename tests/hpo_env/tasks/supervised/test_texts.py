@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,6 +96,39 @@ def test_a_wide_clock_draws_decisions_and_updates_within_what_a_run_may_cost() -
     assert max(family.effort(t) for t in drawn) < 1.2e10
     fixed = draws(20, clock="wide", num_decisions=12)
     assert {t.num_decisions for t in fixed} == {12}
+
+
+def test_under_a_mixed_clock_every_second_task_draws_its_own_and_all_say_it() -> None:
+    drawn = draws(600, modalities="all", clock="mixed", updates_per_decision=3)  # no drawn one
+    updates = [t.updates_per_decision for t in drawn]
+    assert None not in updates
+    assert 0.4 < np.mean([u == 3 for u in updates]) < 0.6
+    assert {t.num_decisions for t in drawn if t.updates_per_decision == 3} <= set(range(15, 61))
+
+
+def test_a_clock_by_modality_is_the_usual_one_of_tables() -> None:
+    drawn = draws(300, modalities="all", clock="by_modality")
+    updates: dict[str, set[int | None]] = {"tables": set(), "images": set(), "tokens": set()}
+    for t in drawn:
+        updates[architecture(t.architecture).modality].add(t.updates_per_decision)
+    assert updates["tables"] == {10}
+    assert min(len(updates["images"]), len(updates["tokens"])) > 20
+
+
+@pytest.mark.parametrize("most", [1e8, 1e9, 1e11])
+def test_the_most_that_a_run_may_cost_bounds_its_intervals(most: float) -> None:
+    family = SupervisedFamily(clock="wide", most_effort=most)
+    rng = np.random.default_rng(0)
+    tasks = [family.sample(rng) for _ in range(200)]
+    dear = [t for t in tasks if family.effort(t) > 1.2 * most]
+    assert {t.updates_per_decision for t in dear} <= {5}  # the shortest of all
+    assert max(family.effort(t) for t in tasks) > 0.3 * min(most, 3e10)
+
+
+@pytest.mark.parametrize("bad", [0, -1.0, "1e9", True, None, float("nan")])
+def test_a_most_effort_that_is_no_positive_number_is_refused(bad: Any) -> None:
+    with pytest.raises(ConfigurationError, match="most_effort must be a positive number"):
+        SupervisedFamily(clock="wide", most_effort=bad)
 
 
 def test_a_clock_of_its_own_is_told_in_plain_data() -> None:
