@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -92,11 +91,11 @@ class Quantiles:
         """
         if num_errors is None:
             return cls(table=_tables(periods, scores))
-        ends = (0, *HISTORIES, np.inf)
-        parts = {}
-        for fewest, end in pairwise(ends):
-            which = (num_errors >= fewest) & (num_errors < end)
-            parts[fewest] = cls(table=_tables(periods[which], scores[which]))
+        history = np.searchsorted(HISTORIES, num_errors, side="right")
+        parts = {
+            fewest: cls(table=_tables(periods[history == k], scores[history == k]))
+            for k, fewest in enumerate((0, *HISTORIES))
+        }
         # A season that short histories lack has the quantiles of all.
         whole = _tables(periods, scores) | dict(parts.pop(0).table)
         return cls(table=whole, longer=parts)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +96,7 @@ class Batch:
         is_multiplicative: Sequence[bool] | Ints,
     ) -> None:
         """Fill the facts from what each series is `[N]`."""
-        columns = {
+        columns: dict[str, Any] = {
             "length": length,
             "num_future": 0,
             "period": period,
