@@ -34,7 +34,6 @@ from hpo_env.tasks.few_shot.initialisations import FILE
 from hpo_env.tasks.few_shot.preparation import Rows, prepare
 from hpo_env.tasks.few_shot.task import FewShotTask
 
-
 _RATE = 2e-3  # of Adam at the start; it falls to a tenth along a cosine
 
 
