@@ -76,9 +76,7 @@ class Entry:
 
 
 def _of_characters(shots: int, share: float, name: str, steps: int, **rest: Any) -> Entry:
-    return Entry(
-        algorithm=name, source="characters", shots=shots, steps=int(share * steps), **rest
-    )
+    return Entry(algorithm=name, source="characters", shots=shots, steps=int(share * steps), **rest)
 
 
 def _characters() -> Iterator[Entry]:
