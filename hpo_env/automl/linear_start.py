@@ -202,7 +202,7 @@ def _frequent(x: Array, is_categorical: NDArray[np.bool_], most: int) -> tuple[A
     """
     places = np.flatnonzero(is_categorical)
     found = [np.unique(x[~np.isnan(x[:, k]), k], return_counts=True) for k in places]
-    counts = np.concatenate([count for _, count in found] or [np.zeros(0)])
+    counts = np.concatenate([np.zeros(0), *(count for _, count in found)])
     is_kept = np.zeros(len(counts), dtype=bool)
     is_kept[np.argsort(-counts, kind="stable")[: max(most, 0)]] = True
     is_kept &= counts >= _FEWEST_OF_LEVEL
