@@ -35,11 +35,11 @@ class TrainingSettings(Settings):
     """The outer loop.
 
     Args:
-        num_steps: Steps on the meta-parameters, at least 1.
-        tasks_per_step: Tasks that a step's gradient is a mean of, at least 1.
-        learning_rate: Of Adam, above 0; it falls to a tenth along a cosine.
-        validate_every: Steps between two looks at the validation tasks, at least 1.
-        num_validation_tasks: Of one look, always the same ones; at least 1.
+        num_steps: Steps of the outer loop, at least 1.
+        tasks_per_step: Tasks in a step, at least 1.
+        learning_rate: Of Adam; it falls to a tenth.
+        validate_every: Steps between two validations.
+        num_validation_tasks: Tasks of a validation.
     """
 
     num_steps: int = 10_000

@@ -51,7 +51,7 @@ class DescribeDataset:
         name: One of the names that `hpo-control data list` shows.
     """
 
-    name: tyro.conf.Positional[str]
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class CheckFile:
         categories: Columns whose values are names although they look like numbers.
     """
 
-    file: tyro.conf.Positional[Path]
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
     target: str
     kind: Kind | None = None
     decimal: str | None = None

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import safetensors.numpy
@@ -38,24 +38,22 @@ _LOSS, _SCORE = "few_shot/query_loss", "few_shot/validation_score"
 class FewShotConfig:
     """Meta-train an algorithm on few-shot tasks, and judge it on tasks never seen.
 
-    The folder gets model, result and TensorBoard's curves. The same command goes on after a stop.
-
     Args:
-        algorithm: maml, first_order_maml, reptile, imaml, meta_sgd, leo, memory, matching,
-            prototypical, or module:Class.
+        algorithm: maml, first_order_maml, reptile, imaml, meta_sgd, leo, memory,
+            matching, prototypical, or module:Class.
         source: sinusoids, characters, or module:Class.
-        out: The folder.
+        out: The folder; a stopped run there goes on.
         shots: Examples to adapt to, of each class where there are classes.
         queries: Examples to be judged by, likewise.
-        ways: Classes of a task, where there are classes.
-        algorithm_options: Settings of the algorithm, as name=value.
+        ways: Classes of a task, where it has any.
+        algorithm_options: Its settings, as name=value.
         training: The outer loop.
         seed: All that is random follows from it.
         num_test_tasks: Tasks that judge in the end.
     """
 
-    algorithm: tyro.conf.Positional[str]
-    source: tyro.conf.Positional[str]
+    algorithm: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ALGORITHM")]
+    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")]
     out: Path
     shots: int = 5
     queries: int = 10

@@ -41,7 +41,7 @@ class FitConfig:
         seed: Of everything that is random.
     """
 
-    file: tyro.conf.Positional[Path]
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
     target: str
     new: Path | None = None
     out: Path = Path("predictions.csv")

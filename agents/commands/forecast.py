@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -45,7 +45,7 @@ class ForecastConfig:
         num_threads: Threads that the series are spread over; one a core when not given.
     """
 
-    file: tyro.conf.Positional[Path]
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
     horizon: int
     out: Path = Path("forecasts.csv")
     level: tuple[float, ...] = (80.0, 95.0)

@@ -34,7 +34,7 @@ class ShowCard:
         name: One of the names that `hpo-control zoo list` shows.
     """
 
-    name: tyro.conf.Positional[str]
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class VerifyFigures:
         name: One of the names that `hpo-control zoo list` shows, or the folder of a policy.
     """
 
-    name: tyro.conf.Positional[str]
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class MakePolicy:
         run_dir: Folder of the meta-training runs; those that are complete there are kept.
     """
 
-    name: tyro.conf.Positional[str]
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
     family: str | None = None
     out: Path
     run_dir: Path = Path("logs/zoo")

@@ -20,7 +20,7 @@ from agents.commands.help_texts import short_help
 from agents.config import TrainConfig
 
 ROOT = Path(__file__).parents[3]
-SCREEN_LINES = 45
+SCREEN_LINES = 40
 LONG: list[Any] = [
     pytest.param("train", TrainConfig, train.USUAL, id="train"),
     pytest.param("compare", CompareConfig, compare.USUAL, id="compare"),
