@@ -76,10 +76,11 @@ class Perceptron:
     def activations(self, flat: Float32, inputs: Float32) -> list[Float32]:
         """Return inputs `[n, R, F]` and what each layer makes of them, the outputs last."""
         matrices, values = self.views(flat), [inputs]
-        for layer in range(self.num_layers):
-            name = self.layer_name(layer)
-            sums = values[-1] @ matrices[f"{name}.weight"] + matrices[f"{name}.bias"]
-            values.append(sums if layer == self.num_layers - 1 else np.maximum(sums, 0.0))
+        with np.errstate(over="ignore", invalid="ignore"):  # a lane may have diverged
+            for layer in range(self.num_layers):
+                name = self.layer_name(layer)
+                sums = values[-1] @ matrices[f"{name}.weight"] + matrices[f"{name}.bias"]
+                values.append(sums if layer == self.num_layers - 1 else np.maximum(sums, 0.0))
         return values
 
     def losses(self, outputs: Float32, targets: Float32, temperature: Float64) -> Float64:
@@ -91,7 +92,9 @@ class Perceptron:
             temperature: Of each lane `[n]`; of values, nothing.
         """
         if not self.is_classification:
-            return np.asarray(np.square(outputs - targets).astype(np.float64).mean(axis=2))
+            errors = outputs.astype(np.float64) - targets
+            with np.errstate(over="ignore", invalid="ignore"):
+                return np.asarray(np.square(errors).mean(axis=2))
         shares = probabilities(outputs, temperature)
         return np.asarray(-np.log(np.maximum((shares * targets).sum(axis=2), _LEAST)))
 
@@ -123,7 +126,8 @@ class Perceptron:
 def probabilities(logits: Float32, temperature: Float64) -> Float64:
     """Return probabilities of classes `[n, R, K]` at a temperature of each lane `[n]`."""
     scaled = logits.astype(np.float64) / temperature[:, None, None]
-    powers = np.exp(scaled - scaled.max(axis=2, keepdims=True))
+    with np.errstate(over="ignore", invalid="ignore"):
+        powers = np.exp(scaled - scaled.max(axis=2, keepdims=True))
     return np.asarray(powers / powers.sum(axis=2, keepdims=True))
 
 
