@@ -153,7 +153,7 @@ class ReinforcementFamily(TaskFamily):
 
     def sample(self, rng: np.random.Generator) -> ReinforcementTask:
         """Draw an environment, how much a rollout and an interval hold, and initial values."""
-        kind = self._draw_type(rng)
+        kind = self.types[int(rng.integers(len(self.types)))]
         names = tuple(kind.physics)
         physics = self.physics or names[int(rng.integers(len(names)))]
         drawn: Algorithm = "a2c" if rng.random() < _A2C_SHARE else "ppo"
@@ -230,12 +230,6 @@ class ReinforcementFamily(TaskFamily):
             if engine == "native":
                 raise ConfigurationError(f"engine 'native' cannot be had: {error}") from error
             return ReinforcementTrainer(num_lanes, engine=Reference())
-
-    def _draw_type(self, rng: np.random.Generator) -> EnvironmentType:
-        weights = np.array([kind.weight for kind in self.types])
-        if (weights == weights[0]).all():
-            return self.types[int(rng.integers(len(self.types)))]
-        return self.types[int(rng.choice(len(self.types), p=weights / weights.sum()))]
 
     def _check(self) -> None:
         if self.hidden not in (32, 64):

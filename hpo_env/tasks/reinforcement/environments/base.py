@@ -122,7 +122,6 @@ class EnvironmentType:
         split: The side on which it is, for good.
         gymnasium: Id of the environment of Gymnasium that it equals under its first physics; "" for
             none.
-        weight: How often it is drawn, against the others of its side.
     """
 
     name: str
@@ -131,4 +130,3 @@ class EnvironmentType:
     physics: Mapping[str, tuple[float, ...]] = field(hash=False)
     split: Split = "train"
     gymnasium: str = ""
-    weight: float = 1.0

@@ -13,10 +13,6 @@ from hpo_env.tasks.base import Split
 from hpo_env.tasks.reinforcement.environments import classic, games, grids, motion
 from hpo_env.tasks.reinforcement.environments.base import EnvironmentType
 
-SPARSE = 2.0
-"""Weight, on the training side, of types in which nearly all steps pay the same until something is
-found: there a move does most harm, and what a run shows of itself is least."""
-
 TYPES: tuple[EnvironmentType, ...] = (
     EnvironmentType(
         name="cart_pole",
@@ -60,7 +56,6 @@ TYPES: tuple[EnvironmentType, ...] = (
             "fast at the goal": (0.0018, 0.0025, 0.02),
         },
         gymnasium="MountainCar-v0",
-        weight=SPARSE,
     ),
     EnvironmentType(
         name="mountain_car_continuous",
@@ -75,7 +70,6 @@ TYPES: tuple[EnvironmentType, ...] = (
             "fast at the goal": (0.0025, 0.0025, 0.02),
         },
         gymnasium="MountainCarContinuous-v0",
-        weight=SPARSE,
     ),
     EnvironmentType(
         name="pendulum",
@@ -102,7 +96,6 @@ TYPES: tuple[EnvironmentType, ...] = (
             "wide": (10.0, 1.0, 1.0, 3.0, 0.8),
             "little gravity": (6.0, 1.0, 1.0, 2.5, 0.4),
         },
-        weight=SPARSE,
     ),
     EnvironmentType(
         name="acrobot",
@@ -156,7 +149,6 @@ TYPES: tuple[EnvironmentType, ...] = (
             "gusty": (2.0, 1.0, 1.5, 1.5, 0.25),
             "slippery": (2.0, 0.1, 0.0, 2.0, 0.3),
         },
-        weight=SPARSE,
     ),
     EnvironmentType(
         name="regulator",
@@ -230,7 +222,6 @@ TYPES: tuple[EnvironmentType, ...] = (
             "few holes": (0.2, 1056.0),
         },
         gymnasium="FrozenLake-v1",
-        weight=SPARSE,
     ),
     EnvironmentType(
         name="cliff",
@@ -256,7 +247,6 @@ TYPES: tuple[EnvironmentType, ...] = (
             "size 8": (8.0, 15.0),
             "size 10": (10.0, 16.0),
         },
-        weight=SPARSE,
     ),
     EnvironmentType(
         name="river_swim",
@@ -269,7 +259,6 @@ TYPES: tuple[EnvironmentType, ...] = (
             "tempting": (6.0, 0.5, 0.45, 0.05),
             "easy": (8.0, 0.8, 0.15, 0.01),
         },
-        weight=SPARSE,
     ),
     EnvironmentType(
         name="random_table",
@@ -306,7 +295,6 @@ TYPES: tuple[EnvironmentType, ...] = (
             "free steps": (5.0, 0.3, 0.0),
             "worthless key": (5.0, 0.0, 0.01),
         },
-        weight=SPARSE,
     ),
     EnvironmentType(
         name="context_bandit",

@@ -36,19 +36,6 @@ def test_kinds_follow_from_the_options(options: dict[str, Any], kinds: tuple[str
     assert {family.problem(family.sample(rng)).kind for _ in range(100)} == set(kinds)
 
 
-def test_types_that_pay_seldom_come_twice_as_often_and_those_of_other_sides_evenly() -> None:
-    for split, shares in (("train", {1.0, 2.0}), ("validation", {1.0})):
-        family = ReinforcementFamily(split=split, algorithm="ppo")
-        assert {kind.weight for kind in types_of(split)} == shares
-        rng = np.random.default_rng(0)
-        drawn = [family.sample(rng).environment for _ in range(6000)]
-        whole = sum(kind.weight for kind in types_of(split))
-        for kind in types_of(split):
-            expected = kind.weight / whole
-            spread = np.sqrt(expected * (1.0 - expected) / len(drawn))
-            assert abs(drawn.count(kind.name) / len(drawn) - expected) < 4.0 * spread, kind.name
-
-
 EACH = [(kind, physics) for kind in TYPES for physics in kind.physics]
 
 
