@@ -24,6 +24,10 @@ class _Layers(ctypes.Structure):
         ("is_clipped", ctypes.c_int64),
         ("sizes", ctypes.c_void_p),
         ("numbers", ctypes.c_void_p),
+        ("mean", ctypes.c_void_p),
+        ("whitening", ctypes.c_void_p),
+        ("threshold", ctypes.c_double),
+        ("offset", ctypes.c_double),
     )
 
 
@@ -60,6 +64,13 @@ class Network:
             address(self._sizes),
             address(self._numbers),
         )
+        if policy is not None and policy.familiarity is not None:
+            known = policy.familiarity
+            self._mean = known.mean.astype(np.float64)
+            self._whitening = known.whitening.astype(np.float64)
+            self._layers.mean = address(self._mean)
+            self._layers.whitening = address(self._whitening)
+            self._layers.threshold, self._layers.offset = known.threshold, known.offset
 
     @staticmethod
     def is_known(space: HyperparameterSpace, policy: Policy | None) -> bool:
@@ -69,7 +80,6 @@ class Network:
         return policy is None or (
             policy.head in _HEADS
             and policy.memory is None
-            and policy.familiarity is None
             and policy.space.names == space.names
             and policy.features == tuple(FEATURES)
         )

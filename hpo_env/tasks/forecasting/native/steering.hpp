@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -49,10 +50,42 @@ struct Network {  // weights `[in, out]` and biases of layer after layer; no lay
   int64_t num_layers, num_members, is_relu, is_clipped;
   const int64_t* sizes;  // [num_layers + 1]
   const double* numbers;
+  const double* mean;  // of the observations of meta-training; null: the network is trusted everywhere
+  const double* whitening;  // [kObserved, kObserved]
+  double threshold, offset;
 };
 
+// tanh to the last digits of its absolute value, without a call or a branch, so that a layer is computed
+// several numbers at a time: exp(-2|x|) = 2^k e^r with |r| < ln 2 / 2, and e^r from its series.
+inline double quick_tanh(double x) {
+  const double y = -2.0 * std::min(std::fabs(x), 20.0);
+  const double k = std::nearbyint(y * 1.4426950408889634);
+  const double r = (y - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10;
+  double e = 1.0;
+  for (int i = 13; i > 0; i--) e = 1.0 + r * (1.0 / i) * e;
+  const int64_t bits = (static_cast<int64_t>(k) + 1023) << 52;
+  double power;
+  std::memcpy(&power, &bits, sizeof power);
+  const double share = e * power;
+  return std::copysign((1.0 - share) / (1.0 + share), x);
+}
+
+// The share of the network in a decision: `Familiarity.trust`.
+double trust(const Network& net, const float* observed, Numbers& whitened) {
+  whitened.assign(kObserved, 0.0);
+  for (int i = 0; i < kObserved; i++) {
+    const double deviation = observed[i] - net.mean[i], *row = net.whitening + i * kObserved;
+    for (int o = 0; o < kObserved; o++) whitened[o] += deviation * row[o];
+  }
+  double square = 0.0;
+  for (double value : whitened) square += value * value;
+  const double distance = std::max(std::hypot(std::sqrt(square), net.offset), net.threshold);
+  return net.threshold / distance * (net.threshold / distance);
+}
+
 // The mean moves `[kValues]` of the members.
-void act(const Network& net, const float* observed, Numbers& one, Numbers& two, float* moves) {
+void act(const Network& net, const Axis* axes, const float* observed, Numbers& one, Numbers& two,
+         float* moves) {
   one.assign(observed, observed + kObserved);
   const double* numbers = net.numbers;
   for (int64_t layer = 0; layer < net.num_layers; layer++) {
@@ -64,8 +97,11 @@ void act(const Network& net, const float* observed, Numbers& one, Numbers& two, 
     }
     const double* bias = numbers + num_in * num_out;
     for (int64_t o = 0; o < num_out; o++) two[o] += bias[o];
-    if (layer + 1 < net.num_layers)
-      for (double& value : two) value = net.is_relu ? std::max(value, 0.0) : std::tanh(value);
+    const bool is_hidden = layer + 1 < net.num_layers;
+    if (is_hidden && net.is_relu)
+      for (double& value : two) value = std::max(value, 0.0);
+    if (is_hidden && !net.is_relu)
+      for (double& value : two) value = quick_tanh(value);
     std::swap(one, two);
     numbers = bias + num_out;
   }
@@ -78,17 +114,26 @@ void act(const Network& net, const float* observed, Numbers& one, Numbers& two, 
         continue;
       }
       const double highest = *std::max_element(output, output + kLevels);
-      double share = 0.0, sum = 0.0;
+      double level = 0.0, sum = 0.0;
       for (int k = 0; k < kLevels; k++, output++) {
         const double e = std::exp(*output - highest);
-        share += e * (k - kLevels / 2) / (kLevels / 2);
+        level += e * (k - kLevels / 2) / (kLevels / 2);
         sum += e;
       }
-      total[h] += share / sum;
+      total[h] += level / sum;
     }
   }
-  for (int h = 0; h < kValues; h++)
-    moves[h] = static_cast<float>(total[h] / static_cast<double>(net.num_members));
+  const double share = net.mean ? trust(net, observed, two) : 1.0;
+  for (int h = 0; h < kValues; h++) {
+    double move = total[h] / static_cast<double>(net.num_members);
+    if (share < 1.0) {  // back to where no correction is, as far as a step goes
+      const Axis& a = axes[h];
+      const double distance = observed[kRunFields + kFieldsEach * h + 1];
+      const double back = -distance / (a.step / (a.axis_high - a.axis_low));
+      move = share * move + (1.0 - share) * std::min(std::max(back, -1.0), 1.0);
+    }
+    moves[h] = static_cast<float>(move);
+  }
 }
 
 // What `observation.Memory` keeps of a run whose only measure is the error of one step.
@@ -186,7 +231,7 @@ void steer(State& s, const Facts& f, Values& v, const double* series, const doub
   for (int64_t decision = 0; decision < num_decisions; decision++) {
     if (net.num_layers > 0) {
       observe(c, s, f, axes, static_cast<double>(num_decisions), observed);
-      act(net, observed, one, two, c.moves);
+      act(net, axes, observed, one, two, c.moves);
       take_moves(c, axes, initial);
     }
     std::copy(c.values, c.values + kValues, &v.level);
