@@ -1,7 +1,6 @@
 """Every meta-learning algorithm on characters of unseen scripts, and on sinusoids.
 
-    OMP_NUM_THREADS=1 python benchmarks/few_shot.py run      # what is not measured yet
-    python benchmarks/few_shot.py show                       # the tables of docs/few-shot.md
+    OMP_NUM_THREADS=1 python benchmarks/few_shot.py          # what is not measured yet
 
 Each algorithm is meta-trained with the settings of its paper where those are known, for the number
 of steps that is stated, on one core; then it is judged on 300 tasks of the test side. The best of

@@ -78,7 +78,10 @@ def flattened(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def training_row(config: Mapping[str, Any]) -> dict[str, Any]:
     """Describe a meta-training, as in `config.json`, by the columns that it has."""
-    settings = flattened(config)
+    # A family may call an option of its own as a column is called, such as `start`.
+    settings = flattened(
+        {name: entry for name, entry in config.items() if name != "family_options"}
+    )
     row: dict[str, Any] = {name: settings.get(name.lower()) for name in (*NAMES, *NUMBERS)}
     for name in ("hyperparameters", "net_arch"):
         if row[name] is not None:

@@ -52,7 +52,7 @@ def warped(images: Array, transforms: Float64, side: int) -> Array:
     i, j = top.astype(np.int64) + 1, left.astype(np.int64) + 1
     found = (1.0 - below) * ((1.0 - beyond) * padded[each, i, j] + beyond * padded[each, i, j + 1])
     found += below * ((1.0 - beyond) * padded[each, i + 1, j] + beyond * padded[each, i + 1, j + 1])
-    return found.reshape(-1, side, side).astype(np.float32)
+    return np.asarray(found.reshape(-1, side, side), dtype=np.float32)
 
 
 def jittered(images: Array, rng: np.random.Generator) -> Array:

@@ -106,8 +106,9 @@ class Perceptron:
         losses = self.losses(values[-1], targets, temperature)
         num_rows = inputs.shape[1]
         if self.is_classification:
-            errors = probabilities(values[-1], temperature) - targets
-            errors = (errors / (temperature[:, None, None] * num_rows)).astype(np.float32)
+            excess = probabilities(values[-1], temperature) - targets
+            scale = 1.0 / (temperature[:, None, None] * num_rows)
+            errors: Float32 = (scale * excess).astype(np.float32)
         else:
             errors = (values[-1] - targets) * np.float32(2.0 / (num_rows * self.num_outputs))
         found = np.empty_like(flat)

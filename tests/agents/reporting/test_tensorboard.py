@@ -167,3 +167,10 @@ def test_projector_has_every_task_with_its_colours(loaded: str, run: Path) -> No
         f"{loaded}data/plugin/projector/tensor?{query}", timeout=30
     ) as answer:
         assert len(answer.read()) == 4 * 12 * info["embeddings"][0]["tensorShape"][1]
+
+
+def test_an_option_of_a_family_is_no_column_though_it_is_called_like_one() -> None:
+    """Which start a family draws is a word there, and the column of starts holds numbers."""
+    row = hparams.training_row({"seed": 3, "family_options": {"start": "default", "seed": "any"}})
+    assert row["start"] is None
+    assert row["seed"] == 3
