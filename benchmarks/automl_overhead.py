@@ -44,7 +44,7 @@ class Config:
 
     out: Path
     policy: str = "automl"
-    rows: tuple[int, ...] = (1000, 5000, 20_000, 100_000)
+    rows: tuple[int, ...] = (1000, 5000, 20_000)
     columns: int = 20
     rounds: int = 200
     repetitions: int = 5
