@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 # One thread a process: with more, OpenMP's barriers spin and everything crawls on a busy machine.
 export OMP_NUM_THREADS := 1
 
-.PHONY: install install-dev demo test test-lowest docs pictures fuzz bench zoo clean
+.PHONY: install install-dev demo test test-lowest docs looks pictures fuzz bench zoo clean
 
 # What it takes to train, evaluate and measure.
 install: $(VENV)/.installed
@@ -61,10 +61,15 @@ fuzz: install-dev
 docs: install-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+# How the site looks, light, dark and on a phone, and what its pages weigh, into build/looks; needs
+# Debian's chromium and chromium-driver.
+looks: docs
+	$(BIN)/python -m tools.site_looks
+
 # The pictures of the documentation, after a run of the demo; those of pages need Debian's chromium
 # and chromium-driver, and without them are left as they are.
 pictures: install-dev
-	$(BIN)/python tools/pictures.py
+	$(BIN)/python -m tools.pictures
 
 bench: install
 	$(BIN)/python benchmarks/throughput.py

@@ -10,6 +10,7 @@ taken by Debian's Chromium. Where there is none they are left as they are, and t
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import sys
@@ -156,7 +157,9 @@ def main(args: Sequence[str]) -> int:
     run = options.run
     if run is None and is_run_needed:
         run = demo.run(demo.DemoConfig(run_dir=ROOT / "logs" / "pictures"))
-    return make(options.only, ROOT if run is None else run, options.out)
+    run, out = ROOT if run is None else run.resolve(), options.out.resolve()
+    with contextlib.chdir(run.parent):  # TensorBoard shows the path that it is given
+        return make(options.only, Path(run.name), out)
 
 
 def make(names: Sequence[str], run: Path, out: Path) -> int:
@@ -168,7 +171,7 @@ def make(names: Sequence[str], run: Path, out: Path) -> int:
         out: The folder.
 
     Returns:
-        How many could not be made for want of a browser.
+        How many could not be made, for want of a browser or as a page did not show in time.
     """
     is_board_needed = any(name.startswith("tensorboard") for name in names)
     sources = Sources(run=run, address=dashboard.launch(run, 0) if is_board_needed else "")
@@ -177,7 +180,7 @@ def make(names: Sequence[str], run: Path, out: Path) -> int:
     for name in names:
         try:
             picture = PICTURES[name](sources)
-        except NoBrowserError as error:
+        except (NoBrowserError, AssertionError) as error:
             print(f"{out / name}: left as it is; {error}", file=sys.stderr)
             num_left += 1
             continue

@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -113,28 +113,28 @@ def main(args: Sequence[str]) -> int:
     with (options.out / "weights.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("page", "bytes"), *weights.items()])
     faults = [f"{name} weighs {n:,} bytes" for name, n in weights.items() if n > HEAVIEST]
-    with tempfile.TemporaryDirectory() as profile, started_browser(Path(profile)) as browser:
-        for name in options.pages:
-            _take(browser, pages[name], options.out / name.replace("/", "-").removesuffix(".html"))
-        faults += [f"{name} is wider than a phone" for name in _too_wide(browser, pages)]
+    for scheme in ("light", "dark"):  # a profile remembers its look
+        with tempfile.TemporaryDirectory() as profile, started_browser(Path(profile)) as browser:
+            for name in options.pages:
+                stem = options.out / name.replace("/", "-").removesuffix(".html")
+                _take(browser, pages[name], stem, scheme)
+            if scheme == "light":
+                faults += [f"{name} is wider than a phone" for name in _too_wide(browser, pages)]
     heaviest = max(weights, key=lambda name: weights[name])
     print(f"{len(pages)} pages, the heaviest {heaviest} with {weights[heaviest]:,} bytes")
     print(options.out, *faults, sep="\n")
     return len(faults)
 
 
-def _take(browser: Any, page: Path, stem: Path) -> None:
-    for look, scheme, size in (
-        ("light", "light", _SCREEN),
-        ("dark", "dark", _SCREEN),
-        ("phone", "light", _PHONE),
-    ):
+def _take(browser: Any, page: Path, stem: Path, scheme: str) -> None:
+    looks = {scheme: _SCREEN} | ({"phone": _PHONE} if scheme == "light" else {})
+    for look, size in looks.items():
         _set(browser, scheme, size)
         browser.get(page.resolve().as_uri())
         browser.save_screenshot(str(stem.with_name(f"{stem.name}-{look}.png")))
 
 
-def _too_wide(browser: Any, pages: dict[str, Path]) -> Iterator[str]:
+def _too_wide(browser: Any, pages: Mapping[str, Path]) -> Iterator[str]:
     _set(browser, "light", _PHONE)
     for name, page in pages.items():
         browser.get(page.resolve().as_uri())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from .style import LINES, PALETTE, new_figure
 
 Array = NDArray[np.float64]
 
+_TITLE_LETTERS = 36  # in a line above a panel
 _KEEP_ALL = {"scalars": 0, "tensors": 0, "images": 1, "histograms": 0}
 
 
@@ -100,7 +102,7 @@ def panel_figure(panel: Panel, curves: Curves, *, x_label: str = "environment st
     """
     figure = new_figure(3.6, 2.7)
     axes = figure.subplots()
-    axes.set_title(panel.title)
+    axes.set_title(fill(panel.title, _TITLE_LETTERS))
     axes.set_xlabel(x_label)
     axes.grid(visible=True)
     axes.ticklabel_format(axis="x", style="sci", scilimits=(-3, 4))

@@ -248,13 +248,17 @@ def foreign_schedulers(
     optimizers: Sequence[torch.optim.Optimizer], known: Sequence[Any]
 ) -> list[str]:
     """Name the living schedulers that write to one of the optimisers and are not `known`."""
+    names: list[str] = []
     for _ in range(2):
         ours = [part for scheduler in known for part in _nested(scheduler)]
-        found = [s for s in _living_schedulers(optimizers) if s not in ours]
-        if not found:
+        # Names alone are kept: a scheduler that is held here would outlive the collection.
+        living = _living_schedulers(optimizers)
+        names = sorted({type(scheduler).__name__ for scheduler in living if scheduler not in ours})
+        del living
+        if not names:
             return []
         gc.collect()  # one that nobody holds any more does no harm
-    return sorted({type(scheduler).__name__ for scheduler in found})
+    return names
 
 
 def _living_schedulers(optimizers: Sequence[torch.optim.Optimizer]) -> list[Any]:

@@ -23,7 +23,7 @@ from hpo_env.datasets.documents import docstrings, sources, topics
 from hpo_env.errors import DatasetError, unknown_name
 
 MAX_VOCABULARY = 96
-_FEWEST_TOKENS = 16_384
+_FEWEST_TOKENS = 12_288
 """Of every part: what a validation has to read, several times over."""
 _PARTS = 5
 """Of every five documents the fourth is for validation, the fifth for tests."""

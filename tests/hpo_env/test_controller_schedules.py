@@ -120,6 +120,15 @@ def test_closing_gives_a_scheduler_its_optimizer_back() -> None:
     assert optimizer.param_groups[1]["lr"] == pytest.approx(0.01 / 8)
 
 
+def test_a_scheduler_that_nobody_holds_is_no_writer() -> None:
+    optimizer = torch.optim.SGD(groups(Training()))
+    scheduler: Any = ls.ExponentialLR(optimizer, 0.5)
+    scheduler.itself = scheduler  # it goes when the collector comes, and not before
+    del scheduler
+    run = Controller(fixed_policy(0.0)).attach(optimizer, total_steps=6)
+    assert not run.is_over
+
+
 def test_another_scheduler_is_refused_by_name() -> None:
     optimizer = torch.optim.SGD(groups(Training()))
     scheduler = ls.OneCycleLR(optimizer, max_lr=0.1, total_steps=10)

@@ -52,7 +52,7 @@ def test_tokens_are_ranked_by_frequency_and_rare_characters_are_one_token() -> N
 
 
 def test_a_text_that_is_too_short_or_has_too_many_characters_is_refused() -> None:
-    with pytest.raises(DatasetError, match="part for validation must have at least 16384"):
+    with pytest.raises(DatasetError, match="part for validation must have at least 12288"):
         tokenized("toy", {"train": LONG, "validation": "ab", "test": LONG}, 3, folds_case=False)
     stream = np.zeros(20_000, dtype=np.uint8)
     with pytest.raises(DatasetError, match="1 to 95 characters must be told apart; got 96"):
