@@ -88,8 +88,6 @@ class Policy:
         memory: What stands between observation and layers, where it remembers; None: nothing.
         learned_start: The values of its hyperparameters that were best to begin from on the
             training tasks; None: there are none, runs begin at the user's own.
-        min_interval_updates: Where several policies move the same, the one decides whose number is
-            the largest that the updates of an interval reach: it was trained for runs so long.
 
     Raises:
         ConfigurationError: A shape, a dtype or a value contradicts the above.
@@ -125,21 +123,9 @@ class Policy:
     familiarity: Familiarity | None = None
     memory: Lstm | None = None
     learned_start: LearnedStart | None = None
-    min_interval_updates: int = 1
 
     def __post_init__(self) -> None:
         """Check that the network fits the observation, the head and itself."""
-        self._check_facts()
-        if not self.weights or len(self.weights) != len(self.biases):
-            raise ConfigurationError(
-                f"one bias a layer and at least one layer must be given; "
-                f"got {len(self.weights)} weights and {len(self.biases)} biases"
-            )
-        if self.learned_start is not None:
-            self.learned_start.check(self.space)
-        self._check_network()
-
-    def _check_facts(self) -> None:
         if self.head not in get_args(Head):
             raise unknown_name("head", self.head, get_args(Head))
         if self.activation not in _ACTIVATIONS:
@@ -147,14 +133,15 @@ class Policy:
         schedule(self.base_schedule)
         if not 0.0 < self.loss_floor < math.inf:
             raise ConfigurationError(f"loss_floor must be a positive number; got {self.loss_floor}")
-        if self.min_interval_updates < 1:
-            raise ConfigurationError(
-                f"min_interval_updates must be at least 1; got {self.min_interval_updates}"
-            )
         if not self.family:
             raise ConfigurationError("family must name the task family; got an empty string")
-
-    def _check_network(self) -> None:
+        if not self.weights or len(self.weights) != len(self.biases):
+            raise ConfigurationError(
+                f"one bias a layer and at least one layer must be given; "
+                f"got {len(self.weights)} weights and {len(self.biases)} biases"
+            )
+        if self.learned_start is not None:
+            self.learned_start.check(self.space)
         width = None if self.memory is None else self.memory.width
         shapes = tensor_shapes(self.layer_sizes, width) | familiarity_shapes(len(self.fields))
         for name, tensor in self.tensors().items():

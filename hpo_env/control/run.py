@@ -86,10 +86,7 @@ class Run(Generic[HostT]):
         self._known = policies[0].space.names
         there = host.initial
         self._decider = Decider(
-            policies,
-            {n: there[n] for n in self._known if n in there},
-            host.features(),
-            self._clock.interval_updates,
+            policies, {n: there[n] for n in self._known if n in there}, host.features()
         )
         self.policy = self._decider.policy
         self._course = Course(base_schedule, self._decider, host, self._clock)
@@ -351,7 +348,6 @@ class Run(Generic[HostT]):
         check_equal("base_schedule", {**state.get("asked", {}), **state}, self.base_schedule)
         total_steps = self._clock.load_state_dict(state)
         self._decider.load_state_dict(state["decider"])
-        self.policy = self._decider.policy
         self._losses.unfit = set(state.get("unfit", ()))
         self.replaced = dict(state.get("replaced", {}))
         self._course.effective = np.array(state["effective"], dtype=np.float64)
