@@ -323,11 +323,7 @@ def ship(family: str, recipe: Recipe, members: Sequence[Path], out: Path) -> Pat
         learned_start=config.learned_start,
         **config.family_options,
     )
-    whole = replace(
-        known,
-        metadata=_metadata([p.metadata for p in policies]),
-        min_interval_updates=recipe.min_interval_updates,
-    )
+    whole = replace(known, metadata=_metadata([p.metadata for p in policies]))
     return save(whole if recipe.keeps is None else restrict(whole, recipe.keeps), out)
 
 

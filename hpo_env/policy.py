@@ -90,8 +90,6 @@ class Policy:
             training tasks; None: there are none, runs begin at the user's own.
         kinds: Kinds of problem (`Problem.kind`) that meta-training contained. Runs of other kinds
             keep their values, see `knows`; None: it is not said, and every run is steered.
-        min_interval_updates: Where several policies move the same, the one decides whose number is
-            the largest that the updates of an interval reach: it was trained for runs so long.
 
     Raises:
         ConfigurationError: A shape, a dtype or a value contradicts the above.
@@ -128,11 +126,18 @@ class Policy:
     memory: Lstm | None = None
     learned_start: LearnedStart | None = None
     kinds: tuple[str, ...] | None = None
-    min_interval_updates: int = 1
 
     def __post_init__(self) -> None:
         """Check that the network fits the observation, the head and itself."""
-        self._check_facts()
+        if self.head not in get_args(Head):
+            raise unknown_name("head", self.head, get_args(Head))
+        if self.activation not in _ACTIVATIONS:
+            raise unknown_name("activation", self.activation, _ACTIVATIONS)
+        schedule(self.base_schedule)
+        if not 0.0 < self.loss_floor < math.inf:
+            raise ConfigurationError(f"loss_floor must be a positive number; got {self.loss_floor}")
+        if not self.family:
+            raise ConfigurationError("family must name the task family; got an empty string")
         if not self.weights or len(self.weights) != len(self.biases):
             raise ConfigurationError(
                 f"one bias a layer and at least one layer must be given; "
@@ -141,24 +146,6 @@ class Policy:
         if self.learned_start is not None:
             self.learned_start.check(self.space)
         check_kinds(self.kinds)
-        self._check_network()
-
-    def _check_facts(self) -> None:
-        if self.head not in get_args(Head):
-            raise unknown_name("head", self.head, get_args(Head))
-        if self.activation not in _ACTIVATIONS:
-            raise unknown_name("activation", self.activation, _ACTIVATIONS)
-        schedule(self.base_schedule)
-        if not 0.0 < self.loss_floor < math.inf:
-            raise ConfigurationError(f"loss_floor must be a positive number; got {self.loss_floor}")
-        if self.min_interval_updates < 1:
-            raise ConfigurationError(
-                f"min_interval_updates must be at least 1; got {self.min_interval_updates}"
-            )
-        if not self.family:
-            raise ConfigurationError("family must name the task family; got an empty string")
-
-    def _check_network(self) -> None:
         width = None if self.memory is None else self.memory.width
         shapes = tensor_shapes(self.layer_sizes, width) | familiarity_shapes(len(self.fields))
         for name, tensor in self.tensors().items():

@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 
 from hpo_env.errors import HPOControlError, PolicyFileError
 from hpo_env.hyperparameters import HyperparameterSpace
-from hpo_env.policy import Policy
 from hpo_env.reward import LOSS_FLOOR
 from hpo_env.starts import LearnedStart, check_kinds
 
@@ -129,30 +128,6 @@ def read_kinds(path: Path, document: Mapping[str, Any]) -> tuple[str, ...] | Non
     except (HPOControlError, TypeError):
         refuse(path, "'kinds' must be distinct names, at least one", kinds)
     return tuple(kinds)
-
-
-def rare_entries(policy: Policy) -> dict[str, Any]:
-    """Return the entries that a file has where the policy has such a thing, and else not."""
-    rare: dict[str, Any] = {}
-    if policy.memory is not None:
-        rare["memory"] = {"kind": "lstm", "width": policy.memory.width}
-    if policy.features:
-        rare["features"] = list(policy.features)
-    if policy.learned_start is not None:
-        rare["learned_start"] = policy.learned_start.to_json()
-    if policy.kinds is not None:
-        rare["kinds"] = list(policy.kinds)
-    if policy.min_interval_updates > 1:
-        rare["min_interval_updates"] = policy.min_interval_updates
-    return rare
-
-
-def read_min_interval_updates(path: Path, document: Mapping[str, Any]) -> int:
-    """Read from which length of intervals on it decides; most policies have no such entry."""
-    if "min_interval_updates" not in document:
-        return 1
-    least: int = entry(path, document, "min_interval_updates", int)
-    return least
 
 
 def read_memory_width(path: Path, document: Mapping[str, Any]) -> int | None:

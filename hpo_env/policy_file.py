@@ -37,14 +37,12 @@ from hpo_env.policy import Array, Policy, tensor_shapes
 from hpo_env.policy_entries import (
     FIX,
     entry,
-    rare_entries,
     read_features,
     read_fields,
     read_floor,
     read_kinds,
     read_learned_start,
     read_memory_width,
-    read_min_interval_updates,
     read_scale_of_familiarity,
     read_sizes,
     read_space,
@@ -60,8 +58,8 @@ FORMAT = "hpo-control-policy"
 FORMAT_VERSION = 3
 """1 took the most probable of five choices, 2 takes their mean, in 3 hyperparameters say what the
 guard does to them, the family's floor of the loss is there, and a policy may have a memory.
-`features`, `learned_start`, `kinds` and `min_interval_updates` came to 3 later, where a policy has
-them; what does not know `kinds` yet steers every run, as it did before."""
+`features`, `learned_start` and `kinds` came to 3 later, where a policy has them; what does not know
+`kinds` yet steers every run, as it did before."""
 _READABLE = (2, 3)
 
 _NUM_GOLDEN = 8
@@ -163,7 +161,6 @@ def load(folder: str | Path) -> Policy:
             memory=None if memory_width is None else _memory(tensors),
             learned_start=read_learned_start(path, document),
             kinds=read_kinds(path, document),
-            min_interval_updates=read_min_interval_updates(path, document),
         )
     except PolicyFileError:
         raise
@@ -188,6 +185,12 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
         golden["distances"] = policy.familiarity.distance(observations).tolist()
         known = policy.familiarity
         familiarity = {"familiarity": {"threshold": known.threshold, "offset": known.offset}}
+    memory: dict[str, Any] = {}
+    if policy.memory is not None:
+        memory = {"memory": {"kind": "lstm", "width": policy.memory.width}}
+    start: dict[str, Any] = {}
+    if policy.learned_start is not None:
+        start = {"learned_start": policy.learned_start.to_json()}
     document: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -198,9 +201,12 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
         "head": policy.head,
         "activation": policy.activation,
         "layer_sizes": list(policy.layer_sizes),
+        **memory,
         "observation_fields": list(policy.fields),
+        **({"features": list(policy.features)} if policy.features else {}),
         "hyperparameters": policy.space.to_json(),
-        **rare_entries(policy),
+        **start,
+        **({} if policy.kinds is None else {"kinds": list(policy.kinds)}),
         "weights_sha256": weights_sha256,
         **familiarity,
         "golden": golden,

@@ -83,24 +83,17 @@ def restrict(policy: Policy, names: Sequence[str]) -> Policy:
     )
 
 
-def policy_for(
-    policies: Sequence[Policy], names: Sequence[str], interval_updates: float | None = None
-) -> Policy:
+def policy_for(policies: Sequence[Policy], names: Sequence[str]) -> Policy:
     """Return what decides in a loop in which some hyperparameters can be moved.
 
-    A policy of just these where there is one: it met nothing else in meta-training; of several the
-    one that was trained for the longest intervals that these reach. Else the first, restricted.
+    A policy of just these where there is one: it met nothing else in meta-training. Else the first,
+    restricted.
 
     Args:
         policies: To choose from; the first moves whatever one of them moves.
         names: What can be moved, at least one of the first policy's.
-        interval_updates: Updates in a decision interval; None: not known, as in a run without an
-            end, whose intervals begin short.
     """
     just = [policy for policy in policies if set(policy.space.names) == set(names)]
-    there = [p for p in just if p.min_interval_updates <= (interval_updates or 1.0)]
-    if there:
-        return max(there, key=lambda policy: policy.min_interval_updates)
     return just[0] if just else restrict(policies[0], names)
 
 

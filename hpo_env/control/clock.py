@@ -50,13 +50,6 @@ class Clock:
         return self.num_steps >= self.end
 
     @property
-    def interval_updates(self) -> float | None:
-        """Updates in an interval, on average; None where the run has no end, and they grow."""
-        if isinstance(self.plan, OpenPlan):
-            return None
-        return self.plan.total_steps / self.plan.num_intervals
-
-    @property
     def time(self) -> Time:
         """Intervals done of how many, as the policy is told."""
         return self.plan.time(self.interval)

@@ -85,7 +85,6 @@ class Decider:
         initial: The value of every hyperparameter that can be written, before any schedule. What
             is missing here is not moved, and the policy is told so: see `restrict`.
         features: Entries of the observation that only this kind of training has, by name.
-        interval_updates: See `policy_for`.
         knows_kind: Whether the policy knows runs of this kind; else they are watched and guarded,
             and the policy moves nothing.
 
@@ -99,7 +98,6 @@ class Decider:
         policies: Sequence[Policy],
         initial: Mapping[str, float],
         features: Collection[str] = (),
-        interval_updates: float | None = None,
         *,
         knows_kind: bool = True,
     ) -> None:
@@ -110,8 +108,7 @@ class Decider:
                 f"the policy moves {list(known.names)}, and none of them can be written "
                 f"here (there is {dict(initial)}): bind one with bind={{name: function}}"
             )
-        self._policies, self._interval_updates = policies, interval_updates
-        self.policy = policy_for(policies, movable, interval_updates)
+        self.policy = policy_for(policies, movable)
         self.space = self.policy.space
         missing = [name for name in self.policy.features if name not in features]
         if missing:
@@ -260,7 +257,6 @@ class Decider:
         memory, telemetry = steering.observer.snapshot(_LANE)
         return {
             "hyperparameters": list(self.space.names),
-            "interval_updates": self._interval_updates,
             "initial": steering.initial.tolist(),
             "corrections": steering.corrections.tolist(),
             "moves": steering.moves.tolist(),
@@ -288,9 +284,6 @@ class Decider:
                 f"the saved run moves {theirs}, this one {ours}: attach the same policy to the "
                 "same kind of optimiser, with the same bind="
             )
-        # A run that is longer now than it was then keeps its policy.
-        self._interval_updates = state.get("interval_updates")
-        self.policy = policy_for(self._policies, ours, self._interval_updates)
         # States of earlier versions hold one first loss, of whichever kind was followed.
         state = {"first_train_loss": state["first_loss"], "is_guarded": True} | dict(state)
         for name in ("initial", "corrections", "moves", "first_loss", "first_train_loss"):

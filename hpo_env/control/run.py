@@ -92,7 +92,6 @@ class Run(Generic[HostT]):
             policies,
             {n: there[n] for n in self._known if n in there},
             host.features(),
-            self._clock.interval_updates,
             knows_kind=unknown_kind is None,
         )
         self._unknown_kind = unknown_kind
@@ -363,7 +362,6 @@ class Run(Generic[HostT]):
         check_equal("base_schedule", {**state.get("asked", {}), **state}, self.base_schedule)
         total_steps = self._clock.load_state_dict(state)
         self._decider.load_state_dict(state["decider"])
-        self.policy = self._decider.policy
         self._losses.unfit = set(state.get("unfit", ()))
         self.replaced = dict(state.get("replaced", {}))
         self._course.effective = np.array(state["effective"], dtype=np.float64)

@@ -131,8 +131,6 @@ class Recipe:
         runs: Name of the folder of its seeds; recipes that share it share them.
         keeps: Hyperparameters that the policy moves; all that it was trained on when None.
         initial: Name of the recipe with whose weights, seed by seed, this one's training begins.
-        min_interval_updates: From which length of intervals on it decides in place of a policy of
-            the same hyperparameters, see `Policy`.
         seeds: Meta-training seeds.
         members: How many of the seeds, the best on meta-validation tasks, make up the policy.
     """
@@ -143,7 +141,6 @@ class Recipe:
     runs: str
     keeps: tuple[str, ...] | None = None
     initial: str | None = None
-    min_interval_updates: int = 1
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     members: int = 3
 

@@ -17,7 +17,11 @@ from agents import zoo
 from agents.checkpoints import checkpoint_path, newest_checkpoint, read_checkpoint
 from agents.config import TrainConfig
 from agents.factory import make_env, make_learner
-from agents.learners.registry import LEARNERS, learner_class
+from agents.initial_weights import begin_with
+from agents.learners.ars import AugmentedRandomSearch
+from agents.learners.base import Learner
+from agents.learners.registry import LEARNERS
+from agents.learners.settings import ARSSettings
 from agents.meta_training import meta_train
 from agents.run_folder import RunFolder
 from hpo_env.errors import ConfigurationError, RunFolderError
@@ -129,13 +133,22 @@ def test_a_folder_without_a_finished_segment_or_without_a_run_is_refused(
         meta_train(tiny(**ROLLOUT, initial=first))
 
 
-def test_a_learner_that_says_nothing_of_it_cannot() -> None:
-    class Silent(learner_class("ars")):  # type: ignore[misc]
-        name = "silent"
-        begin_with = learner_class("ars").__mro__[1].begin_with
+class Silent(AugmentedRandomSearch):
+    """Says nothing of weights that it could begin with."""
 
+    name = "silent"
+    begin_with = Learner.begin_with
+
+
+def test_a_learner_that_says_nothing_of_it_cannot(tiny: TinyConfig, tmp_path: Path) -> None:
+    first = meta_train(tiny(agent="ars", **SMALL))
+    config = tiny(agent="ars", **SMALL).resolved()
+    assert isinstance(config.settings, ARSSettings)
+    env = make_env(config, split="train", num_envs=config.num_envs)
+    learner = Silent(config.settings, env, seed=0, total_steps=100)
     with pytest.raises(ConfigurationError, match="'silent' cannot begin"):
-        Silent.__new__(Silent).begin_with({})
+        begin_with(first, learner, config)
+    env.close()
 
 
 def test_a_recipe_trains_first_what_it_begins_with_seed_by_seed(

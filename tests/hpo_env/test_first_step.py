@@ -107,6 +107,8 @@ def test_the_step_of_sgd_is_its_gradient_and_what_momentum_makes_of_it(
     found = relative_step([optimizer], loss_scale=torch.tensor(loss_scale))
     assert found == pytest.approx(0.05 * factor * largest[0] / largest[1], rel=0.1)
     highest = bearable_rate([optimizer], loss_scale=loss_scale)
+    assert found is not None
+    assert highest is not None
     assert highest == pytest.approx(2.0 * 0.05 / found)
     assert (better_rate([optimizer], loss_scale=loss_scale) is None) == (highest >= 0.05)
 
@@ -132,7 +134,7 @@ def without_a_step(kind: str) -> torch.optim.Optimizer:
         optimizer.step()
     elif kind == "sparse":
         embedding = nn.Embedding(8, 8, sparse=True)
-        embedding(torch.tensor([1])).sum().backward()  # type: ignore[no-untyped-call]
+        embedding(torch.tensor([1])).sum().backward()
         optimizer = torch.optim.SGD(embedding.parameters(), lr=10.0)
     return optimizer
 
@@ -233,7 +235,7 @@ def one_update(training: Training, optimizer: Any, run: Any, *, closure: bool) -
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
         found = training.loss(0)
-        found.backward()  # type: ignore[no-untyped-call]
+        found.backward()
         return found
 
     if closure:
@@ -277,7 +279,7 @@ def test_what_is_borne_or_the_users_own_changes_no_bit_of_a_run_of_sgd(
     plain = torch.optim.SGD(other.model.parameters(), lr=rate, momentum=0.9)
     for step in range(3):
         plain.zero_grad()
-        other.loss(step).backward()  # type: ignore[no-untyped-call]
+        other.loss(step).backward()
         plain.step()
     assert torch.equal(training.weights(), other.weights())
 

@@ -71,7 +71,6 @@ def policies(draw: st.DrawFn) -> Policy:
         familiarity=familiarity,
         learned_start=draw(st.sampled_from([None, LEARNED_START])),
         kinds=draw(st.sampled_from([None, ("binary",), ("ppo, discrete", "a2c")])),
-        min_interval_updates=draw(st.integers(1, 1000)),
     )
     return remembering(policy, draw(st.integers(1, 4))) if draw(st.booleans()) else policy
 
@@ -424,24 +423,6 @@ def test_a_policy_without_a_learned_start_or_kinds_is_written_as_before_there_we
     saved: Path,
 ) -> None:
     assert not {"learned_start", "kinds"} & set(read_json(saved))
-
-
-def test_the_length_of_intervals_is_written_where_there_is_one(saved: Path, tmp_path: Path) -> None:
-    assert "min_interval_updates" not in read_json(saved)
-    assert load(saved).min_interval_updates == 1
-    long = save(replace(load(saved), min_interval_updates=20), tmp_path / "long")
-    assert load(long).min_interval_updates == 20
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [("20", "'min_interval_updates' must be a int"), (0, "must be at least 1; got 0")],
-)
-def test_a_doctored_length_of_intervals_is_refused(saved: Path, value: Any, message: str) -> None:
-    write_json(saved, read_json(saved) | {"min_interval_updates": value})
-    with pytest.raises(PolicyFileError, match=message) as caught:
-        load(saved)
-    assert str(saved) in str(caught.value)
 
 
 def test_moved_arrays_of_familiarity_are_noticed(saved_familiar: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from torch import nn
 from hpo_env import Controller
 from hpo_env.controller import ZOO, shipped_smaller
 from hpo_env.errors import ConfigurationError
-from hpo_env.policy import Policy
 from hpo_env.policy_file import load
 from hpo_env.restriction import restrict
 from tests.hpo_env.controlled_runs import random_policy
@@ -112,65 +110,6 @@ def test_of_two_policies_the_larger_decides_where_there_is_more() -> None:
     run = both.attach(optimizer, total_steps=30, validate=lambda: 1.0, model=model)
     expected = restrict(large, (RATE, MOMENTUM, "dropout"))
     np.testing.assert_array_equal(run.policy.weights[0], expected.weights[0])
-
-
-THREE = (RATE, DECAY, MOMENTUM)
-SHORT = random_policy(THREE, seed=1)
-LONG = replace(random_policy(THREE, seed=2), min_interval_updates=20)
-
-
-@pytest.mark.parametrize("order", [(SHORT, LONG), (LONG, SHORT)])
-@pytest.mark.parametrize(
-    ("total_steps", "num_decisions", "decides"),
-    [
-        (30, 30, SHORT),
-        (599, 30, SHORT),
-        (600, 30, LONG),
-        (600, 31, SHORT),
-        (3, 30, SHORT),  # an update is an interval
-        (100_000, 30, LONG),
-        (None, 30, SHORT),
-    ],
-)
-def test_of_two_policies_of_the_same_the_length_of_intervals_decides(
-    order: tuple[Policy, Policy], total_steps: int | None, num_decisions: int, decides: Policy
-) -> None:
-    controller = Controller(random_policy(SIX), order)
-    run = controller.attach(
-        loop(torch.optim.AdamW),
-        total_steps=total_steps,
-        num_decisions=num_decisions,
-        validate=lambda: 1.0,
-    )
-    assert run.policy is decides
-
-
-def test_a_run_keeps_the_policy_that_it_began_with_also_when_it_is_resumed_as_a_longer_one() -> (
-    None
-):
-    controller = Controller(random_policy(SIX), [SHORT, LONG])
-
-    def attached(total_steps: int, state: Any = None) -> Any:
-        return controller.attach(
-            loop(torch.optim.AdamW), total_steps=total_steps, validate=lambda: 1.0, state=state
-        )
-
-    run = attached(80)  # of 8 decisions
-    assert run.policy is SHORT
-    run.extend(800)
-    assert run.policy is SHORT
-    resumed = attached(800, run.state_dict())
-    assert resumed.policy is SHORT
-    assert attached(800).policy is LONG
-    state = attached(80).state_dict()
-    del state["decider"]["interval_updates"]  # of an earlier version
-    assert attached(80, state).policy is SHORT
-
-
-def test_a_policy_of_long_intervals_alone_decides_always() -> None:
-    controller = Controller(LONG)
-    run = controller.attach(loop(torch.optim.AdamW), total_steps=30, validate=lambda: 1.0)
-    assert run.policy is LONG
 
 
 def test_a_smaller_policy_of_something_else_is_refused() -> None:

@@ -48,7 +48,6 @@ _ON_ALL: dict[str, Any] = {
     "num_envs": 256,
     "batch_size": 1024,
     "learning_rate": 1.25e-3,
-    "validation_lanes": 64,
     "hyperparameters": _OPTIMIZER,
 }
 """Decisions that cost ten times as much are made in fewer lanes, so that the agent learns as often

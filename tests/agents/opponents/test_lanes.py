@@ -9,6 +9,7 @@ from agents.opponents.base import Instance, Setup
 from agents.opponents.lanes import Workload
 from agents.opponents.registry import make_opponent
 from hpo_env.tasks.registry import make_family
+from hpo_env.tasks.supervised.data import SupervisedTask
 from tests.agents.opponents.policies import steady_policy
 
 WORKLOAD = Workload(family="quadratic")
@@ -83,6 +84,7 @@ def with_clocks() -> list[Instance]:
     """Return instances of tasks whose intervals are of unequal lengths; 5 is the workload's own."""
     family = make_family("supervised", model="mlp_32x2_relu", optimizer="adamw", num_decisions=4)
     task = family.sample(np.random.default_rng(0))
+    assert isinstance(task, SupervisedTask)
     clocks = [None if clock == 5 else clock for clock in CLOCKS]
     return [
         Instance(task=replace(task, updates_per_decision=clock), seed=seed)
