@@ -79,15 +79,16 @@ def prepare(task: FewShotTask, seed: int) -> Prepared:
     drawn = source.sample(task.side, 1, stream(task.draw, "few-shot task"))
     is_classification = source.kind == "classification"
     support, query = (
-        _by_class(inputs[0], targets[0], task.ways, source)
-        for inputs, targets in (
+        _by_class(given[0], told[0], task.ways, source)
+        for given, told in (
             (drawn.support_inputs, drawn.support_targets),
             (drawn.query_inputs, drawn.query_targets),
         )
     )
     rng = stream(seed, "held back")
     order = rng.permuted(np.tile(np.arange(task.shots), (task.ways, 1)), axis=1)
-    support = tuple(np.take_along_axis(part, _like(order, part), axis=1) for part in support)
+    inputs, targets = (np.take_along_axis(part, _like(order, part), axis=1) for part in support)
+    support = (inputs, targets)
     is_image = len(source.input_shape) == 3
     count = task.shots // 4 if is_image else max(1, task.shots // 4)
     adapted, held_back = _flat(support, slice(count, None)), _flat(support, slice(0, count))

@@ -146,7 +146,7 @@ class FewShotTrainer(Trainer):
             self._lanes[lane] = copy.copy(held)
 
     def _run(self, lane: Any) -> Lane:
-        run = self._lanes[lane]
+        run: Lane | None = self._lanes[lane]
         assert run is not None, f"lane {lane} has not been reset"
         return run
 
