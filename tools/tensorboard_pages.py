@@ -12,6 +12,7 @@ from typing import Any
 from tools.browser import inside, texts, until
 
 _CHARTS = "tf-custom-scalar-margin-chart-card, tf-custom-scalar-multi-line-chart-card"
+_BUSY = "paper-spinner-lite"
 _DRAWING_SECONDS = 3.0  # curves and points are drawn by workers, which leave no trace in the page
 
 
@@ -30,6 +31,8 @@ def open_story(browser: Any, address: str) -> None:
     browser.get(f"{address}#custom_scalars")
     until(browser, lambda b: inside(b, _CHARTS), "charts of the layout")
     until(browser, lambda b: len(inside(b, "vz-line-chart2, vz-line-chart")) > 2, "curves")
+    hidden = "return arguments[0].every(e => e.offsetParent === null)"
+    until(browser, lambda b: b.execute_script(hidden, inside(b, _BUSY)), "the data of all curves")
     time.sleep(_DRAWING_SECONDS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,10 +123,14 @@ def test_closing_gives_a_scheduler_its_optimizer_back() -> None:
 
 def test_a_scheduler_that_nobody_holds_is_no_writer() -> None:
     optimizer = torch.optim.SGD(groups(Training()))
-    scheduler: Any = ls.ExponentialLR(optimizer, 0.5)
-    scheduler.itself = scheduler  # it goes when the collector comes, and not before
-    del scheduler
-    run = Controller(fixed_policy(0.0)).attach(optimizer, total_steps=6)
+    gc.disable()  # it does not come by itself
+    try:
+        scheduler: Any = ls.ExponentialLR(optimizer, 0.5)
+        scheduler.itself = scheduler  # goes when the collector comes, and not before
+        del scheduler
+        run = Controller(fixed_policy(0.0)).attach(optimizer, total_steps=6)
+    finally:
+        gc.enable()
     assert not run.is_over
 
 
