@@ -541,7 +541,8 @@ def test_a_run_tells_how_far_the_policy_was_trusted() -> None:
     assert share in str(run.explain(2))
     again = Controller(policy).attach(adamw(training), total_steps=STEPS)
     again.load_state_dict(run.state_dict())
-    assert again.decisions == run.decisions
+    # As texts, which hold every digit: from Python 3.13 on records with a NaN are never equal.
+    assert repr(again.decisions) == repr(run.decisions)
 
 
 def test_an_explanation_says_what_the_run_cannot_write() -> None:
