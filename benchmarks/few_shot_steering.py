@@ -145,7 +145,7 @@ def _near(space: HyperparameterSpace, middle: Array, name: str) -> list[Array]:
 
 def _lines(space: HyperparameterSpace, middle: Array, tasks: Sequence[Task]) -> list[Course]:
     rng = stream(0, "courses")
-    found = []
+    found: list[Course] = []
     for _ in range(_NUM_DRAWN):
         slope = _MOST_STEPS * space.steps * rng.uniform(-1.0, 1.0, len(space))
 

@@ -16,6 +16,7 @@ from hpo_env.tasks.automl import problem as automl_problem
 from hpo_env.tasks.automl.problem import Problem as TableProblem
 from hpo_env.tasks.automl.problem import Side
 from hpo_env.tasks.base import Engine
+from hpo_env.tasks.few_shot import preparation
 from hpo_env.tasks.few_shot import trainer as few_shot_trainer
 from hpo_env.tasks.few_shot.preparation import Prepared
 from hpo_env.tasks.few_shot.task import FewShotTask
@@ -81,7 +82,7 @@ class FewShot(FamilyUnderTest):
     family: ClassVar[str] = "few_shot"
 
     def mislead(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        prepared = few_shot_trainer.prepare
+        prepared = preparation.prepare
 
         def misleading(task: FewShotTask, seed: int) -> Prepared:
             rows = prepared(task, seed)

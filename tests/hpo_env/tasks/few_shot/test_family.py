@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import safetensors
 import torch
-from hpo_agents.adaptation.networks import Perceptron as TorchPerceptron
-from hpo_agents.adaptation.problems import Problem
-from hpo_agents.adaptation.proto_maml import ProtoMAML
 
+from agents.adaptation.networks import Perceptron as TorchPerceptron
+from agents.adaptation.problems import Problem
+from agents.adaptation.proto_maml import ProtoMAML
 from hpo_env.errors import ConfigurationError, MissingExtraError, UnknownNameError
 from hpo_env.few_shot import characters
 from hpo_env.few_shot.classes import draw_tasks
@@ -145,7 +145,7 @@ def _without_queries(task: FewShotTask, seed: int) -> Prepared:
 
 
 def _examples(inputs: torch.Tensor, targets: torch.Tensor) -> Any:
-    from hpo_agents.adaptation.episodes import Examples
+    from agents.adaptation.episodes import Examples
 
     return Examples(inputs, targets)
 
@@ -206,7 +206,7 @@ def test_without_fonts_the_packages_are_named_and_other_sources_work(
     with pytest.raises(MissingExtraError, match="apt-get install culmus"):
         FewShotFamily(source="characters").sample(stream(0))
     for source in ("digits", "tables", "sinusoids"):
-        FewShotFamily(source=source).sample(stream(0))  # type: ignore[arg-type]
+        FewShotFamily(source=source).sample(stream(0))
 
 
 def _uncached_source(*shape: Any) -> Any:
