@@ -211,6 +211,7 @@ def create_study(
     ranges: Ranges | None = None,
     problem: Problem | None = None,
     earlier: Iterable[tuple[Mapping[str, float], float]] = (),
+    seed: int | None = None,
     **options: Any,
 ) -> Any:
     """Create a study of controlled runs, or open the one that a storage has of this name.
@@ -226,6 +227,7 @@ def create_study(
         problem: What a learned start goes by.
         earlier: Runs of the same job that are over: where each began, by hyperparameter, and the
             validation loss that it ended with. Those that lack a value of the ranges are left out.
+        seed: Of the sampler; None: another one each time. A sampler of your own has its own.
         **options: Of `optuna.create_study`: `storage`, `study_name`, `sampler`, `pruner`.
             Otherwise the pruner is `controlled_halving`, the sampler TPE after 4 trials; and a
             study of this name that is there already is gone on with.
@@ -243,7 +245,7 @@ def create_study(
     given = _checked_own(widest if ranges is None else ranges, initial or {})
     searched = _checked_ranges(space, usual_ranges(space, given) if ranges is None else ranges)
     own = {h.name: h.default for h in space.hyperparameters} | given
-    study = optuna.create_study(**_usual_options(controller) | options)
+    study = optuna.create_study(**_usual_options(controller, seed) | options)
     stored = study.user_attrs.get(_RANGES)
     if ranges is not None and stored is not None and _as_ranges(stored) != searched:
         raise ConfigurationError(
@@ -265,8 +267,8 @@ def create_study(
     return study
 
 
-def _usual_options(controller: Controller) -> dict[str, Any]:
-    sampler = optuna.samplers.TPESampler(n_startup_trials=_NUM_STARTUP_TRIALS)
+def _usual_options(controller: Controller, seed: int | None) -> dict[str, Any]:
+    sampler = optuna.samplers.TPESampler(n_startup_trials=_NUM_STARTUP_TRIALS, seed=seed)
     return {
         "load_if_exists": True,
         "pruner": controlled_halving(controller),

@@ -67,7 +67,7 @@ class Objective:
 
 
 def never_pruned() -> Any:
-    return create_study(CONTROLLER, initial=OWN, pruner=optuna.pruners.NopPruner())
+    return create_study(CONTROLLER, initial=OWN, seed=0, pruner=optuna.pruners.NopPruner())
 
 
 def test_the_first_trial_begins_at_the_users_values_and_reports_every_interval() -> None:
@@ -85,6 +85,16 @@ def test_the_first_trial_begins_at_the_users_values_and_reports_every_interval()
     assert first.user_attrs["hpo_control/end"] == objective.runs[0].decisions[-1].values
 
 
+def test_a_seed_makes_a_study_that_can_be_made_again() -> None:
+    def proposed(seed: int) -> list[dict[str, Any]]:
+        study = create_study(CONTROLLER, initial=OWN, seed=seed, pruner=optuna.pruners.NopPruner())
+        study.optimize(Objective(), n_trials=6)
+        return [trial.params for trial in study.trials]
+
+    assert proposed(1) == proposed(1)
+    assert proposed(1) != proposed(2)
+
+
 def test_ranges_are_widened_to_hold_the_users_values() -> None:
     def objective(trial: Any) -> float:
         training = Training()
@@ -93,7 +103,7 @@ def test_ranges_are_widened_to_hold_the_users_values() -> None:
             steered.attach(optimizer, total_steps=STEPS, validate=training.validate)
         return float(trial.number)
 
-    study = create_study(CONTROLLER, initial={"learning_rate": 0.5, "weight_decay": 0.001})
+    study = create_study(CONTROLLER, initial={"learning_rate": 0.5, "weight_decay": 0.001}, seed=0)
     study.optimize(objective, n_trials=2)
     first, second = study.trials
     assert first.params["start/learning_rate"] == 0.5
@@ -115,7 +125,7 @@ def test_a_pruned_trial_is_closed_and_leaves_the_users_values() -> None:
         def prune(self, study: Any, trial: Any) -> bool:
             return len(trial.intermediate_values) == 2
 
-    study, objective = create_study(CONTROLLER, initial=OWN, pruner=Always()), Objective()
+    study, objective = create_study(CONTROLLER, initial=OWN, seed=0, pruner=Always()), Objective()
     study.optimize(objective, n_trials=2)
     assert [trial.state.name for trial in study.trials] == ["PRUNED", "PRUNED"]
     assert [len(run.decisions) for run in objective.runs] == [2, 2]
@@ -143,7 +153,7 @@ def test_a_trial_that_fails_closes_its_run_and_the_study_goes_on() -> None:
 
 
 def test_halving_gives_up_the_worse_and_judges_nobody_before_half() -> None:
-    study, objective = create_study(CONTROLLER, initial=OWN), Objective()
+    study, objective = create_study(CONTROLLER, initial=OWN, seed=0), Objective()
     study.optimize(objective, n_trials=6)
     ends = {len(t.intermediate_values) for t in study.trials if t.state.name == "PRUNED"}
     assert ends
