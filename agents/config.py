@@ -38,7 +38,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def _one_of(names: Iterable[str]) -> Any:
     """Show the names of a registry in the help text."""
-    return tyro.conf.arg(metavar="|".join((*names, "module:Class")))
+    return tyro.conf.arg(metavar=" | ".join((*names, "module:Class")))
 
 
 @dataclass(frozen=True, kw_only=True)

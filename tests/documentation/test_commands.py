@@ -79,6 +79,7 @@ def test_a_command_is_taken_as_it_is_written(line: str, monkeypatch: pytest.Monk
         with understood(named):
             load_command(words[0])(named[1:])
     elif words and words[0] == "-m":
+        monkeypatch.delitem(sys.modules, words[1], raising=False)  # another test has imported it
         run(words[2:], monkeypatch, partial(runpy.run_module, words[1], alter_sys=True))
     else:
         script, *arguments = words if program == "python" else (program, *words)
