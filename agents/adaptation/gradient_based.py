@@ -48,8 +48,8 @@ class GradientBased(Algorithm):
         """See `Algorithm.initial`."""
         return self.network.initial(generator)
 
-    def initialisation(self, meta: Parameters) -> Parameters:
-        """Return what the network starts from."""
+    def initialisation(self, meta: Parameters, support: Examples) -> Parameters:
+        """Return what the network starts from in one task `[S, ...]`."""
         return meta
 
     def rates(self, meta: Parameters) -> Rates:
@@ -69,7 +69,7 @@ class GradientBased(Algorithm):
         is_first_order: bool = False,
     ) -> Parameters:
         """Return the network's parameters after adaptation to one task `[S, ...]`."""
-        start = self.initialisation(meta)
+        start = self.initialisation(meta, support)
         return descend(
             self.inner_loss(start, support),
             start,

@@ -13,6 +13,7 @@ import torch
 
 from hpo_env.errors import ConfigurationError
 
+from .episodes import Examples
 from .gradient_based import InnerLoopSettings
 from .inner_loop import Rates
 from .maml import MAML
@@ -72,7 +73,7 @@ class MetaSGD(MAML):
         }
         return start | rates
 
-    def initialisation(self, meta: Parameters) -> Parameters:
+    def initialisation(self, meta: Parameters, support: Examples) -> Parameters:
         """See `GradientBased.initialisation`."""
         return {name: meta[name] for name in self.network.shapes}
 

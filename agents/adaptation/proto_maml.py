@@ -19,7 +19,7 @@ import torch
 
 from .episodes import Examples
 from .gradient_based import InnerLoopSettings
-from .inner_loop import descend
+from .inner_loop import Rates
 from .maml import MAML
 from .networks import HEAD, Network, Parameters
 
@@ -51,25 +51,14 @@ class ProtoMAML(MAML):
             meta[_LOG_SCALE] = torch.tensor(-math.log(self.network.embedding_size))
         return start | meta
 
-    def adapted(
-        self,
-        meta: Parameters,
-        support: Examples,
-        num_steps: int,
-        *,
-        is_first_order: bool = False,
-    ) -> Parameters:
-        """See `GradientBased.adapted`."""
+    def initialisation(self, meta: Parameters, support: Examples) -> Parameters:
+        """See `GradientBased.initialisation`; a head of prototypes is that of the task."""
         start = {name: meta[name] for name in self.network.shapes if name in meta}
-        if self._has_prototypes:
-            start |= self._head(meta, start, support)
-        return descend(
-            self.inner_loss(start, support),
-            start,
-            {name: meta[_LOG_RATE + name].exp() for name in start},
-            num_steps,
-            is_first_order=is_first_order,
-        )
+        return start | self._head(meta, start, support) if self._has_prototypes else start
+
+    def rates(self, meta: Parameters) -> Rates:
+        """See `GradientBased.rates`."""
+        return {name: meta[_LOG_RATE + name].exp() for name in self.network.shapes}
 
     def _head(self, meta: Parameters, trunk: Parameters, support: Examples) -> Parameters:
         """Write the distances to the prototypes of a support set `[S, ...]` as a linear head."""

@@ -19,7 +19,11 @@ class RunLogger(Protocol):
     """
 
     def log_decision(self, decision: Decision) -> None:
-        """Take note of a decision."""
+        """Take note of a decision.
+
+        One that is taken anew before its first update, as the gradients showed that it would wreck
+        the weights, is told once more under the number of the same interval.
+        """
 
     def log_interval(self, step: int, measured: Mapping[str, float]) -> None:
         """Take note of what an interval measured, without what was not measured."""

@@ -88,8 +88,8 @@ class Clock:
         self.plan = ended(self.num_steps, self.interval, time)
         self.end = self.num_steps
 
-    def check(self, num_steps: Any) -> int:
-        """Return in how many updates a run can be ended that is told so.
+    def checked_cool_down(self, num_steps: Any) -> int:
+        """Return in how many updates from here the run is to end, as a number that can be.
 
         Raises:
             ConfigurationError: Not a whole number from 0 on; there would be no update in the run

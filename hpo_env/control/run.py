@@ -222,7 +222,7 @@ class Run(Generic[HostT]):
         """
         self._check_open("cooled down")
         clock = self._clock
-        num_steps = clock.check(num_steps)
+        num_steps = clock.checked_cool_down(num_steps)
         time = clock.time
         if clock.is_open and clock.num_steps > clock.start:
             self._close_interval()

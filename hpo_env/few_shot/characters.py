@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from hpo_env.datasets.base import Split
 from hpo_env.errors import ConfigurationError, MissingExtraError
-from hpo_env.few_shot.base import Array, FewShotSource, FewShotTasks
+from hpo_env.few_shot.base import FewShotSource, FewShotTasks
+from hpo_env.few_shot.classes import tasks_of
 
 SIDE = 20
 """Height and width of an image, in pixels."""
@@ -125,7 +126,7 @@ class Characters(FewShotSource):
         """See `FewShotSource.sample`; examples are ordered by class."""
         scripts = self._usable(split)
         sizes = np.array([len(script) for script in scripts])
-        images = np.empty((num_tasks, self.num_ways, self._num_fonts, SIDE, SIDE), np.float32)
+        images = np.empty((num_tasks, self.num_ways, self._num_fonts, 1, SIDE, SIDE), np.float32)
         for task in images:
             characters = scripts[rng.choice(len(scripts), p=sizes / sizes.sum())]
             chosen = rng.choice(len(characters), size=self.num_ways, replace=False)
@@ -133,17 +134,8 @@ class Characters(FewShotSource):
                 drawn = characters[character]
                 fonts = rng.choice(len(drawn), size=self._num_fonts, replace=False)
                 turns = int(rng.integers(_QUARTER_TURNS)) if split == "train" else 0
-                place[...] = np.rot90(drawn[fonts], turns, axes=(1, 2)) / np.float32(255.0)
-        support, query = np.split(images, [self.num_shots], axis=2)
-        return FewShotTasks(
-            support_inputs=_flat(support),
-            support_targets=self._targets(num_tasks, self.num_shots),
-            query_inputs=_flat(query),
-            query_targets=self._targets(num_tasks, self.num_queries),
-        )
-
-    def _targets(self, num_tasks: int, num_each: int) -> NDArray[np.int64]:
-        return np.tile(np.repeat(np.arange(self.num_ways), num_each), (num_tasks, 1))
+                place[:, 0] = np.rot90(drawn[fonts], turns, axes=(1, 2)) / np.float32(255.0)
+        return tasks_of(images, self.num_shots)
 
     def _usable(self, split: Split) -> list[list[NDArray[np.uint8]]]:
         """Return the characters of each script of a side that are in fonts enough."""
@@ -244,11 +236,6 @@ def _distinct(images: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Leave out empty images and exact copies, which some fonts share: `[F, SIDE, SIDE]`."""
     kept = {image.tobytes(): image for image in images if image.any()}
     return np.array(list(kept.values()), dtype=np.uint8).reshape(-1, SIDE, SIDE)
-
-
-def _flat(images: Array) -> Array:
-    """Join classes and fonts: `[B, K, F, SIDE, SIDE]` to `[B, K * F, 1, SIDE, SIDE]`."""
-    return np.ascontiguousarray(images.reshape(len(images), -1, 1, SIDE, SIDE))
 
 
 def _not_installed(package: str, error: ImportError) -> MissingExtraError:

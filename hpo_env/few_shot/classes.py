@@ -35,16 +35,20 @@ def draw_tasks(
         chosen = rng.choice(len(choices), size=num_ways, replace=False)
         drawn = [rng.choice(len(choices[k]), size=num_each, replace=False) for k in chosen]
         tasks.append([choices[k][rows] for k, rows in zip(chosen, drawn, strict=True)])
-    examples = np.asarray(tasks, dtype=np.float32)  # [B, K, each, ...]
-    support, query = np.split(examples, [num_shots], axis=2)
-    shape = examples.shape[3:]
-    targets = [
-        np.tile(np.repeat(np.arange(num_ways), count), (len(tasks), 1))
-        for count in (num_shots, num_queries)
-    ]
+    return tasks_of(np.asarray(tasks, dtype=np.float32), num_shots)
+
+
+def tasks_of(examples: Array, num_shots: int) -> FewShotTasks:
+    """Make tasks of drawn examples `[B, K, n, ...]`, the first ones of each class for support."""
+    num_tasks, num_ways, _, *shape = examples.shape
+    parts = np.split(examples, [num_shots], axis=2)
+    support, query = (np.ascontiguousarray(part.reshape(num_tasks, -1, *shape)) for part in parts)
+    of_support, of_query = (
+        np.tile(np.repeat(np.arange(num_ways), part.shape[2]), (num_tasks, 1)) for part in parts
+    )
     return FewShotTasks(
-        support_inputs=np.ascontiguousarray(support.reshape(len(tasks), -1, *shape)),
-        support_targets=targets[0],
-        query_inputs=np.ascontiguousarray(query.reshape(len(tasks), -1, *shape)),
-        query_targets=targets[1],
+        support_inputs=support,
+        support_targets=of_support,
+        query_inputs=query,
+        query_targets=of_query,
     )

@@ -1,6 +1,6 @@
 """What runs start from: weights and rates that were learned over many tasks, a kind of input each.
 
-They are in a file beside this one, which `python -m agents.adaptation.initialisations` makes again.
+They are in a file beside this one, which `tools/few_shot_initialisations.py` makes again.
 """
 
 from __future__ import annotations

@@ -94,12 +94,13 @@ def prepare(task: FewShotTask, seed: int) -> Prepared:
     adapted, held_back = _flat(support, slice(count, None)), _flat(support, slice(0, count))
     if is_image:
         side = source.input_shape[-1]
-        kept = adapted
-        adapted = _with_copies(kept, _COPIES, side, rng)
+        copies = _copies(adapted, _COPIES, side, rng)
         if not count:
-            copies = _with_copies(kept, _HELD_BACK_COPIES, side, rng)
-            first = len(kept.inputs)
-            held_back = Rows(inputs=copies.inputs[first:], targets=copies.targets[first:])
+            held_back = _copies(adapted, _HELD_BACK_COPIES, side, rng)
+        adapted = Rows(
+            inputs=np.concatenate([adapted.inputs, copies.inputs]),
+            targets=np.concatenate([adapted.targets, copies.targets]),
+        )
     half = query[0].shape[1] // 2
     return Prepared(
         adapted=adapted,
@@ -140,11 +141,10 @@ def _flat(parts: tuple[Float32, ...], rows: slice) -> Rows:
     return Rows(inputs=inputs, targets=targets)
 
 
-def _with_copies(rows: Rows, count: int, side: int, rng: np.random.Generator) -> Rows:
-    """Put copies of images behind them, each turned and stretched in its own way."""
+def _copies(rows: Rows, count: int, side: int, rng: np.random.Generator) -> Rows:
+    """Copy images so many times, each copy turned and stretched in its own way."""
     images = np.tile(rows.inputs, (count, 1)).reshape(-1, side, side)
-    copies = jittered(images, rng).reshape(len(images), -1)
     return Rows(
-        inputs=np.concatenate([rows.inputs, copies]),
-        targets=np.concatenate([rows.targets, np.tile(rows.targets, (count, 1))]),
+        inputs=jittered(images, rng).reshape(len(images), -1),
+        targets=np.tile(rows.targets, (count, 1)),
     )

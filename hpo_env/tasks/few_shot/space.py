@@ -25,7 +25,7 @@ HYPERPARAMETERS: tuple[Hyperparameter, ...] = (
   learned.
 - trunk_rate: what those of the trunk are multiplied by besides; the head's are not.
 - weight_decay: pull towards the initialisation, not towards 0, where what was learned lies: the
-  proximal term of implicit MAML (Rajeswaran et al. 2019). The least does nothing.
+  proximal term of implicit MAML (Rajeswaran et al. 2019). The least is next to none.
 - temperature: what logits are divided by, in adaptation and in prediction. Values have none.
 """
 
