@@ -27,9 +27,8 @@ Array = NDArray[np.float64]
 
 _GROWTH = 0.6  # of errors with the horizon, where none that long were made: a random walk has 0.5
 _PRIOR_ERRORS = 4.0  # weight of the growth from nearer errors against a step's own
-_NEIGHBOURS = (
-    1  # steps on either side whose scores count too: neighbours are alike, quantiles noisy
-)
+_NEIGHBOURS = 1
+"""Steps on either side whose scores count too: neighbours are alike, quantiles noisy."""
 _FEWEST_SCORES = 20
 LEVELS = np.array([1.0, *range(5, 91, 5), 92.0, 94.0, 95.0, 96.0, 97.0, 98.0, 98.5, 99.0, 99.5])
 """Percentages at which quantiles are kept."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hpo_env import Controller
+from hpo_env.control.clock import Clock
 from hpo_env.control.plan import OpenPlan, Plan, plan_from_json, plan_of
 from hpo_env.errors import ConfigurationError, ControllerWarning
 from tests.hpo_env.controlled_runs import Training, fixed_policy, random_policy
@@ -126,6 +128,28 @@ def test_whatever_is_done_to_a_plan_its_intervals_lead_to_its_end(
         interval, made = interval + 1, plan.end(interval)
         assert plan.time(interval)[0] / plan.time(interval)[1] > before
     assert made == (plan.total_steps or made)
+
+
+@pytest.mark.parametrize("num_done", [4, 5, 8])
+def test_a_clock_goes_on_from_its_state_where_a_run_was_extended_and_then_cut(
+    num_done: int,
+) -> None:
+    clock = Clock(9, 2)
+    clock.begin_interval()
+    clock.num_steps = 4
+    clock.end_interval()
+    clock.begin_interval()  # of the updates 4 to 9, which no division of 12 tells any more
+    clock.num_steps = num_done
+    clock.extend(12)
+    state = json.loads(json.dumps(clock.state_dict()))
+    resumed = Clock(12, 2)
+    resumed.load_state_dict(state)
+    for each in (clock, resumed):
+        assert (each.start, each.end) == (4, 9)
+        each.resize(num_done)
+        assert each.plan.total_steps == num_done
+        assert each.is_over == (num_done == 4)  # without an update it is no interval
+    assert resumed.plan == clock.plan
 
 
 # --------------------------------------------------------------------------------------- the rate
