@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from hpo_env.addresses import file_name, is_address
-from hpo_env.controller import ZOO
 from hpo_env.errors import ConfigurationError, PolicyFileError, unknown_name
 from hpo_env.policy import Policy
 from hpo_env.policy_file import CONTROLLER_FILE, load, save
 from hpo_env.restriction import restrict
+from hpo_env.shipped import shipped
 from hpo_env.tasks.base import Recipe, Suite
 from hpo_env.tasks.registry import FAMILIES, family_class
 
@@ -44,7 +44,7 @@ decides between two moves ends elsewhere."""
 
 def names() -> tuple[str, ...]:
     """List the policies that are there."""
-    return tuple(sorted(path.parent.name for path in ZOO.glob(f"*/{CONTROLLER_FILE}")))
+    return tuple(sorted(shipped()))
 
 
 def folder_of(name: str) -> Path:
@@ -56,8 +56,8 @@ def folder_of(name: str) -> Path:
     Raises:
         UnknownNameError: There is none of that name; the nearest are suggested.
     """
-    if name in names():
-        return ZOO / name
+    if name in shipped():
+        return shipped()[name]
     if (Path(name) / CONTROLLER_FILE).is_file():
         return Path(name)
     raise unknown_name("policy of the zoo", name, names())

@@ -24,10 +24,11 @@ import tyro
 from numpy.typing import NDArray
 
 from hpo_env.forecasting.intervals import Quantiles, error_scale
-from hpo_env.forecasting.pretrained import INTERVALS_FILE, SHIPPED, ZOO, pretrained
+from hpo_env.forecasting.pretrained import INTERVALS_FILE, SHIPPED, pretrained
 from hpo_env.policy import Policy
 from hpo_env.policy_file import load
 from hpo_env.seeding import stream
+from hpo_env.shipped import ZOO
 from hpo_env.tasks.forecasting import opponents
 from hpo_env.tasks.forecasting.family import ForecastingFamily
 from hpo_env.tasks.forecasting.series import Competition, load_source

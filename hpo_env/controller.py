@@ -16,12 +16,11 @@ optimiser is attached, Gymnasium and Stable-Baselines3 never.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo_env.arguments import by_name, is_folder
+from hpo_env.arguments import by_name
 from hpo_env.control.beginning import begin_at
 from hpo_env.control.host import Host
 from hpo_env.control.plain_host import PlainHost
@@ -29,9 +28,10 @@ from hpo_env.control.run import ControllerWarning, HostT, Run, RunLogger
 from hpo_env.control.run_memory import RunMemory
 from hpo_env.control.schedule_file import Replay, read_schedule
 from hpo_env.control.writers import FunctionWriter
-from hpo_env.errors import ConfigurationError, PolicyFileError
+from hpo_env.errors import ConfigurationError
 from hpo_env.policy import Policy
-from hpo_env.policy_file import CONTROLLER_FILE, load
+from hpo_env.policy_file import load
+from hpo_env.shipped import policy_folder, shipped, shipped_smaller
 from hpo_env.starts import Problem, Start
 
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from hpo_env.control.torch_host import TorchHost
 
 __all__ = ["Controller", "ControllerWarning", "Host", "Run", "RunLogger", "replay_schedule"]
-
-ZOO = Path(__file__).parent / "zoo"
-"""Where the policies that we ship lie, one folder each."""
 
 _DEFAULT_DECISIONS = 30
 
@@ -96,7 +93,7 @@ class Controller:
 
         Args:
             name_or_path: The name of a policy that we ship, or the folder of one. A name brings the
-                smaller policies that we ship as well, see `shipped_smaller`.
+                smaller policies that we ship as well, see `hpo_env.shipped.shipped_smaller`.
             memory: The file of a job's memory, see the class.
 
         Raises:
@@ -104,11 +101,11 @@ class Controller:
                 version.
             ConfigurationError: The memory is damaged, too large, or of another policy.
         """
-        folder = _policy_folder(name_or_path)
+        folder = policy_folder(name_or_path)
         policy = load(folder)
-        is_name = isinstance(name_or_path, str) and folder == _shipped().get(name_or_path)
+        is_name = isinstance(name_or_path, str) and folder == shipped().get(name_or_path)
         smaller = shipped_smaller(folder.name) if is_name else ()
-        return cls(policy, [load(_shipped()[name]) for name in smaller], memory=memory)
+        return cls(policy, [load(shipped()[name]) for name in smaller], memory=memory)
 
     def attach(
         self,
@@ -362,8 +359,8 @@ def replay_schedule(
     Raises:
         ConfigurationError: The file is damaged, or has a column that cannot be written.
     """
+    from hpo_env.control.finding_writers import column_writers
     from hpo_env.control.live_schedule import unwrapped
-    from hpo_env.control.param_groups import column_writers
 
     rows = read_schedule(path)
     optimizers = [unwrapped(one) for one in _listed(optimizer)]
@@ -372,47 +369,5 @@ def replay_schedule(
     return Replay(rows, column_writers(optimizers, by_name("bind", bind), names, later))
 
 
-def shipped_smaller(name: str) -> list[str]:
-    """Name the shipped policies that decide in place of a larger one where they move all there is.
-
-    They are those of the same family and schedule that move some of its hyperparameters.
-
-    Args:
-        name: Of a shipped policy.
-
-    Example:
-        >>> shipped_smaller("supervised-lr")
-        []
-    """
-    facts = {folder.name: _facts(folder) for folder in _shipped().values()}
-    kind, names = facts[name]
-    return [other for other, (k, n) in sorted(facts.items()) if k == kind and n < names]
-
-
-def _facts(folder: Path) -> tuple[tuple[Any, ...], frozenset[str]]:
-    """Read of a shipped policy what it is for, and the names of what it moves."""
-    document = json.loads((folder / CONTROLLER_FILE).read_text(encoding="utf-8"))
-    names = frozenset(entry["name"] for entry in document["hyperparameters"])
-    return (document["family"], document["base_schedule"]), names
-
-
 def _listed(one_or_more: Any) -> list[Any]:
     return list(one_or_more) if isinstance(one_or_more, list | tuple) else [one_or_more]
-
-
-def _shipped() -> dict[str, Path]:
-    return {file.parent.name: file.parent for file in ZOO.glob(f"*/{CONTROLLER_FILE}")}
-
-
-def _policy_folder(name_or_path: str | Path) -> Path:
-    """Find the folder of a policy; a name is only ever compared with those that are there."""
-    shipped = _shipped()
-    if isinstance(name_or_path, str) and name_or_path in shipped:
-        return shipped[name_or_path]
-    folder = Path(name_or_path)
-    if not is_folder(folder):
-        raise PolicyFileError(
-            f"{str(name_or_path)!r} is neither a folder nor a policy that we ship "
-            f"({', '.join(sorted(shipped)) or 'there is none in this version'})"
-        )
-    return folder

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
@@ -31,6 +30,7 @@ from safetensors.numpy import save as save_safetensors
 from hpo_env.errors import HPOControlError, PolicyFileError
 from hpo_env.familiarity import Familiarity
 from hpo_env.familiarity import tensor_shapes as familiarity_shapes
+from hpo_env.golden_vectors import check_golden, golden_vectors
 from hpo_env.lstm import Lstm
 from hpo_env.observation import OBSERVATION_VERSION, field_names
 from hpo_env.policy import Array, Policy, tensor_shapes
@@ -48,7 +48,6 @@ from hpo_env.policy_entries import (
     read_space,
     refuse,
 )
-from hpo_env.seeding import stream
 
 __all__ = ["CONTROLLER_FILE", "WEIGHTS_FILE", "Policy", "load", "save"]
 
@@ -62,8 +61,6 @@ guard does to them, the family's floor of the loss is there, and a policy may ha
 `kinds` yet steers every run, as it did before."""
 _READABLE = (2, 3)
 
-_NUM_GOLDEN = 8
-_GOLDEN_TOLERANCE = 1e-5  # float32 sums in another order differ by about 1e-7
 _MAX_DIGITS = 300  # of an integer: what float64 holds, and more than anything here counts
 _MAX_JSON_BYTES = 4_000_000
 _MAX_HEADER_BYTES = 100_000  # of the safetensors file, beside the weights
@@ -166,23 +163,13 @@ def load(folder: str | Path) -> Policy:
         raise
     except HPOControlError as error:
         raise PolicyFileError(f"{path}: {error}. {FIX}") from error
-    _check_golden(path, document, policy, columns)
+    check_golden(path, document, policy, columns)
     return policy
 
 
 def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
-    drawn = stream(0, "golden").uniform(-1.0, 1.0, (_NUM_GOLDEN, len(policy.fields)))
-    observations: Array = drawn.astype(np.float32)
-    outputs = _golden_outputs(policy, observations)
-    golden = {
-        "observations": observations.tolist(),
-        "outputs": outputs.tolist(),
-        "moves": policy.moves_of(outputs).tolist(),
-    }
     familiarity: dict[str, Any] = {}
     if policy.familiarity is not None:
-        # Outputs stay the network's own, and distances check the rest: a fault is told apart.
-        golden["distances"] = policy.familiarity.distance(observations).tolist()
         known = policy.familiarity
         familiarity = {"familiarity": {"threshold": known.threshold, "offset": known.offset}}
     memory: dict[str, Any] = {}
@@ -209,21 +196,10 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
         **({} if policy.kinds is None else {"kinds": list(policy.kinds)}),
         "weights_sha256": weights_sha256,
         **familiarity,
-        "golden": golden,
+        "golden": golden_vectors(policy),
         "metadata": dict(policy.metadata),
     }
     return document | {"sha256": _checksum(document)}
-
-
-def _golden_outputs(policy: Policy, observations: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Run the network on observations `[T, D]`: with a memory, as one run sees them in turn."""
-    if policy.memory is None:
-        return policy.outputs(observations)
-    state, outputs = policy.start(1), []
-    for row in observations:
-        found, state = policy.outputs_after(row[None], state)
-        outputs.append(found[0])
-    return np.stack(outputs)
 
 
 def _checksum(document: Mapping[str, Any]) -> str:
@@ -361,51 +337,3 @@ def _read_weights(
         if not np.isfinite(tensor).all():
             refuse(path, f"{name} must be finite", tensor[~np.isfinite(tensor)][0].item())
     return tensors
-
-
-def _check_golden(
-    path: Path, document: Mapping[str, Any], policy: Policy, columns: Sequence[int]
-) -> None:
-    """Compute the stored examples again, as the saved policy read them: in its own fields."""
-    golden = entry(path, document, "golden", dict)
-    stored = _golden_array(path, golden, "observations", (_NUM_GOLDEN, len(columns)))
-    observations = np.zeros((_NUM_GOLDEN, len(policy.fields)), dtype=np.float32)
-    observations[:, columns] = stored
-    outputs = _golden_outputs(policy, observations)
-    expected = _golden_array(path, golden, "outputs", outputs.shape)
-    _check_close(path, "the network", "outputs", outputs, expected)
-    # Of the stored outputs: where two choices are as good, rounding must not decide.
-    moves = policy.moves_of(expected.astype(np.float32))
-    _check_close(
-        path, "the head", "moves", moves, _golden_array(path, golden, "moves", moves.shape)
-    )
-    if policy.familiarity is not None:
-        found = policy.familiarity.distance(observations)
-        distances = _golden_array(path, golden, "distances", found.shape)
-        _check_close(path, "familiarity", "distances", found, distances)
-
-
-def _golden_array(
-    path: Path, golden: Mapping[str, Any], key: str, shape: tuple[int, ...]
-) -> NDArray[np.float64]:
-    try:
-        array = np.array(entry(path, golden, key, list), dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, PolicyFileError):
-            raise
-        raise PolicyFileError(f"{path}: 'golden': {error}. {FIX}") from error
-    if array.shape != shape:
-        refuse(path, f"'golden' {key} must have shape {shape}", array.shape)
-    if not (np.abs(array) <= np.finfo(np.float32).max).all():
-        refuse(path, f"'golden' {key} must be numbers that float32 holds", array.ravel()[:3])
-    return array
-
-
-def _check_close(
-    path: Path, part: str, key: str, found: NDArray[Any], expected: NDArray[np.float64]
-) -> None:
-    error = float(np.abs(found - expected).max(initial=0.0))
-    tolerance = _GOLDEN_TOLERANCE * max(1.0, float(np.abs(expected).max(initial=0.0)))
-    if not error <= tolerance:
-        rule = f"{part} must reproduce the golden {key} within {tolerance:g}"
-        refuse(path, rule, f"a difference of {error:g}")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hpo_env.controller import ZOO
 from hpo_env.policy import Policy
 from hpo_env.policy_file import save
+from hpo_env.shipped import ZOO
 from hpo_env.tasks.registry import family_class
 from hpo_env.testing.policies import linear_policy
 from tests.hpo_env.controlled_runs import random_policy

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hpo_env.arguments import is_folder
-from hpo_env.controller import ZOO, Controller
+from hpo_env.controller import Controller
 from hpo_env.errors import PolicyFileError
 from hpo_env.policy import Policy
 from hpo_env.policy_file import CONTROLLER_FILE, load
 from hpo_env.restriction import restrict
+from hpo_env.shipped import shipped
 
 
 def load_policy(name_or_path: str, hyperparameters: Sequence[str] | None = None) -> Policy:
@@ -24,8 +25,7 @@ def load_policy(name_or_path: str, hyperparameters: Sequence[str] | None = None)
         PolicyFileError: There is none.
         UnknownNameError: It does not move what is named.
     """
-    shipped = [folder.name for folder in ZOO.iterdir()] if ZOO.is_dir() else []
-    if name_or_path not in shipped and is_folder(name_or_path):
+    if name_or_path not in shipped() and is_folder(name_or_path):
         policy = load(policy_folder(Path(name_or_path)))
     else:
         policy = Controller.from_pretrained(name_or_path).policy

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
-from hpo_env.control.param_groups import (
-    GROUP_HYPERPARAMETERS,
-    ClipWriter,
-    DropoutWriter,
-    GroupWriter,
-)
+from hpo_env.control.group_values import GROUP_HYPERPARAMETERS
+from hpo_env.control.model_writers import ClipWriter, DropoutWriter
+from hpo_env.control.param_groups import GroupWriter
 from hpo_env.control.writers import FunctionWriter, Writer
-from hpo_env.errors import ControllerWarning
+from hpo_env.errors import ConfigurationError, ControllerWarning
 from hpo_env.hyperparameters import HyperparameterSpace
 
 
@@ -72,3 +71,37 @@ def group_writers(
         if name not in writers and writer is not None:
             groups[name] = writer
     return groups
+
+
+def column_writers(
+    optimizers: Sequence[torch.optim.Optimizer],
+    bind: Mapping[str, Callable[[float], Any]],
+    names: Sequence[str],
+    later: Collection[str] = (),
+) -> dict[str, Callable[[float], Any]]:
+    """Return a function that writes each column of a saved schedule.
+
+    Args:
+        optimizers: Those of the loop, without wrappers.
+        bind: Functions for what is in no param group.
+        names: Columns; "learning_rate/1" is that of the second param group.
+        later: Those of param groups that the loop adds on the way.
+
+    Raises:
+        ConfigurationError: A column can be written neither here nor there.
+    """
+    found: dict[str, Callable[[float], Any]] = {}
+    for name in names:
+        kind, _, place = name.partition("/")
+        if name in bind:
+            found[name] = bind[name]
+            continue
+        writer = GroupWriter.of(kind, optimizers)
+        is_missing = place and name not in later
+        if writer is None or (is_missing and not int(place) < len(writer.starts())):
+            raise ConfigurationError(
+                f"the schedule has {name!r}, which no param group has: give "
+                f"bind={{{name!r}: function}}"
+            )
+        found[name] = functools.partial(writer.write_one, int(place)) if place else writer.write
+    return found

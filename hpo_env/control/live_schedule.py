@@ -18,7 +18,7 @@ import torch
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from hpo_env.control.foresight import can_be_run_ahead
-from hpo_env.control.param_groups import GROUP_HYPERPARAMETERS, Group, GroupKey, has, put, read
+from hpo_env.control.group_values import GROUP_HYPERPARAMETERS, Group, GroupKey, has, put, read
 from hpo_env.errors import ConfigurationError
 
 _MOST_SIMULATED_STEPS = 2000  # 10 ms; a schedule does not turn faster than that

@@ -1,74 +1,30 @@
-"""Writers of torch: hyperparameters in param groups, dropout layers, gradient clipping.
+"""The writer of a hyperparameter that stands in param groups.
 
 Axes: `G` param groups, over all optimisers of the run.
 """
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import is_
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
 
-from hpo_env.control.originals import keep, original
-from hpo_env.errors import ConfigurationError
-
-GROUP_HYPERPARAMETERS = ("learning_rate", "weight_decay", "momentum")
-"""What is written into param groups; anything else has to be bound."""
-
-Group = dict[str, Any]
+from hpo_env.control.group_values import (
+    GROUP_HYPERPARAMETERS,
+    Group,
+    GroupKey,
+    has,
+    is_on_a_device,
+    key_of,
+    put,
+    read,
+)
 
 _LEAST_RMSPROP_MOMENTUM = 1e-6  # not 0: see `_lacks_momentum`
-
-
-class DropoutWriter:
-    """The dropout layers of a model, which keep their ratios; layers without dropout stay so.
-
-    Args:
-        layers: Those with a rate above 0, at least one.
-    """
-
-    def __init__(self, layers: Sequence[nn.Module]) -> None:
-        self.layers = list(layers)
-        self._found = [original(layer, "p", float(layer.p)) for layer in self.layers]  # type: ignore[arg-type]
-        self._written: list[float] | None = None
-        self.initial = max(self._found)
-        self.ratios = [rate / self.initial for rate in self._found]
-
-    @classmethod
-    def of(cls, model: nn.Module | None) -> DropoutWriter | None:
-        """Find the layers; None where there are none, or where a change would compile anew."""
-        if model is None or hasattr(
-            model, "_orig_mod"
-        ):  # a compiled model holds rates as constants
-            return None
-        kind = nn.modules.dropout._DropoutNd
-        layers = [m for m in model.modules() if isinstance(m, kind) and m.p > 0.0]
-        return cls(layers) if layers else None
-
-    def start_at(self, value: float) -> None:
-        """See `Writer.start_at`; the layers keep their ratios."""
-        self.initial = value
-
-    def write(self, value: float) -> float:
-        """Set every layer's rate."""
-        self._written = [value * ratio for ratio in self.ratios]
-        for layer, found, written in zip(self.layers, self._found, self._written, strict=True):
-            layer.p = written  # type: ignore[assignment]
-            keep(layer, "p", original=found, written=written)
-        return max(float(layer.p) for layer in self.layers)  # type: ignore[arg-type]
-
-    def give_back(self) -> None:
-        """Give every layer its own rate back, unless somebody else has set another."""
-        written, self._written = self._written, None
-        for layer, found, ours in zip(self.layers, self._found, written or (), strict=False):
-            if layer.p == ours:
-                layer.p = found  # type: ignore[assignment]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -273,8 +229,8 @@ class GroupWriter:
         for place in self.places():
             if place.written != place.written:  # NaN
                 continue
-            found = place.group[_key(place.group, self.name)]
-            if with_devices or type(found) is float or not _is_on_a_device(found):
+            found = place.group[key_of(place.group, self.name)]
+            if with_devices or type(found) is float or not is_on_a_device(found):
                 value = read(place.group, self.name)
                 if value != place.written:
                     return value
@@ -338,66 +294,6 @@ class Asking(Protocol):
         """Return what is written to as it would be for a group that came later."""
 
 
-@dataclass(kw_only=True)
-class ClipWriter:
-    """The largest norm of the gradient, enforced before each optimiser step."""
-
-    initial: float
-
-    def __post_init__(self) -> None:
-        self.value = self.initial
-
-    def start_at(self, value: float) -> None:
-        """See `Writer.start_at`."""
-        self.initial = self.value = value
-
-    def write(self, value: float) -> float:
-        """Set the norm."""
-        self.value = value
-        return value
-
-    def give_back(self) -> None:
-        """Do nothing: the norm is nobody's but ours."""
-
-    def clip(self, parameters: Iterable[Tensor], scale: Tensor | float) -> None:
-        """Clip gradients, which may be scaled."""
-        nn.utils.clip_grad_norm_(parameters, float(self.value * scale))
-
-
-def column_writers(
-    optimizers: Sequence[torch.optim.Optimizer],
-    bind: Mapping[str, Callable[[float], Any]],
-    names: Sequence[str],
-    later: Collection[str] = (),
-) -> dict[str, Callable[[float], Any]]:
-    """Return a function that writes each column of a saved schedule.
-
-    Args:
-        optimizers: Those of the loop, without wrappers.
-        bind: Functions for what is in no param group.
-        names: Columns; "learning_rate/1" is that of the second param group.
-        later: Those of param groups that the loop adds on the way.
-
-    Raises:
-        ConfigurationError: A column can be written neither here nor there.
-    """
-    found: dict[str, Callable[[float], Any]] = {}
-    for name in names:
-        kind, _, place = name.partition("/")
-        if name in bind:
-            found[name] = bind[name]
-            continue
-        writer = GroupWriter.of(kind, optimizers)
-        is_missing = place and name not in later
-        if writer is None or (is_missing and not int(place) < len(writer.starts())):
-            raise ConfigurationError(
-                f"the schedule has {name!r}, which no param group has: give "
-                f"bind={{{name!r}: function}}"
-            )
-        found[name] = functools.partial(writer.write_one, int(place)) if place else writer.write
-    return found
-
-
 def _lacks_momentum(optimizer: torch.optim.Optimizer) -> bool:
     """Say whether momentum cannot be raised: RMSprop makes its buffers at once or never."""
     is_rmsprop = isinstance(optimizer, torch.optim.RMSprop)
@@ -407,69 +303,3 @@ def _lacks_momentum(optimizer: torch.optim.Optimizer) -> bool:
 def _is_schedule_free(optimizer: torch.optim.Optimizer) -> bool:
     """Say whether the averaged weights are worked out from the momentum, and so move with it."""
     return any("schedulefree" in kind.__name__.lower() for kind in type(optimizer).__mro__)
-
-
-class GroupKey:
-    """What tells a param group from others, also after a state was loaded.
-
-    It is the optimiser and the group's first weights: two optimisers may train the same ones.
-
-    Args:
-        optimizer: The group's.
-        number: Which of its groups it is.
-    """
-
-    __slots__ = ("_optimizer", "_thing")
-
-    def __init__(self, optimizer: torch.optim.Optimizer, number: int) -> None:
-        parameters = optimizer.param_groups[number]["params"]
-        self._optimizer = optimizer
-        self._thing: Any = parameters[0] if len(parameters) else number
-
-    def __hash__(self) -> int:
-        return hash((id(self._optimizer), self._thing))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, GroupKey) or self._optimizer is not other._optimizer:
-            return False
-        ours, theirs = self._thing, other._thing  # tensors are compared by what they are
-        return ours is theirs or (type(ours) is type(theirs) is int and ours == theirs)
-
-
-def _is_on_a_device(value: Any) -> bool:
-    first = value[0] if isinstance(value, tuple | list) else value
-    return isinstance(first, Tensor) and first.device.type != "cpu"
-
-
-def _key(group: Group, name: str) -> str:
-    if name == "momentum":
-        return "betas" if "betas" in group else "momentum"
-    return "lr" if name == "learning_rate" else name
-
-
-def has(group: Group, name: str) -> bool:
-    """Say whether a param group has the hyperparameter."""
-    return group.get(_key(group, name)) is not None
-
-
-def read(group: Group, name: str) -> float:
-    """Read a hyperparameter of a param group; the momentum of Adam kinds is their first beta."""
-    value = group[_key(group, name)]
-    return float(value[0] if isinstance(value, tuple | list) else value)
-
-
-def put(group: Group, name: str, value: float) -> float:
-    """Write a hyperparameter of a param group, and return what `read` would."""
-    key = _key(group, name)
-    present = group[key]
-    if isinstance(present, tuple | list):
-        if not isinstance(present[0], Tensor):
-            group[key] = type(present)((value, *present[1:]))
-            return value
-        present[0].fill_(value)
-    elif isinstance(present, Tensor):  # compiled and captured steps read the tensor itself
-        present.fill_(value)
-    else:
-        group[key] = value
-        return value
-    return read(group, name)

@@ -26,8 +26,9 @@ from hpo_env.control.live_schedule import (
     unwrapped,
     unwrapped_scheduler,
 )
+from hpo_env.control.model_writers import ClipWriter
 from hpo_env.control.owners import Owners
-from hpo_env.control.param_groups import ClipWriter, GroupWriter
+from hpo_env.control.param_groups import GroupWriter
 from hpo_env.control.weights_host import WeightsHost
 from hpo_env.control.writers import write_all
 from hpo_env.errors import ConfigurationError, ControllerWarning

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from hpo_env.errors import PolicyFileError
 from hpo_env.forecasting.intervals import Quantiles
 from hpo_env.policy import Policy
 from hpo_env.policy_file import load
+from hpo_env.shipped import policy_folder
 
-ZOO = Path(__file__).parents[1] / "zoo"
 INTERVALS_FILE = "intervals.json"
 SHIPPED = "forecasting"
 """The policy that forecasters have: made without M3, the rest of the series that we know."""
@@ -41,7 +40,7 @@ def pretrained(folder: str = SHIPPED) -> Pretrained:
     Raises:
         PolicyFileError: A file is missing or damaged, or the policy is of another family.
     """
-    path = ZOO / folder if (ZOO / folder).is_dir() else Path(folder)
+    path = policy_folder(folder)
     policy = load(path)
     if policy.family != "forecasting":
         raise PolicyFileError(

@@ -16,12 +16,13 @@ import pytest
 
 from agents.commands.policies import load_policy
 from hpo_env import policy_file
-from hpo_env.controller import ZOO, Controller
+from hpo_env.controller import Controller
 from hpo_env.errors import PolicyFileError
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.observation import field_names
 from hpo_env.policy import Policy, num_outputs
 from hpo_env.policy_file import CONTROLLER_FILE, WEIGHTS_FILE, load, save
+from hpo_env.shipped import ZOO
 from hpo_env.starts import LearnedStart, StartCase
 from hpo_env.tasks.registry import family_class
 from tests.fuzzing.inputs import VALUES, generators, in_time, pick

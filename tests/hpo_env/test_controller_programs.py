@@ -18,7 +18,7 @@ from torch import nn
 from torch.optim import lr_scheduler as ls
 
 from hpo_env.control import live_schedule, owners
-from hpo_env.control.param_groups import has, read
+from hpo_env.control.group_values import has, read
 from hpo_env.controller import Controller, ControllerWarning
 from hpo_env.errors import HPOControlError
 from hpo_env.policy import Policy

@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from hpo_env import policy_file
-from hpo_env.controller import ZOO
+from hpo_env import golden_vectors, policy_file
 from hpo_env.errors import PolicyFileError
 from hpo_env.familiarity import Familiarity
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.observation import OBSERVATION_VERSION, field_names
 from hpo_env.policy import Head, Policy, num_outputs
 from hpo_env.policy_file import CONTROLLER_FILE, WEIGHTS_FILE, load, save
+from hpo_env.shipped import ZOO
 from hpo_env.starts import LearnedStart, StartCase
 from tests.hpo_env.remembering import remembering
 
@@ -482,7 +482,7 @@ def test_a_memory_from_before_fields_were_appended_ignores_them(saved_rememberin
     document["layer_sizes"][0] -= 1
     x = np.array(document["golden"]["observations"])
     x[:, policy.fields.index("drop")] = 0.0
-    outputs = policy_file._golden_outputs(blind, x)
+    outputs = golden_vectors.outputs_in_turn(blind, x)
     document["golden"]["observations"] = x[:, known].tolist()
     document["golden"]["outputs"] = outputs.tolist()
     document["golden"]["moves"] = blind.moves_of(outputs).tolist()

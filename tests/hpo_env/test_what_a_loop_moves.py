@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from hpo_env import Controller
-from hpo_env.controller import ZOO, shipped_smaller
 from hpo_env.errors import ConfigurationError
 from hpo_env.policy_file import load
 from hpo_env.restriction import restrict
+from hpo_env.shipped import ZOO, shipped_smaller
 from tests.hpo_env.controlled_runs import random_policy
 
 SHIPPED = load(ZOO / "supervised")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo_env import controller
+from hpo_env import shipped
 from hpo_env.automl.base import SHIPPED
 from hpo_env.policy_file import save
 from hpo_env.tasks.automl.space import LIBRARY_NAMES
@@ -25,4 +25,4 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def untrained(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(controller, "ZOO", zoo)
+    monkeypatch.setattr(shipped, "ZOO", zoo)
