@@ -1,4 +1,4 @@
-"""How near an opponent comes to the best that can be, in the two families where that is known."""
+"""How near an opponent comes to the best that can be, in the families where that is known."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
+from hpo_env.tasks import quadratic, schedule_law
 from hpo_env.tasks.base import Task
 from hpo_env.tasks.local_level import LocalLevelTask, kalman_gain
-from hpo_env.tasks.quadratic import QuadraticTask, optimal_rates
+from hpo_env.tasks.quadratic import QuadraticTask
+from hpo_env.tasks.schedule_law import ScheduleLawTask
 
 from .base import Instance, Opponent, Outcome, Prepared
 from .driving import run_once
@@ -40,14 +42,15 @@ class KalmanGain(Opponent):
         return run_once(workload, at_gain, lambda lanes: lambda lanes, telemetry: lanes.initial)
 
 
-def quadratic_drop_share(instances: Sequence[Instance], outcomes: Sequence[Outcome]) -> float:
-    """Return the mean fall of the log loss as a share of that under the optimal rates.
+def drop_share(instances: Sequence[Instance], outcomes: Sequence[Outcome]) -> float:
+    """Return the mean fall of the log loss as a share of that under the best course of rates.
 
-    The optimum is the closed form of `quadratic.optimal_rates`, an expectation over the minibatch
-    noise. A single run may be luckier than that; the mean over many is not.
+    The best course is that of `quadratic.optimal_rates`, an expectation over the minibatch noise,
+    or of `schedule_law.optimal_rates`. A single run of the quadratic may be luckier than that; the
+    mean over many is not.
 
     Args:
-        instances: Of family "quadratic".
+        instances: Of families "quadratic" or "schedule_law".
         outcomes: What was reached on each.
 
     Raises:
@@ -84,9 +87,13 @@ def local_level_error_ratios(
 
 
 def _optimal_log_loss(task: Task) -> float:
-    if not isinstance(task, QuadraticTask):
-        raise ConfigurationError(f"the optimum is known of family 'quadratic' only; got {task}")
-    return float(np.log(optimal_rates(task)[1][-1]))
+    if isinstance(task, QuadraticTask):
+        return float(np.log(quadratic.optimal_rates(task)[1][-1]))
+    if isinstance(task, ScheduleLawTask):
+        return float(np.log(schedule_law.optimal_rates(task)[1]))
+    raise ConfigurationError(
+        f"the optimum is known of families 'quadratic' and 'schedule_law'; got {task}"
+    )
 
 
 def _local_level(task: Task) -> LocalLevelTask:

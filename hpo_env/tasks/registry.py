@@ -22,6 +22,7 @@ FAMILIES: dict[str, str] = {
     "reinforcement": "hpo_env.tasks.reinforcement.family:ReinforcementFamily",
     "few_shot": "hpo_env.tasks.few_shot.family:FewShotFamily",
     "local_level": "hpo_env.tasks.local_level:LocalLevelFamily",
+    "schedule_law": "hpo_env.tasks.schedule_law:ScheduleLawFamily",
 }
 
 

@@ -9,7 +9,7 @@ from agents.meta_training import meta_train
 from agents.opponents.ablations import PolicyOpponent
 from agents.opponents.base import Instance, Opponent
 from agents.opponents.drawing import make_tasks
-from agents.opponents.known_answers import quadratic_drop_share
+from agents.opponents.known_answers import drop_share
 from agents.opponents.lanes import Workload
 from agents.opponents.schedules import Scheduled
 from hpo_env.policy_file import load
@@ -25,7 +25,7 @@ def shares(opponent: Opponent, num_tasks: int) -> list[float]:
         tasks = make_tasks(QuadraticFamily(split="test"), num_tasks, 0, starts=(rate,))
         instances = [Instance(task=task, seed=0) for task in tasks]
         outcomes = opponent.run(Workload(family="quadratic"), instances, {})
-        found.append(quadratic_drop_share(instances, outcomes))
+        found.append(drop_share(instances, outcomes))
     return found
 
 

@@ -11,8 +11,8 @@ from agents.opponents.drawing import make_tasks
 from agents.opponents.driving import run_once
 from agents.opponents.known_answers import (
     KalmanGain,
+    drop_share,
     local_level_error_ratios,
-    quadratic_drop_share,
 )
 from agents.opponents.lanes import Lanes, Workload
 from agents.opponents.schedules import Scheduled
@@ -21,6 +21,8 @@ from hpo_env.tasks.base import Task
 from hpo_env.tasks.local_level import kalman_gain
 from hpo_env.tasks.quadratic import UPDATES_PER_DECISION, QuadraticTask, optimal_rates
 from hpo_env.tasks.registry import make_family
+from hpo_env.tasks.schedule_law import ScheduleLawTask
+from hpo_env.tasks.schedule_law import optimal_rates as best_course
 
 OWN = Scheduled(name="own", schedule="constant", is_default=False)
 
@@ -62,13 +64,34 @@ class Optimal(Opponent):
 
 def test_the_optimal_rates_reach_the_optimal_drop() -> None:
     given = instances("quadratic", 100, split="test")
-    share = quadratic_drop_share(given, reached(Optimal(), given, "quadratic"))
+    share = drop_share(given, reached(Optimal(), given, "quadratic"))
     assert share == pytest.approx(1.0, abs=0.03)
+
+
+def test_the_best_course_of_the_law_has_the_whole_drop_and_others_less() -> None:
+    given = instances("schedule_law", 4, (1e-4,), split="test")
+    assert 0.3 < drop_share(given, reached(OWN, given, "schedule_law")) < 0.99
+
+    @dataclass(frozen=True, kw_only=True)
+    class Best(Optimal):
+        def run(
+            self, workload: Workload, instances: Sequence[Instance], prepared: Prepared
+        ) -> list[Outcome]:
+            def start(lanes: Lanes) -> object:
+                task = lanes.instances[0].task
+                assert isinstance(task, ScheduleLawTask)
+                rates = best_course(task)[0]
+                return lambda lanes, telemetry: rates[[[int(lanes.interval.max())]]]
+
+            alone = [run_once(workload, [one], start) for one in instances]  # type: ignore[arg-type]
+            return [outcome for (outcome,) in alone]
+
+    assert drop_share(given, reached(Best(), given, "schedule_law")) == pytest.approx(1.0)
 
 
 def test_a_rate_that_moves_nothing_has_no_share_in_the_drop() -> None:
     given = instances("quadratic", 5, (1e-6,))
-    share = quadratic_drop_share(given, reached(OWN, given, "quadratic"))
+    share = drop_share(given, reached(OWN, given, "quadratic"))
     assert share == pytest.approx(0.0, abs=0.01)
 
 
@@ -86,7 +109,7 @@ def test_runs_of_other_families_are_refused() -> None:
     quadratic, level = instances("quadratic", 1), instances("local_level", 1)
     on_quadratic = reached(OWN, quadratic, "quadratic")
     on_level = reached(OWN, level, "local_level")
-    with pytest.raises(ConfigurationError, match="'quadratic' only"):
-        quadratic_drop_share(level, on_level)
+    with pytest.raises(ConfigurationError, match="'quadratic' and 'schedule_law'"):
+        drop_share(level, on_level)
     with pytest.raises(ConfigurationError, match="'local_level' only"):
         local_level_error_ratios(quadratic, on_quadratic, on_quadratic)
