@@ -5,8 +5,8 @@ One outside of this package is asked for by its address, `module:Class`.
 
 from __future__ import annotations
 
-from hpo_env.addresses import is_address, load_address
-from hpo_env.errors import ConfigurationError, unknown_name
+from hpo_env.addresses import load_class
+from hpo_env.errors import ConfigurationError
 
 from ..learners.settings import Settings
 from .base import Algorithm
@@ -38,14 +38,8 @@ def algorithm_class(name: str) -> type[Algorithm]:
         UnknownNameError: There is no algorithm of that name; the nearest are suggested.
         ConfigurationError: The address leads nowhere, or to something that is no algorithm.
     """
-    if name not in ALGORITHMS and not is_address(name):
-        raise unknown_name("algorithm", name, ALGORITHMS)
-    found = load_address("algorithm", ALGORITHMS.get(name, name))
-    if not (isinstance(found, type) and issubclass(found, Algorithm)):
-        raise ConfigurationError(
-            f"algorithm {name!r} must be a subclass of hpo_agents.adaptation.base.Algorithm; "
-            f"got {found}"
-        )
+    base = "hpo_agents.adaptation.base.Algorithm"
+    found: type[Algorithm] = load_class("algorithm", name, ALGORITHMS, Algorithm, base)
     where = f"algorithm {found.__module__}:{found.__qualname__}"
     for fact in ("name", "source"):
         if not getattr(found, fact, None):

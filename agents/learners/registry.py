@@ -5,8 +5,8 @@ A learner outside of this package is asked for by its address, `module:Class`.
 
 from __future__ import annotations
 
-from hpo_env.addresses import is_address, load_address
-from hpo_env.errors import ConfigurationError, unknown_name
+from hpo_env.addresses import check_name, load_class
+from hpo_env.errors import ConfigurationError
 
 from .base import Learner
 from .settings import Settings
@@ -36,12 +36,8 @@ def learner_class(name: str) -> type[Learner]:
         UnknownNameError: There is no learner of that name; the nearest are suggested.
         ConfigurationError: The address leads nowhere, or to something that is no learner.
     """
-    check_learner(name)
-    found = load_address("agent", LEARNERS.get(name, name))
-    if not (isinstance(found, type) and issubclass(found, Learner)):
-        raise ConfigurationError(
-            f"agent {name!r} must be a subclass of hpo_agents.learners.base.Learner; got {found}"
-        )
+    base = "hpo_agents.learners.base.Learner"
+    found: type[Learner] = load_class("agent", name, LEARNERS, Learner, base)
     _check_declarations(found)
     return found
 
@@ -52,8 +48,7 @@ def check_learner(name: str) -> None:
     Raises:
         UnknownNameError: It is neither registered nor an address; the nearest are suggested.
     """
-    if name not in LEARNERS and not is_address(name):
-        raise unknown_name("agent", name, LEARNERS)
+    check_name("agent", name, LEARNERS)
 
 
 def _check_declarations(learner: type[Learner]) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from hpo_env.addresses import is_address, load_address
-from hpo_env.errors import unknown_name
+from hpo_env.addresses import check_name, load_address
 
 from .base import Opponent, Setup
 
@@ -110,5 +109,4 @@ def check_opponents(names: Iterable[str]) -> None:
         UnknownNameError: One is neither in the registry nor an address; the nearest are suggested.
     """
     for name in names:
-        if name not in OPPONENTS and not is_address(name):
-            raise unknown_name("opponent", name, OPPONENTS)
+        check_name("opponent", name, OPPONENTS)

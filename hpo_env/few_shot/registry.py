@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hpo_env.addresses import is_address, load_address
-from hpo_env.errors import ConfigurationError, unknown_name
+from hpo_env.addresses import load_class
+from hpo_env.errors import ConfigurationError
 from hpo_env.few_shot.base import FewShotSource
 
 SOURCES: dict[str, str] = {
@@ -28,14 +28,9 @@ def make_source(name: str, **options: Any) -> FewShotSource:
         ConfigurationError: An option is unknown or out of range.
         MissingExtraError: Its data are not installed.
     """
-    if name not in SOURCES and not is_address(name):
-        raise unknown_name("source", name, SOURCES)
-    found = load_address("source", SOURCES.get(name, name))
-    if not (isinstance(found, type) and issubclass(found, FewShotSource)):
-        raise ConfigurationError(
-            f"source {name!r} must be a subclass of hpo_env.few_shot.FewShotSource; got {found}"
-        )
+    found = load_class("source", name, SOURCES, FewShotSource, "hpo_env.few_shot.FewShotSource")
     try:
-        return found(**options)
+        source: FewShotSource = found(**options)
     except TypeError as error:
         raise ConfigurationError(f"source {name!r}: {error}") from error
+    return source

@@ -8,9 +8,9 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from hpo_env.addresses import is_address, load_address
+from hpo_env.addresses import check_name, load_class
 from hpo_env.arguments import check_known
-from hpo_env.errors import ConfigurationError, UnknownArgumentError, unknown_name
+from hpo_env.errors import UnknownArgumentError
 from hpo_env.tasks.base import TaskFamily
 from hpo_env.tasks.declarations import check_declarations
 
@@ -36,12 +36,8 @@ def family_class(name: str) -> type[TaskFamily]:
         UnknownNameError: There is no family of that name; the nearest are suggested.
         ConfigurationError: The address leads nowhere, or to something that is no family.
     """
-    check_family(name)
-    found = load_address("task family", FAMILIES.get(name, name))
-    if not (isinstance(found, type) and issubclass(found, TaskFamily)):
-        raise ConfigurationError(
-            f"task family {name!r} must be a subclass of hpo_env.tasks.base.TaskFamily; got {found}"
-        )
+    base = "hpo_env.tasks.base.TaskFamily"
+    found: type[TaskFamily] = load_class("task family", name, FAMILIES, TaskFamily, base)
     check_declarations(found)
     return found
 
@@ -63,8 +59,7 @@ def check_family(name: str) -> None:
     Raises:
         UnknownNameError: It is neither registered nor an address; the nearest are suggested.
     """
-    if not isinstance(name, str) or (name not in FAMILIES and not is_address(name)):
-        raise unknown_name("task family", name, FAMILIES)
+    check_name("task family", name, FAMILIES)
 
 
 def make_family(name: str, **options: Any) -> TaskFamily:
