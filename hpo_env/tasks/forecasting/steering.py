@@ -64,6 +64,7 @@ def steer(
     *,
     num_ahead: int,
     initial: Array | None = None,
+    start: Array | None = None,
     kernel: Kernel | None = None,
 ) -> Steered:
     """Walk through every series once.
@@ -73,7 +74,11 @@ def steer(
         space: All hyperparameters of the family, in its order.
         policies: Their moves are averaged; none leaves the initial values in force.
         num_ahead: `A`, at least 1.
-        initial: Values at the start `[N, H]`; the space's defaults when None.
+        initial: Values while the first observations are taken in `[N, H]`; the space's defaults
+            when None.
+        start: Values that moves go from, beginning with the first decision `[N, H]`: `initial` when
+            None. What others have set is left at one stroke; a dozen moves do not lead back from
+            anywhere.
         kernel: None runs the NumPy twin.
     """
     return steer_batch(
@@ -82,6 +87,7 @@ def steer(
         policies,
         num_ahead=num_ahead,
         initial=initial,
+        start=start,
         kernel=kernel,
     )
 
@@ -93,6 +99,7 @@ def steer_batch(
     *,
     num_ahead: int,
     initial: Array | None = None,
+    start: Array | None = None,
     kernel: Kernel | None = None,
 ) -> Steered:
     """Walk through every series of a batch once; see `steer`.
@@ -101,9 +108,11 @@ def steer_batch(
     (or another kind) it is asked at every decision.
     """
     initial = np.tile(space.defaults, (len(batch), 1)) if initial is None else initial
+    start = initial if start is None else start
     run = Walks(len(batch), kernel)
     places = [space.index(name) for name in HYPERPARAMETERS]
     run.start_batch(batch, np.ascontiguousarray(initial[:, places]))
+    run.values = np.ascontiguousarray(start[:, places])
     policy = policies[0] if policies else None
     if kernel is not None and len(policies) < 2 and Network.is_known(space, policy):
         floor = LOSS_FLOOR if policy is None else policy.loss_floor
@@ -121,7 +130,7 @@ def steer_batch(
         realised = _Realised(run, num_ahead)
         realised.sums, realised.counts = sums, counts
     else:
-        course, realised = _decide(run, batch, space, policies, initial, num_ahead)
+        course, realised = _decide(run, batch, space, policies, start, num_ahead)
         own, _ = run.forecast(np.arange(len(batch)), num_ahead)
     errors, num_errors = realised.means()
     return Steered(
@@ -151,7 +160,7 @@ def _decide(
     batch: Batch,
     space: HyperparameterSpace,
     policies: Sequence[Policy],
-    initial: Array,
+    start: Array,
     num_ahead: int,
 ) -> tuple[Array, _Realised]:
     """Walk to the end, all series abreast; returns the course and the errors on the way."""
@@ -164,8 +173,8 @@ def _decide(
     steering.begin(
         lanes,
         Telemetry.missing(count),
-        initial=initial,
-        base=initial,
+        initial=start,
+        base=start,
         num_intervals=num_decisions,
     )
     actors = [policy.actor(count) for policy in policies]
@@ -173,12 +182,12 @@ def _decide(
     realised = _Realised(run, num_ahead)
     for decision in range(longest):
         goes_on = decision < num_decisions
-        moves = np.zeros_like(initial)
+        moves = np.zeros_like(start)
         if actors:
             observations = steering.observe(run.features())
             moves = np.mean([actor(observations) for actor in actors], axis=0)
         steering.move(np.where(goes_on[:, None], moves, 0.0))
-        values = steering.values(initial)
+        values = steering.values(start)
         run.values = np.ascontiguousarray(values[:, places])
         course[goes_on, decision] = values[goes_on]
         realised.judge()

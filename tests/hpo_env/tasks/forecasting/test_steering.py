@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hpo_env.controller import Controller
 from hpo_env.familiarity import Familiarity
 from hpo_env.observation import field_names
 from hpo_env.policy import Policy, num_outputs
@@ -20,6 +21,7 @@ from hpo_env.tasks.forecasting.native.network import Network
 from hpo_env.tasks.forecasting.series import Series
 from hpo_env.tasks.forecasting.steering import kernel_or_twin, steer
 from hpo_env.tasks.forecasting.trainer import walk_of, walk_of_task
+from hpo_env.tasks.forecasting.walk_host import WalkHost
 from hpo_env.vector_env import HPOControlVectorEnv
 
 
@@ -98,6 +100,59 @@ def test_without_a_policy_the_defaults_stay() -> None:
     space = ForecastingFamily().space
     steered = steer([walk_of(series, 1, np.zeros(0))], space, [], num_ahead=3)
     assert np.array_equal(steered.course[0], np.tile(space.defaults, (len(steered.course[0]), 1)))
+
+
+def random_start_tasks(num: int) -> tuple[list[Any], np.ndarray, np.ndarray]:
+    family = ForecastingFamily(split="validation")
+    tasks = [family.sample(np.random.default_rng(k)) for k in range(num)]
+    anywhere = [family.random_start(np.random.default_rng(k)) for k in range(num)]
+    return tasks, np.array(anywhere), np.array([task.constants for task in tasks])
+
+
+@pytest.mark.filterwarnings("ignore:the training diverged")  # large errors, and nothing else
+@pytest.mark.parametrize("kernel", [Kernel, lambda: None], ids=["kernel", "twin"])
+def test_the_first_decision_goes_on_from_the_start_that_is_given(kernel: Any) -> None:
+    """As a run does that was told to begin where its kind begins best."""
+    family, policy = ForecastingFamily(), random_policy()
+    tasks, anywhere, constants = random_start_tasks(4)
+    steered = steer(
+        [walk_of_task(task) for task in tasks],
+        family.space,
+        [policy],
+        num_ahead=6,
+        initial=anywhere,
+        start=constants,
+        kernel=kernel(),
+    )
+    for lane, task in enumerate(tasks):
+        host = WalkHost(
+            walk_of_task(task), dict(zip(family.space.names, anywhere[lane], strict=True))
+        )
+        number = task.num_decisions
+        run = Controller(policy).steer(
+            host, total_steps=number, num_decisions=number, start="learned"
+        )
+        for _ in range(number):
+            run.step()
+        run.close()
+        found = np.array([[d.values[name] for name in family.space.names] for d in run.decisions])
+        np.testing.assert_allclose(found, steered.course[lane][:number], rtol=1e-9)
+
+
+@pytest.mark.parametrize("kernel", [Kernel, lambda: None], ids=["kernel", "twin"])
+def test_a_start_at_the_initial_values_changes_nothing(kernel: Any) -> None:
+    family, policy = ForecastingFamily(), random_policy()
+    tasks, anywhere, constants = random_start_tasks(6)
+    walks = [walk_of_task(task) for task in tasks]
+
+    def walked(initial: np.ndarray, start: np.ndarray | None) -> np.ndarray:
+        arguments: dict[str, Any] = {"num_ahead": 6, "initial": initial, "kernel": kernel()}
+        return steer(walks, family.space, [policy], start=start, **arguments).forecasts
+
+    usual = walked(constants, None)
+    assert np.array_equal(walked(constants, constants), usual)
+    assert not np.array_equal(walked(anywhere, None), walked(anywhere, constants))
+    assert (walked(anywhere, constants) != usual).any()
 
 
 def test_realised_errors_are_those_of_forecasts_made_on_the_way() -> None:
