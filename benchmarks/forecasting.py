@@ -245,7 +245,7 @@ def random_starts(num: int, seed: int = 0) -> Array:
 
 def coverage(found: Steered, data: Panel, quantiles: Quantiles, level: float) -> Array:
     """Return the share of points inside the interval, by steps ahead `[A]`, in percent."""
-    scale = error_scale(found.errors, found.num_errors)
+    scale = error_scale(found.recent_errors, found.num_errors)
     size = np.abs(data.actual - found.forecasts)
     width = [
         quantiles.of(walk.prepared.period, level, data.num_ahead, int(num)) * row

@@ -234,7 +234,7 @@ def _forecast_chunk(
         start=start,
         kernel=kernel,
     )
-    scales = error_scale(steered.errors, steered.num_errors)
+    scales = error_scale(steered.recent_errors, steered.num_errors)
     known = steered.num_errors[:, 0].astype(int).tolist()
     bounds = _bounds(steered.forecasts, scales, periods, known, levels, fitted)
     return [

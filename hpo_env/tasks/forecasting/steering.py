@@ -21,7 +21,7 @@ from hpo_env.reward import LOSS_FLOOR
 from hpo_env.steering import Steering
 from hpo_env.tasks.building import BuildError
 from hpo_env.tasks.forecasting.batch import Batch
-from hpo_env.tasks.forecasting.layout import FEATURES, HYPERPARAMETERS
+from hpo_env.tasks.forecasting.layout import FEATURES, HYPERPARAMETERS, RECENT, weight_of_recent
 from hpo_env.tasks.forecasting.native.kernel import Kernel
 from hpo_env.tasks.forecasting.native.network import Network
 from hpo_env.tasks.forecasting.trainer import Walk, Walks
@@ -38,12 +38,15 @@ class Steered:
         forecasts: After the last observation, on the scale of the series `[N, A]`.
         errors: Mean size of the realised errors of forecasts 1..A steps ahead that were made on the
             way, on the same scale `[N, A]`; NaN where none was.
+        recent_errors: The same, late ones counting more (`layout.RECENT`): settings are chosen on
+            the way, so that these are nearest to the errors to come `[N, A]`.
         num_errors: How many each is the mean of `[N, A]`.
         course: Values in force after every decision `[N, T, H]`; NaN after a walk's last one.
     """
 
     forecasts: Array
     errors: Array
+    recent_errors: Array
     num_errors: Array
     course: Array
 
@@ -116,7 +119,7 @@ def steer_batch(
     policy = policies[0] if policies else None
     if kernel is not None and len(policies) < 2 and Network.is_known(space, policy):
         floor = LOSS_FLOOR if policy is None else policy.loss_floor
-        own, sums, counts, course = kernel.steer(
+        own, sums, recent, counts, course = kernel.steer(
             _network(space, policy, floor),
             state=run.state,
             facts=run.facts,
@@ -128,15 +131,16 @@ def steer_batch(
             longest=int(batch.num_decisions.max(initial=0)),
         )
         realised = _Realised(run, num_ahead)
-        realised.sums, realised.counts = sums, counts
+        realised.sums, realised.recent, realised.counts = sums, recent, counts
     else:
         course, realised = _decide(run, batch, space, policies, start, num_ahead)
         own, _ = run.forecast(np.arange(len(batch)), num_ahead)
-    errors, num_errors = realised.means()
+    errors, recent_errors = realised.means()
     return Steered(
         forecasts=batch.with_season(own),
         errors=errors * batch.scale[:, None],
-        num_errors=num_errors,
+        recent_errors=recent_errors * batch.scale[:, None],
+        num_errors=realised.counts,
         course=course,
     )
 
@@ -205,11 +209,12 @@ def _decide(
 
 
 class _Realised:
-    """Sums of the errors of forecasts made on the way, by steps ahead."""
+    """Sums of the errors of forecasts made on the way, by steps ahead `[N, A]`."""
 
     def __init__(self, run: Walks, num_ahead: int) -> None:
         self.run = run
         self.sums = np.zeros((len(run.state), num_ahead))
+        self.recent = np.zeros_like(self.sums)  # late errors count more
         self.counts = np.zeros_like(self.sums)
 
     def judge(self) -> None:
@@ -226,10 +231,14 @@ class _Realised:
         season = np.take_along_axis(run.indices[lanes], places, axis=1)
         size = np.where(run.fact("is_multiplicative")[lanes, None] > 0, season, 1.0)
         is_known = steps < left[lanes, None]
-        self.sums[lanes] += np.where(is_known, np.abs(actual - own) * size, 0.0)
+        error = np.where(is_known, np.abs(actual - own) * size, 0.0)
+        self.sums[lanes] += error
+        self.recent[lanes] = np.where(is_known, RECENT, 1.0) * self.recent[lanes] + error
         self.counts[lanes] += is_known
 
     def means(self) -> tuple[Array, Array]:
-        """Return mean sizes of errors `[N, A]`, NaN where there is none, and their numbers."""
-        known = self.counts > 0
-        return np.where(known, self.sums / np.maximum(self.counts, 1), np.nan), self.counts
+        """Return mean sizes of errors `[N, A]`, NaN where there is none; the same of late ones."""
+        plain = self.sums / np.maximum(self.counts, 1)
+        recent = self.recent / np.maximum(weight_of_recent(self.counts), 1.0)
+        is_known = self.counts > 0
+        return np.where(is_known, plain, np.nan), np.where(is_known, recent, np.nan)

@@ -170,6 +170,12 @@ def test_realised_errors_are_those_of_forecasts_made_on_the_way() -> None:
         sizes.append(np.abs(series[origin : origin + ahead] - made))
     assert whole.num_errors[0].tolist() == [len(sizes), len(sizes) - 1]
     assert whole.errors[0, 0] == pytest.approx(np.mean([size[0] for size in sizes]), rel=0.2)
+    for ahead in (0, 1):
+        known = np.array([size[ahead] for size in sizes if len(size) > ahead])
+        weights = 0.89 ** np.arange(len(known))[::-1]
+        late = float(known @ weights / weights.sum())
+        assert late != pytest.approx(known.mean(), rel=0.02)
+        assert whole.recent_errors[0, ahead] == pytest.approx(late, rel=1e-2)
 
 
 def test_a_policy_with_features_survives_its_file(tmp_path: Path) -> None:
@@ -223,7 +229,7 @@ def test_the_kernel_walks_to_the_end_as_decision_by_decision(
         steer(walks, family.space, [policy], num_ahead=7, initial=initial, kernel=kernel)
         for kernel in (Kernel(), None)
     ]
-    for name in ("forecasts", "errors", "num_errors", "course"):
+    for name in ("forecasts", "errors", "recent_errors", "num_errors", "course"):
         found, expected = (getattr(way, name) for way in ways)
         scale = np.nanmax(np.abs(expected), axis=tuple(range(1, expected.ndim)), keepdims=True)
         np.testing.assert_allclose(found / scale, expected / scale, atol=1e-9, err_msg=name)
