@@ -176,20 +176,13 @@ def summary(
             row[f"smape_{part}"] = found.smape[which].mean()
             row[f"mase_{part}"] = found.mase[which].mean()
             row[f"mape_{part}"] = found.mape[which].mean()
+            row[f"owa_{part}"] = owa(found, scaled, which)
     row["smape"] = float(found.smape @ horizon / horizon.sum())
     row["smape_by_series"] = found.smape.mean()
     row["mape"] = float(found.mape @ horizon / horizon.sum())
     row["mase"] = found.mase.mean()
-    row["owa"] = 0.5 * (
-        found.smape.mean() / scaled.smape.mean() + found.mase.mean() / scaled.mase.mean()
-    )
-    row["owa_by_source"] = np.mean(
-        [
-            0.5 * (found.smape[part].mean() / scaled.smape[part].mean())
-            + 0.5 * (found.mase[part].mean() / scaled.mase[part].mean())
-            for part in _by_source(data)
-        ]
-    )
+    row["owa"] = owa(found, scaled, np.ones(len(frequency), dtype=bool))
+    row["owa_by_source"] = np.mean([owa(found, scaled, part) for part in _by_source(data)])
     difference = np.log(found.mase + 0.1) - np.log(reference.mase + 0.1)
     rng = stream(0, "bootstrap")
     drawn = rng.integers(0, len(difference), (_NUM_RESAMPLES, len(difference)))
@@ -197,6 +190,12 @@ def summary(
     row["log_mase_to_theta"] = difference.mean()
     row["low"], row["high"] = np.quantile(means, [0.025, 0.975])
     return row
+
+
+def owa(found: Errors, scaled: Errors, which: NDArray[np.bool_]) -> float:
+    """Return the mean of sMAPE and MASE over some series, each over that of the unit."""
+    smape = found.smape[which].mean() / scaled.smape[which].mean()
+    return float(0.5 * (smape + found.mase[which].mean() / scaled.mase[which].mean()))
 
 
 def _by_source(data: Panel) -> list[NDArray[np.bool_]]:
@@ -210,8 +209,17 @@ def blend(found: Errors) -> float:
     return float(np.mean(np.log(found.mase + 0.1) + 0.5 * np.log(found.smape / 100.0 + 0.01)))
 
 
-def steered(data: Panel, policies: Sequence[Policy], initial: Array | None = None) -> Steered:
-    """Walk through all series, from the constants of their season when nothing else is given."""
+def steered(
+    data: Panel, policies: Sequence[Policy], initial: Array | None = None, *, goes_on: bool = True
+) -> Steered:
+    """Walk through all series.
+
+    Args:
+        data: The series.
+        policies: Their moves are averaged.
+        initial: Values at the start `[N, H]`; the constants of the season when None.
+        goes_on: Whether the first decision goes on from `initial`, and not from the constants.
+    """
     starts = np.array([task.constants for task in data.tasks])
     return steer(
         data.walks,
@@ -219,6 +227,7 @@ def steered(data: Panel, policies: Sequence[Policy], initial: Array | None = Non
         policies,
         num_ahead=data.num_ahead,
         initial=starts if initial is None else initial,
+        start=None if goes_on else starts,
         kernel=kernel_or_twin(),
     )
 
@@ -237,7 +246,7 @@ def random_starts(num: int, seed: int = 0) -> Array:
 
 def coverage(found: Steered, data: Panel, quantiles: Quantiles, level: float) -> Array:
     """Return the share of points inside the interval, by steps ahead `[A]`, in percent."""
-    scale = error_scale(found.errors, found.num_errors)
+    scale = error_scale(found.recent_errors, found.num_errors)
     size = np.abs(data.actual - found.forecasts)
     width = [
         quantiles.of(walk.prepared.period, level, data.num_ahead, int(num)) * row
@@ -279,7 +288,8 @@ def methods(
     settings = last_settings(steered(data, chosen))
     found["last settings from the start"] = steered(data, [], settings).forecasts
     anywhere = random_starts(len(data.walks))
-    found["random start"] = steered(data, chosen, anywhere).forecasts
+    found["random start"] = steered(data, chosen, anywhere, goes_on=False).forecasts
+    found["random start, step by step"] = steered(data, chosen, anywhere).forecasts
     found["random start, kept"] = steered(data, [], anywhere).forecasts
     return found, milliseconds
 
@@ -314,7 +324,7 @@ def _name(folder: Path) -> str:
 
 
 def _markdown(table: pd.DataFrame) -> str:
-    """Write the table for people: sMAPE and MASE by frequency, then the means."""
+    """Write the tables for people: the means, then MASE and OWA by frequency."""
     parts = [part for part in _FREQUENCIES if f"smape_{part}" in table]
     head = ["method", *(f"sMAPE {part}" for part in parts), "sMAPE", "MASE", "OWA", "OWA by source"]
     head += ["log MASE to Theta", "blend", "ms a series"]
@@ -326,6 +336,11 @@ def _markdown(table: pd.DataFrame) -> str:
         cells += [f"{row['log_mase_to_theta']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"]
         cells += [f"{row['blend']:.4f}", f"{row['milliseconds']:.2f}"]
         lines.append("| " + " | ".join(cells) + " |")
+    names = [f"{unit} {part}" for unit in ("MASE", "OWA") for part in parts]
+    lines += ["", "| " + " | ".join(["method", *names]) + " |", "|---" * (len(names) + 1) + "|"]
+    for _, row in table.iterrows():
+        cells = [f"{row[name.lower().replace(' ', '_')]:.3f}" for name in names]
+        lines.append("| " + " | ".join([str(row["method"]), *cells]) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -66,7 +66,7 @@ def scored(
     """Return seasons `[N]`, errors in scales `[N, _NUM_AHEAD]` and known one-step errors `[N]`."""
     found = steered(data, [policy])
     scale = np.array([walk.prepared.scale for walk in data.walks])[:, None]
-    widths = error_scale(found.errors, found.num_errors)
+    widths = error_scale(found.recent_errors, found.num_errors)
     size = np.abs(data.actual - found.forecasts) / np.maximum(widths, 1e-9 * scale)
     scores = np.full((len(size), _NUM_AHEAD), np.nan)
     scores[:, : size.shape[1]] = size[:, :_NUM_AHEAD]

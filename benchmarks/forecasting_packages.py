@@ -22,7 +22,7 @@ import pandas as pd
 import tyro
 from numpy.typing import NDArray
 
-from benchmarks.forecasting import Panel, errors, panel
+from benchmarks.forecasting import Panel, errors, owa, panel
 from hpo_env.forecasting import ControlledForecaster
 from hpo_env.forecasting.pretrained import SHIPPED, pretrained
 from hpo_env.forecasting.running import forecast_all
@@ -118,13 +118,11 @@ def main(config: Config) -> None:
         found[name] = one_by_one(data, forecast)
     for name, (forecasts, milliseconds) in found.items():
         one = errors(forecasts, data)
-        owa = 0.5 * (one.smape.mean() / naive.smape.mean() + one.mase.mean() / naive.mase.mean())
         by = {f"mase_{p}": one.mase[frequency == p].mean() for p in np.unique(frequency)}
-        rows.append(
-            {"method": name, "smape": one.smape.mean(), "mase": one.mase.mean(), "owa": owa}
-            | by
-            | {"milliseconds": milliseconds}
-        )
+        by |= {f"owa_{p}": owa(one, naive, frequency == p) for p in np.unique(frequency)}
+        means = {"smape": one.smape.mean(), "mase": one.mase.mean()}
+        means |= {"owa": owa(one, naive, np.ones(len(frequency), dtype=bool))}
+        rows.append({"method": name} | means | by | {"milliseconds": milliseconds})
     table = pd.DataFrame(rows)
     config.out.mkdir(parents=True, exist_ok=True)
     table.to_csv(config.out / "packages.csv", index=False, float_format="%.4f")

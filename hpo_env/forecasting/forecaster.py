@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hpo_env.errors import ConfigurationError
 from hpo_env.forecasting.intervals import check_levels
 from hpo_env.forecasting.pretrained import SHIPPED, pretrained
-from hpo_env.forecasting.running import Forecast, check_horizon, cleaned
+from hpo_env.forecasting.running import Forecast, check_horizon, check_initial, cleaned
 from hpo_env.forecasting.seasons import check_seasons, forecast_seasons
 from hpo_env.tasks.base import check_choice
 from hpo_env.tasks.forecasting.preparation import Season
@@ -60,10 +60,13 @@ class ControlledForecaster:
             observations are clearly positive (and adds where there are several seasons).
         policy: Name of a shipped policy, or the folder of one of your own.
         alias: Name of its column in statsforecast's tables.
+        initial: Your own settings, by name: the first 3 to 12 observations are taken in under them.
+            At the first decision the policy goes on from what is good on average for the season,
+            which is also where it begins with None.
 
     Raises:
-        ConfigurationError: A length is not a positive whole number.
-        UnknownNameError: There is no such `season`.
+        ConfigurationError: A length is not a positive whole number, or a setting is out of range.
+        UnknownNameError: There is no such `season`, or no setting of a name.
         PolicyFileError: The policy cannot be used.
 
     Example:
@@ -85,6 +88,7 @@ class ControlledForecaster:
         season: Season = "auto",
         policy: str = SHIPPED,
         alias: str = "ControlledForecaster",
+        initial: Mapping[str, float] | None = None,
     ) -> None:
         self.seasons = check_seasons(season_length)
         check_choice("season", season, Season)
@@ -93,6 +97,8 @@ class ControlledForecaster:
         self.policy = policy
         self.alias = alias
         self._pretrained = pretrained(policy)
+        check_initial(initial, self._pretrained.policy.space)
+        self.initial = initial
         self._y: Array | None = None
         self._notes: tuple[str, ...] = ()
 
@@ -102,7 +108,11 @@ class ControlledForecaster:
     def new(self) -> ControlledForecaster:
         """Return a forecaster of the same settings that has seen no series."""
         return ControlledForecaster(
-            self.season_length, season=self.season, policy=self.policy, alias=self.alias
+            self.season_length,
+            season=self.season,
+            policy=self.policy,
+            alias=self.alias,
+            initial=self.initial,
         )
 
     def fit(self, y: Any, X: Any = None) -> ControlledForecaster:  # noqa: N803
@@ -199,6 +209,7 @@ class ControlledForecaster:
             levels=levels,
             num_threads=1,
             season=self.season,
+            initial=self.initial,
         )
         return Forecast(
             mean=one.mean, bounds=one.bounds, course=one.course, notes=(*self._notes, *one.notes)

@@ -16,7 +16,7 @@ from hpo_env.errors import DatasetError
 from hpo_env.forecasting.forecaster import Explanation
 from hpo_env.forecasting.intervals import check_levels
 from hpo_env.forecasting.pretrained import SHIPPED, pretrained
-from hpo_env.forecasting.running import check_horizon, cleaned
+from hpo_env.forecasting.running import check_horizon, check_initial, cleaned
 from hpo_env.forecasting.seasons import check_seasons, forecast_seasons
 from hpo_env.tasks.base import check_choice
 from hpo_env.tasks.forecasting.frames import Table, following, read_table, split_table
@@ -56,6 +56,7 @@ def forecast_frame(
     level: Sequence[float] | None = None,
     policy: str = SHIPPED,
     num_threads: int | None = None,
+    initial: Mapping[str, float] | None = None,
 ) -> Outcome:
     """Forecast every series of a long table.
 
@@ -69,10 +70,12 @@ def forecast_frame(
         level: Of intervals, in percent from 1 to 99.
         policy: Name of a shipped policy, or a folder.
         num_threads: One a core when None; the outcome does not depend on it.
+        initial: Your own settings, by name; see `ControlledForecaster`.
 
     Raises:
         DatasetError: A column is missing, or not one series can be used.
         ConfigurationError: An argument is out of range.
+        UnknownNameError: There is no setting of a name in `initial`.
     """
     check_horizon(horizon)
     return forecast_table(
@@ -83,6 +86,7 @@ def forecast_frame(
         level=level,
         policy=policy,
         num_threads=num_threads,
+        initial=initial,
     )
 
 
@@ -95,12 +99,15 @@ def forecast_table(
     level: Sequence[float] | None = None,
     policy: str = SHIPPED,
     num_threads: int | None = None,
+    initial: Mapping[str, float] | None = None,
 ) -> Outcome:
     """Forecast every series of a table that is split already; see `forecast_frame`."""
     check_horizon(horizon)
     levels = check_levels(level)
     seasons = check_seasons(table.season_length if season_length is None else season_length)
     check_choice("season", season, Season)
+    ready_to_go = pretrained(policy)
+    check_initial(initial, ready_to_go.policy.space)
     problems = dict(table.problems)
     values, notes, keys = [], [], []
     for key, own in table.series.items():
@@ -120,7 +127,6 @@ def forecast_table(
         if not keys:
             raise DatasetError(f"{message}; {key!r}: {reason}")
         warnings.warn(f"{message}, for instance {key!r}: {reason}", stacklevel=2)
-    ready_to_go = pretrained(policy)
     found = forecast_seasons(
         values,
         seasons,
@@ -129,6 +135,7 @@ def forecast_table(
         levels=levels,
         num_threads=num_threads,
         season=season,
+        initial=initial,
     )
     names = ready_to_go.policy.space.names
     return Outcome(

@@ -1,7 +1,8 @@
 """Conformal intervals: realised errors give each series its scale, other series the quantile.
 
 On its way through a series the forecaster has made forecasts of every horizon whose observations
-have come; the mean size of their errors is the series' own scale at that horizon. How many of these
+have come; the mean size of their errors is the series' own scale at that horizon. Late ones count
+more: the early ones are of settings that were not chosen yet. How many of these
 scales the error after the last observation exceeds one time in twenty is read off series that no
 policy was chosen on (Vovk, Gammerman and Shafer, Algorithmic learning in a random world, 2005): no
 distribution is assumed, only that a user's series are to the forecaster what those were. A scale of
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from hpo_env.arguments import is_number, listed
 from hpo_env.errors import ConfigurationError
+from hpo_env.tasks.forecasting.layout import weight_of_recent
 
 Array = NDArray[np.float64]
 
@@ -152,7 +154,7 @@ def error_scale(errors: Array, num_errors: Array) -> Array:
     a smaller scale than the one before.
 
     Args:
-        errors: Mean sizes `[N, A]`, NaN where there is none.
+        errors: Mean sizes, late ones counting more `[N, A]`, NaN where there is none.
         num_errors: How many each is the mean of `[N, A]`.
 
     Returns:
@@ -161,9 +163,10 @@ def error_scale(errors: Array, num_errors: Array) -> Array:
     scale = np.zeros_like(errors)
     sizes = np.nan_to_num(errors)
     scale[:, 0] = sizes[:, 0]
+    weight = weight_of_recent(num_errors)
     for step in range(1, errors.shape[1]):
         expected = scale[:, step - 1] * ((step + 1.0) / step) ** _GROWTH
-        count = num_errors[:, step]
+        count = weight[:, step]
         own = (count * sizes[:, step] + _PRIOR_ERRORS * expected) / (count + _PRIOR_ERRORS)
         scale[:, step] = np.maximum(own, scale[:, step - 1])
     return scale

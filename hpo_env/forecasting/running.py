@@ -6,7 +6,7 @@ Axes: `N` series, `A` steps ahead, `T` decisions, `H` hyperparameters.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo_env.arguments import is_number
 from hpo_env.errors import ConfigurationError, DatasetError
 from hpo_env.forecasting.intervals import error_scale
 from hpo_env.forecasting.pretrained import Pretrained
+from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.tasks.forecasting.batch import prepare_all
 from hpo_env.tasks.forecasting.preparation import MAX_PERIOD, Season
 from hpo_env.tasks.forecasting.starts import start_of
@@ -57,6 +59,7 @@ def forecast_all(
     levels: Sequence[float] = (),
     num_threads: int | None = None,
     season: Season = "auto",
+    initial: Mapping[str, float] | None = None,
 ) -> list[Forecast]:
     """Forecast many series, each as if it were alone.
 
@@ -68,6 +71,7 @@ def forecast_all(
         levels: Of intervals, in percent.
         num_threads: One a core when None.
         season: How the season enters.
+        initial: What `check_initial` passed.
     """
     check_horizon(horizon)
     found: list[Forecast | None] = [None] * len(series)
@@ -81,7 +85,7 @@ def forecast_all(
     threads = min(num_threads or os.cpu_count() or 1, len(chunks))
 
     def forecast_one(chunk: Sequence[tuple[int, Array, int]]) -> list[Forecast]:
-        return _forecast_chunk(chunk, horizon, levels, fitted, season)
+        return _forecast_chunk(chunk, horizon, levels, fitted, season, initial or {})
 
     with _mapping(threads) as mapped:
         for chunk, forecasts in zip(chunks, mapped(forecast_one, chunks), strict=True):
@@ -108,6 +112,23 @@ def check_horizon(horizon: int) -> None:
     """
     if isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1:
         raise ConfigurationError(f"the horizon must be a whole number from 1 on; got {horizon!r}")
+
+
+def check_initial(initial: Mapping[str, float] | None, space: HyperparameterSpace) -> None:
+    """Check settings that are in force until the first decision, by name.
+
+    Raises:
+        UnknownNameError: There is no hyperparameter of a name.
+        ConfigurationError: They are no mapping, or a value lies outside of its range.
+    """
+    if initial is not None and not isinstance(initial, Mapping):
+        raise ConfigurationError(f"initial must be values by name or None; got {initial!r}")
+    for name, value in (initial or {}).items():
+        known = space.hyperparameters[space.index(name)]
+        if not (is_number(value) and known.low <= value <= known.high):
+            raise ConfigurationError(
+                f"initial: {name} must lie in [{known.low:g}, {known.high:g}]; got {value!r}"
+            )
 
 
 def cleaned(values: Any, period: int, season: Season = "auto") -> tuple[Array, tuple[str, ...]]:
@@ -189,6 +210,7 @@ def _forecast_chunk(
     levels: Sequence[float],
     fitted: Pretrained,
     season: Season,
+    initial: Mapping[str, float],
 ) -> list[Forecast]:
     kernel = kernel_or_twin()
     periods, notes = [], []
@@ -199,15 +221,20 @@ def _forecast_chunk(
     series = [values for _, values, _ in chunk]
     batch = prepare_all(series, periods, season, kernel)
     starts = {period: start_of(period) for period in set(periods)}
+    start = np.array([starts[period] for period in periods])
+    own, space = start.copy(), fitted.policy.space
+    for name, value in initial.items():
+        own[:, space.index(name)] = value
     steered = steer_batch(
         batch,
-        fitted.policy.space,
+        space,
         [fitted.policy],
         num_ahead=horizon,
-        initial=np.array([starts[period] for period in periods]),
+        initial=own,
+        start=start,
         kernel=kernel,
     )
-    scales = error_scale(steered.errors, steered.num_errors)
+    scales = error_scale(steered.recent_errors, steered.num_errors)
     known = steered.num_errors[:, 0].astype(int).tolist()
     bounds = _bounds(steered.forecasts, scales, periods, known, levels, fitted)
     return [

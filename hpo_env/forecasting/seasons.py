@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -109,6 +109,7 @@ def forecast_seasons(
     levels: Sequence[float] = (),
     num_threads: int | None = None,
     season: Season = "auto",
+    initial: Mapping[str, float] | None = None,
 ) -> list[Forecast]:
     """Forecast many series of the same seasons; with one season this is `forecast_all`.
 
@@ -120,11 +121,19 @@ def forecast_seasons(
         levels: Of intervals, in percent.
         num_threads: One a core when None.
         season: How the season enters.
+        initial: What `check_initial` passed.
     """
     if len(seasons) == 1:
         periods = list(seasons) * len(series)
         return forecast_all(
-            series, periods, horizon, fitted, levels=levels, num_threads=num_threads, season=season
+            series,
+            periods,
+            horizon,
+            fitted,
+            levels=levels,
+            num_threads=num_threads,
+            season=season,
+            initial=initial,
         )
     parts = [decompose(values, seasons, season) for values in series]
     left = forecast_all(
@@ -134,6 +143,7 @@ def forecast_seasons(
         fitted,
         levels=levels,
         num_threads=num_threads,
+        initial=initial,
     )
     return [
         replace(

@@ -51,7 +51,8 @@ def test_coverage_is_the_share_of_points_inside() -> None:
     data = small_panel()
     found = Steered(
         forecasts=np.array([[100.0, 100.0], [40.0, 0.0]]),
-        errors=np.array([[1.0, 1.0], [1.0, 1.0]]),
+        errors=np.array([[7.0, 7.0], [7.0, 7.0]]),  # whose late ones are smaller
+        recent_errors=np.array([[1.0, 1.0], [1.0, 1.0]]),
         num_errors=np.full((2, 2), 50.0),
         course=np.zeros((2, 1, 8)),
     )

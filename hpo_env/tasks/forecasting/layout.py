@@ -9,8 +9,10 @@ Axes: `N` lanes, `S` columns of the state, `K` fixed smoothers, `L` observations
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpo_env.tasks.forecasting.preparation import MAX_LENGTH, MAX_PERIOD
 
@@ -94,6 +96,9 @@ FACTS = ("length", "num_future", "period", "is_seasonal", "is_multiplicative", "
 SERIES_LENGTH = MAX_LENGTH + MAX_HORIZON
 """Room for the observations of a lane and for those after its origin, `L`."""
 
+RECENT = 0.89
+"""What an error on the way counts against the one a decision after it: half of it six later."""
+
 HYPERPARAMETERS = (
     "level",
     "trend",
@@ -149,3 +154,8 @@ FEATURES: dict[str, str] = {
     },
 }
 """Entries of the observation that only this family has, all of them of what has been seen."""
+
+
+def weight_of_recent(counts: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the sum of the weights of so many errors, the last of which counts 1 (`RECENT`)."""
+    return np.asarray((1.0 - RECENT**counts) / (1.0 - RECENT))

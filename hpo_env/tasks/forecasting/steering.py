@@ -21,7 +21,7 @@ from hpo_env.reward import LOSS_FLOOR
 from hpo_env.steering import Steering
 from hpo_env.tasks.building import BuildError
 from hpo_env.tasks.forecasting.batch import Batch
-from hpo_env.tasks.forecasting.layout import FEATURES, HYPERPARAMETERS
+from hpo_env.tasks.forecasting.layout import FEATURES, HYPERPARAMETERS, RECENT, weight_of_recent
 from hpo_env.tasks.forecasting.native.kernel import Kernel
 from hpo_env.tasks.forecasting.native.network import Network
 from hpo_env.tasks.forecasting.trainer import Walk, Walks
@@ -38,12 +38,15 @@ class Steered:
         forecasts: After the last observation, on the scale of the series `[N, A]`.
         errors: Mean size of the realised errors of forecasts 1..A steps ahead that were made on the
             way, on the same scale `[N, A]`; NaN where none was.
+        recent_errors: The same, late ones counting more (`layout.RECENT`): settings are chosen on
+            the way, so that these are nearest to the errors to come `[N, A]`.
         num_errors: How many each is the mean of `[N, A]`.
         course: Values in force after every decision `[N, T, H]`; NaN after a walk's last one.
     """
 
     forecasts: Array
     errors: Array
+    recent_errors: Array
     num_errors: Array
     course: Array
 
@@ -64,6 +67,7 @@ def steer(
     *,
     num_ahead: int,
     initial: Array | None = None,
+    start: Array | None = None,
     kernel: Kernel | None = None,
 ) -> Steered:
     """Walk through every series once.
@@ -73,7 +77,11 @@ def steer(
         space: All hyperparameters of the family, in its order.
         policies: Their moves are averaged; none leaves the initial values in force.
         num_ahead: `A`, at least 1.
-        initial: Values at the start `[N, H]`; the space's defaults when None.
+        initial: Values while the first observations are taken in `[N, H]`; the space's defaults
+            when None.
+        start: Values that moves go from, beginning with the first decision `[N, H]`: `initial` when
+            None. What others have set is left at one stroke; a dozen moves do not lead back from
+            anywhere.
         kernel: None runs the NumPy twin.
     """
     return steer_batch(
@@ -82,6 +90,7 @@ def steer(
         policies,
         num_ahead=num_ahead,
         initial=initial,
+        start=start,
         kernel=kernel,
     )
 
@@ -93,6 +102,7 @@ def steer_batch(
     *,
     num_ahead: int,
     initial: Array | None = None,
+    start: Array | None = None,
     kernel: Kernel | None = None,
 ) -> Steered:
     """Walk through every series of a batch once; see `steer`.
@@ -101,13 +111,15 @@ def steer_batch(
     (or another kind) it is asked at every decision.
     """
     initial = np.tile(space.defaults, (len(batch), 1)) if initial is None else initial
+    start = initial if start is None else start
     run = Walks(len(batch), kernel)
     places = [space.index(name) for name in HYPERPARAMETERS]
     run.start_batch(batch, np.ascontiguousarray(initial[:, places]))
+    run.values = np.ascontiguousarray(start[:, places])
     policy = policies[0] if policies else None
     if kernel is not None and len(policies) < 2 and Network.is_known(space, policy):
         floor = LOSS_FLOOR if policy is None else policy.loss_floor
-        own, sums, counts, course = kernel.steer(
+        own, sums, recent, counts, course = kernel.steer(
             _network(space, policy, floor),
             state=run.state,
             facts=run.facts,
@@ -119,15 +131,16 @@ def steer_batch(
             longest=int(batch.num_decisions.max(initial=0)),
         )
         realised = _Realised(run, num_ahead)
-        realised.sums, realised.counts = sums, counts
+        realised.sums, realised.recent, realised.counts = sums, recent, counts
     else:
-        course, realised = _decide(run, batch, space, policies, initial, num_ahead)
+        course, realised = _decide(run, batch, space, policies, start, num_ahead)
         own, _ = run.forecast(np.arange(len(batch)), num_ahead)
-    errors, num_errors = realised.means()
+    errors, recent_errors = realised.means()
     return Steered(
         forecasts=batch.with_season(own),
         errors=errors * batch.scale[:, None],
-        num_errors=num_errors,
+        recent_errors=recent_errors * batch.scale[:, None],
+        num_errors=realised.counts,
         course=course,
     )
 
@@ -151,7 +164,7 @@ def _decide(
     batch: Batch,
     space: HyperparameterSpace,
     policies: Sequence[Policy],
-    initial: Array,
+    start: Array,
     num_ahead: int,
 ) -> tuple[Array, _Realised]:
     """Walk to the end, all series abreast; returns the course and the errors on the way."""
@@ -164,8 +177,8 @@ def _decide(
     steering.begin(
         lanes,
         Telemetry.missing(count),
-        initial=initial,
-        base=initial,
+        initial=start,
+        base=start,
         num_intervals=num_decisions,
     )
     actors = [policy.actor(count) for policy in policies]
@@ -173,12 +186,12 @@ def _decide(
     realised = _Realised(run, num_ahead)
     for decision in range(longest):
         goes_on = decision < num_decisions
-        moves = np.zeros_like(initial)
+        moves = np.zeros_like(start)
         if actors:
             observations = steering.observe(run.features())
             moves = np.mean([actor(observations) for actor in actors], axis=0)
         steering.move(np.where(goes_on[:, None], moves, 0.0))
-        values = steering.values(initial)
+        values = steering.values(start)
         run.values = np.ascontiguousarray(values[:, places])
         course[goes_on, decision] = values[goes_on]
         realised.judge()
@@ -196,11 +209,12 @@ def _decide(
 
 
 class _Realised:
-    """Sums of the errors of forecasts made on the way, by steps ahead."""
+    """Sums of the errors of forecasts made on the way, by steps ahead `[N, A]`."""
 
     def __init__(self, run: Walks, num_ahead: int) -> None:
         self.run = run
         self.sums = np.zeros((len(run.state), num_ahead))
+        self.recent = np.zeros_like(self.sums)  # late errors count more
         self.counts = np.zeros_like(self.sums)
 
     def judge(self) -> None:
@@ -217,10 +231,14 @@ class _Realised:
         season = np.take_along_axis(run.indices[lanes], places, axis=1)
         size = np.where(run.fact("is_multiplicative")[lanes, None] > 0, season, 1.0)
         is_known = steps < left[lanes, None]
-        self.sums[lanes] += np.where(is_known, np.abs(actual - own) * size, 0.0)
+        error = np.where(is_known, np.abs(actual - own) * size, 0.0)
+        self.sums[lanes] += error
+        self.recent[lanes] = np.where(is_known, RECENT, 1.0) * self.recent[lanes] + error
         self.counts[lanes] += is_known
 
     def means(self) -> tuple[Array, Array]:
-        """Return mean sizes of errors `[N, A]`, NaN where there is none, and their numbers."""
-        known = self.counts > 0
-        return np.where(known, self.sums / np.maximum(self.counts, 1), np.nan), self.counts
+        """Return mean sizes of errors `[N, A]`, NaN where there is none; the same of late ones."""
+        plain = self.sums / np.maximum(self.counts, 1)
+        recent = self.recent / np.maximum(weight_of_recent(self.counts), 1.0)
+        is_known = self.counts > 0
+        return np.where(is_known, plain, np.nan), np.where(is_known, recent, np.nan)

@@ -15,8 +15,10 @@ import numpy as np
 from hpo_env.control.host import Host
 from hpo_env.control.run import Run
 from hpo_env.controller import Controller
+from hpo_env.starts import LearnedStart, StartCase
 from hpo_env.tasks.base import TaskFamily
 from hpo_env.tasks.forecasting.layout import FEATURES, HYPERPARAMETERS
+from hpo_env.tasks.forecasting.starts import start_of
 from hpo_env.tasks.forecasting.steering import kernel_or_twin
 from hpo_env.tasks.forecasting.task import ForecastingTask
 from hpo_env.tasks.forecasting.trainer import Walk, Walks, walk_of_task
@@ -43,6 +45,15 @@ class WalkHost(Host):
     def initial(self) -> Mapping[str, float]:
         """See `Host.initial`."""
         return self._initial
+
+    def learned_start(self) -> LearnedStart:
+        """Return the constants of the season, for runs with `start="learned"`.
+
+        The warm start is over by then: it was taken in under the host's own values.
+        """
+        constants = start_of(int(self._walks.fact("period")[0]))
+        values = dict(zip(HYPERPARAMETERS, constants, strict=True))
+        return LearnedStart(cases=(StartCase(values=values),), is_default=False)
 
     def start_at(self, values: Mapping[str, float]) -> None:
         """See `Host.start_at`."""

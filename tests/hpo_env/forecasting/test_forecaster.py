@@ -8,6 +8,7 @@ import pytest
 from hpo_env.errors import ConfigurationError, DatasetError, PolicyFileError, UnknownNameError
 from hpo_env.forecasting import ControlledForecaster
 from hpo_env.tasks.forecasting.preparation import Season
+from hpo_env.tasks.forecasting.starts import start_of
 
 ERRORS = (ConfigurationError, DatasetError)
 
@@ -198,3 +199,34 @@ def test_how_a_season_enters_changes_the_forecast(folder: str) -> None:
 def test_a_season_that_enters_as_nobody_knows_is_refused(folder: str) -> None:
     with pytest.raises(UnknownNameError, match="multiplicative"):
         ControlledForecaster(12, season="multiplicativ", policy=folder)  # type: ignore[arg-type]
+
+
+def test_own_settings_are_in_force_until_the_first_decision(folder: str) -> None:
+    y, own = monthly(), {"level": 0.9, "lags": 1}
+    usual = ControlledForecaster(12, policy=folder).fit(y)
+    other = ControlledForecaster(12, policy=folder, initial=own).fit(y)
+    assert other.new().initial == own
+    found, expected = other.predict(6)["mean"], usual.predict(6)["mean"]
+    assert (found != expected).any()
+    # The first decision goes on from the season's constants, whatever was set before.
+    first, first_usual = (each.explain().course[0] for each in (other, usual))
+    np.testing.assert_allclose(np.log(first), np.log(first_usual), atol=0.6)
+    same = dict(zip(usual.explain().names, start_of(12), strict=True))
+    again = ControlledForecaster(12, policy=folder, initial=same).fit(y)
+    assert np.array_equal(again.predict(6)["mean"], expected)
+
+
+@pytest.mark.parametrize(
+    ("initial", "error", "match"),
+    [
+        ({"levle": 0.5}, UnknownNameError, "level"),
+        ({"level": 2.0}, ConfigurationError, r"level must lie in \[0.02, 0.995\]; got 2.0"),
+        ({"level": "high"}, ConfigurationError, "got 'high'"),
+        (0.5, ConfigurationError, "values by name"),
+    ],
+)
+def test_own_settings_that_cannot_be_are_refused(
+    folder: str, initial: Any, error: Any, match: str
+) -> None:
+    with pytest.raises(error, match=match):
+        ControlledForecaster(12, policy=folder, initial=initial)

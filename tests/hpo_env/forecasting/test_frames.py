@@ -173,3 +173,16 @@ def test_several_seasons_at_once_are_as_one_forecaster_has_them(folder: str) -> 
     y = frame[frame.unique_id == "s1"].y.to_numpy()
     alone = ControlledForecaster((7, 28), policy=folder).forecast(y, 5)["mean"]
     assert np.array_equal(found[found.unique_id == "s1"]["ControlledForecaster"], alone)
+
+
+def test_own_settings_hold_for_every_series_as_for_one(folder: str) -> None:
+    frame, own = long_frame(2), {"level": 0.9}
+    found = forecast_frame(frame, 4, policy=folder, initial=own).forecasts
+    for key, rows in frame.groupby("unique_id"):
+        alone = ControlledForecaster(12, policy=folder, initial=own)
+        expected = alone.forecast(rows["y"].to_numpy(), 4)["mean"]
+        np.testing.assert_array_equal(
+            found[found["unique_id"] == key]["ControlledForecaster"], expected
+        )
+    with pytest.raises(ConfigurationError, match="level must lie"):
+        forecast_frame(frame, 4, policy=folder, initial={"level": 3.0})

@@ -97,7 +97,7 @@ class Kernel:
         naive_error: Array,
         num_ahead: int,
         longest: int,
-    ) -> tuple[Array, Array, Array, Array]:
+    ) -> tuple[Array, Array, Array, Array, Array]:
         """Walk through all series that are warm, under a policy; see `steering.steer`.
 
         Args:
@@ -113,11 +113,12 @@ class Kernel:
 
         Returns:
             Forecasts on the scaled series without the season `[N, A]`, sums of the sizes of
-            realised errors and their numbers `[N, A]`, and the course `[N, T, H]`.
+            realised errors, the same with late ones counting more, their numbers `[N, A]`, and the
+            course `[N, T, H]`.
         """
         count = len(state)
         course = np.full((count, longest, values.shape[1]), np.nan)
-        sums, counts, out = np.zeros((3, count, num_ahead))
+        sums, recent, counts, out = np.zeros((4, count, num_ahead))
         self._library.walk_steer(
             _int(count),
             *map(_address, (state, facts, values, series, indices)),
@@ -126,9 +127,9 @@ class Kernel:
             *network.arguments(),
             _int(num_ahead),
             _int(longest),
-            *map(_address, (course, sums, counts, out)),
+            *map(_address, (course, sums, recent, counts, out)),
         )
-        return out, sums, counts, course
+        return out, sums, recent, counts, course
 
     def log_ratio(
         self,

@@ -15,7 +15,7 @@ namespace {
 
 constexpr int kValues = 8, kRunFields = 22, kFieldsEach = 4, kLevels = 5;
 constexpr int kObserved = kRunFields + kFieldsEach * kValues + kFeatures;
-constexpr double kSmoothing = .7, kLongestRun = 1000.0;
+constexpr double kSmoothing = .7, kLongestRun = 1000.0, kRecent = .89;
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
 constexpr double kLogInteger = 1, kOneMinusLog = 2, kLogit = 3;  // scales; 0 is a logarithm
@@ -203,24 +203,30 @@ void take_moves(Course& c, const Axis* axes, const double* initial) {
   }
 }
 
+struct Realised {  // errors by steps ahead, each `[num_ahead]`: sums, late ones counting more, numbers
+  double *sums, *recent, *counts;
+};
+
 // Forecast from where the walk is, and compare with what is known to come.
 void judge_forecast(const State& s, const Facts& f, const Values& v, const double* series,
-                    const double* indices, int num, double* own, double* sums, double* counts) {
+                    const double* indices, int num, double* own, const Realised& r) {
   const int64_t age = static_cast<int64_t>(s.age);
   const int left = static_cast<int>(std::min<int64_t>(num, f.length - age));
   if (left < 1) return;
   forecast(s, f, v, left, own, nullptr);
   for (int h = 0; h < left; h++) {
-    const double size = std::fabs(series[age + h] - own[h]);
-    sums[h] += f.is_multiplicative ? size * indices[age + h] : size;
-    counts[h] += 1.0;
+    const double scaled = std::fabs(series[age + h] - own[h]);
+    const double size = f.is_multiplicative ? scaled * indices[age + h] : scaled;
+    r.sums[h] += size;
+    r.recent[h] = kRecent * r.recent[h] + size;
+    r.counts[h] += 1.0;
   }
 }
 
 // Walk through a series that is warm, from its first decision to its forecast `out [num_ahead]`.
 void steer(State& s, const Facts& f, Values& v, const double* series, const double* indices,
            double naive_error, const Axis* axes, const Network& net, double floor, int num_ahead,
-           double* course, double* sums, double* counts, double* out) {
+           double* course, const Realised& realised, double* out) {
   double initial[kValues];
   float observed[kObserved];
   std::copy(&v.level, &v.level + kValues, initial);
@@ -236,7 +242,7 @@ void steer(State& s, const Facts& f, Values& v, const double* series, const doub
     }
     std::copy(c.values, c.values + kValues, &v.level);
     course = std::copy(c.values, c.values + kValues, course);
-    judge_forecast(s, f, v, series, indices, num_ahead, out, sums, counts);
+    judge_forecast(s, f, v, series, indices, num_ahead, out, realised);
     take_in(s, f, v, series, static_cast<int64_t>(s.age) < f.length ? f.stride : 0);
     const double loss = s.interval_count > 0.0
                             ? s.interval_error / std::max(s.interval_count, 1.0) / naive_error

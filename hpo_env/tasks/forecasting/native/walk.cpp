@@ -67,11 +67,13 @@ void walk_prepare(int64_t num, const double* observed, const int64_t* starts, co
 void walk_steer(int64_t num_lanes, State* states, const Facts* facts, Values* values,
                 const double* series, const double* indices, int64_t length,
                 const double* naive_error, const Axis* axes, const Network* net, double floor,
-                int64_t num_ahead, int64_t longest, double* course, double* sums, double* counts,
-                double* out) {
-  for (int64_t i = 0; i < num_lanes; i++)
+                int64_t num_ahead, int64_t longest, double* course, double* sums, double* recent,
+                double* counts, double* out) {
+  for (int64_t i = 0; i < num_lanes; i++) {
+    const int64_t row = i * num_ahead;
     steer(states[i], facts[i], values[i], series + i * length, indices + i * length, naive_error[i],
           axes, *net, floor, static_cast<int>(num_ahead), course + i * longest * kValues,
-          sums + i * num_ahead, counts + i * num_ahead, out + i * num_ahead);
+          {sums + row, recent + row, counts + row}, out + row);
+  }
 }
 }

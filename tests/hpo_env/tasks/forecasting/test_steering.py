@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hpo_env.controller import Controller
 from hpo_env.familiarity import Familiarity
 from hpo_env.observation import field_names
 from hpo_env.policy import Policy, num_outputs
@@ -20,6 +21,7 @@ from hpo_env.tasks.forecasting.native.network import Network
 from hpo_env.tasks.forecasting.series import Series
 from hpo_env.tasks.forecasting.steering import kernel_or_twin, steer
 from hpo_env.tasks.forecasting.trainer import walk_of, walk_of_task
+from hpo_env.tasks.forecasting.walk_host import WalkHost
 from hpo_env.vector_env import HPOControlVectorEnv
 
 
@@ -100,6 +102,59 @@ def test_without_a_policy_the_defaults_stay() -> None:
     assert np.array_equal(steered.course[0], np.tile(space.defaults, (len(steered.course[0]), 1)))
 
 
+def random_start_tasks(num: int) -> tuple[list[Any], np.ndarray, np.ndarray]:
+    family = ForecastingFamily(split="validation")
+    tasks = [family.sample(np.random.default_rng(k)) for k in range(num)]
+    anywhere = [family.random_start(np.random.default_rng(k)) for k in range(num)]
+    return tasks, np.array(anywhere), np.array([task.constants for task in tasks])
+
+
+@pytest.mark.filterwarnings("ignore:the training diverged")  # large errors, and nothing else
+@pytest.mark.parametrize("kernel", [Kernel, lambda: None], ids=["kernel", "twin"])
+def test_the_first_decision_goes_on_from_the_start_that_is_given(kernel: Any) -> None:
+    """As a run does that was told to begin where its kind begins best."""
+    family, policy = ForecastingFamily(), random_policy()
+    tasks, anywhere, constants = random_start_tasks(4)
+    steered = steer(
+        [walk_of_task(task) for task in tasks],
+        family.space,
+        [policy],
+        num_ahead=6,
+        initial=anywhere,
+        start=constants,
+        kernel=kernel(),
+    )
+    for lane, task in enumerate(tasks):
+        host = WalkHost(
+            walk_of_task(task), dict(zip(family.space.names, anywhere[lane], strict=True))
+        )
+        number = task.num_decisions
+        run = Controller(policy).steer(
+            host, total_steps=number, num_decisions=number, start="learned"
+        )
+        for _ in range(number):
+            run.step()
+        run.close()
+        found = np.array([[d.values[name] for name in family.space.names] for d in run.decisions])
+        np.testing.assert_allclose(found, steered.course[lane][:number], rtol=1e-9)
+
+
+@pytest.mark.parametrize("kernel", [Kernel, lambda: None], ids=["kernel", "twin"])
+def test_a_start_at_the_initial_values_changes_nothing(kernel: Any) -> None:
+    family, policy = ForecastingFamily(), random_policy()
+    tasks, anywhere, constants = random_start_tasks(6)
+    walks = [walk_of_task(task) for task in tasks]
+
+    def walked(initial: np.ndarray, start: np.ndarray | None) -> np.ndarray:
+        arguments: dict[str, Any] = {"num_ahead": 6, "initial": initial, "kernel": kernel()}
+        return steer(walks, family.space, [policy], start=start, **arguments).forecasts
+
+    usual = walked(constants, None)
+    assert np.array_equal(walked(constants, constants), usual)
+    assert not np.array_equal(walked(anywhere, None), walked(anywhere, constants))
+    assert (walked(anywhere, constants) != usual).any()
+
+
 def test_realised_errors_are_those_of_forecasts_made_on_the_way() -> None:
     series = 50.0 + np.cumsum(np.random.default_rng(0).normal(size=40))
     space = ForecastingFamily().space
@@ -115,6 +170,12 @@ def test_realised_errors_are_those_of_forecasts_made_on_the_way() -> None:
         sizes.append(np.abs(series[origin : origin + ahead] - made))
     assert whole.num_errors[0].tolist() == [len(sizes), len(sizes) - 1]
     assert whole.errors[0, 0] == pytest.approx(np.mean([size[0] for size in sizes]), rel=0.2)
+    for ahead in (0, 1):
+        known = np.array([size[ahead] for size in sizes if len(size) > ahead])
+        weights = 0.89 ** np.arange(len(known))[::-1]
+        late = float(known @ weights / weights.sum())
+        assert late != pytest.approx(known.mean(), rel=0.02)
+        assert whole.recent_errors[0, ahead] == pytest.approx(late, rel=1e-2)
 
 
 def test_a_policy_with_features_survives_its_file(tmp_path: Path) -> None:
@@ -168,7 +229,7 @@ def test_the_kernel_walks_to_the_end_as_decision_by_decision(
         steer(walks, family.space, [policy], num_ahead=7, initial=initial, kernel=kernel)
         for kernel in (Kernel(), None)
     ]
-    for name in ("forecasts", "errors", "num_errors", "course"):
+    for name in ("forecasts", "errors", "recent_errors", "num_errors", "course"):
         found, expected = (getattr(way, name) for way in ways)
         scale = np.nanmax(np.abs(expected), axis=tuple(range(1, expected.ndim)), keepdims=True)
         np.testing.assert_allclose(found / scale, expected / scale, atol=1e-9, err_msg=name)
