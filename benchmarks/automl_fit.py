@@ -29,7 +29,8 @@ import pandas as pd
 import tyro
 from numpy.typing import NDArray
 
-from benchmarks.automl_learners import LEARNERS, Job, Predict
+from benchmarks.automl_jobs import Job, Predict
+from benchmarks.automl_learners import LEARNERS
 from hpo_env.automl.ensembling import loss_of_outputs
 from hpo_env.seeding import stream
 from hpo_env.tasks.automl.family import AutomlFamily
@@ -101,9 +102,9 @@ def fit_all(config: Run) -> None:
         for name in config.only or LEARNERS:
             if (table, number, name) in done:
                 continue
-            equal = done.get((table, number, _EQUAL_TIME), {"wall_seconds": 10.0})
+            equal = done.get((table, number, _EQUAL_TIME), {"cpu_seconds": 10.0})
             row = {"table": table, "split": number, "learner": name}
-            row |= fit_one(name, replace(job, seconds=equal["wall_seconds"]), problem)
+            row |= fit_one(name, replace(job, seconds=equal["cpu_seconds"]), problem)
             done[table, number, name] = row
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")

@@ -29,7 +29,8 @@ from benchmarks.automl_fit import (
     read,
     report,
 )
-from benchmarks.automl_learners import LEARNERS, Job, validated
+from benchmarks.automl_jobs import Job, validated
+from benchmarks.automl_learners import LEARNERS
 
 
 def problem(target: Any = "binary") -> Problem:
