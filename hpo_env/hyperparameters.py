@@ -346,7 +346,9 @@ class HyperparameterSpace:
         Returns:
             Effective values `[N, H]`; batch sizes are whole numbers.
         """
-        values = np.empty(np.broadcast_shapes(base.shape, corrections.shape))
+        same = base.shape == corrections.shape  # np.broadcast_shapes takes longer than the rest
+        shape = base.shape if same else np.broadcast_shapes(base.shape, corrections.shape)
+        values = np.empty(shape)
         for axis, columns in self._alike:
             values[..., columns] = axis.correct(base[..., columns], corrections[..., columns])
         values = np.where(self._integer, np.rint(values), values)

@@ -166,7 +166,8 @@ class Steering:
         observed = self.observer.observe()
         if features is None:
             return observed
-        return np.concatenate([observed, np.clip(features, -1.0, 1.0).astype(np.float32)], axis=1)
+        own = np.minimum(np.maximum(features, -1.0), 1.0)  # np.clip takes thrice as long
+        return np.concatenate([observed, own.astype(np.float32)], axis=1)
 
     def move(self, moves: Array) -> NDArray[np.bool_]:
         """Carry out the moves `[N, H]` of a policy, or those of the guard where it is due.
