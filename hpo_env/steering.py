@@ -116,6 +116,8 @@ class Steering:
         self.telemetry = Telemetry.missing(num_lanes)
         self._columns = np.array([space.index(name) for name in self.controlled.names])
         self._wide = np.zeros((num_lanes, len(space)))  # corrections of all, 0 where none is made
+        self._reach_of = self.initial.tobytes()
+        self._reach = self.controlled.reach(self.initial)
         self.note_changes()
 
     def begin(
@@ -190,7 +192,10 @@ class Steering:
     def take(self, moves: Array) -> None:
         """Carry out moves `[N, H]` as they are; nothing but what can be moved is."""
         self.moves = moves if self._is_all_available else np.where(self.available, moves, 0.0)
-        self.corrections = self.controlled.move(self.corrections, self.moves, self.initial)
+        initial = self.initial.tobytes()
+        if initial != self._reach_of:  # it is the same all through a run
+            self._reach_of, self._reach = initial, self.controlled.reach(self.initial)
+        self.corrections = self.controlled.moved(self.corrections, self.moves, self._reach)
         self.has_failed.fill(False)
 
     def values(self, base: Array) -> Array:

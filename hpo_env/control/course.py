@@ -112,7 +112,8 @@ class Course:
         if own is not None:
             return log_change(np.array(own[:1]), np.array(own[1:]))
         interval = self._clock.interval
-        return log_change(self._factor(interval), self._factor(interval + 1))
+        now, following = self._factor(interval), self._factor(interval + 1)
+        return np.zeros(1) if now[0] == following[0] else log_change(now, following)
 
     def _is_left_alone(self) -> bool:
         """Say whether the host goes its own way: what is not written is the user's to the bit."""
