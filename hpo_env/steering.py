@@ -144,6 +144,7 @@ class Steering:
             available = np.ones((len(lanes), len(self.controlled)), dtype=bool)
         self.initial[lanes] = initial[:, self._columns]
         self.corrections[lanes] = 0.0
+        self.moves = self.moves.copy()  # they may be the array of whoever moved
         self.moves[lanes] = 0.0
         self.first_loss[lanes] = telemetry.validation_loss
         self.first_train_loss[lanes] = np.nan
@@ -245,6 +246,7 @@ class Steering:
 
     def restore(self, lanes: Lanes, snapshot: dict[str, Any]) -> None:
         """Put a snapshot of n lanes into n lanes, the same or others."""
+        self.moves = self.moves.copy()  # see `begin`
         for name, values in snapshot["arrays"].items():
             getattr(self, name)[lanes] = values
         self.observer.restore(lanes, snapshot["observer"])
