@@ -29,7 +29,8 @@ import pandas as pd
 import tyro
 from numpy.typing import NDArray
 
-from benchmarks.automl_learners import LEARNERS, Job, Predict
+from benchmarks.automl_jobs import Job, Predict
+from benchmarks.automl_learners import LEARNERS
 from hpo_env.automl.ensembling import loss_of_outputs
 from hpo_env.seeding import stream
 from hpo_env.tasks.automl.family import AutomlFamily
@@ -40,6 +41,9 @@ Array = NDArray[np.float64]
 
 REFERENCE = "controlled"
 _EQUAL_TIME = "controlled, 8 runs"
+_FROM_DEFAULTS = "controlled, start of the user"
+_CEILING = "TPE, 64 trials together"
+_FLOORS = ("LightGBM, default", "LightGBM, default, stopped")
 _NUM_RESAMPLES = 5_000
 
 
@@ -101,9 +105,9 @@ def fit_all(config: Run) -> None:
         for name in config.only or LEARNERS:
             if (table, number, name) in done:
                 continue
-            equal = done.get((table, number, _EQUAL_TIME), {"wall_seconds": 10.0})
+            equal = done.get((table, number, _EQUAL_TIME), {"cpu_seconds": 10.0})
             row = {"table": table, "split": number, "learner": name}
-            row |= fit_one(name, replace(job, seconds=equal["wall_seconds"]), problem)
+            row |= fit_one(name, replace(job, seconds=equal["cpu_seconds"]), problem)
             done[table, number, name] = row
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
@@ -178,9 +182,7 @@ def compared(rows: Sequence[Mapping[str, Any]], reference: str) -> list[dict[str
         with `low` and `high`), the share of tables on which the reference is better (`won`), on how
         many tables (`tables`), and the median processor seconds of a fit.
     """
-    frame = pd.DataFrame([row for row in rows if "loss" in row])
-    frame["log_loss"] = np.log(np.maximum(frame["loss"], 1e-6))
-    means = frame.pivot_table(index="table", columns="learner", values="log_loss")
+    frame, means = _frame(rows)
     listed = []
     for name in [n for n in LEARNERS if n in means.columns]:
         pair = means[[reference]].assign(other=means[name]).dropna()
@@ -200,6 +202,44 @@ def compared(rows: Sequence[Mapping[str, Any]], reference: str) -> list[dict[str
     return listed
 
 
+def _frame(rows: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the fits that did not fail, and log losses by table and learner, means of splits."""
+    frame = pd.DataFrame([row for row in rows if "loss" in row])
+    frame["log_loss"] = np.log(np.maximum(frame["loss"], 1e-6))
+    return frame, frame.pivot_table(index="table", columns="learner", values="log_loss")
+
+
+def gap_closed(
+    rows: Sequence[Mapping[str, Any]], reference: str, floor: str, ceiling: str
+) -> dict[str, float]:
+    """Say what share of the way from one learner to another a third one goes.
+
+    Args:
+        rows: Outcomes.
+        reference: The third one.
+        floor: Where the way begins.
+        ceiling: Where it ends.
+
+    Returns:
+        The way, in per cent of the loss (`gap`), and the share of it (`share`, with `low` and
+        `high`): both from means over the tables (`tables`) that all three have learned.
+    """
+    means = _frame(rows)[1]
+    known = means[[floor, reference, ceiling]].dropna().to_numpy()
+    ways = np.stack([known[:, 0] - known[:, 1], known[:, 0] - known[:, 2]], axis=1)
+    count = len(ways)
+    drawn = stream(0, "tables").integers(count, size=(_NUM_RESAMPLES, count))
+    sums = ways[drawn].sum(axis=1)
+    low, high = np.percentile(sums[:, 0] / sums[:, 1], [2.5, 97.5])
+    return {
+        "gap": float(100.0 * ways[:, 1].mean()),
+        "share": float(ways[:, 0].sum() / ways[:, 1].sum()),
+        "low": float(low),
+        "high": float(high),
+        "tables": count,
+    }
+
+
 def interval(differences: Array) -> tuple[float, float]:
     """Return the 95 % bootstrap interval of a mean over tables `[T]`.
 
@@ -216,7 +256,14 @@ def interval(differences: Array) -> tuple[float, float]:
 def report(config: Report) -> str:
     """Write `fit.json` and `fit.md` beside the outcomes, and return the text of the second."""
     rows = read(config.out / "fits.jsonl")
-    tables = {name: compared(rows, name) for name in (REFERENCE, _EQUAL_TIME)}
+    learned = {row["learner"] for row in rows if "loss" in row}
+    references = [n for n in (REFERENCE, _EQUAL_TIME, _FROM_DEFAULTS) if n in learned]
+    tables = {name: compared(rows, name) for name in references}
+    gaps = {
+        floor: gap_closed(rows, REFERENCE, floor, _CEILING)
+        for floor in _FLOORS
+        if {floor, _CEILING, REFERENCE} <= learned
+    }
     failed = [row for row in rows if "error" in row]
     lines = []
     for reference, listed in tables.items():
@@ -233,9 +280,14 @@ def report(config: Report) -> str:
             ),
             "",
         ]
+    lines += [
+        f"`{REFERENCE}` goes {gap['share']:.0%} ({gap['low']:.0%} to {gap['high']:.0%}) of the way "
+        f"from `{floor}` to `{_CEILING}`, which is {gap['gap']:.2f} % ({gap['tables']} tables).\n"
+        for floor, gap in gaps.items()
+    ]
     lines += [f"{len(failed)} of {len(rows)} fits failed." if failed else "No fit failed.", ""]
     text = "\n".join(lines)
-    summary = {"compared": tables, "failed": failed}
+    summary = {"compared": tables, "gaps": gaps, "failed": failed}
     (config.out / "fit.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
     (config.out / "fit.md").write_text(text, encoding="utf-8")
     return text

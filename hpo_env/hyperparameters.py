@@ -117,6 +117,9 @@ class Hyperparameter:
             raise unknown_name(f"scale of {self.name}", self.scale, _AXES)
 
 
+Reach = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""How far corrections may go, down and up, `[N, H]` each."""
+
 _Elementwise = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 _Correct = Callable[[Any, Any], Any]
 
@@ -307,10 +310,7 @@ class HyperparameterSpace:
         actions: NDArray[np.float64],
         initial: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Move the corrections by one decision.
-
-        A correction never goes further than would bring the initial value to an end of its range,
-        so that a policy which pushes against the end is not wound up when it turns round.
+        """Move the corrections by one decision, within their `reach`.
 
         Args:
             corrections: Distances so far `[N, H]`.
@@ -320,10 +320,23 @@ class HyperparameterSpace:
         Returns:
             New corrections `[N, H]`.
         """
+        return self.moved(corrections, actions, self.reach(initial))
+
+    def reach(self, initial: NDArray[np.float64]) -> Reach:
+        """Return how far down and up corrections may go from initial values `[N, H]`.
+
+        A correction never goes further than would bring the initial value to an end of its range,
+        so that a policy which pushes against the end is not wound up when it turns round.
+        """
         start = self.to_axis(initial)
         lowest = np.minimum(self._axis_low - start, 0.0)
-        highest = np.maximum(self._axis_high - start, 0.0)
-        return _within(corrections + actions * self.steps, lowest, highest)
+        return lowest, np.maximum(self._axis_high - start, 0.0)
+
+    def moved(
+        self, corrections: NDArray[np.float64], actions: NDArray[np.float64], reach: Reach
+    ) -> NDArray[np.float64]:
+        """Move as `move` does, with what `reach` has returned."""
+        return _within(corrections + actions * self.steps, *reach)
 
     def base(
         self, initial: NDArray[np.float64], factors: NDArray[np.float64]
@@ -346,7 +359,9 @@ class HyperparameterSpace:
         Returns:
             Effective values `[N, H]`; batch sizes are whole numbers.
         """
-        values = np.empty(np.broadcast_shapes(base.shape, corrections.shape))
+        same = base.shape == corrections.shape  # np.broadcast_shapes takes longer than the rest
+        shape = base.shape if same else np.broadcast_shapes(base.shape, corrections.shape)
+        values = np.empty(shape)
         for axis, columns in self._alike:
             values[..., columns] = axis.correct(base[..., columns], corrections[..., columns])
         values = np.where(self._integer, np.rint(values), values)

@@ -112,6 +112,11 @@ def _log(values: Array) -> Array:
     return np.log(np.maximum(values, 1e-30))
 
 
+def _within_one(values: Array) -> Array:
+    """Clip to `[-1, 1]`; `np.clip` does the same, and over one lane takes thrice as long."""
+    return np.asarray(np.minimum(np.maximum(values, -1.0), 1.0))
+
+
 def _measured(values: Array) -> Array:
     return 2.0 * np.isfinite(values) - 1.0
 
@@ -198,7 +203,7 @@ RUN_FIELDS: tuple[Field, ...] = (
     Field(
         name="update_agreement",
         doc="Cosine between the displacements of the interval's two halves",
-        compute=lambda m, t: np.clip(t.update_agreement, -1.0, 1.0),
+        compute=lambda m, t: _within_one(t.update_agreement),
     ),
     Field(
         name="update_agreement_average",
@@ -384,11 +389,15 @@ class Observer:
         drop = previous - log
         agreement = np.where(
             np.isfinite(telemetry.update_agreement),
-            np.clip(telemetry.update_agreement, -1.0, 1.0),
+            _within_one(telemetry.update_agreement),
             before.agreement_average,
         )
-        self.memory = replace(
-            before,
+        self.memory = Memory(  # dataclasses.replace takes longer than all that is worked out here
+            num_intervals=before.num_intervals,
+            other_first=before.other_first,
+            other_current=before.other_current,
+            other_best=before.other_best,
+            available=before.available,
             interval=before.interval + 1.0,
             first=first,
             previous=previous,
@@ -429,8 +438,7 @@ class Observer:
         )
         for place, array in enumerate(per_name):
             seen[:, len(run) + place :: len(per_name)] = array
-        bounded = np.minimum(np.maximum(np.where(np.isnan(seen), 0.0, seen), -1.0), 1.0)
-        return bounded.astype(np.float32)
+        return _within_one(np.where(np.isnan(seen), 0.0, seen)).astype(np.float32)
 
     def snapshot(self, lanes: NDArray[np.int64]) -> tuple[dict[str, Array], Telemetry]:
         """Copy the memory of some lanes; `restore` is its inverse."""

@@ -293,10 +293,9 @@ class Policy:
         """
         outputs, state = self.outputs_after(observations, state)
         moves = self.moves_of(outputs)
-        shares = np.ones(len(moves))
-        if self.familiarity is not None:
-            shares = self.familiarity.trust(observations)
-        if shares.min(initial=1.0) < 1.0:
+        known = self.familiarity
+        shares = np.ones(len(moves)) if known is None else known.trust(observations)
+        if known is not None and (shares < 1.0).any():
             trust = shares[:, None]
             held_back = trust * moves + (1.0 - trust) * self._moves_to_base(observations)
             moves = np.where(trust < 1.0, held_back, moves)

@@ -50,7 +50,8 @@ class Course:
         self.effective = decider.initial.copy()
         self.rows: list[ScheduleRow] = []
         self.in_force = (self.effective * 0.0, 1.0)  # corrections [1, H], factor of the schedule
-        self._factors: dict[tuple[int, Plan | OpenPlan], Array] = {}  # of late
+        self._factors: dict[int, Array] = {}  # of late, by interval
+        self._factors_plan: Plan | OpenPlan = clock.plan
 
     def write(self) -> None:
         """Write the values that are due now, and note them when they changed."""
@@ -111,7 +112,8 @@ class Course:
         if own is not None:
             return log_change(np.array(own[:1]), np.array(own[1:]))
         interval = self._clock.interval
-        return log_change(self._factor(interval), self._factor(interval + 1))
+        now, following = self._factor(interval), self._factor(interval + 1)
+        return np.zeros(1) if now[0] == following[0] else log_change(now, following)
 
     def _is_left_alone(self) -> bool:
         """Say whether the host goes its own way: what is not written is the user's to the bit."""
@@ -125,15 +127,15 @@ class Course:
 
     def _factor(self, interval: int) -> Array:
         """Return the schedule's factor in an interval, `[1]`."""
-        at = (interval, self._clock.plan)
-        if at not in self._factors:
-            if len(self._factors) >= _FACTORS_KEPT:
-                self._factors.pop(next(iter(self._factors)))
-            done, whole = self._clock.plan.time(interval)
-            self._factors[at] = interval_factors(
+        plan = self._clock.plan
+        if plan is not self._factors_plan or len(self._factors) > _FACTORS_KEPT:
+            self._factors, self._factors_plan = {}, plan
+        if interval not in self._factors:
+            done, whole = plan.time(interval)
+            self._factors[interval] = interval_factors(
                 self.base_schedule, np.array([min(done, whole - 1)]), np.array([whole])
             )
-        return self._factors[at]
+        return self._factors[interval]
 
     def _factor_now(self) -> float:
         """Return the schedule's factor in the running interval."""

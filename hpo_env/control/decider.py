@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
-from hpo_env.observation import followed_loss
 from hpo_env.policy import Policy
 from hpo_env.restriction import policy_for
 from hpo_env.steering import RollBack, Steering
@@ -221,7 +220,8 @@ class Decider:
         one before, and go when there never was one. A policy that reads entries of the observation
         that only its family has goes by those, whether there is a loss or not.
         """
-        has_loss = not math.isnan(followed_loss(telemetry)[0][0])
+        either = (telemetry.validation_loss[0], telemetry.train_loss[0])
+        has_loss = not all(map(math.isnan, either))
         if has_loss or telemetry.diverged[0] or self.policy.features:
             self.sight = "clear"
         elif not self.has_seen:

@@ -10,6 +10,8 @@ from hpo_env.control.host import Host
 from hpo_env.control.plain_host import read_number
 from hpo_env.telemetry import NOT_NEGATIVE, Telemetry
 
+_TRAINING_LOSSES = tuple(name for name in NOT_NEGATIVE if name.startswith("train_loss"))
+
 
 class LossCheck:
     """Looks at the losses of a run as they come, and remembers which kind is of no use.
@@ -79,8 +81,7 @@ class LossCheck:
             Whether there is still a loss to go by.
         """
         sees = True
-        names = [name for name in NOT_NEGATIVE if name.startswith("train_loss")]
-        if any(getattr(telemetry, name)[0] < 0.0 for name in names):
+        if any(getattr(telemetry, name)[0] < 0.0 for name in _TRAINING_LOSSES):
             self.unfit.add("training")
             alone = math.isnan(telemetry.validation_loss[0])
             self._announcer.warn(
@@ -96,6 +97,6 @@ class LossCheck:
             )
             sees = not alone
         if "training" in self.unfit:
-            for name in names:
+            for name in _TRAINING_LOSSES:
                 getattr(telemetry, name)[:] = math.nan
         return sees

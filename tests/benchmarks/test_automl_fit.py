@@ -26,10 +26,12 @@ from benchmarks.automl_fit import (
     fit_all,
     fit_one,
     frame_of,
+    gap_closed,
     read,
     report,
 )
-from benchmarks.automl_learners import LEARNERS, Job, validated
+from benchmarks.automl_jobs import Job, validated
+from benchmarks.automl_learners import LEARNERS
 
 
 def problem(target: Any = "binary") -> Problem:
@@ -134,6 +136,22 @@ def test_learners_are_compared_in_per_cent_of_the_loss() -> None:
     assert other["behind"] == pytest.approx(4.0)
     assert (other["low"], other["high"]) == pytest.approx((-2.0, 10.0))
     assert (other["won"], other["tables"]) == (0.5, 2)
+
+
+def test_the_share_of_a_gap_is_that_of_the_means() -> None:
+    log_losses = {"low": [0.4, 0.2, 9.0], "mine": [0.1, 0.2, 9.0], "high": [0.0, 0.1]}
+    rows = [
+        {"table": f"t{place}", "split": 0, "learner": name, "loss": np.exp(loss)}
+        for name, row in log_losses.items()
+        for place, loss in enumerate(row)
+    ]
+    found = gap_closed(rows, "mine", "low", "high")
+    assert (found["gap"], found["share"], found["tables"]) == (
+        pytest.approx(25.0),
+        pytest.approx(0.6),
+        2,  # the third table has no upper end
+    )
+    assert (found["low"], found["high"]) == (pytest.approx(0.0), pytest.approx(0.75))
 
 
 def test_outcomes_are_written_as_they_come_and_gone_on_with(tmp_path: Path) -> None:

@@ -70,16 +70,17 @@ class BoostingHost(PlainHost):
 
         At the end of an interval, before `measure`, what the rounds of it have come to counts.
         """
-        best = float(np.fmin(self._progress.best[0], self._best))
-        return None if np.isnan(best) else best
+        before, now = float(self._progress.best[0]), self._best
+        best = now if now < before or math.isnan(before) else before
+        return None if math.isnan(best) else best
 
     def measure(self, validation_loss: float) -> Telemetry:
         """Take the interval's rounds in, and hand over their losses."""
-        now, best, train = (np.array([v]) for v in (self._now, self._best, self._train))
+        now, best, train = np.array([[self._now], [self._best], [self._train]])
         self._progress.take_in(now, best, train)
         telemetry = Telemetry.missing(1)
-        telemetry.validation_loss[:] = validation_loss
-        telemetry.train_loss[:] = train
+        telemetry.validation_loss[0] = validation_loss
+        telemetry.train_loss[0] = self._train
         return telemetry
 
     def features(self) -> Mapping[str, float]:

@@ -13,7 +13,7 @@ Axes: `N` lanes, `n` of them, `F` entries of the observation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,53 +50,83 @@ class Facts:
     rounds_per_decision: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
-    """One entry: its value, clipped to `[-1, 1]`, or `tanh(value / scale)` where it has a scale."""
+    """One entry: `(more - less) / scale`, its tanh or clipped to `[-1, 1]`.
+
+    Args:
+        doc: What it measures.
+        more: Name of what is remembered.
+        less: Name of what is taken from it, or of a constant.
+        scale: What becomes 1, and 0.76 where the tanh is taken.
+        is_squashed: Whether the tanh is taken.
+    """
 
     doc: str
-    compute: Callable[[Mapping[str, Array]], Array]
-    scale: float | None = None
+    more: str
+    less: str = "nothing"
+    scale: float = 1.0
+    is_squashed: bool = True
 
+
+def _clipped(doc: str, more: str, less: str = "nothing", scale: float = 1.0) -> _Entry:
+    return _Entry(doc=doc, more=more, less=less, scale=scale, is_squashed=False)
+
+
+_CONSTANTS: Mapping[str, float] = {
+    "nothing": 0.0,
+    "log 1000": float(np.log(1000.0)),
+    "log 20": float(np.log(20.0)),
+    "log 5": float(np.log(5.0)),
+    "log 2": float(np.log(2.0)),
+}
 
 _ENTRIES: Mapping[str, _Entry] = {
     "above_best_round": _Entry(
-        "How far the log loss of the latest round lies above the best, 0.76 at 2 %",
-        lambda m: m["now"] - m["best"], 0.02,
+        doc="How far the log loss of the latest round lies above the best, 0.76 at 2 %",
+        more="now", less="best", scale=0.02,
     ),
-    "since_best": _Entry(
-        "Intervals since the best round, 1 from 5 on", lambda m: m["since"] / 5.0,
+    "since_best": _clipped("Intervals since the best round, 1 from 5 on", "since", scale=5.0),
+    "change": _Entry(
+        doc="Fall of the latest round's log loss in the interval, 0.76 at 5 %",
+        more="change", scale=0.05,
     ),
-    "change": _Entry("Fall of the latest round's log loss in the interval, 0.76 at 5 %",
-                     lambda m: m["change"], 0.05),
-    "fine_change": _Entry("The same, 0.76 at 0.5 %", lambda m: m["change"], 0.005),
-    "change_before": _Entry("The fall one interval earlier, 0.76 at 2 %",
-                            lambda m: m["change_before"], 0.02),
-    "change_average": _Entry("Exponential average of the falls, 0.76 at 1 %",
-                             lambda m: m["change_average"], 0.01),
-    "train_change": _Entry("Fall of the log training loss in the interval, 0.76 at 3 %",
-                           lambda m: m["train_change"], 0.03),
-    "train_fall": _Entry("Fall of the log training loss since the start, 0.76 at 1.5",
-                         lambda m: m["train_first"] - m["train"], 1.5),
-    "gap": _Entry("Log ratio of the latest validation loss to the training loss, 0.76 at 0.3",
-                  lambda m: m["now"] - m["train"], 0.3),
-    "wide_gap": _Entry("The same, 0.76 at 1.5", lambda m: m["now"] - m["train"], 1.5),
-    "gap_change": _Entry("Growth of that gap in the interval, 0.76 at 3 %",
-                         lambda m: m["gap_change"], 0.03),
-    "rows": _Entry("Logarithm of the rows that train, 0 at 1,000",
-                   lambda m: (m["log_rows"] - np.log(1000.0)) / 3.0),
-    "columns": _Entry("Logarithm of the columns, 0 at 20",
-                      lambda m: (m["log_columns"] - np.log(20.0)) / 2.5),
-    "is_classification": _Entry("1 where classes are predicted, -1 for regression",
-                                lambda m: m["is_classification"]),
-    "classes": _Entry("Logarithm of the classes beyond two, 1 at fifty",
-                      lambda m: (m["log_classes"] - np.log(2.0)) / np.log(25.0)),
-    "rounds": _Entry("Logarithm of the rounds in an interval, 0 at five",
-                     lambda m: (m["log_rounds"] - np.log(5.0)) / 1.5),
+    "fine_change": _Entry(doc="The same, 0.76 at 0.5 %", more="change", scale=0.005),
+    "change_before": _Entry(
+        doc="The fall one interval earlier, 0.76 at 2 %", more="change_before", scale=0.02
+    ),
+    "change_average": _Entry(
+        doc="Exponential average of the falls, 0.76 at 1 %", more="change_average", scale=0.01
+    ),
+    "train_change": _Entry(
+        doc="Fall of the log training loss in the interval, 0.76 at 3 %",
+        more="train_change", scale=0.03,
+    ),
+    "train_fall": _Entry(
+        doc="Fall of the log training loss since the start, 0.76 at 1.5",
+        more="train_first", less="train", scale=1.5,
+    ),
+    "gap": _Entry(
+        doc="Log ratio of the latest validation loss to the training loss, 0.76 at 0.3",
+        more="now", less="train", scale=0.3,
+    ),
+    "wide_gap": _Entry(doc="The same, 0.76 at 1.5", more="now", less="train", scale=1.5),
+    "gap_change": _Entry(
+        doc="Growth of that gap in the interval, 0.76 at 3 %", more="gap_change", scale=0.03
+    ),
+    "rows": _clipped("Logarithm of the rows that train, 0 at 1,000", "log_rows", "log 1000", 3.0),
+    "columns": _clipped("Logarithm of the columns, 0 at 20", "log_columns", "log 20", 2.5),
+    "is_classification": _clipped(
+        "1 where classes are predicted, -1 for regression", "is_classification"
+    ),
+    "classes": _clipped(
+        "Logarithm of the classes beyond two, 1 at fifty",
+        "log_classes", "log 2", float(np.log(25.0)),
+    ),
+    "rounds": _clipped(
+        "Logarithm of the rounds in an interval, 0 at five", "log_rounds", "log 5", 1.5
+    ),
 }  # fmt: skip
-
-_SQUASHED = [place for place, entry in enumerate(_ENTRIES.values()) if entry.scale is not None]
-_SCALES = np.array([[entry.scale] for entry in _ENTRIES.values() if entry.scale is not None])
 
 FEATURES: Mapping[str, str] = {name: entry.doc for name, entry in _ENTRIES.items()}
 """The family's entries of the observation and what they measure, in order."""
@@ -118,17 +148,27 @@ _MEMORY = (
     "log_classes",
     "log_rounds",
 )
+_ROWS = (*_MEMORY, *_CONSTANTS)
+_MORE = np.array([_ROWS.index(entry.more) for entry in _ENTRIES.values()])
+_LESS = np.array([_ROWS.index(entry.less) for entry in _ENTRIES.values()])
+_SCALES = np.array([[entry.scale] for entry in _ENTRIES.values()])
+_IS_SQUASHED = np.array([[entry.is_squashed] for entry in _ENTRIES.values()])
 
 
 class Progress:
     """Losses of N runs, interval by interval.
+
+    What is remembered lies in one array, so that over one lane, where a call of NumPy takes longer
+    than its work, all entries are worked out together.
 
     Args:
         num_lanes: `N`.
     """
 
     def __init__(self, num_lanes: int) -> None:
-        self._memory: dict[str, Array] = {name: np.zeros(num_lanes) for name in _MEMORY}
+        self._table = np.zeros((len(_ROWS), num_lanes))
+        self._table[len(_MEMORY) :] = np.array(list(_CONSTANTS.values()))[:, None]
+        self._memory: dict[str, Array] = dict(zip(_MEMORY, self._table, strict=False))  # its rows
 
     def begin(
         self, lanes: Lanes, facts: list[Facts], validation_loss: Array, train_loss: Array
@@ -165,21 +205,21 @@ class Progress:
             train: Training loss of the latest round `[N]`; NaN where nobody measures it.
         """
         memory = self._memory
-        log_now, log_best, log_train = _log(np.array([now, best, train]))
-        change = _less(memory["now"], log_now)
-        train_change = _less(memory["train"], log_train)
+        log_now, log_train, log_best = logs = _log(np.array([now, train, best]))
+        falls = np.array([memory["now"], memory["train"]]) - logs[:2]
+        change, train_change = np.where(np.isnan(falls), 0.0, falls)  # 0 where it is not known
         has_improved = ~(log_best >= memory["best"])
-        memory["since"] = np.where(has_improved, 0.0, memory["since"] + 1.0)
-        memory["best"] = np.fmin(memory["best"], log_best)
-        memory["change_before"] = memory["change"]
-        memory["change_average"] = (
+        memory["since"][:] = np.where(has_improved, 0.0, memory["since"] + 1.0)
+        np.fmin(memory["best"], log_best, out=memory["best"])
+        memory["change_before"][:] = memory["change"]
+        memory["change_average"][:] = (
             _SMOOTHING * memory["change_average"] + (1.0 - _SMOOTHING) * change
         )
-        memory["change"], memory["train_change"] = change, train_change
-        memory["gap_change"] = np.where(np.isnan(log_train), np.nan, train_change - change)
-        memory["now"], memory["train"] = log_now, log_train
+        memory["change"][:], memory["train_change"][:] = change, train_change
+        memory["gap_change"][:] = np.where(np.isnan(log_train), np.nan, train_change - change)
+        memory["now"][:], memory["train"][:] = log_now, log_train
         first = memory["train_first"]
-        memory["train_first"] = np.where(np.isnan(first), log_train, first)
+        first[:] = np.where(np.isnan(first), log_train, first)
 
     @property
     def best(self) -> Array:
@@ -188,11 +228,10 @@ class Progress:
 
     def features(self) -> Array:
         """Return the entries of the observation `[N, F]` in `[-1, 1]`; 0 where not measured."""
-        # Not np.stack nor np.nan_to_num: over one lane they take longer than all the entries. For
-        # the same reason all are squashed at once.
-        columns = np.array([entry.compute(self._memory) for entry in _ENTRIES.values()])
-        columns[_SQUASHED] = np.tanh(columns[_SQUASHED] / _SCALES)
-        bounded = np.minimum(np.maximum(np.where(np.isnan(columns), 0.0, columns), -1.0), 1.0)
+        # Not np.nan_to_num nor np.clip: over one lane they take longer than all the entries.
+        shares = (self._table[_MORE] - self._table[_LESS]) / _SCALES
+        entries = np.where(_IS_SQUASHED, np.tanh(shares), shares)
+        bounded = np.minimum(np.maximum(np.where(np.isnan(entries), 0.0, entries), -1.0), 1.0)
         return np.ascontiguousarray(bounded.T)
 
     def snapshot(self, lanes: Lanes) -> dict[str, Array]:
@@ -209,12 +248,6 @@ def _log(loss: Array) -> Array:
     """Return the logarithm, losses beyond all measure being taken for a very bad one."""
     finite = np.where(np.isinf(loss), 1e30, loss)
     return np.asarray(np.log(np.minimum(np.maximum(finite, LOSS_FLOOR), 1e30)))
-
-
-def _less(before: Array, now: Array) -> Array:
-    """Return the fall, 0 where one of the two was not measured."""
-    fall = before - now
-    return np.where(np.isnan(fall), 0.0, fall)
 
 
 def _log_count(count: int | None) -> float:
