@@ -99,25 +99,19 @@ def _characters() -> Iterator[Entry]:
 def _sinusoids() -> Iterator[Entry]:
     both = (1, 10)
     for shots in (5, 10):
-        yield Entry(
-            algorithm="maml",
-            source="sinusoids",
-            shots=shots,
-            steps=5000,
-            options={"inner_steps": 1},
-            judged_after=both,
+        entry = partial(Entry, source="sinusoids", shots=shots)
+        one_step = {"inner_rate": 0.01, "inner_steps": 1}  # section 5.1 of Finn et al.
+        yield entry(algorithm="maml", steps=15_000, options=one_step, judged_after=both)
+        yield entry(algorithm="meta_sgd", steps=15_000, judged_after=both)
+        yield entry(algorithm="first_order_maml", steps=15_000, options=one_step, judged_after=both)
+        yield entry(
+            algorithm="reptile", steps=5_000, options={"inner_rate": 0.02}, judged_after=(*both, 50)
         )
-        yield Entry(
-            algorithm="meta_sgd", source="sinusoids", shots=shots, steps=5000, judged_after=both
-        )
-        yield Entry(
-            algorithm="reptile",
-            source="sinusoids",
-            shots=shots,
-            steps=5000,
-            options={"inner_rate": 0.02},
-            judged_after=(*both, 50),
-        )
+        yield entry(algorithm="proto_maml", steps=4_000, judged_after=(1, 5, 10))
+        yield entry(algorithm="imaml", steps=1_500, judged_after=(*both, 16))
+        yield entry(algorithm="leo", steps=3_000, judged_after=(None,))
+        yield entry(algorithm="memory", steps=2_000)
+        yield entry(algorithm="matching", steps=12_000)
 
 
 ENTRIES = (*_characters(), *_sinusoids())
