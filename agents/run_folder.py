@@ -99,7 +99,7 @@ def run_prefix(config: TrainConfig) -> str:
         'quadratic-ppo-seed3'
     """
     # The classes' own names: an address has characters that not every file system takes.
-    family, agent = family_class(config.family).name, learner_class(config.agent).name
+    family, agent = family_class(config.family).name, config.learner.name
     return f"{_UNSAFE.sub('_', family)}-{_UNSAFE.sub('_', agent)}-seed{config.seed}"
 
 
