@@ -36,7 +36,6 @@ from hpo_env.errors import RunFolderError
 from hpo_env.tasks.registry import family_class
 
 from .config import TrainConfig
-from .learners.registry import learner_class
 
 try:
     import fcntl

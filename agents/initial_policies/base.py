@@ -222,8 +222,6 @@ def _write(parameters: Parameters, state: Mapping[str, Any], prefix: str) -> Non
     for name, value in parameters.items():
         array = np.asarray(state[prefix + name])
         if array.shape != tuple(value.shape):
-            raise ValueError(
-                f"{name} has shape {array.shape} in place of {tuple(value.shape)}"
-            )
+            raise ValueError(f"{name} has shape {array.shape} in place of {tuple(value.shape)}")
         with torch.no_grad():
             value.copy_(torch.from_numpy(array.copy()))
