@@ -86,7 +86,7 @@ class InitialPolicy(Learner):
         self.rng = stream(segment_seed(seed, 0), "initial policy")
         self.seed(0)
 
-    # ------------------------------------------------------------------ what an algorithm is made of
+    # ----------------------------------------------------------------- what an algorithm is made of
 
     @abstractmethod
     def adapted(
@@ -129,6 +129,11 @@ class InitialPolicy(Learner):
         """
 
     # -------------------------------------------------------------------------------- the learner
+
+    @property
+    def round_steps(self) -> int:
+        """Environment steps of a round."""
+        return self._told.rollout_steps(self._env.num_envs)
 
     @property
     def num_steps(self) -> int:
