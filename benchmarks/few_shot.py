@@ -81,17 +81,17 @@ def _characters() -> Iterator[Entry]:
     implicit = {"inner_rate": 0.1, "inner_steps": 8}
     gradient = (0, 1, 3, 10)
     entry = partial(Entry, source="characters", shots=1)
-    yield entry(algorithm="prototypical", steps=1_200)
-    yield entry(algorithm="maml", steps=360, options=steps, judged_after=gradient)
-    yield entry(algorithm="proto_maml", steps=200, judged_after=(0, 1, 5, 10))
-    yield entry(algorithm="matching", steps=1_000)
-    yield entry(algorithm="meta_sgd", steps=500, judged_after=gradient)
-    yield entry(algorithm="first_order_maml", steps=400, options=steps, judged_after=gradient)
-    yield entry(algorithm="leo", steps=700)
+    yield entry(algorithm="prototypical", steps=800)
+    yield entry(algorithm="maml", steps=240, options=steps, judged_after=gradient)
+    yield entry(algorithm="proto_maml", steps=120, judged_after=(0, 1, 5, 10))
+    yield entry(algorithm="matching", steps=700)
+    yield entry(algorithm="meta_sgd", steps=320, judged_after=gradient)
+    yield entry(algorithm="first_order_maml", steps=280, options=steps, judged_after=gradient)
+    yield entry(algorithm="leo", steps=480)
     options = {"inner_rate": 0.1}
-    yield entry(algorithm="reptile", steps=200, options=options, judged_after=(0, 5, 20))
-    yield entry(algorithm="imaml", steps=100, options=implicit, judged_after=(0, 5, 16))
-    yield entry(algorithm="memory", steps=800)
+    yield entry(algorithm="reptile", steps=130, options=options, judged_after=(0, 5, 20))
+    yield entry(algorithm="imaml", steps=60, options=implicit, judged_after=(0, 5, 16))
+    yield entry(algorithm="memory", steps=500)
 
 
 def _sinusoids() -> Iterator[Entry]:
@@ -99,15 +99,15 @@ def _sinusoids() -> Iterator[Entry]:
     one_step = {"inner_rate": 0.01, "inner_steps": 1}  # section 5.1 of Finn et al.
     entry = partial(Entry, source="sinusoids", shots=10)
     yield entry(algorithm="maml", steps=8_000, options=one_step, judged_after=both)
-    yield entry(algorithm="meta_sgd", steps=5_000, judged_after=both)
-    yield entry(algorithm="first_order_maml", steps=5_000, options=one_step, judged_after=both)
+    yield entry(algorithm="meta_sgd", steps=4_000, judged_after=both)
+    yield entry(algorithm="first_order_maml", steps=4_000, options=one_step, judged_after=both)
     options = {"inner_rate": 0.02}
-    yield entry(algorithm="reptile", steps=1_500, options=options, judged_after=(*both, 50))
-    yield entry(algorithm="leo", steps=1_000)
-    yield entry(algorithm="proto_maml", steps=1_200, judged_after=(1, 5, 10))
-    yield entry(algorithm="imaml", steps=500, judged_after=(*both, 16))
-    yield entry(algorithm="matching", steps=4_000)
-    yield entry(algorithm="memory", steps=600)
+    yield entry(algorithm="reptile", steps=1_000, options=options, judged_after=(*both, 50))
+    yield entry(algorithm="leo", steps=700)
+    yield entry(algorithm="proto_maml", steps=800, judged_after=(1, 5, 10))
+    yield entry(algorithm="imaml", steps=300, judged_after=(*both, 16))
+    yield entry(algorithm="matching", steps=3_000)
+    yield entry(algorithm="memory", steps=400)
 
 
 ENTRIES = (

@@ -42,7 +42,8 @@ class ImplicitMAMLPolicySettings(QuerySettings):
     solver_steps: int = 5
 
     positive: ClassVar[tuple[str, ...]] = (*QuerySettings.positive, "strength")
-    at_least: ClassVar[Mapping[str, float]] = QuerySettings.at_least | {
+    at_least: ClassVar[Mapping[str, float]] = {
+        **QuerySettings.at_least,
         "inner_steps": 1,
         "solver_steps": 1,
     }

@@ -44,7 +44,8 @@ class Objective:
             clipped = ratio.clamp(1.0 - self._clip_range, 1.0 + self._clip_range)
             gain = torch.minimum(ratio * rollout.advantages, clipped * rollout.advantages).mean()
             error = (values.flatten() - rollout.returns).square().mean()
-            return _VALUE_WEIGHT * error - gain - self._ent_coef * entropy.mean()
+            total: torch.Tensor = _VALUE_WEIGHT * error - gain - self._ent_coef * entropy.mean()
+            return total
 
         return loss
 

@@ -41,7 +41,8 @@ class ReptilePolicySettings(InitialPolicySettings):
     inner_batch: int = 64
 
     up_to_one: ClassVar[tuple[str, ...]] = ("gamma", "gae_lambda", "learning_rate")
-    at_least: ClassVar[Mapping[str, float]] = InitialPolicySettings.at_least | {
+    at_least: ClassVar[Mapping[str, float]] = {
+        **InitialPolicySettings.at_least,
         "inner_rollouts": 2,  # of one, it learns what joint training does
         "inner_epochs": 1,
         "inner_batch": 2,
@@ -66,9 +67,10 @@ class ReptilePolicy(InitialPolicy):
         adam = torch.optim.Adam(leaves, lr=told.inner_rate * self.share, betas=(0.0, 0.999))
         for _ in range(told.inner_epochs):
             order = torch.from_numpy(self.rng.permutation(len(rollout.returns)))
-            for rows in order.split(told.inner_batch):
-                adam.zero_grad()
-                self.objective.on(rollout.rows(rows))(parameters).backward()
+            for rows in torch.split(order, told.inner_batch):
+                loss = self.objective.on(rollout.rows(rows))(parameters)
+                for leaf, slope in zip(leaves, torch.autograd.grad(loss, leaves), strict=True):
+                    leaf.grad = slope
                 torch.nn.utils.clip_grad_norm_(leaves, _LARGEST_NORM)
                 adam.step()
         return {name: value.detach() for name, value in parameters.items()}

@@ -87,7 +87,8 @@ class QuerySettings(InitialPolicySettings):
     n_epochs: int = 8
     data_sets_per_step: int = 2
 
-    at_least: ClassVar[Mapping[str, float]] = InitialPolicySettings.at_least | {
+    at_least: ClassVar[Mapping[str, float]] = {
+        **InitialPolicySettings.at_least,
         "n_epochs": 1,
         "data_sets_per_step": 1,
     }

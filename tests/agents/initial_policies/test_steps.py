@@ -103,7 +103,9 @@ def implicit(learned: Weights, visit: Visit) -> Weights:
             found = slopes(fit + strength / 2 * pull, weights)
             weights = leaves({n: weights[n] - INNER_RATE * found[n] for n in weights})
     assert visit.query is not None
-    direct = torch.cat([g.flatten() for g in slopes(loss_on(weights, visit.query), weights).values()])
+    direct = torch.cat(
+        [g.flatten() for g in slopes(loss_on(weights, visit.query), weights).values()]
+    )
     shapes = {name: value.shape for name, value in weights.items()}
 
     def of_vector(vector: torch.Tensor) -> torch.Tensor:
@@ -279,5 +281,7 @@ def test_advantages_are_sums_of_surprises_within_an_episode() -> None:
         torch.tensor(rewards), torch.tensor(values), torch.tensor(ended), 0.9, 0.8
     )
     for lane in range(3):
-        expected = [*advantages_by_hand(rewards[:, lane], values[:, lane], ended[:, lane], 0.9, 0.8)]
+        expected = [
+            *advantages_by_hand(rewards[:, lane], values[:, lane], ended[:, lane], 0.9, 0.8)
+        ]
         np.testing.assert_allclose(found[:, lane], expected, atol=1e-12)
