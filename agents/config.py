@@ -51,8 +51,8 @@ class TrainConfig:
         family: The task family to train on: a name, or `module:Class` for one of your own.
         agent: The learning algorithm: a name, or `module:Class` for one of your own. tqc and
             recurrent_ppo need `pip install 'hpo-control[contrib]'`.
-        algorithm: joint learns from all tasks together; the others (see docs/adapting.md) learn
-            where the agent ppo should start to be adapted to one data set by a few updates.
+        algorithm: joint learns from all tasks together; with the others the agent, ppo, learns
+            where to start so that a few updates adapt it to one data set.
         preset: How long to train: quick, standard or full. Sets `steps`, `segment_steps` and
             `validation_lanes`; a flag that you give wins over it.
         steps: Environment steps to train for, summed over lanes; a step is one decision interval of
