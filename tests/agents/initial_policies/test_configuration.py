@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from agents.commands.train import parse
 from agents.config import TrainConfig
 from agents.initial_policies.registry import ALGORITHMS, JOINT, trained_class
 from agents.learners.sb3 import PPO
@@ -68,6 +69,14 @@ def test_what_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         TrainConfig.of(**told).resolved()
+
+
+def test_the_command_line_knows_the_settings_of_an_algorithm() -> None:
+    args = ["--algorithm", "reptile", "--inner-epochs", "2", "--family", "quadratic"]
+    config = parse(args)
+    assert config.algorithm == "reptile"
+    assert config.settings.to_json()["inner_epochs"] == 2
+    assert TrainConfig.from_json(config.to_json()) == config
 
 
 def test_an_initial_policy_goes_on_from_a_joint_one_and_becomes_a_policy_file(
