@@ -71,6 +71,7 @@ class InitialPolicy(Learner):
         policy = self._ppo.model.policy
         assert isinstance(policy, ActorCriticPolicy)
         self.network: Parameters = dict(policy.named_parameters())
+        self.extra = self.drawn_extra()
         self.objective = Objective(
             policy, clip_range=settings.clip_range, ent_coef=settings.ent_coef
         )
@@ -111,9 +112,8 @@ class InitialPolicy(Learner):
             Measurements, by tag.
         """
 
-    @property
-    def extra(self) -> Parameters:
-        """What is learned besides the network's parameters."""
+    def drawn_extra(self) -> Parameters:
+        """Return what is learned besides the network's parameters, as it is at first."""
         return {}
 
     def own_state(self) -> State:

@@ -11,7 +11,6 @@ import torch
 
 from ..adaptation.inner_loop import Rates
 from ..adaptation.networks import Parameters
-from ..learners.stepping import Env
 from .maml import MAMLPolicy
 from .settings import QuerySettings
 
@@ -35,22 +34,12 @@ class MetaSGDPolicy(MAMLPolicy):
     name = "meta_sgd"
     settings = MetaSGDPolicySettings
 
-    def __init__(
-        self, settings: MetaSGDPolicySettings, env: Env, *, seed: int, total_steps: int
-    ) -> None:
-        self._rates: Parameters = {}
-        super().__init__(settings, env, seed=seed, total_steps=total_steps)
-
-    @property
-    def extra(self) -> Parameters:
-        """See `InitialPolicy.extra`: the rates."""
-        if not self._rates:
-            rate = self._told.inner_rate
-            self._rates = {
-                _RATE + name: torch.full_like(value.detach(), rate).requires_grad_()
-                for name, value in self.network.items()
-            }
-        return self._rates
+    def drawn_extra(self) -> Parameters:
+        """See `InitialPolicy.drawn_extra`: the rates."""
+        return {
+            _RATE + name: torch.full_like(value.detach(), self._told.inner_rate).requires_grad_()
+            for name, value in self.network.items()
+        }
 
     def rates(self, learned: Parameters) -> Rates:
         """See `MAMLPolicy.rates`."""

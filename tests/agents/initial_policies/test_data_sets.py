@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from agents.config import TrainConfig
 from agents.initial_policies.data_sets import draw_groups
+from agents.testing.learners import Onlooker, build
 from hpo_env.tasks.base import Task, TaskFamily
 from hpo_env.tasks.registry import make_family
 
@@ -42,3 +44,27 @@ def test_a_group_is_of_one_name(shares: dict[str, float], names: int, distinct: 
     assert all(len(set(group)) >= distinct for group in groups)
     if names == 1:
         assert not set(groups[0]) & set(groups[1])
+
+
+@pytest.mark.parametrize("critic", ["task", "observation"])
+def test_lanes_of_a_group_train_on_the_data_set_that_was_drawn(critic: str) -> None:
+    config = TrainConfig.of(
+        family="supervised",
+        algorithm="first_order_maml",
+        updates_per_decision=2,
+        critic=critic,
+        num_envs=6,
+        lanes_per_data_set=3,
+        num_decisions=3,
+        n_steps=4,
+        n_epochs=1,
+        rounds=1,
+        steps=48,
+        segment_steps=48,
+    ).resolved()
+    learner = build(config)
+    learner.seed(1)
+    learner.learn(config.segment_bounds()[0], Onlooker())
+    first, second = np.split(np.array([task.name for task in learner._env.tasks]), 2)  # type: ignore[attr-defined]
+    assert len(set(first)) == len(set(second)) == 1
+    assert first[0] != second[0]
