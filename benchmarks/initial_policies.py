@@ -56,8 +56,11 @@ def main(config: Config) -> None:
         for name, place in named.items():
             known = _read(config.csv)
             if not ((known["policy"] == name) & (known["dataset"] == dataset)).any():
-                row = {"policy": name, "dataset": dataset}
-                row |= measured(load_policy(place), dataset, config)
+                row = {
+                    "policy": name,
+                    "dataset": dataset,
+                    **measured(load_policy(place), dataset, config),
+                }
                 pd.concat([known, pd.DataFrame([row])]).to_csv(config.csv, index=False)
                 print(row, flush=True)
     for line in compared(_read(config.csv), next(iter(named))):
