@@ -21,7 +21,9 @@ from hpo_env.tasks.base import Engine, check_choice
 from hpo_env.tasks.registry import FAMILIES, check_family, family_class
 
 from .family_options import FAMILY_OPTIONS
-from .learners.registry import LEARNERS, check_learner, learner_class
+from .initial_policies.registry import ALGORITHMS, JOINT, check_algorithm, trained_class
+from .learners.base import Learner
+from .learners.registry import LEARNERS, learner_class
 from .learners.settings import Settings, check_at_least
 from .tracking.base import check_tracker
 
@@ -49,6 +51,8 @@ class TrainConfig:
         family: The task family to train on: a name, or `module:Class` for one of your own.
         agent: The learning algorithm: a name, or `module:Class` for one of your own. tqc and
             recurrent_ppo need `pip install 'hpo-control[contrib]'`.
+        algorithm: joint learns from all tasks together; with the others the agent, ppo, learns
+            where to start so that a few updates adapt it to one data set.
         preset: How long to train: quick, standard or full. Sets `steps`, `segment_steps` and
             `validation_lanes`; a flag that you give wins over it.
         steps: Environment steps to train for, summed over lanes; a step is one decision interval of
@@ -107,6 +111,7 @@ class TrainConfig:
 
     family: Annotated[str, _one_of(FAMILIES)] = "supervised"
     agent: Annotated[str, _one_of(LEARNERS)] = "ppo"
+    algorithm: Annotated[str, tyro.conf.arg(metavar=" | ".join(ALGORITHMS))] = JOINT
     preset: str = "standard"
     steps: int | None = None
     seed: int = 0
@@ -164,11 +169,20 @@ class TrainConfig:
         own = {f.name for f in fields(self)}
         told = {name: value for name, value in values.items() if name not in own}
         config = replace(self, **{name: values[name] for name in values if name in own})
-        if config.agent != self.agent and "settings" not in values:
+        if config.learner is not self.learner and "settings" not in values:
             config = replace(config, settings=Settings())
         if not told:
             return config
         return replace(config, settings=_settings(config, config.settings.to_json() | told))
+
+    @property
+    def learner(self) -> type[Learner]:
+        """What learns: the agent, or an algorithm over it.
+
+        Raises:
+            ConfigurationError: See `learner_class`.
+        """
+        return trained_class(self.algorithm, self.agent)
 
     def filled(self) -> TrainConfig:
         """Return the same configuration with every setting that was not given filled in.
@@ -179,7 +193,7 @@ class TrainConfig:
             ConfigurationError: The settings are those of another agent.
         """
         table = dict(PRESETS[self.preset])
-        table["action_mode"] = learner_class(self.agent).action_modes[0]
+        table["action_mode"] = self.learner.action_modes[0]
         table["base_schedule"] = family_class(self.family).base_schedule
         missing = {n: v for n, v in table.items() if getattr(self, n) is None}
         if type(self.settings) is Settings:
@@ -194,10 +208,10 @@ class TrainConfig:
                 of lanes.
         """
         config = self.filled()
-        kind = learner_class(self.agent).settings
+        kind = self.learner.settings
         if type(config.settings) is not kind:
             raise ConfigurationError(
-                f"agent {self.agent!r} takes settings of the kind {kind.__name__}; got "
+                f"{_who(self)} takes settings of the kind {kind.__name__}; got "
                 f"{type(config.settings).__name__}"
             )
         return replace(config, settings=config.settings.fitted(self.num_envs))
@@ -249,7 +263,7 @@ class TrainConfig:
         config = cls(**values)
         if not told:
             return config
-        kind = learner_class(config.agent).settings
+        kind = config.learner.settings
         unknown = sorted(set(told) - set(kind.names()))
         if unknown:
             raise ConfigurationError(
@@ -282,7 +296,7 @@ _PROGRESS = ("auto", "bar", "lines", "quiet")
 
 def _check_names(config: TrainConfig) -> None:
     check_family(config.family)
-    check_learner(config.agent)
+    check_algorithm(config.algorithm, config.agent)
     check_tracker(config.tracker)
     for kind, name, allowed in (
         ("preset", config.preset, PRESETS),
@@ -295,7 +309,7 @@ def _check_names(config: TrainConfig) -> None:
         schedule(config.base_schedule)
     if config.action_mode is not None:
         check_choice("action mode", config.action_mode, LearnedActions)
-        modes = learner_class(config.agent).action_modes
+        modes = config.learner.action_modes
         if config.action_mode not in modes:
             able = [a for a in LEARNERS if config.action_mode in learner_class(a).action_modes]
             raise ConfigurationError(
@@ -319,15 +333,21 @@ _AT_LEAST = {
 
 def _settings(config: TrainConfig, told: Mapping[str, Any]) -> Settings:
     """Build the settings of the agent from what it was told and what the family wishes."""
-    learner = learner_class(config.agent)
+    learner = config.learner
     reads = learner.settings.names()
     for name in told:
         if name not in reads:
             raise ConfigurationError(
-                f"agent {config.agent!r} does not read {name}; it reads {', '.join(sorted(reads))}"
+                f"{_who(config)} does not read {name}; it reads {', '.join(sorted(reads))}"
             )
     wishes = family_class(config.family).agent_settings.get(learner.name, {})
     return learner.settings(**{**wishes, **told})
+
+
+def _who(config: TrainConfig) -> str:
+    if config.algorithm == JOINT:
+        return f"agent {config.agent!r}"
+    return f"algorithm {config.algorithm!r}"
 
 
 def _tuples(value: Any) -> Any:

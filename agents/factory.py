@@ -13,7 +13,6 @@ from hpo_env.tasks.registry import family_class, make_family
 
 from .config import TrainConfig
 from .learners.base import Learner
-from .learners.registry import learner_class
 from .learners.stepping import Env
 
 
@@ -88,6 +87,6 @@ def make_learner(config: TrainConfig, env: Env) -> Learner:
         ConfigurationError: It cannot learn in this environment.
         MissingExtraError: It is in a package that is not installed.
     """
-    return learner_class(config.agent)(
+    return config.learner(
         config.settings, env, seed=config.seed, total_steps=config.segment_bounds()[-1]
     )

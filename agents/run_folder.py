@@ -36,7 +36,6 @@ from hpo_env.errors import RunFolderError
 from hpo_env.tasks.registry import family_class
 
 from .config import TrainConfig
-from .learners.registry import learner_class
 
 try:
     import fcntl
@@ -99,7 +98,7 @@ def run_prefix(config: TrainConfig) -> str:
         'quadratic-ppo-seed3'
     """
     # The classes' own names: an address has characters that not every file system takes.
-    family, agent = family_class(config.family).name, learner_class(config.agent).name
+    family, agent = family_class(config.family).name, config.learner.name
     return f"{_UNSAFE.sub('_', family)}-{_UNSAFE.sub('_', agent)}-seed{config.seed}"
 
 

@@ -60,6 +60,7 @@ ENV_SHARE = "throughput/env_time_share"
 _ON_POLICY = "ppo, a2c, recurrent_ppo"
 _PPO = "ppo, recurrent_ppo"
 _OFF_POLICY = "sac, td3, tqc"
+_BY_QUERY = "algorithms maml, first_order_maml, imaml, meta_sgd"
 
 TAGS: tuple[Tag, ...] = (
     Tag(
@@ -178,6 +179,19 @@ TAGS: tuple[Tag, ...] = (
         meaning="The whole loss of the last minibatch",
         unit="1",
         agents="ppo, dqn, recurrent_ppo",
+    ),
+    Tag(
+        name="train/query_loss",
+        meaning="Loss of the adapted policies on what they went through, mean over a round's data "
+        "sets and steps",
+        unit="1",
+        agents=_BY_QUERY,
+    ),
+    Tag(
+        name="train/adaptation_distance",
+        meaning="Euclidean distance from the initial weights to the mean of the adapted ones",
+        unit="1",
+        agents="algorithm reptile",
     ),
     Tag(
         name="train/std",

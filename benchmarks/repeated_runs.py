@@ -2,8 +2,8 @@
 
     python benchmarks/repeated_runs.py --json repeated_runs.json
 
-Meta-validation tasks of supervised learning; every task is a job that is run eight times, each time
-with other weights and minibatches, from a user's learning rate of 1e-4, 1e-3, 1e-2 or 1e-1. In
+Meta-validation tasks of supervised learning; every task is a job that is run again and again, each
+time with other weights and minibatches, from a user's learning rate of 1e-4, 1e-3, 1e-2 or 1e-1. In
 controlled runs the shipped policy steers:
 
 - independent: from the user's values, every time;
@@ -11,7 +11,11 @@ controlled runs the shipped policy steers:
 - study: where an Optuna study says (`hpo_env.integrations.optuna`), the user's values first;
 - random: from values drawn evenly from the usual ranges.
 
-tpe is the study without the policy: cosine schedules from the values that it proposes.
+- tpe, plain-random: study and random without the policy: cosine schedules from what they propose.
+
+`--runs 32 --figure curve.png` measures the compute curve: what the best of 1, 2, 4 ... 32 runs is
+worth, chosen by validation, and what the study is ahead of everybody by, with 95 % intervals over
+jobs. `--split test` takes the data sets of the test side.
 """
 
 from __future__ import annotations
@@ -36,17 +40,18 @@ from agents.opponents.driving import run_once
 from agents.opponents.instances import Outcome
 from agents.opponents.lanes import Workload
 from agents.opponents.rules import find_rule
+from agents.reporting.style import new_figure, styled
+from agents.statistics.intervals import bootstrap_mean
 from hpo_env.control.decider import movable
 from hpo_env.control.run_memory import StoredRun, chosen
 from hpo_env.controller import Controller
 from hpo_env.integrations.optuna import create_study, proposed
 from hpo_env.seeding import stream
-from hpo_env.tasks.base import Task
+from hpo_env.tasks.base import Split, Task
 from hpo_env.tasks.registry import make_family
 
 Array = NDArray[np.float64]
 RATES = (1e-4, 1e-3, 1e-2, 1e-1)
-SHOWN = (1, 2, 4, 8)
 
 
 class Job:
@@ -116,13 +121,14 @@ ARMS: dict[str, tuple[Callable[[Job], dict[str, float]], bool]] = {
     "study": (Job.study, True),
     "random": (Job.random, True),
     "tpe": (Job.study, False),
+    "plain-random": (Job.random, False),
 }
 """How a job chooses, and whether the policy steers."""
 
 
-def draw(num_tasks: int, seed: int) -> list[Task]:
+def draw(num_tasks: int, seed: int, split: Split = "validation") -> list[Task]:
     """Draw tasks, and the users' learning rates in turn."""
-    family = make_family("supervised", split="validation")
+    family = make_family("supervised", split=split)
     family.set_num_threads(1)
     rng, column = stream(seed, "repeated runs", "tasks"), family.space.index("learning_rate")
     tasks = []
@@ -134,8 +140,8 @@ def draw(num_tasks: int, seed: int) -> list[Task]:
     return tasks
 
 
-def run_arm(name: str, tasks: list[Task], seed: int) -> tuple[Array, Array]:
-    """Run every job eight times.
+def run_arm(name: str, tasks: list[Task], seed: int, num_runs: int) -> tuple[Array, Array]:
+    """Run every job so many times.
 
     Returns:
         Log validation and log test losses of each run, `[tasks, runs]`.
@@ -144,9 +150,9 @@ def run_arm(name: str, tasks: list[Task], seed: int) -> tuple[Array, Array]:
     workload, controller = Workload(), Controller.from_pretrained("supervised")
     jobs = [Job(task, controller, seed + number) for number, task in enumerate(tasks)]
     opponent, rule = PolicyOpponent(name=name, policy=controller.policy), find_rule("cosine")
-    validation, test = (np.full((len(tasks), SHOWN[-1]), np.nan) for _ in range(2))
-    for run in range(SHOWN[-1]):
-        seed_of_run = seed * SHOWN[-1] + run
+    validation, test = (np.full((len(tasks), num_runs), np.nan) for _ in range(2))
+    for run in range(num_runs):
+        seed_of_run = seed * num_runs + run
         runs = [Instance(task=job.begun(choose(job)), seed=seed_of_run) for job in jobs]
         if is_steered:
             outcomes = opponent.run(workload, runs, {})
@@ -166,49 +172,112 @@ def best_of(validation: Array, test: Array, count: int) -> Array:
     return chosen_of_each
 
 
+def shown(num_runs: int) -> list[int]:
+    """Return the powers of 2 up to there."""
+    return [2**k for k in range(num_runs.bit_length())]
+
+
+Losses = dict[str, tuple[Array, Array]]
+"""Validation and test losses of each arm, `[tasks, runs]`."""
+
+
 def main(
     *,
     tasks: int = 48,
+    runs: int = 8,
+    split: Split = "validation",
     seed: int = 0,
     arms: tuple[str, ...] = tuple(ARMS),
     json_path: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
+    figure: Path | None = None,
 ) -> None:
     """Compare ways of choosing where the runs of one job begin.
 
     Args:
         tasks: Jobs.
+        runs: Of each job.
+        split: Whose data sets.
         seed: From which all draws follow.
-        arms: Names of `ARMS`; "independent" is what the others are compared with.
-        json_path: Where to write every loss.
+        arms: Names of `ARMS`.
+        json_path: Where every loss is written, and read again: an arm that is there is not run.
+        figure: Where the curve is drawn, if it is to be.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    drawn = draw(tasks, seed)
-    losses = {name: run_arm(name, drawn, seed) for name in arms}
-    table = Table(title="log test loss: best of the first k runs; the k-th run alone")
-    for heading in ("", *(f"best of {k}" for k in SHOWN), *(f"run {k}" for k in SHOWN)):
-        table.add_column(heading, justify="right")
-    for name, (validation, test) in losses.items():
-        row = [f"{best_of(validation, test, k).mean():.4f}" for k in SHOWN]
-        table.add_row(name, *row, *(f"{test[:, k - 1].mean():.4f}" for k in SHOWN))
+    drawn = draw(tasks, seed, split)
+    losses = _read(json_path)
+    for name in arms:
+        if name not in losses:
+            losses[name] = run_arm(name, drawn, seed, runs)
+            _write(losses, json_path)
     console = Console(width=140)
-    console.print(table)
-    for name, (validation, test) in losses.items():
-        for k in SHOWN[2:] if "independent" in losses else ():
-            other = best_of(*losses["independent"], k)
-            for what, own in (
-                (f"best of {k}", best_of(validation, test, k)),
-                (f"run {k} alone", test[:, k - 1]),
-            ):
-                gap = own - other
-                half = 1.96 * gap.std(ddof=1) / math.sqrt(len(gap))
-                console.print(
-                    f"{name}, {what} - independent, best of {k}: {gap.mean():+.4f} ± {half:.4f}"
-                )
-    if json_path is not None:
+    console.print(_table(losses, runs))
+    for reference in ("independent", "study"):
+        for name in losses if reference in losses else ():
+            if name != reference:
+                console.print(_gaps(losses, name, reference, runs))
+    if figure is not None:
+        _draw(losses, runs, figure)
+
+
+def _read(path: Path | None) -> Losses:
+    if path is None or not path.exists():
+        return {}
+    known = json.loads(path.read_text())
+    return {n: (np.array(arm["validation"]), np.array(arm["test"])) for n, arm in known.items()}
+
+
+def _write(losses: Losses, path: Path | None) -> None:
+    if path is not None:
         written = {
             n: {"validation": v.tolist(), "test": t.tolist()} for n, (v, t) in losses.items()
         }
-        json_path.write_text(json.dumps(written) + "\n")
+        path.write_text(json.dumps(written) + "\n")
+
+
+def _table(losses: Losses, runs: int) -> Table:
+    counts = shown(runs)
+    table = Table(title="log test loss: best of the first k runs; the k-th run alone")
+    for heading in ("", *(f"best of {k}" for k in counts), *(f"run {k}" for k in counts)):
+        table.add_column(heading, justify="right")
+    for name, (validation, test) in losses.items():
+        row = [f"{best_of(validation, test, k).mean():.4f}" for k in counts]
+        table.add_row(name, *row, *(f"{test[:, k - 1].mean():.4f}" for k in counts))
+    return table
+
+
+def _gaps(losses: Losses, name: str, reference: str, runs: int) -> str:
+    """Write what an arm's best of k, and its k-th run alone, are above the other's best of k."""
+    parts = []
+    for k in shown(runs):
+        other = best_of(*losses[reference], k)
+        whole, alone = (
+            _interval(own - other) for own in (best_of(*losses[name], k), losses[name][1][:, k - 1])
+        )
+        parts.append(f"  {k}: {whole}, run {k} alone {alone}")
+    return "\n".join((f"{name} less {reference}'s best of", *parts))
+
+
+def _interval(gaps: Array) -> str:
+    found = bootstrap_mean(gaps, np.zeros(len(gaps)), np.arange(len(gaps)))
+    return f"{found.estimate:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
+
+
+def _draw(losses: Losses, runs: int, path: Path) -> None:
+    """Draw log test loss against the number of runs, the mean over jobs."""
+    counts = shown(runs)
+    with styled():
+        whole = new_figure(6.0, 3.6)
+        axes = whole.add_subplot()
+        for name, arm in losses.items():
+            means = [best_of(*arm, k).mean() for k in counts]
+            style = "-" if ARMS[name][1] else "--"
+            axes.plot(counts, means, style, marker="o", markersize=3, label=name)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(counts, [str(k) for k in counts])
+        axes.set_xlabel("runs")
+        axes.set_ylabel("log test loss of the best run")
+        axes.legend()
+        whole.savefig(path)
 
 
 if __name__ == "__main__":

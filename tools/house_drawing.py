@@ -53,7 +53,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         f"agents.{name}"
         for name in (
             *("checkpoints", "config", "ensemble", "export", "factory", "familiarity_fit"),
-            *("meta_training", "validation"),
+            *("initial_policies", "meta_training", "validation"),
         )
     ),
     "opponents": ("agents.opponents",),

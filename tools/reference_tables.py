@@ -32,6 +32,7 @@ from agents.commands.zoo import (
     VerifyFigures,
 )
 from agents.config import TrainConfig
+from agents.initial_policies.registry import ALGORITHMS, JOINT, trained_class
 from agents.learners.base import Learner
 from agents.learners.registry import LEARNERS, learner_class
 from agents.tags import TAGS
@@ -140,6 +141,12 @@ def commands() -> str:
         parts.append(f"### Settings of `--agent {name}`\n\n")
         parts.append(_options(learner_class(name).settings, _inherited(learner_class(name))))
         parts.append("\n")
+    for name in ALGORITHMS:
+        if name != JOINT:
+            learner = trained_class(name, "ppo")
+            parts.append(f"### Settings of `--algorithm {name}`\n\n")
+            parts.append(_options(learner.settings, _inherited(learner)))
+            parts.append("\n")
     return "".join(parts).rstrip("\n") + "\n"
 
 

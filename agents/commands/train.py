@@ -21,7 +21,7 @@ USUAL = (
 )
 """What `--help` explains."""
 
-_DECIDE_DEFAULTS = ("family", "agent", "preset")
+_DECIDE_DEFAULTS = ("family", "agent", "algorithm", "preset")
 _WITH_RESUME = ("--resume", "--progress", "--family-options", "--tracker")
 
 

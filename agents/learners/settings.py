@@ -181,11 +181,11 @@ class ClippedSettings(PolicyGradientSettings):
         """Return the settings with a batch size that divides the rollout."""
         rollout = self.rollout_steps(num_envs)
         if self.batch_size is None:
-            return replace(self, batch_size=_divisor_near(rollout, _USUAL_BATCH))
+            return replace(self, batch_size=divisor_near(rollout, _USUAL_BATCH))
         if rollout % self.batch_size:
             raise ConfigurationError(
                 f"batch_size must divide n_steps * num_envs = {rollout}; got {self.batch_size}, "
-                f"the nearest that does is {_divisor_near(rollout, self.batch_size)}"
+                f"the nearest that does is {divisor_near(rollout, self.batch_size)}"
             )
         return self
 
@@ -280,7 +280,7 @@ class ARSSettings(Settings):
 _USUAL_BATCH = 512
 
 
-def _divisor_near(number: int, wanted: int) -> int:
+def divisor_near(number: int, wanted: int) -> int:
     """Return the divisor of `number` (2 or more where there is one) nearest to `wanted`."""
     divisors = [d for d in range(1, number + 1) if number % d == 0 and d >= min(2, number)]
     return min(divisors, key=lambda d: abs(math.log(d / wanted)))

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.sharding import ShardedVectorEnv
+from hpo_env.tasks.base import Task
 from hpo_env.vector_env import HPOControlVectorEnv
 
 Array = NDArray[np.float64]
@@ -68,16 +69,24 @@ class Stepper:
         self._returns = np.zeros(env.num_envs)
         self._lengths = np.zeros(env.num_envs, dtype=np.int64)
 
-    def reset(self, seeds: Sequence[int | None] | None = None) -> NDArray[np.float32]:
+    def reset(
+        self,
+        seeds: Sequence[int | None] | None = None,
+        tasks: Sequence[Task | None] | None = None,
+    ) -> NDArray[np.float32]:
         """Start new episodes in all lanes.
 
         Args:
             seeds: One a lane; None goes on with the lanes' own random streams.
+            tasks: What each lane trains from now on, None what it draws; not given, as before.
 
         Returns:
             Observations `[N, D]`.
         """
-        self._observations, info = self.env.reset(seed=None if seeds is None else list(seeds))
+        self._observations, info = self.env.reset(
+            seed=None if seeds is None else list(seeds),
+            options=None if tasks is None else {"tasks": list(tasks)},
+        )
         self.validation_loss = info["validation_loss"]
         self._returns = np.zeros(self.env.num_envs)
         self._lengths = np.zeros(self.env.num_envs, dtype=np.int64)

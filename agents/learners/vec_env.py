@@ -63,9 +63,13 @@ class SB3VecEnv(VecEnv):
         return self._stepper.validation_loss
 
     def reset(self) -> NDArray[np.float32]:
-        """Start new episodes in all lanes, with the seeds that `seed` left behind."""
+        """Start new episodes in all lanes, with the seeds that `seed` left behind.
+
+        A lane's option `task`, see `set_options`, is its task from now on; None draws again.
+        """
         seeds = None if all(s is None for s in self._seeds) else self._seeds
-        observations = self._stepper.reset(seeds)
+        tasks = [options["task"] for options in self._options if "task" in options]
+        observations = self._stepper.reset(seeds, tasks or None)
         self._reset_seeds()
         self._reset_options()
         return observations

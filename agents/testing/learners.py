@@ -102,7 +102,7 @@ class LearnerContract:
 
     def test_its_settings_are_plain_data_and_its_name_is_one(self, config: TrainConfig) -> None:
         """Folders are named after it, and `config.json` describes it."""
-        assert learner_class(config.agent).name in run_prefix(config)
+        assert config.learner.name in run_prefix(config)
         assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == replace(
             config, run_dir=TrainConfig().run_dir
         )
