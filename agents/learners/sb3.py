@@ -203,9 +203,8 @@ class _Clipped(SB3Learner):
     def callback(self, watcher: Watcher) -> BaseCallback:
         """See `SB3Learner.callback`; for the first steps the actor is held."""
         watched = super().callback(watcher)
-        if self.num_steps >= self._critic_steps:
-            return watched
-        return CallbackList([watched, _ActorHeld(self._critic_steps)])
+        held = _ActorHeld(self._critic_steps)
+        return CallbackList([watched, held]) if self._critic_steps else watched
 
     @classmethod
     def arguments(

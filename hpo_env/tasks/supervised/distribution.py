@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from hpo_env.arguments import share
 from hpo_env.datasets import (
     Dataset,
     Kind,
@@ -123,6 +124,14 @@ class Distribution:
             )
         if len(wanted) == 1 and not self._names(wanted[0]):
             raise ConfigurationError(self._misfit())
+        if self.share_of_tables is not None:
+            share("share_of_tables", self.share_of_tables)
+            if len(wanted) == 1:
+                raise ConfigurationError(
+                    "share_of_tables is for modalities='all' and neither model nor dataset; got "
+                    f"modalities={self.modalities!r}, model={self.model!r}, "
+                    f"dataset={self.dataset!r}"
+                )
 
     def _misfit(self) -> str:
         """Say why models and data do not go together."""

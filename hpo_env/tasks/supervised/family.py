@@ -205,13 +205,6 @@ class SupervisedFamily(TaskFamily):
         check_choice("clock", clock, Clock)
         if modalities is not None:
             check_choice("modality", modalities, Modalities)
-        if share_of_tables is not None:
-            share_of_tables = share("share_of_tables", share_of_tables)
-            if modalities != "all" or model is not None or dataset is not None:
-                raise ConfigurationError(
-                    "share_of_tables is for modalities='all' and neither model nor dataset; got "
-                    f"modalities={modalities!r}, model={model!r}, dataset={dataset!r}"
-                )
         self.initial = checked_initial(self.space, initial)
         self.augmented = augmented if split == "train" and dataset is None else 0.0
         self.fingerprint = fingerprint
