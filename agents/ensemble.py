@@ -62,6 +62,46 @@ def combine(policies: Sequence[Policy]) -> Policy:
     )
 
 
+def split(policy: Policy) -> list[Policy]:
+    """Take an ensemble apart into the policies that it was made of: the inverse of `combine`.
+
+    Args:
+        policy: One that `agents.zoo.ship` made, or one that is no ensemble.
+
+    Returns:
+        Its members, in the order of `metadata["members"]`, each with its entry of them added to
+        what they share; the policy itself where there are none.
+
+    Raises:
+        ConfigurationError: It has a memory.
+    """
+    members = policy.metadata.get("members", ())
+    if len(members) < 2:
+        return [policy]
+    if policy.memory is not None:
+        raise ConfigurationError("an ensemble of policies with a memory cannot be taken apart")
+    shared = {name: value for name, value in policy.metadata.items() if name != "members"}
+    count = len(members)
+    weights = [
+        [
+            part if k == 0 else np.split(part, count, axis=1)[i]
+            for i, part in enumerate(np.split(weight, count))
+        ]
+        for k, weight in enumerate(policy.weights)
+    ]
+    biases = [np.split(bias, count) for bias in policy.biases]
+    return [
+        replace(
+            policy,
+            weights=tuple(_float32(layer[i]) for layer in weights),
+            biases=tuple(_float32(layer[i]) for layer in biases),
+            familiarity=None,
+            metadata=shared | dict(member),
+        )
+        for i, member in enumerate(members)
+    ]
+
+
 def _side_by_side(memories: Sequence[Lstm]) -> Lstm:
     """Return one memory out of several that do not touch each other."""
 

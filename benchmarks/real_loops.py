@@ -6,14 +6,15 @@
 Plain PyTorch; text of the standard library, digits and photographs that scikit-learn ships, tables.
 The rows of a run are written as it ends, and those that are in the file are not run again: a
 benchmark that was stopped goes on. The opponent of a single run is the best of four cosines, each a
-run of its own.
+run of its own. With `--rescue` badly set optimisers are steered beside a well set one, see
+`benchmarks/loops/rescue.py`.
 """
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from itertools import product
 from pathlib import Path
@@ -22,12 +23,16 @@ from typing import Annotated, Literal
 import torch
 import tyro
 
+from benchmarks.loops import rescue as rescuing
+from benchmarks.loops.opponents import OPPONENTS
 from benchmarks.loops.running import Outcome, Setting, train
 from benchmarks.loops.tables import markdown
 from benchmarks.loops.workloads import WORKLOADS
 
 RATES_OF_SCHEDULES = (3e-4, 1e-3, 3e-3, 1e-2)
 RATES_OF_CONTROLLERS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+Pair = tuple[str, float]
+"""An opponent and its rate."""
 
 
 def main(
@@ -42,6 +47,7 @@ def main(
     optimizers: tuple[str, ...] = ("adamw",),
     seeds: int = 1,
     scale: float = 1.0,
+    rescue: bool = False,
     markdown_path: Annotated[Path | None, tyro.conf.arg(name="markdown")] = None,
 ) -> None:
     """Run what is missing in the file, and show the table.
@@ -50,37 +56,53 @@ def main(
         csv_path: Where the rows are, and where they are added.
         part: Which workloads, where none are named.
         workloads: Names of workloads.
-        schedules: Opponents that are given each of `schedule_rates`.
+        schedules: Opponents that are given each of `schedule_rates`, or have a rate of their own.
         controllers: Opponents that are given each of `rates`; a policy's folder is one.
         schedule_rates: Highest rates.
         rates: First rates.
         optimizers: Names of optimisers.
         seeds: So many, from 0.
         scale: Factor on the number of updates.
+        rescue: Run the rescue protocol in place of the rest, with its own optimisers and rates.
         markdown_path: Where to write the table.
     """
     torch.set_num_threads(1)  # two threads crawl as soon as another process is busy
     names = workloads or tuple(n for n, w in WORKLOADS.items() if w.is_test == (part == "test"))
+    if rescue:
+        asked = rescuing.settings(names, controllers, schedule_rates, seeds=seeds, scale=scale)
+    else:
+        pairs = [*_with_rates(schedules, schedule_rates), *product(controllers, rates)]
+        asked = _every(product(optimizers, range(seeds), names, pairs), scale)
     done = dict(read(csv_path))
-    for optimizer, seed, workload in product(optimizers, range(seeds), names):
-        asked = [*product(schedules, schedule_rates), *product(controllers, rates)]
-        for opponent, rate in asked:
-            setting = Setting(
-                workload=workload,
-                opponent=opponent,
-                optimizer=optimizer,
-                rate=rate,
-                seed=seed,
-                scale=scale,
-            )
-            if setting not in done:
-                done[setting] = train(setting)
-                write(csv_path, setting, done[setting])
-                print(f"{workload} {opponent} {optimizer} {rate:g} {done[setting].test:.4f}")
-    table = markdown(done, names)
+    for setting in asked:
+        if setting not in done:
+            done[setting] = train(setting)
+            write(csv_path, setting, done[setting])
+            of = f"{setting.workload} {setting.opponent} {setting.optimizer} {setting.rate:g}"
+            print(f"{of} {done[setting].test:.4f}", flush=True)
+    alike = {s: outcome for s, outcome in done.items() if s.scale == scale}
+    table = rescuing.markdown(alike, names, controllers) if rescue else markdown(alike, names)
     print(table)
     if markdown_path is not None:
         markdown_path.write_text(table)
+
+
+def _with_rates(opponents: tuple[str, ...], rates: tuple[float, ...]) -> Iterator[Pair]:
+    for name in opponents:
+        own = OPPONENTS[name].own_rate
+        yield from product([name], rates if own is None else (own,))
+
+
+def _every(asked: Iterable[tuple[str, int, str, Pair]], scale: float) -> Iterator[Setting]:
+    for optimizer, seed, workload, (opponent, rate) in asked:
+        yield Setting(
+            workload=workload,
+            opponent=opponent,
+            optimizer=optimizer,
+            rate=rate,
+            seed=seed,
+            scale=scale,
+        )
 
 
 def read(path: Path) -> Iterator[tuple[Setting, Outcome]]:

@@ -145,6 +145,22 @@ class Learner(ABC):
             f"agent {self.name!r} cannot begin with the weights of another run; leave initial out"
         )
 
+    def begin_with_policy(self, policy: Policy) -> None:
+        """Take over a policy that was exported, before the first segment.
+
+        Whatever a policy file does not hold, such as a critic, stays as it was drawn.
+
+        Args:
+            policy: What `policy` of a learner of this kind returned.
+
+        Raises:
+            ConfigurationError: This learner cannot, or its network has another shape.
+        """
+        raise ConfigurationError(
+            f"agent {self.name!r} cannot begin with a policy; begin with the run folder that the "
+            "policy comes from, or leave initial out"
+        )
+
     @abstractmethod
     def policy(self, metadata: Mapping[str, object]) -> Policy:
         """Return what was learned; not called where `no_policy` says why.

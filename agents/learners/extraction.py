@@ -1,4 +1,4 @@
-"""From an agent of Stable-Baselines3 to a policy.
+"""From an agent of Stable-Baselines3 to a policy, and back.
 
 Only the path from the observation to the deterministic action is kept: critics, optimisers and
 replay buffers stay behind.
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium.spaces import Discrete, MultiDiscrete
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -74,6 +75,32 @@ def extract_policy(
         and env.family.learned_start.subset(env.controlled.names),
         kinds=env.family.kinds,
     )
+
+
+def insert_policy(model: BaseAlgorithm, policy: Policy) -> None:
+    """Put a policy into the actor of an agent: the inverse of `extract_policy`.
+
+    Args:
+        model: PPO or A2C with an `MlpPolicy`; changed.
+        policy: What was extracted from one that is built alike.
+
+    Raises:
+        ConfigurationError: The agent's actor has another head, other layers or a memory.
+    """
+    head, modules = _network(model)
+    weights, _, activation = _layers(modules, type(model).__name__)
+    theirs = (policy.head, policy.activation, [w.shape for w in policy.weights], policy.memory)
+    own = (head, activation, [w.shape for w in weights], _memory(model))
+    if theirs != own:
+        raise ConfigurationError(
+            f"a policy of head, activation, shapes of layers and memory {theirs} does not fit into "
+            f"an agent with {own}; what sets them is hyperparameters, action_mode and net_arch"
+        )
+    linears = [m for module in modules for m in module.modules() if isinstance(m, nn.Linear)]
+    with torch.no_grad():
+        for linear, weight, bias in zip(linears, policy.weights, policy.biases, strict=True):
+            linear.weight.copy_(torch.from_numpy(weight))
+            linear.bias.copy_(torch.from_numpy(bias))
 
 
 def _network(model: BaseAlgorithm) -> tuple[Head, list[nn.Module]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.utils import LinearSchedule
@@ -21,7 +21,7 @@ from hpo_env.policy import Policy
 
 from .actions import JointActions
 from .base import Learner, State, Watcher, segment_seed
-from .extraction import extract_policy
+from .extraction import extract_policy, insert_policy
 from .moves import deterministic_moves
 from .privileged import AsymmetricPolicy, PrivilegedObservations, widen
 from .sb3_state import read_state, write_state, write_weights
@@ -40,6 +40,9 @@ _FINAL_RATE = (
 )
 _EXPLORATION_NOISE = 0.2  # TD3's policy is deterministic: a tenth of the action range is added
 _EXPLORATION_FRACTION = 0.3  # DQN's random choices fade over this share of the run
+_RATE_ALONE = 4.0
+"""Factor on the rate while the critic learns alone: one that is low for the sake of what the actor
+knows is too low for a critic that knows nothing."""
 _NEVER = 2**62  # Stable-Baselines3's own logging stays silent: the watcher decides on points
 
 
@@ -65,11 +68,10 @@ class SB3Learner(Learner):
         if isinstance(self.venv, PrivilegedObservations):
             network = AsymmetricPolicy
             policy_kwargs["num_public"] = self.venv.num_public
-        rate = settings.learning_rate
         model = model_class(
             network,
             self.venv,
-            learning_rate=LinearSchedule(rate, _FINAL_RATE * rate, 1.0),
+            learning_rate=self.rate(settings, total_steps),
             gamma=settings.gamma,
             policy_kwargs=policy_kwargs,
             seed=segment_seed(seed, 0),
@@ -86,6 +88,12 @@ class SB3Learner(Learner):
         raise NotImplementedError
 
     @classmethod
+    def rate(cls, settings: Any, total_steps: int) -> Callable[[float], float]:
+        """Return the learning rate as a function of the share of the run that is left."""
+        highest = settings.learning_rate
+        return LinearSchedule(highest, _FINAL_RATE * highest, 1.0)
+
+    @classmethod
     def wrapped(cls, venv: VecEnv, settings: Any) -> VecEnv:
         """Return the environment as the algorithm sees it."""
         return venv
@@ -100,10 +108,14 @@ class SB3Learner(Learner):
         self.model.set_logger(_Forwarding(watcher))
         self.model.learn(
             until_steps - self.num_steps,
-            callback=_Watched(watcher),
+            callback=self.callback(watcher),
             log_interval=_NEVER,
             reset_num_timesteps=False,
         )
+
+    def callback(self, watcher: Watcher) -> BaseCallback:
+        """Return what is called while the algorithm runs."""
+        return _Watched(watcher)
 
     def moves(
         self, observations: NDArray[np.float32], state: Any, starts: NDArray[np.bool_]
@@ -134,6 +146,12 @@ class SB3Learner(Learner):
     def begin_with(self, state: Mapping[str, Any]) -> None:
         """See `Learner.begin_with`."""
         write_weights(self.model, state)
+
+    def begin_with_policy(self, policy: Policy) -> None:
+        """See `Learner.begin_with_policy`; of agents whose actor is a plain perceptron."""
+        if not isinstance(self, A2C | PPO):
+            super().begin_with_policy(policy)
+        insert_policy(self.model, policy)
 
     def policy(self, metadata: Mapping[str, object]) -> Policy:
         """See `Learner.policy`."""
@@ -166,6 +184,28 @@ class A2C(SB3Learner):
 class _Clipped(SB3Learner):
     action_modes = ("discrete", "continuous")
 
+    def __init__(self, settings: Any, env: Env, *, seed: int, total_steps: int) -> None:
+        super().__init__(settings, env, seed=seed, total_steps=total_steps)
+        self._critic_steps = settings.critic_steps
+
+    @classmethod
+    def rate(cls, settings: Any, total_steps: int) -> Callable[[float], float]:
+        """See `SB3Learner.rate`; a critic that learns alone learns at its own."""
+        usual = super().rate(settings, total_steps)
+        alone = settings.critic_steps / total_steps
+
+        def rate(remaining: float) -> float:
+            factor = _RATE_ALONE if 1.0 - remaining <= alone else 1.0
+            return factor * usual(remaining)
+
+        return rate if settings.critic_steps else usual
+
+    def callback(self, watcher: Watcher) -> BaseCallback:
+        """See `SB3Learner.callback`; for the first steps the actor is held."""
+        watched = super().callback(watcher)
+        held = _ActorHeld(self._critic_steps)
+        return CallbackList([watched, held]) if self._critic_steps else watched
+
     @classmethod
     def arguments(
         cls, settings: PPOSettings | RecurrentPPOSettings, venv: VecEnv
@@ -178,6 +218,7 @@ class _Clipped(SB3Learner):
             "batch_size": settings.batch_size,
             "n_epochs": settings.n_epochs,
             "clip_range": settings.clip_range,
+            "target_kl": settings.target_kl,
         }
 
 
@@ -294,6 +335,27 @@ class _Watched(BaseCallback):
 
     def _on_rollout_end(self) -> None:
         self._watcher.rolled_out(self.num_timesteps)
+
+
+class _ActorHeld(BaseCallback):
+    """Holds the actor in the updates after rollouts that end within the first steps.
+
+    Weights without a gradient are passed over by the optimiser, whose memory of them does not begin
+    before they move.
+    """
+
+    def __init__(self, num_steps: int) -> None:
+        super().__init__()
+        self._held_steps = num_steps
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        moves = self.num_timesteps > self._held_steps
+        policy: Any = self.model.policy
+        for module in (policy.mlp_extractor.policy_net, policy.action_net):
+            module.requires_grad_(moves)
 
 
 class _Forwarding(Logger):

@@ -81,11 +81,8 @@ def train(setting: Setting) -> Outcome:
 
 def _optimizers(training: Training, opponent: Opponent, setting: Setting) -> list[Optimizer]:
     weights: list[Tensor] = [p for p in training.model.parameters() if p.requires_grad]
-    if opponent.is_schedule_free:
-        from schedulefree import AdamWScheduleFree  # type: ignore[import-untyped]
-
-        return [AdamWScheduleFree(weights, lr=setting.rate)]
-    return OPTIMIZERS[setting.optimizer](weights, setting.rate)
+    build = opponent.optimizers or OPTIMIZERS[setting.optimizer]
+    return build(weights, setting.rate)
 
 
 def _attached(
@@ -115,6 +112,7 @@ def _loop(
     if opponent.is_schedule_free:
         optimizers[0].train()  # type: ignore[attr-defined]
     cools_for = opponent.cools_for
+    follow = None if opponent.follows is None else opponent.follows(optimizers)
     cools_at = -1 if cools_for is None else round(steps * (1.0 - cools_for))
     for step in range(steps):
         if opponent.rule is not None:
@@ -126,6 +124,8 @@ def _loop(
         loss.backward()  # type: ignore[no-untyped-call]
         for optimizer in optimizers:
             optimizer.step()
+        if follow is not None:
+            follow(float(loss.detach()))
         if run is not None:
             run.step(loss)
             if step + 1 == cools_at:

@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from agents.ensemble import combine
+from agents.ensemble import combine, split
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.observation import field_names
@@ -112,3 +112,26 @@ def test_members_with_memories_remember_side_by_side(tmp_path: Path) -> None:
 def test_members_with_and_without_a_memory_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="must all have a memory, or none of them"):
         combine([policy(0), remembering(policy(1))])
+
+
+@pytest.mark.parametrize("hidden", [(), (8,), (8, 6, 4)])
+@pytest.mark.parametrize("head", get_args(Head))
+def test_an_ensemble_comes_apart_into_its_members(hidden: tuple[int, ...], head: Head) -> None:
+    members = [policy(seed, hidden, head) for seed in range(3)]
+    told = {"agent": "PPO", "members": [{"seed": seed} for seed in (4, 0, 7)]}
+    parts = split(replace(combine(members), metadata=told))
+    for part, member, seed in zip(parts, members, (4, 0, 7), strict=True):
+        assert part.metadata == {"agent": "PPO", "seed": seed}
+        found, own = (one.weights + one.biases for one in (part, member))
+        assert all(np.array_equal(a, b) for a, b in zip(found, own, strict=True))
+
+
+def test_what_is_no_ensemble_comes_apart_into_itself() -> None:
+    only = replace(policy(0), metadata={"members": [{"seed": 1}]})
+    assert split(only) == [only]
+
+
+def test_an_ensemble_with_a_memory_does_not_come_apart() -> None:
+    told = {"members": [{"seed": 0}, {"seed": 1}]}
+    with pytest.raises(ConfigurationError, match="cannot be taken apart"):
+        split(replace(remembering(policy(0)), metadata=told))

@@ -16,6 +16,7 @@ import agents.meta_training
 from agents import zoo
 from agents.checkpoints import checkpoint_path, newest_checkpoint, read_checkpoint
 from agents.config import TrainConfig
+from agents.ensemble import combine
 from agents.factory import make_env, make_learner
 from agents.initial_weights import begin_with
 from agents.learners.ars import AugmentedRandomSearch
@@ -24,7 +25,8 @@ from agents.learners.registry import LEARNERS
 from agents.learners.settings import ARSSettings
 from agents.meta_training import meta_train
 from agents.run_folder import RunFolder
-from hpo_env.errors import ConfigurationError, RunFolderError
+from hpo_env.errors import ConfigurationError, PolicyFileError, RunFolderError
+from hpo_env.policy_file import load, save
 from hpo_env.tasks.base import Recipe
 from hpo_env.tasks.quadratic import QuadraticFamily
 
@@ -176,3 +178,116 @@ def test_a_recipe_trains_first_what_it_begins_with_seed_by_seed(
         ("first", 1, None),
         ("then", 1, begun[1]),
     ]
+
+
+# --- Policies -------------------------------------------------------------------------------------
+
+
+def begun(config: TrainConfig, path: Path | None) -> dict[str, np.ndarray]:
+    """Return the weights of a learner that begins with what is there."""
+    config = config.resolved()
+    env = make_env(config, split="train", num_envs=config.num_envs)
+    learner = make_learner(config, env)
+    if path is not None:
+        begin_with(path, learner, config)
+    env.close()
+    return {name: value for name, value in learner.state().items() if name.startswith("policy/")}
+
+
+class Nobody:
+    """Looks on and notes nothing."""
+
+    def record(self, *_: Any) -> None: ...
+
+    def stepped(self, *_: Any) -> None: ...
+
+    def rolled_out(self, *_: Any) -> None: ...
+
+
+def is_of_actor(name: str) -> bool:
+    return "policy_net" in name or "action_net" in name
+
+
+@pytest.mark.parametrize("agent", ["ppo", "a2c"])
+def test_a_policy_gives_its_actor_and_leaves_the_critic_as_it_was_drawn(
+    agent: str, tiny: TinyConfig
+) -> None:
+    policy = meta_train(small(agent, tiny)) / "policy"
+    other = small(agent, tiny, seed=5)
+    drawn = begun(other, None)
+    taken = {w.tobytes() for w in (*load(policy).weights, *load(policy).biases)}
+    for name, weight in begun(other, policy).items():
+        assert (weight.tobytes() in taken) == is_of_actor(name)
+        assert np.array_equal(weight, drawn[name]) == (not is_of_actor(name))
+
+
+def test_of_a_policy_of_several_seeds_the_one_of_this_seed_is_taken(
+    tiny: TinyConfig, tmp_path: Path
+) -> None:
+    members = [load(meta_train(tiny(**ROLLOUT, **SMALL, seed=s)) / "policy") for s in (2, 6)]
+    told = {"members": [{"seed": 2}, {"seed": 6}]}
+    both = save(replace(combine(members), metadata=told), tmp_path / "both")
+    found = begun(tiny(**ROLLOUT, seed=6), both)
+    taken = {w.tobytes() for w in members[1].weights}
+    actor = [w for name, w in found.items() if is_of_actor(name) and w.ndim == 2]
+    assert {w.tobytes() for w in actor} == taken
+    with pytest.raises(ConfigurationError, match=r"seeds \[2, 6\], and seed=3 is none"):
+        meta_train(tiny(**ROLLOUT, **SMALL, initial=both, seed=3))
+
+
+NOT_OF_A_POLICY: dict[str, tuple[dict[str, Any], str]] = {
+    "another family": ({"family": "local_level"}, "family 'quadratic'"),
+    "another schedule": ({"base_schedule": "constant"}, "base_schedule 'cosine'"),
+    "other actions": ({"action_mode": "continuous"}, "does not fit into"),
+    "wider networks": ({"net_arch": (32, 32)}, "does not fit into"),
+}
+
+
+@pytest.mark.parametrize("case", NOT_OF_A_POLICY)
+def test_a_policy_that_does_not_fit_is_refused_before_there_is_a_folder(
+    case: str, tiny: TinyConfig, tmp_path: Path
+) -> None:
+    changed, message = NOT_OF_A_POLICY[case]
+    policy = meta_train(tiny(**ROLLOUT, **SMALL)) / "policy"
+    with pytest.raises(ConfigurationError, match=message):
+        meta_train(tiny(**ROLLOUT | changed, initial=policy, run_dir=tmp_path / "then"))
+    assert not (tmp_path / "then").exists()
+
+
+@pytest.mark.parametrize("agent", ["ars", "sac", "recurrent_ppo"])
+def test_an_agent_whose_actor_is_no_plain_perceptron_says_that_it_needs_the_run(
+    agent: str, tiny: TinyConfig, tmp_path: Path
+) -> None:
+    policy = meta_train(small(agent, tiny)) / "policy"
+    with pytest.raises(ConfigurationError, match="cannot begin with a policy; begin with the run"):
+        meta_train(small(agent, tiny, initial=policy, run_dir=tmp_path / "then"))
+
+
+def test_a_damaged_policy_is_refused(tiny: TinyConfig) -> None:
+    policy = meta_train(tiny(**ROLLOUT, **SMALL)) / "policy"
+    (policy / "policy.safetensors").write_bytes(b"")
+    with pytest.raises(PolicyFileError):
+        meta_train(tiny(**ROLLOUT, initial=policy))
+
+
+def test_a_critic_that_learns_alone_leaves_the_actor_as_it_was_and_then_both_learn(
+    tiny: TinyConfig,
+) -> None:
+    policy = meta_train(tiny(**ROLLOUT, **SMALL)) / "policy"
+    asked = {**ROLLOUT, "steps": 200, "segment_steps": 48, "initial": policy, "critic_steps": 96}
+    config = tiny(**asked).resolved()
+    env = make_env(config, split="train", num_envs=config.num_envs)
+    learner = make_learner(config, env)
+    begin_with(policy, learner, config)
+    states = [learner.state()]
+    for segment, until in enumerate((48, 96, 144), start=1):
+        learner.seed(segment)
+        learner.learn(until, Nobody())
+        states.append(learner.state())
+    env.close()
+    for name in (n for n in states[0] if n.startswith("policy/")):
+        before, alone, longer, after = (state[name] for state in states)
+        assert np.array_equal(before, alone) == np.array_equal(alone, longer) == is_of_actor(name)
+        assert not np.array_equal(longer, after)
+    rates = [state["policy.optimizer/group0/lr"] for state in states[1:]]
+    assert rates[0] > rates[1] > 3.0 * rates[2] > 0.0

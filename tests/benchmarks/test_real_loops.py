@@ -6,8 +6,18 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 
-from benchmarks.loops.opponents import OPTIMIZERS, warm_cosine, warmup_stable_decay
+from benchmarks.loops.nadamw import NAdamW
+from benchmarks.loops.opponents import (
+    OPPONENTS,
+    OPTIMIZERS,
+    greedy,
+    warm_cosine,
+    warmup_stable_decay,
+)
+from benchmarks.loops.rescue import RESCUES, settings
+from benchmarks.loops.rescue import markdown as rescued
 from benchmarks.loops.running import Outcome, Setting, train
 from benchmarks.loops.tables import markdown
 from benchmarks.loops.workloads import WORKLOADS
@@ -86,3 +96,70 @@ def test_gaps_are_to_the_best_rate_of_the_baseline() -> None:
     assert f"| controller | 0.1 | 2.000 | {gap} | {gap} |" in lines
     assert "| cosine | 0.01 | 1.000 | +0.000 | +0.000 |" in lines
     assert not any("5.000" in line for line in lines)
+
+
+def test_nadamw_goes_by_the_formula_of_its_paper() -> None:
+    rate, (first, second), decay, eps = 0.1, (0.9, 0.99), 0.2, 1e-8
+    weight = torch.nn.Parameter(torch.tensor([2.0, -1.0]))
+    optimizer = NAdamW([weight], lr=rate, betas=(first, second), eps=eps, weight_decay=decay)
+    expected, average, squares = weight.detach().clone().double(), 0.0, 0.0
+    for step in range(1, 6):
+        weight.grad = gradient = torch.tensor([0.5, -2.0]) * step
+        optimizer.step()
+        average = first * average + (1 - first) * gradient.double()
+        squares = second * squares + (1 - second) * gradient.double() ** 2
+        ahead = (first * average + (1 - first) * gradient.double()) / (1 - first**step)
+        size = (squares / (1 - second**step)).sqrt() + eps
+        expected = expected * (1 - rate * decay) - rate * ahead / size
+    torch.testing.assert_close(weight.detach().double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_greedy_raises_the_rate_while_the_loss_falls_and_lowers_it_within_bounds() -> None:
+    pytest.importorskip("transformers")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.01)
+    (group,) = optimizer.param_groups
+    follow = greedy([optimizer])
+    for step in range(200):
+        follow(1.0 - step / 200)
+    raised = group["lr"]
+    for step in range(3000):
+        follow(1.0 + step)
+    assert raised > 0.02
+    assert group["lr"] == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("opponent", [n for n, o in OPPONENTS.items() if o.policy is None])
+def test_every_schedule_trains(opponent: str) -> None:
+    chosen = OPPONENTS[opponent]
+    pytest.importorskip("schedulefree" if chosen.is_schedule_free else "torch")
+    pytest.importorskip("prodigyopt" if opponent == "prodigy" else "torch")
+    pytest.importorskip("transformers" if opponent == "greedy" else "torch")
+    rate = 1e-3 if chosen.own_rate is None else chosen.own_rate
+    outcome = train(setting(opponent=opponent, scale=0.05, rate=rate))
+    assert outcome.test < outcome.untrained
+
+
+def test_an_opponent_with_a_rate_of_its_own_is_given_no_others(tmp_path: Path) -> None:
+    path = tmp_path / "loops.csv"
+    schedules = ("nadamw_algoperf", "cosine")
+    main(csv_path=path, workloads=LIGHT[1:], schedules=schedules, controllers=(), scale=0.01)
+    rates = [(s.opponent, s.rate) for s in dict(read(path))]
+    own = OPPONENTS["nadamw_algoperf"].own_rate
+    assert rates == [(schedules[0], own), *((schedules[1], r) for r in (3e-4, 1e-3, 3e-3, 1e-2))]
+
+
+def test_what_is_rescued_is_reckoned_from_alone_to_the_best_well_set_run_of_the_seed() -> None:
+    asked = list(settings(["gpt"], ["controller"], (1e-3, 1e-2), seeds=2, scale=1.0))
+    optimizer, rate = RESCUES["decay 10"]
+    ends = {"constant": 8.0, "controller": 2.0, "cosine": 2.0}
+
+    def ended(s: Setting) -> Outcome:
+        test = ends[s.opponent] * (0.5 if (s.opponent, s.rate) == ("cosine", 1e-2) else 1.0)
+        return Outcome(test=test, validation=test, untrained=9.0, seconds=1.0)
+
+    chosen = [s for s in asked if s.opponent == "cosine" or s.optimizer == optimizer]
+    assert {s.rate for s in chosen if s.optimizer == optimizer} == {rate}
+    lines = rescued({s: ended(s) for s in chosen}, ["gpt"], ["controller"]).splitlines()
+    alone, steered = math.log(8.0), math.log(2.0)
+    cells = f"{alone:+.3f} → {steered:+.3f} | {alone:+.3f} | {steered:+.3f} | 67%"
+    assert lines[-1] == f"| decay 10 | {cells} |"

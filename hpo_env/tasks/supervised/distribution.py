@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from hpo_env.arguments import share
 from hpo_env.datasets import (
     Dataset,
     Kind,
@@ -51,7 +52,7 @@ from hpo_env.tasks.supervised.space import HYPERPARAMETERS
 
 Modalities = Literal["tables", "images", "tokens", "all"]
 """One modality, or each as often as the others."""
-Clock = Literal["usual", "wide", "mixed", "by_modality"]
+Clock = Literal["usual", "wide", "mixed", "by_modality", "blended"]
 
 MAX_TABLE_FEATURES = 32
 """Features that a task of the distribution uses at most; a data set asked for by name keeps all."""
@@ -62,6 +63,9 @@ _WIDE_DECISIONS = (10.0, 150.0)
 _WIDE_UPDATES = (5.0, 1000.0)
 _SHARE_WIDE = 0.5
 """Of the tasks under a mixed clock."""
+_SHARE_LONGER = 0.25
+_LONGER_UPDATES = (10.0, 100.0)
+"""Of tables under a blended clock: long enough to overfit on some hundred rows."""
 _MAX_LABEL_NOISE = 0.2
 _MAX_TOKEN_NOISE = 0.1
 _MAX_TARGET_NOISE = 0.5
@@ -91,6 +95,7 @@ class Distribution:
     modalities: Modalities | None
     clock: Clock
     most_effort: float
+    share_of_tables: float | None
     num_decisions: int | None
     updates_per_decision: int
     dataset: str | None
@@ -119,6 +124,14 @@ class Distribution:
             )
         if len(wanted) == 1 and not self._names(wanted[0]):
             raise ConfigurationError(self._misfit())
+        if self.share_of_tables is not None:
+            share("share_of_tables", self.share_of_tables)
+            if len(wanted) == 1:
+                raise ConfigurationError(
+                    "share_of_tables is for modalities='all' and neither model nor dataset; got "
+                    f"modalities={self.modalities!r}, model={self.model!r}, "
+                    f"dataset={self.dataset!r}"
+                )
 
     def _misfit(self) -> str:
         """Say why models and data do not go together."""
@@ -189,7 +202,7 @@ class Distribution:
         """Draw a task."""
         modalities = self._drawn_modalities()
         # No number is drawn where the answer is known, so that tasks of other splits stay the same.
-        modality = modalities[0] if len(modalities) == 1 else choose(modalities, rng)
+        modality = modalities[0] if len(modalities) == 1 else self._draw_modality(modalities, rng)
         name = choose(self._names(modality), rng)
         optimizer = choose(self.optimizers, rng)
         is_augmented = self.augmented == 1.0 or (
@@ -201,13 +214,27 @@ class Distribution:
             task = self._sample_rows(modality, name, optimizer, rng, is_augmented=is_augmented)
         if self.clock == "usual":
             return task
+        by_modality = self.clock in ("by_modality", "blended")
         is_wide = self.clock == "wide" or (
-            modality != "tables" if self.clock == "by_modality" else rng.random() < _SHARE_WIDE
+            modality != "tables" if by_modality else rng.random() < _SHARE_WIDE
         )
         if is_wide:
             return self._with_wide_clock(task, rng)
+        updates = self.updates_per_decision
+        if self.clock == "blended" and rng.random() < _SHARE_LONGER:
+            updates = round(log_uniform(*_LONGER_UPDATES, rng))
         # Said all the same, so that all tasks are described by as many numbers.
-        return replace(task, updates_per_decision=self.updates_per_decision)
+        return replace(task, updates_per_decision=updates)
+
+    def _draw_modality(
+        self, modalities: tuple[Modality, ...], rng: np.random.Generator
+    ) -> Modality:
+        """Draw evenly, or tables as often as was asked for and evenly from the others."""
+        if self.share_of_tables is None:
+            return choose(modalities, rng)
+        if rng.random() < self.share_of_tables:
+            return "tables"
+        return choose([m for m in modalities if m != "tables"], rng)
 
     def _sample_rows(
         self,

@@ -88,10 +88,14 @@ class SupervisedFamily(TaskFamily):
         clock: "usual", or "wide": every task draws 10 to 150 decisions, unless `num_decisions` is
             given, of 5 to 1,000 updates each (both log-uniform), as many as its model's cost
             allows; `updates_per_decision` is not used then. "mixed": every second task so.
-            "by_modality": texts and images so, tables as usual.
+            "by_modality": texts and images so, tables as usual. "blended": the same, but that
+            every fourth table draws 10 to 100 updates (log-uniform) in place of
+            `updates_per_decision`, enough to overfit some hundred rows.
         most_effort: The most that a task whose clock is drawn may cost, in multiplications of
             forward passes (see `effort`); long intervals are for small models. 1e10 are a few
             seconds of one core.
+        share_of_tables: Share in [0, 1] of tables where `modalities` is "all", of the others half
+            the rest each; None: a third.
         model: Only this architecture; None: any of `architectures` that fits the data.
         optimizer: Only this optimiser; None: any but those held out from meta-training.
         architectures: Which side of the architectures to draw from; None: that of `split`.
@@ -155,6 +159,7 @@ class SupervisedFamily(TaskFamily):
         modalities: Modalities | None = None,
         clock: Clock = "usual",
         most_effort: float = 1e10,
+        share_of_tables: float | None = None,
         model: str | None = None,
         optimizer: str | None = None,
         architectures: ModelSplit | None = None,
@@ -209,6 +214,7 @@ class SupervisedFamily(TaskFamily):
             modalities=modalities,
             clock=clock,
             most_effort=float(most_effort),
+            share_of_tables=share_of_tables,
             num_decisions=self.num_decisions,
             updates_per_decision=updates_per_decision,
             dataset=self.dataset,

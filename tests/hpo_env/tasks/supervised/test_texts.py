@@ -115,6 +115,39 @@ def test_a_clock_by_modality_is_the_usual_one_of_tables() -> None:
     assert min(len(updates["images"]), len(updates["tokens"])) > 20
 
 
+def test_a_blended_clock_is_longer_for_a_quarter_of_the_tables_and_drawn_for_the_rest() -> None:
+    drawn = draws(900, modalities="all", clock="blended", share_of_tables=0.75)
+    of: dict[str, list[int]] = {"tables": [], "images": [], "tokens": []}
+    for t in drawn:
+        assert t.updates_per_decision is not None
+        of[architecture(t.architecture).modality].append(t.updates_per_decision)
+    assert 0.7 < len(of["tables"]) / len(drawn) < 0.8
+    assert 0.7 < len(of["images"]) / len(of["tokens"]) < 1.4
+    longer = [updates for updates in of["tables"] if updates != 10]
+    assert 0.2 < len(longer) / len(of["tables"]) < 0.3
+    assert (min(longer), max(longer)) >= (10, 80)
+    assert max(longer) <= 100
+    assert max(*of["images"], *of["tokens"]) > 200
+    tables = [t for t in drawn if architecture(t.architecture).modality == "tables"]
+    assert {t.num_decisions for t in tables} <= set(range(15, 61))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"share_of_tables": 1.5, "modalities": "all"}, "share_of_tables"),
+        ({"share_of_tables": 0.5}, "share_of_tables is for modalities='all'"),
+        ({"share_of_tables": 0.5, "modalities": "tokens"}, "is for modalities='all'"),
+        ({"share_of_tables": 0.5, "modalities": "all", "model": "gpt_16x1"}, "model='gpt_16x1'"),
+    ],
+)
+def test_a_share_of_tables_where_nothing_else_is_drawn_is_refused(
+    options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        SupervisedFamily(**options)
+
+
 @pytest.mark.parametrize("most", [1e8, 1e9, 1e11])
 def test_the_most_that_a_run_may_cost_bounds_its_intervals(most: float) -> None:
     family = SupervisedFamily(clock="wide", most_effort=most)
