@@ -11,7 +11,9 @@ from typing import Any, Self
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 
-from .run_folder import to_json_bytes, write_atomically
+from hpo_env.whole_files import write_atomically
+
+from .run_folder import to_json_bytes
 from .tracking.base import Histogram, Tracker, start_tracker
 
 EVENTS = "events.out.tfevents.*"

@@ -34,6 +34,7 @@ import hpo_env
 from hpo_env.arguments import is_folder
 from hpo_env.errors import RunFolderError
 from hpo_env.tasks.registry import family_class
+from hpo_env.whole_files import write_atomically
 
 from .config import TrainConfig
 
@@ -44,30 +45,6 @@ except ImportError:  # Windows
 
 _UNSAFE = re.compile(r"[^\w.-]")
 _PACKAGES = ("torch", "numpy", "gymnasium", "stable-baselines3", "sb3-contrib", "safetensors")
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a crash at any moment leaves the old one or the new one, whole.
-
-    Args:
-        path: Where to; its folder must exist.
-        content: All of the file.
-    """
-    temporary = path.with_name(path.name + ".partial")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)  # half a file would only fill a full disk further
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name, too, must be on the disk
-    finally:
-        os.close(folder)
 
 
 def to_json_bytes(data: Any) -> bytes:

@@ -12,11 +12,9 @@ Needs numpy and safetensors: no torch, no Gymnasium, no Stable-Baselines3.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
-import os
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,6 +46,7 @@ from hpo_env.policy_entries import (
     read_space,
     refuse,
 )
+from hpo_env.whole_files import write_atomically
 
 __all__ = ["CONTROLLER_FILE", "WEIGHTS_FILE", "Policy", "load", "save"]
 
@@ -96,8 +95,8 @@ def save(policy: Policy, folder: str | Path) -> Path:
         ) from error
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / WEIGHTS_FILE, weights)
-        _replace(folder / CONTROLLER_FILE, text.encode())
+        write_atomically(folder / WEIGHTS_FILE, weights)
+        write_atomically(folder / CONTROLLER_FILE, text.encode())
     except OSError as error:
         raise PolicyFileError(
             f"{folder}: the policy cannot be written: {error.strerror or error}. Free some space, "
@@ -206,21 +205,6 @@ def _checksum(document: Mapping[str, Any]) -> str:
     """Hash all that decides what the policy does; notes in the metadata may be edited."""
     covered = {k: v for k, v in document.items() if k not in ("sha256", "metadata")}
     return hashlib.sha256(json.dumps(covered, sort_keys=True).encode()).hexdigest()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that it holds either the old content or the new one, never a part."""
-    staged = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with staged.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        staged.replace(path)
-    except BaseException:  # also an interrupt: leave no half file behind
-        with contextlib.suppress(OSError):
-            staged.unlink(missing_ok=True)
-        raise
 
 
 # ------------------------------------------------------------------------------- the checks of load

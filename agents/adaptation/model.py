@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError, HPOControlError
+from hpo_env.whole_files import write_atomically
 
-from ..run_folder import write_atomically
 from .base import Algorithm
 from .episodes import Examples
 from .networks import NETWORKS, Parameters

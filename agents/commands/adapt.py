@@ -189,7 +189,9 @@ def _judged(adaptation: Any, config: AdaptConfig) -> dict[str, Any]:
 
 
 def _write(adaptation: Any, config: AdaptConfig, result: Mapping[str, Any]) -> None:
-    from ..run_folder import to_json_bytes, write_atomically
+    from hpo_env.whole_files import write_atomically
+
+    from ..run_folder import to_json_bytes
 
     policy: Policy = adaptation.policy
     adapted = {

@@ -19,6 +19,7 @@ from hpo_env.policy import Policy
 from hpo_env.policy_file import load
 from hpo_env.tasks.base import Engine
 from hpo_env.tasks.registry import family_class
+from hpo_env.whole_files import write_atomically
 
 from ..comparing.comparison import Comparison, run_here
 from ..comparing.display import make_display
@@ -28,7 +29,7 @@ from ..config import TrainConfig
 from ..meta_training import meta_train
 from ..reporting.closing import draw_schedules, record_comparison, suite_rows, to_json
 from ..reporting.comparisons import terminal_tables
-from ..run_folder import to_json_bytes, write_atomically
+from ..run_folder import to_json_bytes
 
 _OPPONENTS = ("default", "frozen", "constant_tuned", "cosine_tuned")
 _NUM_TUNING_TASKS = 16

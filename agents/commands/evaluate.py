@@ -14,6 +14,7 @@ from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.rendering import require_matplotlib
 from hpo_env.tasks.base import Engine, Split, Suite
 from hpo_env.tasks.registry import family_class
+from hpo_env.whole_files import write_atomically
 
 from ..comparing.comparison import Compared, Comparison, run_here
 from ..comparing.display import make_display
@@ -22,7 +23,7 @@ from ..comparing.schedules import compare_schedules
 from ..family_options import FAMILY_OPTIONS
 from ..reporting.closing import draw_schedules, record_comparison, to_json
 from ..reporting.comparisons import terminal_tables
-from ..run_folder import to_json_bytes, write_atomically
+from ..run_folder import to_json_bytes
 from .help_texts import asks_for_short_help, short_help, with_all_help
 from .outputs import check_file, check_folder
 from .policies import load_policy

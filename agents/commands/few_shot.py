@@ -19,6 +19,7 @@ from hpo_env.errors import ConfigurationError, RunFolderError
 from hpo_env.few_shot import make_source
 from hpo_env.few_shot.base import FewShotSource
 from hpo_env.seeding import stream
+from hpo_env.whole_files import write_atomically
 
 from ..adaptation.training import (
     MetaTraining,
@@ -27,7 +28,6 @@ from ..adaptation.training import (
     as_episodes,
     scores,
 )
-from ..run_folder import write_atomically
 
 _STEPS_SHOWN = (0, 1, 5, 10)
 _CHECKPOINT, _MODEL = "checkpoint.safetensors", "model.safetensors"

@@ -14,10 +14,11 @@ from rich.table import Table
 
 from hpo_env.errors import ConfigurationError
 from hpo_env.policy_file import CONTROLLER_FILE, WEIGHTS_FILE, load
+from hpo_env.whole_files import write_atomically
 
 from .. import zoo
 from ..comparing.display import make_display
-from ..run_folder import to_json_bytes, write_atomically
+from ..run_folder import to_json_bytes
 from .policies import policy_folder
 
 

@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..run_folder import to_json_bytes, write_atomically
+from hpo_env.whole_files import write_atomically
+
+from ..run_folder import to_json_bytes
 from .records import column_help, write_records
 
 RECORDS_FILE = "records.parquet"

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from hpo_env.whole_files import write_atomically
+
 from ..opponents.base import Outcome
-from ..run_folder import write_atomically
 from .keys import digest
 
 

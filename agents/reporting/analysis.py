@@ -30,10 +30,11 @@ from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.policy import Policy
 from hpo_env.tasks.base import Engine, Task
 from hpo_env.vector_env import HPOControlVectorEnv
+from hpo_env.whole_files import write_atomically
 
 from .. import tags
 from ..comparing.records import to_frame
-from ..run_folder import to_json_bytes, write_atomically
+from ..run_folder import to_json_bytes
 from ..statistics.aggregate import summarise_suite
 from ..statistics.pairing import REFERENCE, PairedRuns, mean_by, pair_runs
 from ..statistics.regret import log_regret

@@ -17,8 +17,8 @@ import pandas as pd
 from rich.table import Table as TerminalTable
 
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace, Scale
+from hpo_env.whole_files import write_atomically
 
-from ..run_folder import write_atomically
 from ..statistics.aggregate import OpponentSummary, summarise_suite
 from ..statistics.costs import mean_costs
 from ..statistics.pairing import REFERENCE, PairedRuns, pair_runs

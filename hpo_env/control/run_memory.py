@@ -20,8 +20,6 @@ import contextlib
 import hashlib
 import json
 import math
-import os
-import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -36,6 +34,7 @@ from hpo_env.errors import ConfigurationError, ControllerWarning
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.policy import Policy
 from hpo_env.starts import usual_ranges
+from hpo_env.whole_files import write_atomically
 
 if TYPE_CHECKING:
     from hpo_env.control.run import Run
@@ -193,12 +192,8 @@ class RunMemory:
             "policy": self._policy,
             "runs": [_without_infinity(asdict(run)) for run in runs],
         }
-        staged = self.path.with_name(f".{self.path.name}.{os.getpid()}.{uuid.uuid4().hex}.tmp")
-        try:
-            staged.write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
-            staged.replace(self.path)
-        finally:
-            staged.unlink(missing_ok=True)
+        text = json.dumps(document, indent=1, allow_nan=False)
+        write_atomically(self.path, text.encode("utf-8"))
 
 
 class Recorder:

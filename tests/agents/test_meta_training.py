@@ -284,7 +284,7 @@ def test_a_full_disk_is_explained_and_the_last_checkpoint_is_intact(
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from agents.run_folder import write_atomically
+    from hpo_env.whole_files import write_atomically
 
     path = tmp_path / "file"
     write_atomically(path, b"old")

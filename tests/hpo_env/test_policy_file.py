@@ -200,7 +200,7 @@ def test_a_full_disk_loses_nothing(saved: Path, monkeypatch: pytest.MonkeyPatch)
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hpo_env.policy_file.os.fsync", full)
+    monkeypatch.setattr("hpo_env.whole_files.os.fsync", full)
     with pytest.raises(PolicyFileError, match="No space left on device"):
         save(policy, saved)
     monkeypatch.undo()
