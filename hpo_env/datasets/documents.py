@@ -10,6 +10,9 @@ from pathlib import Path
 _SHORTEST = 200
 """Characters of a docstring that says something."""
 
+_PASSAGE = 200
+"""Characters by which a passage is known again."""
+
 
 def sources(*packages: str) -> dict[str, str]:
     """Read the Python files of packages of the standard library.
@@ -29,9 +32,23 @@ def sources(*packages: str) -> dict[str, str]:
 
 
 def topics() -> dict[str, str]:
-    """Return the chapters of the language reference that `help()` shows."""
+    """Return the chapters of the language reference that `help()` shows.
+
+    Some are parts of others: chapters most of which stands in a longer one are left out.
+    """
     chapters: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
-    return dict(chapters)
+    return {
+        name: chapter
+        for name, chapter in chapters.items()
+        if not any(
+            len(other) > len(chapter) and _stands_in(chapter, other) for other in chapters.values()
+        )
+    }
+
+
+def _stands_in(one: str, other: str) -> bool:
+    starts = range(0, max(len(one) - _PASSAGE, 1), 2 * _PASSAGE)
+    return 2 * sum(one[i : i + _PASSAGE] in other for i in starts) > len(starts)
 
 
 def docstrings(module: str) -> dict[str, str]:

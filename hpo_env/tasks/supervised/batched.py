@@ -22,7 +22,7 @@ from hpo_env.tasks.supervised.native.cohort import NativeCohort
 from hpo_env.tasks.supervised.native.kernel import build_failure, has_kernel
 from hpo_env.tasks.supervised.slots import LaneSnapshot, spec_for
 from hpo_env.tasks.supervised.space import HYPERPARAMETERS, MAX_BATCH_SIZE
-from hpo_env.tasks.supervised.step import CompileMode, has_compiler
+from hpo_env.tasks.supervised.step import CompileMode, missing_for_compiling
 from hpo_env.telemetry import Telemetry
 
 _NAMES = tuple(h.name for h in HYPERPARAMETERS)
@@ -193,13 +193,13 @@ def _mode(engine: Engine, num_lanes: int, device: torch.device) -> CompileMode:
     """Decide how models without a kernel run."""
     if engine == "auto":
         is_worth_it = num_lanes >= _LANES_WORTH_COMPILING
-        return "auto" if is_worth_it and (device.type != "cpu" or has_compiler()) else "eager"
+        can_compile = device.type != "cpu" or missing_for_compiling() is None
+        return "auto" if is_worth_it and can_compile else "eager"
     if engine == "reference":
         raise ConfigurationError("engine 'reference' is ReferenceTrainer")
     if engine == "native":
         return "compiled"
-    if engine == "compiled" and device.type == "cpu" and not has_compiler():
-        raise ConfigurationError(
-            "engine 'compiled' needs a C++ compiler, and there is none; install g++, or use 'eager'"
-        )
+    missing = missing_for_compiling() if device.type == "cpu" else None
+    if engine == "compiled" and missing is not None:
+        raise ConfigurationError(f"engine 'compiled' needs {missing}; install that, or use 'eager'")
     return engine

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import sysconfig
 import types
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -334,10 +336,14 @@ def _compare(spec: ModelSpec, mode: CompileMode) -> Callable[..., Tensor]:
     return _compiled(compare, mode)
 
 
-def has_compiler() -> bool:
-    """Say whether there is a C++ compiler for `torch.compile` on a CPU."""
+def missing_for_compiling() -> str | None:
+    """Name what `torch.compile` lacks on a CPU, and how to get it; None: nothing."""
     named = os.environ.get("CXX")
-    return any(shutil.which(c) is not None for c in ([named] if named else ["g++", "clang++"]))
+    if not any(shutil.which(c) is not None for c in ([named] if named else ["g++", "clang++"])):
+        return "a C++ compiler (on Debian: apt install g++)"
+    if not Path(sysconfig.get_paths()["include"], "Python.h").is_file():
+        return "the headers of Python (on Debian: apt install python3-dev)"
+    return None
 
 
 def _compiled(function: Callable[..., Any], mode: CompileMode) -> Callable[..., Any]:
@@ -365,8 +371,7 @@ def _compiled(function: Callable[..., Any], mode: CompileMode) -> Callable[..., 
             reason = " ".join(str(error).split("\n\n")[0].split())
             if mode == "compiled":
                 raise ConfigurationError(
-                    f"engine 'compiled' failed: {reason}. Is a C++ compiler installed? "
-                    "engine='eager' needs none"
+                    f"engine 'compiled' failed: {reason}. engine='eager' needs no compiler"
                 ) from error
             warnings.warn(f"training runs without torch.compile: {reason}", stacklevel=2)
             chosen = function

@@ -37,6 +37,22 @@ def quiet() -> Iterator[None]:
     optuna.logging.set_verbosity(before)
 
 
+@pytest.fixture(autouse=True)
+def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the databases that studies open, so that nothing is left to be collected."""
+    made: list[Any] = []
+    begin = optuna.storages.RDBStorage.__init__
+
+    def noted(self: Any, *args: Any, **kwargs: Any) -> None:
+        begin(self, *args, **kwargs)
+        made.append(self)
+
+    monkeypatch.setattr(optuna.storages.RDBStorage, "__init__", noted)
+    yield
+    for storage in made:
+        storage.engine.dispose()
+
+
 class Objective:
     """Trains a small net, and keeps what the trials left behind.
 
@@ -178,8 +194,6 @@ def test_a_study_that_is_stored_goes_on(kind: str, tmp_path: Path) -> None:
     assert create_study(CONTROLLER, **options()).trials == study.trials
     with pytest.raises(ConfigurationError, match="has the ranges"):
         create_study(CONTROLLER, ranges={"learning_rate": (1e-3, 1e-1)}, **options())
-    if kind == "database":
-        study._storage._backend.engine.dispose()
 
 
 def test_trials_run_side_by_side() -> None:

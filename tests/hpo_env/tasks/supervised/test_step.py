@@ -30,7 +30,9 @@ from tests.hpo_env.tasks.supervised.runs import (
 
 KNOB_NAMES = SupervisedFamily().space.names
 ENGINES: tuple[Engine, ...] = ("eager", "reference")
-needs_compiler = pytest.mark.skipif(not step.has_compiler(), reason="no C++ compiler")
+needs_compiler = pytest.mark.skipif(
+    step.missing_for_compiling() is not None, reason="cannot compile"
+)
 
 
 @needs_compiler
