@@ -34,16 +34,18 @@ def sources(*packages: str) -> dict[str, str]:
 def topics() -> dict[str, str]:
     """Return the chapters of the language reference that `help()` shows.
 
-    Some are parts of others: chapters most of which stands in a longer one are left out.
+    Some are parts of others: chapters most of which stands in a longer one are left out. Names
+    begin with a rank, the longest first, so that what is dealt out in their order comes to equal
+    sizes.
     """
     chapters: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
-    return {
-        name: chapter
-        for name, chapter in chapters.items()
-        if not any(
-            len(other) > len(chapter) and _stands_in(chapter, other) for other in chapters.values()
-        )
-    }
+    ranked = sorted(chapters, key=lambda name: (-len(chapters[name]), name))
+    found: dict[str, str] = {}
+    for name in ranked:
+        chapter = chapters[name]
+        if not any(_stands_in(chapter, longer) for longer in found.values()):
+            found[f"{len(found):03} {name}"] = chapter
+    return found
 
 
 def _stands_in(one: str, other: str) -> bool:

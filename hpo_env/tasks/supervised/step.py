@@ -343,6 +343,8 @@ def missing_for_compiling() -> str | None:
         return "a C++ compiler (on Debian: apt install g++)"
     if not Path(sysconfig.get_paths()["include"], "Python.h").is_file():
         return "the headers of Python (on Debian: apt install python3-dev)"
+    if any(character.isspace() for character in torch.__file__):
+        return "torch in a folder whose path has no spaces, as its linker does not quote them"
     return None
 
 
