@@ -97,8 +97,7 @@ class ControlledForecaster:
         self.policy = policy
         self.alias = alias
         self._pretrained = pretrained(policy)
-        check_initial(initial, self._pretrained.policy.space)
-        self.initial = initial
+        self.initial = check_initial(initial, self._pretrained.policy.space)
         self._y: Array | None = None
         self._notes: tuple[str, ...] = ()
 

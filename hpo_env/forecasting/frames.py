@@ -107,7 +107,7 @@ def forecast_table(
     seasons = check_seasons(table.season_length if season_length is None else season_length)
     check_choice("season", season, Season)
     ready_to_go = pretrained(policy)
-    check_initial(initial, ready_to_go.policy.space)
+    settings = check_initial(initial, ready_to_go.policy.space)
     problems = dict(table.problems)
     values, notes, keys = [], [], []
     for key, own in table.series.items():
@@ -135,7 +135,7 @@ def forecast_table(
         levels=levels,
         num_threads=num_threads,
         season=season,
-        initial=initial,
+        initial=settings,
     )
     names = ready_to_go.policy.space.names
     return Outcome(

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.arguments import is_number
+from hpo_env.arguments import by_name, is_number
 from hpo_env.errors import ConfigurationError, DatasetError
 from hpo_env.forecasting.intervals import error_scale
 from hpo_env.forecasting.pretrained import Pretrained
@@ -59,7 +60,7 @@ def forecast_all(
     levels: Sequence[float] = (),
     num_threads: int | None = None,
     season: Season = "auto",
-    initial: Mapping[str, float] | None = None,
+    initial: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Forecast]:
     """Forecast many series, each as if it were alone.
 
@@ -71,7 +72,7 @@ def forecast_all(
         levels: Of intervals, in percent.
         num_threads: One a core when None.
         season: How the season enters.
-        initial: What `check_initial` passed.
+        initial: What `check_initial` returned.
     """
     check_horizon(horizon)
     found: list[Forecast | None] = [None] * len(series)
@@ -85,7 +86,7 @@ def forecast_all(
     threads = min(num_threads or os.cpu_count() or 1, len(chunks))
 
     def forecast_one(chunk: Sequence[tuple[int, Array, int]]) -> list[Forecast]:
-        return _forecast_chunk(chunk, horizon, levels, fitted, season, initial or {})
+        return _forecast_chunk(chunk, horizon, levels, fitted, season, initial)
 
     with _mapping(threads) as mapped:
         for chunk, forecasts in zip(chunks, mapped(forecast_one, chunks), strict=True):
@@ -114,21 +115,25 @@ def check_horizon(horizon: int) -> None:
         raise ConfigurationError(f"the horizon must be a whole number from 1 on; got {horizon!r}")
 
 
-def check_initial(initial: Mapping[str, float] | None, space: HyperparameterSpace) -> None:
-    """Check settings that are in force until the first decision, by name.
+def check_initial(initial: Any, space: HyperparameterSpace) -> dict[str, float]:
+    """Check settings that are in force until the first decision; empty where there are none.
+
+    Args:
+        initial: Values by name, or None.
+        space: The hyperparameters of the policy.
 
     Raises:
         UnknownNameError: There is no hyperparameter of a name.
         ConfigurationError: They are no mapping, or a value lies outside of its range.
     """
-    if initial is not None and not isinstance(initial, Mapping):
-        raise ConfigurationError(f"initial must be values by name or None; got {initial!r}")
-    for name, value in (initial or {}).items():
+    checked = by_name("initial", initial)
+    for name, value in checked.items():
         known = space.hyperparameters[space.index(name)]
         if not (is_number(value) and known.low <= value <= known.high):
             raise ConfigurationError(
                 f"initial: {name} must lie in [{known.low:g}, {known.high:g}]; got {value!r}"
             )
+    return checked
 
 
 def cleaned(values: Any, period: int, season: Season = "auto") -> tuple[Array, tuple[str, ...]]:

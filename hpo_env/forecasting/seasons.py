@@ -11,6 +11,7 @@ import importlib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +110,7 @@ def forecast_seasons(
     levels: Sequence[float] = (),
     num_threads: int | None = None,
     season: Season = "auto",
-    initial: Mapping[str, float] | None = None,
+    initial: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Forecast]:
     """Forecast many series of the same seasons; with one season this is `forecast_all`.
 
@@ -121,7 +122,7 @@ def forecast_seasons(
         levels: Of intervals, in percent.
         num_threads: One a core when None.
         season: How the season enters.
-        initial: What `check_initial` passed.
+        initial: What `check_initial` returned.
     """
     if len(seasons) == 1:
         periods = list(seasons) * len(series)

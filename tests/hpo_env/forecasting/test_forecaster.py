@@ -222,7 +222,8 @@ def test_own_settings_are_in_force_until_the_first_decision(folder: str) -> None
         ({"levle": 0.5}, UnknownNameError, "level"),
         ({"level": 2.0}, ConfigurationError, r"level must lie in \[0.02, 0.995\]; got 2.0"),
         ({"level": "high"}, ConfigurationError, "got 'high'"),
-        (0.5, ConfigurationError, "values by name"),
+        (0.5, ConfigurationError, "mapping by name"),
+        ({1: 0.5}, ConfigurationError, "mapping by name"),
     ],
 )
 def test_own_settings_that_cannot_be_are_refused(

@@ -78,3 +78,12 @@ def test_scales_never_shrink_and_grow_where_nothing_is_known() -> None:
     assert (np.diff(scale, axis=1) >= 0).all()
     assert scale[0, 3] > scale[0, 1]
     assert (scale[1] == 0.0).all()
+
+
+@pytest.mark.parametrize(("number", "weight"), [(1, 1.0), (2, 1.89), (50, 9.06), (5000, 9.09)])
+def test_a_step_leans_on_the_one_before_as_its_late_errors_weigh(
+    number: int, weight: float
+) -> None:
+    scale = error_scale(np.array([[1.0, 9.0]]), np.array([[number + 1.0, float(number)]]))
+    grown = 2.0**0.6
+    assert scale[0, 1] == pytest.approx((weight * 9.0 + 4.0 * grown) / (weight + 4.0), rel=1e-3)
