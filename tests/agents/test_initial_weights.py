@@ -25,6 +25,7 @@ from agents.learners.registry import LEARNERS
 from agents.learners.settings import ARSSettings
 from agents.meta_training import meta_train
 from agents.run_folder import RunFolder
+from agents.validation import validate_policy
 from hpo_env.errors import ConfigurationError, PolicyFileError, RunFolderError
 from hpo_env.policy_file import load, save
 from hpo_env.tasks.base import Recipe
@@ -191,7 +192,8 @@ def begun(config: TrainConfig, path: Path | None) -> dict[str, np.ndarray]:
     if path is not None:
         begin_with(path, learner, config)
     env.close()
-    return {name: value for name, value in learner.state().items() if name.startswith("policy/")}
+    state = {name: np.asarray(value) for name, value in learner.state().items()}
+    return {name: value for name, value in state.items() if name.startswith("policy/")}
 
 
 class Nobody:
@@ -297,10 +299,9 @@ def test_the_last_checkpoint_is_exported_where_that_is_asked_for(
     tiny: TinyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([3.0, 2.0, 1.0] * 2)
-    validate = agents.meta_training.validate_policy
 
     def falling(*given: Any) -> Any:
-        return replace(validate(*given), score=next(scores))
+        return replace(validate_policy(*given), score=next(scores))
 
     monkeypatch.setattr(agents.meta_training, "validate_policy", falling)
     asked = {**ROLLOUT, "steps": 144, "segment_steps": 48}
