@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from gymnasium.spaces import MultiDiscrete
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
@@ -22,7 +23,7 @@ from hpo_env.policy import Policy
 from .actions import JointActions
 from .base import Learner, State, Watcher, segment_seed
 from .extraction import extract_policy, insert_policy
-from .moves import deterministic_moves
+from .moves import deterministic_moves, is_recurrent
 from .privileged import AsymmetricPolicy, PrivilegedObservations, widen
 from .sb3_state import read_state, write_state, write_weights
 from .settings import (
@@ -354,8 +355,13 @@ class _ActorHeld(BaseCallback):
     def _on_rollout_end(self) -> None:
         moves = self.num_timesteps > self._held_steps
         policy: Any = self.model.policy
-        for module in (policy.mlp_extractor.policy_net, policy.action_net):
-            module.requires_grad_(moves)
+        held = [policy.mlp_extractor.policy_net, policy.action_net]
+        if is_recurrent(self.model):
+            held.append(policy.lstm_actor)
+        if not isinstance(self.model.action_space, MultiDiscrete):
+            held.append(policy.log_std)
+        for part in held:
+            part.requires_grad_(moves)
 
 
 class _Forwarding(Logger):

@@ -207,7 +207,7 @@ class Nobody:
 
 
 def is_of_actor(name: str) -> bool:
-    return "policy_net" in name or "action_net" in name
+    return any(part in name for part in ("policy_net", "action_net", "lstm_actor", "log_std"))
 
 
 @pytest.mark.parametrize("agent", ["ppo", "a2c"])
@@ -272,15 +272,15 @@ def test_a_damaged_policy_is_refused(tiny: TinyConfig) -> None:
         meta_train(tiny(**ROLLOUT, initial=policy))
 
 
+@pytest.mark.parametrize("agent", ["ppo", "recurrent_ppo"])
+@pytest.mark.parametrize("action_mode", ["discrete", "continuous"])
 def test_a_critic_that_learns_alone_leaves_the_actor_as_it_was_and_then_both_learn(
-    tiny: TinyConfig,
+    agent: str, action_mode: str, tiny: TinyConfig
 ) -> None:
-    policy = meta_train(tiny(**ROLLOUT, **SMALL)) / "policy"
-    asked = {**ROLLOUT, "steps": 200, "segment_steps": 48, "initial": policy, "critic_steps": 96}
-    config = tiny(**asked).resolved()
+    asked = {**ROLLOUT, "steps": 200, "segment_steps": 48, "critic_steps": 96}
+    config = tiny(agent=agent, action_mode=action_mode, **asked).resolved()
     env = make_env(config, split="train", num_envs=config.num_envs)
     learner = make_learner(config, env)
-    begin_with(policy, learner, config)
     states = [learner.state()]
     for segment, until in enumerate((48, 96, 144), start=1):
         learner.seed(segment)
