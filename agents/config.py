@@ -30,6 +30,9 @@ from .tracking.base import check_tracker
 LearnedActions = Literal["continuous", "discrete"]
 """How learners act; one that knows joint choices alone makes them out of discrete ones itself."""
 
+Exported = Literal["best", "last"]
+"""Which checkpoint becomes the policy."""
+
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"steps": 500_000, "segment_steps": 50_000, "validation_lanes": 128},
     "standard": {"steps": 2_000_000, "segment_steps": 100_000, "validation_lanes": 256},
@@ -98,6 +101,8 @@ class TrainConfig:
         segment_steps: Environment steps between two checkpoints; meta-validation runs at each, and
             an interrupted run loses at most one segment.
         validation_lanes: Episodes on meta-validation tasks that score a checkpoint.
+        exported: Which checkpoint becomes the policy: the best of these scores, or the last, where
+            something else is to say what the training was worth.
         settings: What the agent itself is told. Which settings there are depends on --agent.
 
     Raises:
@@ -138,6 +143,7 @@ class TrainConfig:
     tracker: str | None = None
     segment_steps: int | None = None
     validation_lanes: int | None = None
+    exported: Exported = "best"
 
     settings: tyro.conf.OmitArgPrefixes[Settings] = field(default_factory=Settings)
 
@@ -306,6 +312,7 @@ def _check_names(config: TrainConfig) -> None:
         if name not in allowed:
             raise unknown_name(kind, name, allowed)
     check_choice("engine", config.engine, Engine)
+    check_choice("exported checkpoint", config.exported, Exported)
     if config.base_schedule is not None:
         schedule(config.base_schedule)
     if config.action_mode is not None:

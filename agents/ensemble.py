@@ -62,6 +62,43 @@ def combine(policies: Sequence[Policy]) -> Policy:
     )
 
 
+def interpolate(one: Policy, other: Policy, share: float) -> Policy:
+    """Average the weights of two policies, of which one went on from the other.
+
+    Between what a network knew and what it has learned since there is often a place that is better
+    than both (Wortsman et al., "Robust fine-tuning of zero-shot models", 2022). Networks that were
+    begun apart have no such place: their units do not correspond.
+
+    Args:
+        one: What was learned first.
+        other: What came of it.
+        share: Of the latter, in [0, 1]; 0 is the first and 1 the second.
+
+    Returns:
+        A policy of the same shape, without familiarity, with the metadata of `other`.
+
+    Raises:
+        ConfigurationError: They are not alike, or have layers of other widths.
+    """
+    _check_alike(one, other)
+    if one.layer_sizes != other.layer_sizes or one.memory is not None:
+        raise ConfigurationError(
+            "weights can be averaged of perceptrons of the same widths, without a memory; got "
+            f"{one.layer_sizes} and {other.layer_sizes}"
+        )
+
+    def between(first: tuple[Array, ...], second: tuple[Array, ...]) -> tuple[Array, ...]:
+        pairs = zip(first, second, strict=True)
+        return tuple(_float32((1.0 - share) * a + share * b) for a, b in pairs)
+
+    return replace(
+        other,
+        weights=between(one.weights, other.weights),
+        biases=between(one.biases, other.biases),
+        familiarity=None,
+    )
+
+
 def split(policy: Policy) -> list[Policy]:
     """Take an ensemble apart into the policies that it was made of: the inverse of `combine`.
 

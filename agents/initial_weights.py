@@ -40,7 +40,7 @@ def begin_with(path: Path, learner: Learner, config: TrainConfig) -> None:
             have other shapes.
     """
     if (path / CONTROLLER_FILE).is_file():
-        policy = _member(path, config.seed)
+        policy = initial_policy(path, config.seed)
         theirs = {"family": policy.family, "base_schedule": policy.base_schedule}
         _check_alike(path, theirs | {"hyperparameters": policy.space.names}, config)
         learner.begin_with_policy(policy)
@@ -64,7 +64,17 @@ def begin_with(path: Path, learner: Learner, config: TrainConfig) -> None:
         ) from error
 
 
-def _member(path: Path, seed: int) -> Policy:
+def initial_policy(path: Path, seed: int) -> Policy:
+    """Return the policy that a run of a seed begins with.
+
+    Args:
+        path: The folder of a policy; of one with several members the one of this seed is meant.
+        seed: The run's.
+
+    Raises:
+        PolicyFileError: Its files are damaged.
+        ConfigurationError: It is made of other seeds.
+    """
     members = split(load(path))
     if len(members) == 1:
         return members[0]

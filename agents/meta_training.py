@@ -226,18 +226,19 @@ class MetaTraining:
         self.finish(is_complete=True)
 
     def finish(self, *, is_complete: bool) -> None:
-        """Export the best policy so far and write the result."""
+        """Export the best policy so far, or the last, and write the result."""
         _, position = newest_checkpoint(self.folder.checkpoints)
-        best = position.best_segment
-        load_checkpoint(checkpoint_path(self.folder.checkpoints, best), self.learner)
+        is_last = self.config.exported == "last"
+        chosen = position.segment if is_last else position.best_segment
+        load_checkpoint(checkpoint_path(self.folder.checkpoints, chosen), self.learner)
         validation = {n["segment"]: n["validation"] for n in self.folder.read_progress()}
         result: dict[str, Any] = {
             "complete": is_complete,
             "steps": self._steps_after(position.segment),
-            "best_steps": self._steps_after(best),
-            "best_segment": best,
-            "score": position.best_score,
-            "validation": validation.get(best),
+            "best_steps": self._steps_after(chosen),
+            "best_segment": chosen,
+            "score": position.score if is_last else position.best_score,
+            "validation": validation.get(chosen),
             "seconds": round(position.seconds, 1),
             "policy": None,
         }

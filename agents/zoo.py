@@ -28,9 +28,10 @@ from .comparing.matrix import EvaluationProtocol
 from .comparing.records import REFERENCE
 from .comparing.schedules import compare_schedules
 from .config import TrainConfig
-from .ensemble import combine
+from .ensemble import combine, interpolate
 from .familiarity_fit import fit_familiarity
-from .run_folder import run_prefix
+from .initial_weights import initial_policy
+from .run_folder import RunFolder, run_prefix
 from .statistics.aggregate import OpponentSummary, summarise_suite
 from .statistics.pairing import PairedRuns, pair_runs
 
@@ -299,8 +300,9 @@ def _trained(
         return finished
     if recipe.initial is not None:
         _, earlier = find_recipe(recipe.initial, family)
-        earlier_run = _trained(family, earlier, seed, run_dir, meta_train)
-        config = replace(config, initial=earlier_run)
+        run = _trained(family, earlier, seed, run_dir, meta_train)
+        begun = run if recipe.begins_with == "networks" else RunFolder(run).policy
+        config = replace(config, initial=begun)
     return meta_train(config)
 
 
@@ -313,7 +315,7 @@ def ship(family: str, recipe: Recipe, members: Sequence[Path], out: Path) -> Pat
         members: Policy folders of the seeds that make it up.
         out: The folder to write.
     """
-    policies = [load(folder) for folder in members]
+    policies = [_between(load(folder), recipe.learned_share) for folder in members]
     together = combine(policies)
     config = recipe_config(family, recipe)
     known = fit_familiarity(
@@ -323,8 +325,20 @@ def ship(family: str, recipe: Recipe, members: Sequence[Path], out: Path) -> Pat
         learned_start=config.learned_start,
         **config.family_options,
     )
-    whole = replace(known, metadata=_metadata([p.metadata for p in policies]))
+    metadata = _metadata([p.metadata for p in policies])
+    if recipe.initial is not None:  # by its recipe: where it lay means nothing elsewhere
+        metadata["config"] |= {"initial": recipe.initial}
+        metadata["learned_share"] = recipe.learned_share
+    whole = replace(known, metadata=metadata)
     return save(whole if recipe.keeps is None else restrict(whole, recipe.keeps), out)
+
+
+def _between(policy: Policy, share: float) -> Policy:
+    """Return what lies between a policy and the one that its meta-training began with."""
+    if share == 1.0:
+        return policy
+    config = policy.metadata["config"]
+    return interpolate(initial_policy(Path(config["initial"]), config["seed"]), policy, share)
 
 
 def _metadata(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

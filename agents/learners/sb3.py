@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
-from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
@@ -25,6 +24,7 @@ from .extraction import extract_policy, insert_policy
 from .moves import deterministic_moves
 from .privileged import AsymmetricPolicy, PrivilegedObservations, widen
 from .sb3_state import read_state, write_state, write_weights
+from .sb3_watching import ActorHeld, Forwarding, Watched
 from .settings import (
     A2CSettings,
     DQNSettings,
@@ -33,7 +33,7 @@ from .settings import (
     RecurrentPPOSettings,
 )
 from .stepping import Array, Env
-from .vec_env import SB3VecEnv, unwrap
+from .vec_env import SB3VecEnv
 
 _FINAL_RATE = (
     0.02  # share of the learning rate left at the end; at 0 the last rollouts teach nothing
@@ -105,7 +105,7 @@ class SB3Learner(Learner):
 
     def learn(self, until_steps: int, watcher: Watcher) -> None:
         """See `Learner.learn`."""
-        self.model.set_logger(_Forwarding(watcher))
+        self.model.set_logger(Forwarding(watcher))
         self.model.learn(
             until_steps - self.num_steps,
             callback=self.callback(watcher),
@@ -115,7 +115,7 @@ class SB3Learner(Learner):
 
     def callback(self, watcher: Watcher) -> BaseCallback:
         """Return what is called while the algorithm runs."""
-        return _Watched(watcher)
+        return Watched(watcher)
 
     def moves(
         self, observations: NDArray[np.float32], state: Any, starts: NDArray[np.bool_]
@@ -203,7 +203,7 @@ class _Clipped(SB3Learner):
     def callback(self, watcher: Watcher) -> BaseCallback:
         """See `SB3Learner.callback`; for the first steps the actor is held."""
         watched = super().callback(watcher)
-        held = _ActorHeld(self._critic_steps)
+        held = ActorHeld(self._critic_steps)
         return CallbackList([watched, held]) if self._critic_steps else watched
 
     @classmethod
@@ -318,57 +318,6 @@ class DQN(_OffPolicy):
     def wrapped(cls, venv: VecEnv, settings: OffPolicySettings) -> VecEnv:
         """Join the choices."""
         return JointActions(venv)
-
-
-class _Watched(BaseCallback):
-    """Lets a watcher look on."""
-
-    def __init__(self, watcher: Watcher) -> None:
-        super().__init__()
-        self._watcher = watcher
-
-    def _on_step(self) -> bool:
-        step = unwrap(self.training_env).last
-        assert step is not None
-        self._watcher.stepped(step, self.num_timesteps)
-        return True
-
-    def _on_rollout_end(self) -> None:
-        self._watcher.rolled_out(self.num_timesteps)
-
-
-class _ActorHeld(BaseCallback):
-    """Holds the actor in the updates after rollouts that end within the first steps.
-
-    Weights without a gradient are passed over by the optimiser, whose memory of them does not begin
-    before they move.
-    """
-
-    def __init__(self, num_steps: int) -> None:
-        super().__init__()
-        self._held_steps = num_steps
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_rollout_end(self) -> None:
-        moves = self.num_timesteps > self._held_steps
-        policy: Any = self.model.policy
-        for module in (policy.mlp_extractor.policy_net, policy.action_net):
-            module.requires_grad_(moves)
-
-
-class _Forwarding(Logger):
-    """Hands what an agent measures of itself to a watcher, and writes nothing."""
-
-    def __init__(self, watcher: Watcher) -> None:
-        super().__init__(None, [])
-        self._watcher = watcher
-
-    def record(self, key: str, value: Any, exclude: str | tuple[str, ...] | None = None) -> None:
-        """Hand a measurement on, but for those that are not meant for TensorBoard."""
-        if exclude is None or "tensorboard" not in exclude:
-            self._watcher.record(key, value)
 
 
 def over_whole_run(model_class: type[BaseAlgorithm]) -> Any:

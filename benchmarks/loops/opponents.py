@@ -90,7 +90,7 @@ def _schedule_free(weights: list[Tensor], rate: float) -> list[torch.optim.Optim
 
 def _prodigy(weights: list[Tensor], rate: float) -> list[torch.optim.Optimizer]:
     """Build Prodigy (Mishchenko and Defazio, 2023), which finds the rate and is given a factor."""
-    from prodigyopt import Prodigy  # type: ignore[import-not-found]
+    from prodigyopt import Prodigy
 
     return [Prodigy(weights, lr=rate)]
 

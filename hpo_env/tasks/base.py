@@ -131,6 +131,10 @@ class Recipe:
         runs: Name of the folder of its seeds; recipes that share it share them.
         keeps: Hyperparameters that the policy moves; all that it was trained on when None.
         initial: Name of the recipe with whose weights, seed by seed, this one's training begins.
+        begins_with: What of it: all that it learned ("networks"), or the actor alone beside a new
+            critic ("policy"), where tasks are described otherwise.
+        learned_share: Where the weights of the policy lie between those that it began with, 0, and
+            those that came of it, 1.
         seeds: Meta-training seeds.
         members: How many of the seeds, the best on meta-validation tasks, make up the policy.
     """
@@ -141,6 +145,8 @@ class Recipe:
     runs: str
     keeps: tuple[str, ...] | None = None
     initial: str | None = None
+    begins_with: Literal["networks", "policy"] = "networks"
+    learned_share: float = 1.0
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     members: int = 3
 

@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from agents.ensemble import combine, split
+from agents.ensemble import combine, interpolate, split
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.observation import field_names
@@ -135,3 +135,30 @@ def test_an_ensemble_with_a_memory_does_not_come_apart() -> None:
     told = {"members": [{"seed": 0}, {"seed": 1}]}
     with pytest.raises(ConfigurationError, match="cannot be taken apart"):
         split(replace(remembering(policy(0)), metadata=told))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_weights_lie_between_what_was_known_and_what_was_learned(share: float) -> None:
+    one, other = policy(0), replace(policy(1), metadata={"of": "the other"})
+    found = interpolate(one, other, share)
+    assert found.metadata == other.metadata
+    for name in ("weights", "biases"):
+        for k, array in enumerate(getattr(found, name)):
+            expected = (1 - share) * getattr(one, name)[k] + share * getattr(other, name)[k]
+            np.testing.assert_allclose(array, expected, rtol=1e-6)
+            assert array.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (policy(1, (8, 4)), "of the same widths"),
+        (replace(policy(1), base_schedule="constant"), "the same base_schedule"),
+        (remembering(policy(1)), "all have a memory"),
+    ],
+)
+def test_there_is_nothing_between_policies_that_are_built_otherwise(
+    other: Policy, said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        interpolate(policy(0), other, 0.5)

@@ -25,6 +25,7 @@ from agents.learners.registry import LEARNERS
 from agents.learners.settings import ARSSettings
 from agents.meta_training import meta_train
 from agents.run_folder import RunFolder
+from agents.validation import validate_policy
 from hpo_env.errors import ConfigurationError, PolicyFileError, RunFolderError
 from hpo_env.policy_file import load, save
 from hpo_env.tasks.base import Recipe
@@ -191,7 +192,8 @@ def begun(config: TrainConfig, path: Path | None) -> dict[str, np.ndarray]:
     if path is not None:
         begin_with(path, learner, config)
     env.close()
-    return {name: value for name, value in learner.state().items() if name.startswith("policy/")}
+    state = {name: np.asarray(value) for name, value in learner.state().items()}
+    return {name: value for name, value in state.items() if name.startswith("policy/")}
 
 
 class Nobody:
@@ -205,7 +207,7 @@ class Nobody:
 
 
 def is_of_actor(name: str) -> bool:
-    return "policy_net" in name or "action_net" in name
+    return any(part in name for part in ("policy_net", "action_net", "lstm_actor", "log_std"))
 
 
 @pytest.mark.parametrize("agent", ["ppo", "a2c"])
@@ -270,15 +272,15 @@ def test_a_damaged_policy_is_refused(tiny: TinyConfig) -> None:
         meta_train(tiny(**ROLLOUT, initial=policy))
 
 
+@pytest.mark.parametrize("agent", ["ppo", "recurrent_ppo"])
+@pytest.mark.parametrize("action_mode", ["discrete", "continuous"])
 def test_a_critic_that_learns_alone_leaves_the_actor_as_it_was_and_then_both_learn(
-    tiny: TinyConfig,
+    agent: str, action_mode: str, tiny: TinyConfig
 ) -> None:
-    policy = meta_train(tiny(**ROLLOUT, **SMALL)) / "policy"
-    asked = {**ROLLOUT, "steps": 200, "segment_steps": 48, "initial": policy, "critic_steps": 96}
-    config = tiny(**asked).resolved()
+    asked = {**ROLLOUT, "steps": 200, "segment_steps": 48, "critic_steps": 96}
+    config = tiny(agent=agent, action_mode=action_mode, **asked).resolved()
     env = make_env(config, split="train", num_envs=config.num_envs)
     learner = make_learner(config, env)
-    begin_with(policy, learner, config)
     states = [learner.state()]
     for segment, until in enumerate((48, 96, 144), start=1):
         learner.seed(segment)
@@ -291,3 +293,53 @@ def test_a_critic_that_learns_alone_leaves_the_actor_as_it_was_and_then_both_lea
         assert not np.array_equal(longer, after)
     rates = [state["policy.optimizer/group0/lr"] for state in states[1:]]
     assert rates[0] > rates[1] > 3.0 * rates[2] > 0.0
+
+
+def test_the_last_checkpoint_is_exported_where_that_is_asked_for(
+    tiny: TinyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([3.0, 2.0, 1.0] * 2)
+
+    def falling(*given: Any) -> Any:
+        return replace(validate_policy(*given), score=next(scores))
+
+    monkeypatch.setattr(agents.meta_training, "validate_policy", falling)
+    asked = {**ROLLOUT, "steps": 144, "segment_steps": 48}
+    for exported, segment, score in (("best", 1, 3.0), ("last", 3, 1.0)):
+        folder = meta_train(tiny(**asked, exported=exported, run_dir=tmp_path / exported))
+        result = json.loads((folder / "result.json").read_text())
+        assert (result["best_segment"], result["score"]) == (segment, score)
+        _, state = read_checkpoint(checkpoint_path(folder / "checkpoints", segment))
+        (last,) = [w for n, w in state.items() if n.endswith("action_net.weight")]
+        assert np.array_equal(load(folder / "policy").weights[-1], last)
+
+
+def test_a_recipe_begins_with_a_policy_and_ships_what_lies_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: TinyConfig
+) -> None:
+    small_run = {**ROLLOUT, **SMALL, "num_envs": 8, "num_decisions": 6, "validation_lanes": 4}
+    first = Recipe(name="first", help="", runs="first", settings=small_run)
+    then = Recipe(
+        name="then",
+        help="",
+        runs="then",
+        settings={**small_run, "critic_steps": 48},
+        initial="first",
+        begins_with="policy",
+        learned_share=0.25,
+        seeds=(4,),
+        members=1,
+    )
+    monkeypatch.setattr(QuadraticFamily, "recipes", (first, then))
+    family, recipe = zoo.find_recipe("then")
+    members = zoo.train(
+        family, recipe, tmp_path, lambda c: meta_train(replace(c, progress="quiet"))
+    )
+    shipped = load(zoo.ship(family, recipe, [m / "policy" for m in members], tmp_path / "out"))
+    (begun,) = (tmp_path / "first").glob("*-seed4-*/policy")
+    (ended,) = (tmp_path / "then").glob("*-seed4-*/policy")
+    parts = zip(load(begun).weights, load(ended).weights, shipped.weights, strict=True)
+    for one, other, found in parts:
+        np.testing.assert_allclose(found, 0.75 * one + 0.25 * other, rtol=1e-5, atol=1e-7)
+    assert shipped.metadata["config"]["initial"] == "first"
+    assert shipped.metadata["learned_share"] == 0.25

@@ -102,7 +102,8 @@ def test_nadamw_goes_by_the_formula_of_its_paper() -> None:
     rate, (first, second), decay, eps = 0.1, (0.9, 0.99), 0.2, 1e-8
     weight = torch.nn.Parameter(torch.tensor([2.0, -1.0]))
     optimizer = NAdamW([weight], lr=rate, betas=(first, second), eps=eps, weight_decay=decay)
-    expected, average, squares = weight.detach().clone().double(), 0.0, 0.0
+    expected = weight.detach().clone().double()
+    average, squares = torch.zeros_like(expected), torch.zeros_like(expected)
     for step in range(1, 6):
         weight.grad = gradient = torch.tensor([0.5, -2.0]) * step
         optimizer.step()
