@@ -3,11 +3,11 @@
     python benchmarks/automl.py --on validation --policies logs/a/policy logs/b/policy
     python benchmarks/automl.py --on test --libraries own lightgbm xgboost --trials 8 32
 
-Runs have 200 rounds and 40 decisions (`--decisions 20`: as in `fit`), on whole tables, split three times. Every run is judged by
-the log test loss of its best round on validation rows (log loss, or root mean square error), so
-that 0.01 is one per cent. Differences are paired: the mean over the splits of a table, then over
-tables, with bootstrap intervals of 95 % over tables. `--on test` opens the held-out side: what is
-to be shipped has to be chosen on `validation` before.
+Runs have 200 rounds and 40 decisions (`--decisions 20`: as in `fit`), on whole tables, split three
+times. Every run is judged by the log test loss of its best round on validation rows (log loss, or
+root mean square error), so that 0.01 is one per cent. Differences are paired: the mean over the
+splits of a table, then over tables, with bootstrap intervals of 95 % over tables. `--on test` opens
+the held-out side: what is to be shipped has to be chosen on `validation` before.
 
 Writes `<name>.csv`, a row a run, and `<name>.md`, the differences, into the output folder.
 """
