@@ -3,11 +3,11 @@
     python benchmarks/automl.py --on validation --policies logs/a/policy logs/b/policy
     python benchmarks/automl.py --on test --libraries own lightgbm xgboost --trials 8 32
 
-Runs have 200 rounds and 40 decisions, on whole tables, split three times. Every run is judged by
-the log test loss of its best round on validation rows (log loss, or root mean square error), so
-that 0.01 is one per cent. Differences are paired: the mean over the splits of a table, then over
-tables, with bootstrap intervals of 95 % over tables. `--on test` opens the held-out side: what is
-to be shipped has to be chosen on `validation` before.
+Runs have 200 rounds and 40 decisions (`--decisions 20`: as in `fit`), on whole tables, split three
+times. Every run is judged by the log test loss of its best round on validation rows (log loss, or
+root mean square error), so that 0.01 is one per cent. Differences are paired: the mean over the
+splits of a table, then over tables, with bootstrap intervals of 95 % over tables. `--on test` opens
+the held-out side: what is to be shipped has to be chosen on `validation` before.
 
 Writes `<name>.csv`, a row a run, and `<name>.md`, the differences, into the output folder.
 """
@@ -40,7 +40,7 @@ from hpo_env.tasks.automl.task import AutomlTask
 Array = NDArray[np.float64]
 On = Literal["validation", "test"]
 
-DECISIONS, ROUNDS = 40, 5
+ALL_ROUNDS = 200
 SHIPPED = Path("hpo_env/zoo/automl")
 TUNED = Path("benchmarks/results/automl/tuned.json")
 _NUM_RESAMPLES = 2000
@@ -59,6 +59,7 @@ class Config:
         splits: How often each table is split.
         most_rows: Of a table that are used; more than there are for all.
         least_rows: Of a table, or it is left out.
+        decisions: In a run, a divisor of 200.
         name: Of the files; by default the side.
         out: Where the tables go.
     """
@@ -70,6 +71,7 @@ class Config:
     splits: int = 3
     most_rows: int = 1_000_000
     least_rows: int = 0
+    decisions: int = 40
     name: str | None = None
     out: Path = Path("benchmarks/results/automl")
 
@@ -91,6 +93,7 @@ class Panel:
             for task in family.tasks(split)
             if task.num_rows >= least_rows
         ]
+        self.decisions = self.tasks[0].num_decisions
         self.seeds = [1000 + place for place in range(len(self.tasks))]
         self.defaults = np.array([task.initial for task in self.tasks])
         learned = [family.at_learned_start(task).initial for task in self.tasks]
@@ -98,7 +101,7 @@ class Panel:
 
     def kept(self, initial: Array) -> Array:
         """Keep settings `[N, H]` for a whole run `[N, T, H]`."""
-        return np.repeat(initial[:, None], DECISIONS, axis=1)
+        return np.repeat(initial[:, None], self.decisions, axis=1)
 
     def low_rate(self) -> Array:
         """Return the defaults at a low rate `[N, H]`."""
@@ -125,12 +128,14 @@ class Panel:
             for row, named in zip(ends, written["/".join(map(str, case))]["course"], strict=True):
                 row[: len(LIBRARY_NAMES)] = [named[name] for name in LIBRARY_NAMES]
             axis = space.to_axis(ends)[:, : len(LIBRARY_NAMES)]
-            courses.append(course_of(self.family, axis, DECISIONS))
+            courses.append(course_of(self.family, axis, self.decisions))
         return np.stack(courses)
 
     def mean_course(self, policy: Policy) -> Array:
         """Return the policy's mean course on training tables, of each target `[N, T, H]`."""
-        family = AutomlFamily(num_decisions=DECISIONS, rounds_per_decision=ROUNDS)
+        family = AutomlFamily(
+            num_decisions=self.decisions, rounds_per_decision=ALL_ROUNDS // self.decisions
+        )
         tasks = [family.at_learned_start(task) for task in family.tasks(0)]
         assert all(isinstance(task, AutomlTask) for task in tasks)
         trained: list[AutomlTask] = tasks  # type: ignore[assignment]
@@ -268,8 +273,8 @@ def main(config: Config) -> None:
     """Measure, and write what was found."""
     family = AutomlFamily(
         split=config.on,
-        num_decisions=DECISIONS,
-        rounds_per_decision=ROUNDS,
+        num_decisions=config.decisions,
+        rounds_per_decision=ALL_ROUNDS // config.decisions,
         most_rows=config.most_rows,
     )
     panel = Panel(family, config.splits, config.least_rows)
