@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from hpo_env.errors import RunFolderError
 
 from .learners.base import Learner, State
-from .run_folder import write_atomically
+from .whole_files import write_atomically
 
 _FORMAT = "hpo-control-checkpoint-1"
 _NEWEST_KEPT = 2  # the newest could be the one that turns out to be unreadable

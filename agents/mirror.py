@@ -11,8 +11,8 @@ from typing import Any, Self
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 
-from .run_folder import to_json_bytes, write_atomically
 from .tracking.base import Histogram, Tracker, start_tracker
+from .whole_files import to_json_bytes, write_atomically
 
 EVENTS = "events.out.tfevents.*"
 STATE_FILE = "tracker.json"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError, HPOControlError
 
-from ..run_folder import write_atomically
+from ..whole_files import write_atomically
 from .base import Algorithm
 from .episodes import Examples
 from .networks import NETWORKS, Parameters

@@ -189,7 +189,7 @@ def _judged(adaptation: Any, config: AdaptConfig) -> dict[str, Any]:
 
 
 def _write(adaptation: Any, config: AdaptConfig, result: Mapping[str, Any]) -> None:
-    from ..run_folder import to_json_bytes, write_atomically
+    from ..whole_files import to_json_bytes, write_atomically
 
     policy: Policy = adaptation.policy
     adapted = {

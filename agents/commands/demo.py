@@ -28,7 +28,7 @@ from ..config import TrainConfig
 from ..meta_training import meta_train
 from ..reporting.closing import draw_schedules, record_comparison, suite_rows, to_json
 from ..reporting.comparisons import terminal_tables
-from ..run_folder import to_json_bytes, write_atomically
+from ..whole_files import to_json_bytes, write_atomically
 
 _OPPONENTS = ("default", "frozen", "constant_tuned", "cosine_tuned")
 _NUM_TUNING_TASKS = 16

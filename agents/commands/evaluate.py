@@ -22,7 +22,7 @@ from ..comparing.schedules import compare_schedules
 from ..family_options import FAMILY_OPTIONS
 from ..reporting.closing import draw_schedules, record_comparison, to_json
 from ..reporting.comparisons import terminal_tables
-from ..run_folder import to_json_bytes, write_atomically
+from ..whole_files import to_json_bytes, write_atomically
 from .help_texts import asks_for_short_help, short_help, with_all_help
 from .outputs import check_file, check_folder
 from .policies import load_policy

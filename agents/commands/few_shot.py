@@ -27,7 +27,7 @@ from ..adaptation.training import (
     as_episodes,
     scores,
 )
-from ..run_folder import write_atomically
+from ..whole_files import write_atomically
 
 _STEPS_SHOWN = (0, 1, 5, 10)
 _CHECKPOINT, _MODEL = "checkpoint.safetensors", "model.safetensors"

@@ -12,7 +12,7 @@ import tyro
 from hpo_env.arguments import is_folder
 from hpo_env.errors import ConfigurationError, RunFolderError
 
-from ..run_folder import write_atomically
+from ..whole_files import write_atomically
 from .dashboard import EVENTS, check_has_events
 from .outputs import check_file
 

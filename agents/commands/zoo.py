@@ -17,7 +17,7 @@ from hpo_env.policy_file import CONTROLLER_FILE, WEIGHTS_FILE, load
 
 from .. import zoo
 from ..comparing.display import make_display
-from ..run_folder import to_json_bytes, write_atomically
+from ..whole_files import to_json_bytes, write_atomically
 from .policies import policy_folder
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..run_folder import to_json_bytes, write_atomically
+from ..whole_files import to_json_bytes, write_atomically
 from .records import column_help, write_records
 
 RECORDS_FILE = "records.parquet"

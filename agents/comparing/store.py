@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..opponents.base import Outcome
-from ..run_folder import write_atomically
+from ..whole_files import write_atomically
 from .keys import digest
 
 

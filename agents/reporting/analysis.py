@@ -33,10 +33,10 @@ from hpo_env.vector_env import HPOControlVectorEnv
 
 from .. import tags
 from ..comparing.records import to_frame
-from ..run_folder import to_json_bytes, write_atomically
 from ..statistics.aggregate import summarise_suite
 from ..statistics.pairing import REFERENCE, PairedRuns, mean_by, pair_runs
 from ..statistics.regret import log_regret
+from ..whole_files import to_json_bytes, write_atomically
 from . import figures
 from .comparisons import plain, summary_json
 from .frames import rows_of

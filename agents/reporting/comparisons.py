@@ -18,7 +18,6 @@ from rich.table import Table as TerminalTable
 
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace, Scale
 
-from ..run_folder import write_atomically
 from ..statistics.aggregate import OpponentSummary, summarise_suite
 from ..statistics.costs import mean_costs
 from ..statistics.pairing import REFERENCE, PairedRuns, pair_runs
@@ -31,6 +30,7 @@ from ..statistics.profiles import (
     targets,
 )
 from ..statistics.trials_equivalent import trials_equivalent
+from ..whole_files import write_atomically
 from . import comparison_tables as contents
 from . import figures, page
 from .schedules import by_start

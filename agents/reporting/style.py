@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hpo_env.hyperparameters import Scale
 from hpo_env.rendering import require_matplotlib
 
-from ..run_folder import write_atomically
+from ..whole_files import write_atomically
 
 Array = NDArray[np.float64]
 

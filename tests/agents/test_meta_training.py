@@ -14,7 +14,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import agents.checkpoints
-import agents.run_folder
+import agents.whole_files
 from agents import tags
 from agents.config import TrainConfig
 from agents.factory import make_env, make_learner
@@ -263,7 +263,7 @@ def test_checkpoints_that_are_all_damaged_are_an_error_that_names_each(tiny: Tin
 def test_a_full_disk_is_explained_and_the_last_checkpoint_is_intact(
     tiny: TinyConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    original = agents.run_folder.write_atomically
+    original = agents.whole_files.write_atomically
 
     def write(path: Path, content: bytes) -> None:
         if path.name == "segment-000002.safetensors":
@@ -284,7 +284,7 @@ def test_a_full_disk_is_explained_and_the_last_checkpoint_is_intact(
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from agents.run_folder import write_atomically
+    from agents.whole_files import write_atomically
 
     path = tmp_path / "file"
     write_atomically(path, b"old")
