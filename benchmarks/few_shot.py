@@ -100,6 +100,7 @@ def _sinusoids() -> Iterator[Entry]:
     entry = partial(Entry, source="sinusoids", shots=10)
     yield entry(algorithm="maml", steps=8_000, options=one_step, judged_after=both)
     yield entry(algorithm="meta_sgd", steps=4_000, judged_after=both)
+    yield entry(algorithm="maml", shots=5, steps=15_000, options=one_step, judged_after=both)
     yield entry(algorithm="first_order_maml", steps=4_000, options=one_step, judged_after=both)
     options = {"inner_rate": 0.02}
     yield entry(algorithm="reptile", steps=1_000, options=options, judged_after=(*both, 50))
@@ -111,9 +112,9 @@ def _sinusoids() -> Iterator[Entry]:
 
 
 ENTRIES = (
-    *islice(_sinusoids(), 2),
+    *islice(_sinusoids(), 3),
     *_characters(),
-    *islice(_sinusoids(), 2, None),
+    *islice(_sinusoids(), 3, None),
 )
 JUDGED_BY = {"characters": (1, 5), "sinusoids": (5, 10)}
 """Shots of the test tasks; what was trained with one number adapts to any."""

@@ -15,7 +15,7 @@ controlled runs the shipped policy steers:
 
 `--runs 32 --figure curve.png` measures the compute curve: what the best of 1, 2, 4 ... 32 runs is
 worth, chosen by validation, and what the study is ahead of everybody by, with 95 % intervals over
-jobs. `--split test` takes the data sets of the test side.
+jobs. `--suite interpolation` takes data sets of the test side, with models of meta-training.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import optuna
@@ -47,8 +47,8 @@ from hpo_env.control.run_memory import StoredRun, chosen
 from hpo_env.controller import Controller
 from hpo_env.integrations.optuna import create_study, proposed
 from hpo_env.seeding import stream
-from hpo_env.tasks.base import Split, Task
-from hpo_env.tasks.registry import make_family
+from hpo_env.tasks.base import Task
+from hpo_env.tasks.registry import family_class, make_family
 
 Array = NDArray[np.float64]
 RATES = (1e-4, 1e-3, 1e-2, 1e-1)
@@ -126,9 +126,10 @@ ARMS: dict[str, tuple[Callable[[Job], dict[str, float]], bool]] = {
 """How a job chooses, and whether the policy steers."""
 
 
-def draw(num_tasks: int, seed: int, split: Split = "validation") -> list[Task]:
+def draw(num_tasks: int, seed: int, suite: str = "validation") -> list[Task]:
     """Draw tasks, and the users' learning rates in turn."""
-    family = make_family("supervised", split=split)
+    options = {of.name: of.options for of in family_class("supervised").suites}[suite]
+    family = make_family("supervised", **options)
     family.set_num_threads(1)
     rng, column = stream(seed, "repeated runs", "tasks"), family.space.index("learning_rate")
     tasks = []
@@ -185,7 +186,7 @@ def main(
     *,
     tasks: int = 48,
     runs: int = 8,
-    split: Split = "validation",
+    suite: Literal["validation", "interpolation"] = "validation",
     seed: int = 0,
     arms: tuple[str, ...] = tuple(ARMS),
     json_path: Annotated[Path | None, tyro.conf.arg(name="json")] = None,
@@ -196,14 +197,14 @@ def main(
     Args:
         tasks: Jobs.
         runs: Of each job.
-        split: Whose data sets.
+        suite: Of supervised learning, from which jobs are drawn.
         seed: From which all draws follow.
         arms: Names of `ARMS`.
         json_path: Where every loss is written, and read again: an arm that is there is not run.
         figure: Where the curve is drawn, if it is to be.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    drawn = draw(tasks, seed, split)
+    drawn = draw(tasks, seed, suite)
     losses = _read(json_path)
     for name in arms:
         if name not in losses:

@@ -20,7 +20,7 @@ from hpo_env.seeding import stream
 
 from ..learners.base import State
 from ..learners.settings import Settings
-from .base import Algorithm
+from .base import Algorithm, MetaGradient
 from .episodes import Episodes, Examples
 from .model import FewShotModel
 from .networks import Parameters, usual_network
@@ -145,7 +145,8 @@ class MetaTraining:
             watch: Is told of every step.
 
         Raises:
-            ConfigurationError: The loss is no longer a number; the rates are too high.
+            ConfigurationError: The loss is no longer a number, as rates are too high; or the
+                network has no second derivative, and the algorithm needs it.
         """
         while self.step < self.settings.num_steps:
             watch(self.advance())
@@ -156,8 +157,8 @@ class MetaTraining:
         tasks = self.source.sample(
             "train", self.settings.tasks_per_step, stream(self.seed, _TASKS, number)
         )
-        gradient, loss = self.algorithm.gradient(
-            self.meta, as_episodes(tasks), torch_generator(self.seed, _DRAWS, number)
+        gradient, loss = self._gradient(
+            as_episodes(tasks), torch_generator(self.seed, _DRAWS, number)
         )
         if not math.isfinite(loss):
             raise ConfigurationError(
@@ -212,6 +213,16 @@ class MetaTraining:
                     "exp_avg": _tensor(state, f"exp_avg.{name}", value),
                     "exp_avg_sq": _tensor(state, f"exp_avg_sq.{name}", value),
                 }
+
+    def _gradient(self, episodes: Episodes, generator: torch.Generator) -> MetaGradient:
+        try:
+            return self.algorithm.gradient(self.meta, episodes, generator)
+        except NotImplementedError as error:  # torch's, of a derivative that it does not have
+            raise ConfigurationError(
+                f"{type(self.algorithm.network).__name__} cannot be differentiated as often as "
+                f"{self.algorithm.name!r} asks for: {error} Take first_order_maml or reptile, "
+                "which need first derivatives alone"
+            ) from error
 
     def _rate(self, number: int) -> float:
         turned = 0.5 * (1.0 + math.cos(math.pi * number / self.settings.num_steps))

@@ -85,7 +85,6 @@ class InitialPolicy(Learner):
         self._num_steps = self._num_rounds = 0
         self.share = 1.0  # of rates; they fall as training goes on
         self.rng = stream(segment_seed(seed, 0), "initial policy")
-        self.seed(0)
 
     # ----------------------------------------------------------------- what an algorithm is made of
 

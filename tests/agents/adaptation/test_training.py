@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from agents.adaptation import FewShotModel, MetaTraining, TrainingSettings, algorithm_class
 from agents.adaptation.episodes import Episodes, Examples
-from agents.adaptation.networks import ConvolutionalNet, Perceptron
+from agents.adaptation.networks import ConvolutionalNet, Parameters, Perceptron
 from agents.adaptation.problems import Problem, problem_of
 from agents.commands.few_shot import main
 from hpo_env.errors import ConfigurationError, RunFolderError, UnknownNameError
@@ -35,6 +36,30 @@ def test_the_best_by_validation_is_kept() -> None:
 def test_a_loss_that_is_no_number_ends_training_by_name() -> None:
     with pytest.raises(ConfigurationError, match=r"maml: the loss is .* lower learning_rate"):
         short(inner_rate=1e6).run()
+
+
+class OnceDifferentiable(Perceptron):
+    """A network with a distance in it whose second derivative torch does not have."""
+
+    def embed(self, parameters: Parameters, inputs: torch.Tensor) -> torch.Tensor:
+        embedded = super().embed(parameters, inputs)
+        return embedded + torch.cdist(embedded, embedded).mean()
+
+
+@pytest.mark.parametrize("algorithm", ["maml", "meta_sgd", "imaml", "proto_maml"])
+def test_a_network_without_second_derivatives_is_named_with_who_can_do_it(algorithm: str) -> None:
+    network = OnceDifferentiable(problem_of(SINUSOIDS))
+    kinds = {name: algorithm_class(name) for name in (algorithm, "first_order_maml", "reptile")}
+    refused, *able = (
+        MetaTraining(kind(network, kind.settings()), SINUSOIDS, SHORT, seed=0)
+        for kind in kinds.values()
+    )
+    with pytest.raises(
+        ConfigurationError, match=rf"OnceDifferentiable .* '{algorithm}' .* Take first_order_maml"
+    ):
+        refused.run()
+    for training in able:
+        training.advance()
 
 
 @pytest.mark.parametrize(
