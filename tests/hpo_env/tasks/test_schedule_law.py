@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,7 +181,7 @@ def test_an_environment_ends_at_the_loss_of_its_course() -> None:
 
 def test_splits_hold_other_scales_of_rates() -> None:
     for split in ("train", "validation", "test"):
-        family = ScheduleLawFamily(split=split)  # type: ignore[arg-type]
+        family = ScheduleLawFamily(split=split)
         drawn = [family.sample(np.random.default_rng(seed)) for seed in range(20)]
         assert {band_owner(one.rate_scale) for one in drawn} == {split}
 
@@ -197,7 +198,7 @@ def test_its_rate_is_that_of_supervised_learning_so_that_policies_can_be_asked()
         ({"num_updates": 9, "num_decisions": 10}, "at least 10, one a decision; got 9"),
     ],
 )
-def test_lengths_that_cannot_be_are_refused(options: dict[str, int], said: str) -> None:
+def test_lengths_that_cannot_be_are_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         ScheduleLawFamily(**options)
 
