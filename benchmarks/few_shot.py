@@ -1,6 +1,7 @@
 """Every meta-learning algorithm on characters of unseen scripts, and on sinusoids.
 
     OMP_NUM_THREADS=1 python benchmarks/few_shot.py          # what is not measured yet
+    OMP_NUM_THREADS=1 python benchmarks/few_shot.py --source characters --length 6 --seeds 0
 
 Each algorithm is meta-trained with the settings of its paper where those are known, for the number
 of steps that is stated, on one core; then what was best by validation tasks on the way is judged on
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -130,11 +131,15 @@ class Run:
     Args:
         seeds: Of each entry, in this order.
         source: Only this one; None: all.
+        algorithms: Only these; all by default.
+        length: How many times the steps of each entry.
         out: The table of all rows.
     """
 
     seeds: tuple[int, ...] = (0, 1)
     source: str | None = None
+    algorithms: tuple[str, ...] = ()
+    length: int = 1
     out: Path = RESULTS
 
 
@@ -143,9 +148,11 @@ def run(config: Run) -> None:
     torch.set_num_threads(1)
     config.out.parent.mkdir(parents=True, exist_ok=True)
     for seed in config.seeds:
-        for entry in ENTRIES:
+        for short in ENTRIES:
+            entry = replace(short, steps=short.steps * config.length)
             known = _read(config.out)
             is_asked = config.source in (None, entry.source)
+            is_asked &= not config.algorithms or entry.algorithm in config.algorithms
             if is_asked and not _is_in(known, entry, seed):
                 rows = [*_measured(entry, seed)]
                 pd.concat([known, pd.DataFrame(rows)]).to_csv(config.out, index=False)

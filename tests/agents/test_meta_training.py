@@ -27,6 +27,7 @@ from hpo_env.errors import ConfigurationError, ContractError, MissingExtraError,
 from hpo_env.policy_file import load
 from hpo_env.tasks.quadratic import QuadraticFamily, QuadraticTrainer
 from hpo_env.telemetry import Telemetry
+from hpo_env.whole_files import write_atomically
 
 TinyConfig = Callable[..., TrainConfig]
 
@@ -263,7 +264,7 @@ def test_checkpoints_that_are_all_damaged_are_an_error_that_names_each(tiny: Tin
 def test_a_full_disk_is_explained_and_the_last_checkpoint_is_intact(
     tiny: TinyConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    original = agents.run_folder.write_atomically
+    original = write_atomically
 
     def write(path: Path, content: bytes) -> None:
         if path.name == "segment-000002.safetensors":
@@ -284,8 +285,6 @@ def test_a_full_disk_is_explained_and_the_last_checkpoint_is_intact(
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hpo_env.whole_files import write_atomically
-
     path = tmp_path / "file"
     write_atomically(path, b"old")
 

@@ -8,7 +8,7 @@ import pytest
 from agents.config import TrainConfig
 from agents.initial_policies.data_sets import draw_groups
 from agents.testing.learners import Onlooker, build
-from hpo_env.tasks.base import Task, TaskFamily
+from hpo_env.tasks.base import Engine, Task, TaskFamily, Trainer
 from hpo_env.tasks.registry import make_family
 
 
@@ -23,8 +23,8 @@ class Named(TaskFamily):
         name = str(rng.choice(list(self._shares), p=list(self._shares.values())))
         return replace(self._usual.sample(rng), name=name)
 
-
-Named.__abstractmethods__ = frozenset()  # only `sample` is asked for
+    def make_trainer(self, num_lanes: int, *, engine: Engine, device: str) -> Trainer:
+        return self._usual.make_trainer(num_lanes, engine=engine, device=device)
 
 
 @pytest.mark.parametrize(
