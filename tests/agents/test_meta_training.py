@@ -14,7 +14,6 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import agents.checkpoints
-import agents.run_folder
 from agents import tags
 from agents.config import TrainConfig
 from agents.factory import make_env, make_learner
