@@ -205,7 +205,7 @@ def main(
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     drawn = draw(tasks, seed, suite)
-    losses = _read(json_path)
+    losses = read(json_path)
     for name in arms:
         if name not in losses:
             losses[name] = run_arm(name, drawn, seed, runs)
@@ -217,10 +217,11 @@ def main(
             if name != reference:
                 console.print(_gaps(losses, name, reference, runs))
     if figure is not None:
-        _draw(losses, runs, figure)
+        draw_curve(losses, runs, figure)
 
 
-def _read(path: Path | None) -> Losses:
+def read(path: Path | None) -> Losses:
+    """Read what `main` wrote as JSON; nothing where there is none."""
     if path is None or not path.exists():
         return {}
     known = json.loads(path.read_text())
@@ -263,7 +264,7 @@ def _interval(gaps: Array) -> str:
     return f"{found.estimate:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
 
 
-def _draw(losses: Losses, runs: int, path: Path) -> None:
+def draw_curve(losses: Losses, runs: int, path: Path) -> None:
     """Draw log test loss against the number of runs, the mean over jobs."""
     counts = shown(runs)
     with styled():

@@ -26,6 +26,7 @@ from PIL import Image
 
 from agents.commands import dashboard, demo
 from agents.commands.report import main as write_report
+from benchmarks.repeated_runs import draw_curve, read
 from benchmarks.speed.plot import save_plot
 from hpo_env.errors import ConfigurationError
 from tools.browser import NoBrowserError, inside, started_browser, until
@@ -35,6 +36,8 @@ from tools.tensorboard_pages import colour_map, open_map, open_story, open_table
 ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
 _THROUGHPUT = ROOT / "benchmarks" / "results" / "throughput.json"
+_CURVE = ROOT / "benchmarks" / "results" / "repeated_runs" / "validation.json"
+_RUNS_OF_THE_CURVE = 32
 _SUITE = "data"  # of the demo: data sets that meta-training has not seen
 _WINDOW = (1400, 1300)
 _REPORT_WINDOW = (1000, 1500)
@@ -61,6 +64,13 @@ def _throughput(_: Sources) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "throughput.png"
         save_plot(json.loads(_THROUGHPUT.read_text(encoding="utf-8")), path)
+        return path.read_bytes()
+
+
+def _compute_curve(_: Sources) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "compute-curve.png"
+        draw_curve(read(_CURVE), _RUNS_OF_THE_CURVE, path)
         return path.read_bytes()
 
 
@@ -105,6 +115,7 @@ _FIGURES = f"evaluations/{_SUITE}/figures"
 FROM_CODE: dict[str, Callable[[Sources], bytes]] = {
     "house.svg": _house,
     "throughput.png": _throughput,
+    "compute-curve.png": _compute_curve,
 }
 """Pictures of the code and of `benchmarks/results`."""
 FROM_RUN: dict[str, Callable[[Sources], bytes]] = {

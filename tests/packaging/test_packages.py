@@ -91,7 +91,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     subprocess.run([*build, "sdist"], cwd=ROOT, check=True, capture_output=True)
     (sdist,) = folder.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
-        archive.extractall(folder, filter="data")
+        # The default from Python 3.14 on; Debian's 3.11.2 does not know it yet.
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(folder)
     clone = folder / sdist.name.removesuffix(".tar.gz")
     subprocess.run([*build, "wheel"], cwd=clone, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
