@@ -184,7 +184,7 @@ TEXTS: dict[str, TextInfo] = {
             name="python_docs",
             description="English: the language reference that help() shows",
             documents=topics,
-            num_tokens=32,
+            num_tokens=36,
         ),
         replace(
             _USUAL,
