@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hpo_env.datasets import is_named, load_dataset, load_text, text_names
+from hpo_env.datasets.documents import topics
 from hpo_env.datasets.texts import MAX_VOCABULARY, TEXTS, Text, tokenized
 from hpo_env.errors import DatasetError, UnknownNameError
 
@@ -28,6 +29,23 @@ def test_named_texts_use_their_whole_vocabulary_and_little_is_left_out_of_it(nam
     train = bytes(text.train)
     passages = [bytes(text.validation[i : i + 200]) for i in range(0, 16_000, 400)]
     assert np.mean([passage in train for passage in passages]) < 0.3
+
+
+def test_chapters_that_stand_in_longer_ones_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+
+    def prose(length: int) -> str:
+        return "".join(rng.choice(list("abcdefgh "), length))
+
+    shared, own = prose(2_000), prose(3_000)
+    chapters = {
+        "part": shared,
+        "mostly": prose(300) + shared[:1_700],
+        "half": own[:1_500] + shared[:1_000],
+        "whole": prose(1_000) + shared + prose(1_000),
+    }
+    monkeypatch.setattr("pydoc_data.topics.topics", chapters)
+    assert list(topics()) == ["000 whole", "001 half"]
 
 
 def test_every_side_has_texts_of_its_own() -> None:

@@ -239,3 +239,26 @@ def test_without_a_compiler_auto_is_eager_and_compiled_is_refused(
         SupervisedFamily().make_trainer(64, engine="auto")
     with pytest.raises(ConfigurationError, match=r"needs a C\+\+ compiler"):
         SupervisedFamily().make_trainer(64, engine="compiled")
+
+
+@pytest.mark.parametrize(
+    ("target", "broken", "said"),
+    [
+        (
+            "hpo_env.tasks.supervised.step.sysconfig.get_paths",
+            lambda: {"include": "/nowhere"},
+            r"needs the headers of Python \(on Debian: apt install python3-dev\)",
+        ),
+        ("torch.__file__", "/my folder/torch/__init__.py", "whose path has no spaces"),
+    ],
+)
+def test_what_torch_needs_besides_a_compiler_is_named(
+    target: str, broken: object, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hpo_env.tasks.supervised.step.shutil.which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(
+        "hpo_env.tasks.supervised.step.Path.is_file", lambda path: "nowhere" not in str(path)
+    )
+    monkeypatch.setattr(target, broken)
+    with pytest.raises(ConfigurationError, match=said):
+        SupervisedFamily().make_trainer(64, engine="compiled")
