@@ -58,6 +58,9 @@ class SB3Learner(Learner):
     network: ClassVar[str] = "MlpPolicy"
     """Name of the policy network in Stable-Baselines3."""
 
+    is_perceptron: ClassVar[bool] = False
+    """Whether what acts is a plain perceptron, as the networks of policy files are."""
+
     def __init__(self, settings: Any, env: Env, *, seed: int, total_steps: int) -> None:
         self._seed = seed
         self._env = env
@@ -148,8 +151,8 @@ class SB3Learner(Learner):
         write_weights(self.model, state)
 
     def begin_with_policy(self, policy: Policy) -> None:
-        """See `Learner.begin_with_policy`; of agents whose actor is a plain perceptron."""
-        if not isinstance(self, A2C | PPO):
+        """See `Learner.begin_with_policy`."""
+        if not self.is_perceptron:
             super().begin_with_policy(policy)
         insert_policy(self.model, policy)
 
@@ -164,6 +167,7 @@ class A2C(SB3Learner):
     name = "a2c"
     path = "stable_baselines3:A2C"
     settings = A2CSettings
+    is_perceptron = True
     action_modes = ("discrete", "continuous")
 
     @classmethod
@@ -228,6 +232,7 @@ class PPO(_Clipped):
     name = "ppo"
     path = "stable_baselines3:PPO"
     settings = PPOSettings
+    is_perceptron = True
 
     @classmethod
     def wrapped(cls, venv: VecEnv, settings: PPOSettings) -> VecEnv:

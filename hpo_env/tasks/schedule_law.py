@@ -210,11 +210,11 @@ def loss_after(task: ScheduleLawTask, rates: Array) -> Array:
 
 
 def optimal_rates(task: ScheduleLawTask) -> tuple[Array, float]:
-    """Return the best learning rate of every interval, and the loss that it leads to.
+    """Return the best learning rate of every interval that is found, and the loss it leads to.
 
-    A pattern search over the logarithms of the rates: all moves of one interval, or of one and all
-    that follow it, are tried at once, in steps that are halved down to half a per cent where none
-    is better. It begins at the best constant rate.
+    A pattern search over the logarithms of the rates, which begins at the best constant one: all
+    moves of one interval, or of one and all that follow it, are tried at once, in steps that are
+    halved where none is better, down to half a per cent.
 
     Returns:
         Rates `[K]`, at most the task's edge, and the loss after the last.
@@ -268,8 +268,8 @@ class ScheduleLawFamily(TaskFamily):
         Args:
             split: See `TaskFamily`.
             num_decisions: Fixed number of intervals, at most 150; None draws from 10 to 150.
-            num_updates: Fixed length, at least one update an interval; None draws from 1,000 to
-                100,000.
+            num_updates: Fixed length, rounded to as many updates in each interval, at least one;
+                None draws from 1,000 to 100,000.
 
         Raises:
             UnknownNameError: See `TaskFamily`.
