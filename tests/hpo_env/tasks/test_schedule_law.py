@@ -208,3 +208,34 @@ def test_a_length_that_was_asked_for_is_that_of_every_task() -> None:
     tasks = [family.sample(np.random.default_rng(seed)) for seed in range(5)]
     assert {one.num_updates for one in tasks} == {30_000}
     assert family.interval_updates(tasks[0]) == 1000
+
+
+def test_beyond_the_edge_steps_go_to_and_fro() -> None:
+    law = constants(100e6, 3e-3)[None].repeat(2, axis=0)
+    state = change(untrained(2, 1), np.array([6e-3, 1.5e-3]), np.array([0, 0]))
+    sums = train(law, state, np.full(2, 100.0))["sum"]
+    np.testing.assert_allclose(sums, 0.15)  # twice the edge brings what half of it does
+
+
+def test_what_is_measured_is_as_noisy_as_the_task_says_and_not_more() -> None:
+    one, count = replace(task(decisions=4, updates=200), noise=0.01), 2000
+    trainer = ScheduleLawFamily().make_trainer(count, engine="auto", device="cpu")
+    trainer.reset(np.arange(count), [one] * count, list(range(count)))
+    seen, _ = trainer.advance(np.full((count, 1), 1e-3))
+    loss = trainer.test(np.arange(count))[0]
+    assert np.std(np.log(seen.validation_loss / loss)) == pytest.approx(0.01, rel=0.1)
+    assert np.mean(np.log(seen.validation_loss / loss)) == pytest.approx(0.0, abs=0.001)
+    # Half of an interval is a mean of 100 minibatches, each .02 of the loss apart.
+    assert np.std(np.log(seen.train_loss_second_half)) == pytest.approx(0.002, rel=0.1)
+    fallen = math.log(32_000) - loss
+    expected = np.hypot(0.02 * loss, fallen / math.sqrt(12.0))  # minibatches, and a line that falls
+    np.testing.assert_allclose(seen.train_loss_spread, expected)
+
+
+def test_a_run_costs_by_its_decisions_and_its_edge_lies_above_the_usual_rate() -> None:
+    family = ScheduleLawFamily()
+    drawn = [family.sample(np.random.default_rng(seed)) for seed in range(50)]
+    assert all(family.effort(one) == one.num_decisions for one in drawn)
+    edges = np.array([one.edge / one.rate_scale for one in drawn])
+    assert edges.min() >= 3 * PEAK
+    assert edges.max() <= 30 * PEAK
