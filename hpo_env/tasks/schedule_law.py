@@ -213,15 +213,14 @@ def optimal_rates(task: ScheduleLawTask) -> tuple[Array, float]:
     """Return the best learning rate of every interval that is found, and the loss it leads to.
 
     A pattern search over the logarithms of the rates, which begins at the best constant one: all
-    moves of one interval, or of one and all that follow it, are tried at once, in steps that are
-    halved where none is better, down to half a per cent.
+    moves of one interval are tried at once, in steps that are halved where none is better, down to
+    half a per cent.
 
     Returns:
         Rates `[K]`, at most the task's edge, and the loss after the last.
     """
     count = task.num_decisions
-    one, following = np.eye(count), np.triu(np.ones((count, count)))
-    moves = np.concatenate([one, -one, following, -following])
+    moves = np.concatenate([np.eye(count), -np.eye(count)])
     highest = np.log(task.edge)
     constant = np.tile(highest - np.linspace(0.0, 8.0, 81)[:, None], (1, count))
     losses = loss_after(task, np.exp(constant))
