@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.observation import followed_loss
+from hpo_env.observer import followed_loss
 from hpo_env.reward import DIVERGENCE_LOG_RATIO
 from hpo_env.telemetry import HOLDING_AFTER_ROLL_BACK, MEASUREMENTS, Telemetry
 

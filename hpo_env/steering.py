@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from hpo_env.guard import has_failed, retreated, rolled_back
 from hpo_env.hyperparameters import HyperparameterSpace
-from hpo_env.observation import Observer, followed_loss
+from hpo_env.observer import Observer, followed_loss
 from hpo_env.reward import LOSS_FLOOR
 from hpo_env.telemetry import Telemetry
 

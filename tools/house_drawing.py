@@ -18,7 +18,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         f"hpo_env.{name}"
         for name in (
             *("guard", "hidden_loss", "hyperparameters", "loss_summary", "measuring"),
-            *("observation", "reward", "schedules", "seeding", "steering", "telemetry"),
+            *("observation", "observer", "reward", "schedules", "seeding", "steering"),
+            "telemetry",
         )
     ),
     "policies": tuple(

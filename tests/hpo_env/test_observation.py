@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
-from hpo_env.observation import Observer, field_docs, field_names
+from hpo_env.observation import field_docs, field_names
+from hpo_env.observer import Observer
 from hpo_env.telemetry import Telemetry
 
 SPACE = HyperparameterSpace(
