@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo_env.axes import AXES, Scale, within
 from hpo_env.errors import ActionError, HyperparameterError, unknown_name
-
-Scale = Literal["linear", "log", "one_minus_log", "log_integer", "logit"]
 
 LEVELS = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
 """What the choices of the discrete action mode stand for; the middle one does nothing."""
@@ -75,8 +74,8 @@ class Hyperparameter:
                 f"{self.name}: low < high, both finite, must hold; "
                 f"got low={self.low}, high={self.high}"
             )
-        if self.scale not in _AXES:
-            raise unknown_name(f"scale of {self.name}", self.scale, _AXES)
+        if self.scale not in AXES:
+            raise unknown_name(f"scale of {self.name}", self.scale, AXES)
         if not self.low <= self.default <= self.high:
             raise HyperparameterError(
                 f"{self.name}: default must lie in [{self.low}, {self.high}]; got {self.default}"
@@ -114,57 +113,11 @@ class Hyperparameter:
                     f"{self.name}: {name} must be True or False; got {value!r}"
                 )
         if not isinstance(self.scale, str):
-            raise unknown_name(f"scale of {self.name}", self.scale, _AXES)
+            raise unknown_name(f"scale of {self.name}", self.scale, AXES)
 
 
 Reach = tuple[NDArray[np.float64], NDArray[np.float64]]
 """How far corrections may go, down and up, `[N, H]` each."""
-
-_Elementwise = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-_Correct = Callable[[Any, Any], Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Axis:
-    """A scale: the map onto its axis, and a base value moved by a distance on it.
-
-    `correct` is written so that a distance of 0 returns the base bit for bit.
-    """
-
-    to_axis: _Elementwise
-    correct: _Correct
-    step: Callable[[float], float]
-
-
-def _log(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.log(np.maximum(values, 1e-300))  # a weight decay of 0 is far left, and not -inf
-
-
-_LOG = _Axis(to_axis=_log, correct=lambda base, d: base * np.exp(d), step=math.log)
-_AXES: dict[str, _Axis] = {
-    "log": _LOG,
-    "log_integer": _LOG,
-    "linear": _Axis(to_axis=lambda v: v, correct=lambda base, d: base + d, step=float),
-    "one_minus_log": _Axis(
-        to_axis=lambda v: -np.log1p(-np.minimum(v, 1.0 - 1e-12)),  # the minus keeps it increasing
-        # base - (1 - base) * (exp(-d) - 1) is 1 - (1 - base) * exp(-d), exact at d = 0
-        correct=lambda base, d: base - (1.0 - base) * np.expm1(-d),
-        step=math.log,
-    ),
-    "logit": _Axis(
-        to_axis=lambda v: _log(v) - _log(1.0 - np.minimum(v, 1.0 - 1e-12)),
-        # odds times exp(d), written as a difference from the base: exact at d = 0
-        correct=lambda base, d: (
-            base + base * (1.0 - base) * np.expm1(d) / (1.0 + base * np.expm1(d))
-        ),
-        step=math.log,
-    ),
-}
-
-
-def _within(values: Any, low: Any, high: Any) -> NDArray[np.float64]:
-    """Move values into a range; `np.clip` does the same, and over one lane takes thrice as long."""
-    return np.asarray(np.minimum(np.maximum(values, low), high))
 
 
 class HyperparameterSpace:
@@ -195,7 +148,7 @@ class HyperparameterSpace:
         self.low = np.array([h.low for h in self.hyperparameters])  # [H]
         self.high = np.array([h.high for h in self.hyperparameters])  # [H]
         self.defaults = np.array([h.default for h in self.hyperparameters])  # [H]
-        self._axes = [_AXES[h.scale] for h in self.hyperparameters]
+        self._axes = [AXES[h.scale] for h in self.hyperparameters]
         # Columns on one kind of axis are computed at once: a call of numpy costs more than a lane.
         self._alike = [
             (axis, np.array([h for h, other in enumerate(self._axes) if other is axis]))
@@ -245,11 +198,11 @@ class HyperparameterSpace:
     def position(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Say where in its range each value `[..., H]` lies: -1 at `low`, 1 at `high`, clipped."""
         share = (self.to_axis(values) - self._axis_low) / (self._axis_high - self._axis_low)
-        return _within(2.0 * share - 1.0, -1.0, 1.0)
+        return within(2.0 * share - 1.0, -1.0, 1.0)
 
     def relative(self, corrections: NDArray[np.float64]) -> NDArray[np.float64]:
         """Express corrections `[..., H]` as shares of the whole range, in `[-1, 1]`."""
-        return _within(corrections / (self._axis_high - self._axis_low), -1.0, 1.0)
+        return within(corrections / (self._axis_high - self._axis_low), -1.0, 1.0)
 
     def check_actions(self, actions: NDArray[Any]) -> NDArray[np.float64]:
         """Validate continuous actions and clip them to `[-1, 1]`, as a Gaussian policy needs.
@@ -277,7 +230,7 @@ class HyperparameterSpace:
                 f"actions must be finite; got {actions[lane, column]} for {self.names[column]!r} "
                 f"in lane {lane}. Has the policy diverged?"
             )
-        return _within(actions, -1.0, 1.0)
+        return within(actions, -1.0, 1.0)
 
     def check_choices(self, choices: NDArray[Any]) -> NDArray[np.float64]:
         """Validate discrete choices and turn them into continuous actions.
@@ -336,7 +289,7 @@ class HyperparameterSpace:
         self, corrections: NDArray[np.float64], actions: NDArray[np.float64], reach: Reach
     ) -> NDArray[np.float64]:
         """Move as `move` does, with what `reach` has returned."""
-        return _within(corrections + actions * self.steps, *reach)
+        return within(corrections + actions * self.steps, *reach)
 
     def base(
         self, initial: NDArray[np.float64], factors: NDArray[np.float64]
@@ -365,7 +318,7 @@ class HyperparameterSpace:
         for axis, columns in self._alike:
             values[..., columns] = axis.correct(base[..., columns], corrections[..., columns])
         values = np.where(self._integer, np.rint(values), values)
-        return _within(values, np.minimum(self.low, base), np.maximum(self.high, base))
+        return within(values, np.minimum(self.low, base), np.maximum(self.high, base))
 
     def corrected(self, name: str, base: float, correction: float) -> float:
         """Correct a further base value of one hyperparameter, as `values` does.
@@ -386,7 +339,7 @@ class HyperparameterSpace:
         """
         column = self.index(name)
         base = float(self._axes[column].correct(value, -correction))
-        lowest = 0.0 if self._axes[column] is _LOG else min(float(self.low[column]), value)
+        lowest = 0.0 if self._axes[column] is AXES["log"] else min(float(self.low[column]), value)
         return min(max(base, lowest), max(float(self.high[column]), value))
 
     def corrections(

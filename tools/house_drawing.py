@@ -17,7 +17,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "steering": tuple(
         f"hpo_env.{name}"
         for name in (
-            *("guard", "hidden_loss", "hyperparameters", "loss_summary", "measuring"),
+            *("axes", "guard", "hidden_loss", "hyperparameters", "loss_summary", "measuring"),
             *("observation", "observer", "reward", "schedules", "seeding", "steering"),
             "telemetry",
         )

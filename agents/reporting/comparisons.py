@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from rich.table import Table as TerminalTable
 
-from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace, Scale
+from hpo_env.axes import Scale
+from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.whole_files import write_atomically
 
 from ..statistics.aggregate import OpponentSummary, summarise_suite

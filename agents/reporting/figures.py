@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.hyperparameters import Scale
+from hpo_env.axes import Scale
 
 from ..statistics.aggregate import OpponentSummary
 from ..statistics.anytime import anytime_losses, budget_grid

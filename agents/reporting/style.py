@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.hyperparameters import Scale
+from hpo_env.axes import Scale
 from hpo_env.rendering import require_matplotlib
 from hpo_env.whole_files import write_atomically
 

@@ -14,8 +14,9 @@ import torch.nn.functional as F  # noqa: N812
 
 from hpo_env.networks.registry import architecture
 from hpo_env.tasks.base import Engine
-from hpo_env.tasks.supervised.data import Rows, SupervisedTask, Windows, prepare
+from hpo_env.tasks.supervised.data import SupervisedTask, prepare
 from hpo_env.tasks.supervised.family import SupervisedFamily
+from hpo_env.tasks.supervised.rows import Rows, Windows
 from hpo_env.tasks.supervised.space import DEFAULT_BATCH_SIZE
 from hpo_env.vector_env import HPOControlVectorEnv
 

@@ -23,7 +23,8 @@ from hpo_env.tasks.few_shot.task import FewShotTask
 from hpo_env.tasks.registry import FAMILIES
 from hpo_env.tasks.reinforcement.trainer import ReinforcementTrainer
 from hpo_env.tasks.supervised import data as supervised_data
-from hpo_env.tasks.supervised.data import Problem, Rows
+from hpo_env.tasks.supervised.data import Problem
+from hpo_env.tasks.supervised.rows import Rows
 from hpo_env.testing.under_test import NUM_DECISIONS, FamilyUnderTest
 
 

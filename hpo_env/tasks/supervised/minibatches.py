@@ -23,7 +23,8 @@ from torch import Tensor
 
 from hpo_env.networks.random_numbers import ORDER, WINDOWS, combine, mix, uniform
 from hpo_env.seeding import stream
-from hpo_env.tasks.supervised.data import MAX_TRAIN_ROWS, MAX_TRAIN_TOKENS, Rows, Windows
+from hpo_env.tasks.supervised.data import MAX_TRAIN_ROWS, MAX_TRAIN_TOKENS
+from hpo_env.tasks.supervised.rows import Rows, Windows
 
 NUM_STRIDES = 16
 """Strides repeat after that many epochs; starts do not."""

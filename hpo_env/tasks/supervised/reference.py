@@ -22,14 +22,7 @@ from hpo_env.networks.optimizers import optimizer_info
 from hpo_env.networks.random_numbers import dropout_uniforms
 from hpo_env.networks.registry import architecture
 from hpo_env.tasks.base import Task, Trainer
-from hpo_env.tasks.supervised.data import (
-    MAX_VALIDATION_ROWS,
-    Problem,
-    Rows,
-    SupervisedTask,
-    Windows,
-    prepare,
-)
+from hpo_env.tasks.supervised.data import MAX_VALIDATION_ROWS, Problem, SupervisedTask, prepare
 from hpo_env.tasks.supervised.measurement import interval_telemetry
 from hpo_env.tasks.supervised.minibatches import (
     order_start,
@@ -37,6 +30,7 @@ from hpo_env.tasks.supervised.minibatches import (
     shuffled,
     window_starts,
 )
+from hpo_env.tasks.supervised.rows import Rows, Windows
 from hpo_env.tasks.supervised.space import HYPERPARAMETERS, MAX_BATCH_SIZE
 from hpo_env.telemetry import Telemetry
 

@@ -27,11 +27,10 @@ from hpo_env.tasks.supervised.data import (
     MAX_VALIDATION_ROWS,
     MAX_VALIDATION_TOKENS,
     Problem,
-    Rows,
-    Windows,
 )
 from hpo_env.tasks.supervised.minibatches import NUM_STRIDES, order_strides, shuffled
 from hpo_env.tasks.supervised.replacement import Replacement
+from hpo_env.tasks.supervised.rows import Rows, Windows
 from hpo_env.tasks.supervised.step import objective_code
 
 _FIRST_SLOTS = 4

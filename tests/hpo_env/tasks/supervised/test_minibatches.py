@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpo_env.tasks.supervised.data import MAX_TRAIN_ROWS, Rows
+from hpo_env.tasks.supervised.data import MAX_TRAIN_ROWS
 from hpo_env.tasks.supervised.minibatches import (
     interval_rows,
     order_start,
@@ -16,6 +16,7 @@ from hpo_env.tasks.supervised.minibatches import (
     row_bounds,
     shuffled,
 )
+from hpo_env.tasks.supervised.rows import Rows
 
 CPU = torch.device("cpu")
 

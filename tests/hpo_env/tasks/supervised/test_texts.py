@@ -14,9 +14,10 @@ from hpo_env.errors import ConfigurationError
 from hpo_env.networks.registry import ARCHITECTURES, architecture
 from hpo_env.networks.updaters import Updater
 from hpo_env.tasks.base import Engine
-from hpo_env.tasks.supervised.data import MAX_TRAIN_TOKENS, SupervisedTask, Windows, prepare
+from hpo_env.tasks.supervised.data import MAX_TRAIN_TOKENS, SupervisedTask, prepare
 from hpo_env.tasks.supervised.family import SupervisedFamily
 from hpo_env.tasks.supervised.minibatches import drawn_windows, window_starts
+from hpo_env.tasks.supervised.rows import Windows
 from hpo_env.telemetry import Telemetry
 from tests.hpo_env.tasks.supervised.runs import CLASSES, IMAGES, run, task, values
 
