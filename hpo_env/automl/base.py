@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from hpo_env.arguments import by_name, is_number, whole_number
 from hpo_env.automl.boosters import Booster, Goal, booster_class
-from hpo_env.automl.columns import Columns, is_frame
+from hpo_env.automl.columns import Columns, as_frame, is_frame
 from hpo_env.automl.explaining import Explanation
 from hpo_env.automl.fitting import SPACE, Fit, Plan, Sides, fit_rows
 from hpo_env.automl.progress_bar import ProgressBar
-from hpo_env.automl.rows import Rows, folds, split
+from hpo_env.automl.rows import Rows, checked_weights, folds, split
 from hpo_env.control.schedule_file import write_schedule
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError, ControllerWarning, DatasetError
@@ -270,12 +270,16 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
                 "from targets"
             )
         checked = self._checked(x, is_first=is_first)
-        y = _validation.column_or_1d(y, warn=True)
+        if checked.shape[0] < 1:
+            raise DatasetError(
+                "X_val must have rows; got none. Give some, or leave X_val and y_val out"
+            )
+        y = _validation.column_or_1d(_labels_kept(y), warn=True)
         _validation.check_consistent_length(checked, y)
         if is_first:
             self._columns = Columns.of(checked, self.categorical_features)
         made = self._columns.read(checked)
-        weight = _weights(sample_weight, len(y))
+        weight = checked_weights(sample_weight, len(y))
         if weight is not None and not weight.all():  # what counts nothing is not there
             kept = np.flatnonzero(weight)
             made, y, weight = made[kept], np.asarray(y)[kept], weight[kept]
@@ -289,15 +293,28 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         return folds(rows, share, int(self.n_runs), rng, is_stratified=is_stratified)
 
     def _checked(self, x: Any, *, is_first: bool) -> Any:
-        """Return a data frame as it is, anything else as a matrix of numbers."""
+        """Return a data frame as it is, anything else as a matrix of numbers.
+
+        Raises:
+            DatasetError: It has no rows or columns, or a matrix holds texts.
+        """
+        x = as_frame(x)
         if is_frame(x):
             _validation.validate_data(self, x, reset=is_first, skip_check_array=True)
             if is_first and (x.shape[0] < 1 or x.shape[1] < 1):
                 raise DatasetError(f"X must have rows and columns; got shape {x.shape}")
             return x
-        return _validation.validate_data(
-            self, x, reset=is_first, dtype=np.float64, ensure_all_finite=False
-        )
+        try:
+            return _validation.validate_data(
+                self, x, reset=is_first, dtype=np.float64, ensure_all_finite=False
+            )
+        except ValueError as error:
+            if "could not convert" not in str(error):
+                raise
+            raise DatasetError(
+                f"X must hold numbers where it is a matrix: {error}. Give a data frame of pandas, "
+                "whose texts are taken for categories"
+            ) from error
 
     def _say_what_is_constant(self, train: Rows) -> None:
         constant = self._columns.constant(train.x)
@@ -350,25 +367,14 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         return total
 
 
-def _weights(sample_weight: Any, num_rows: int) -> Array | None:
-    """Check weights of rows.
+def _labels_kept(y: Any) -> Any:
+    """Return targets of pandas's own sorts as NumPy has them.
 
-    Raises:
-        ConfigurationError: They are negative or all 0, or as many as there are rows are not given.
+    scikit-learn takes whole numbers and truth values that may be missing for decimal numbers, and
+    labels would come back as such.
     """
-    if sample_weight is None:
-        return None
-    weight = np.asarray(sample_weight, dtype=np.float64)
-    if weight.ndim == 0:
-        weight = np.full(num_rows, float(weight))
-    if weight.shape != (num_rows,):
-        raise ConfigurationError(
-            f"sample_weight must have a number for each of the {num_rows} rows; got shape "
-            f"{weight.shape}"
-        )
-    if not (np.isfinite(weight).all() and (weight >= 0.0).all() and weight.any()):
-        raise ConfigurationError(
-            "sample_weight must be finite numbers from 0 on, and no weights are all zero; got "
-            f"{float(np.min(weight)):g} to {float(np.max(weight)):g}"
-        )
-    return weight
+    dtype = getattr(y, "dtype", None)
+    kind = "" if isinstance(dtype, np.dtype) else getattr(dtype, "kind", "")
+    if kind not in ("b", "i", "u") or y.isna().any():
+        return y
+    return y.to_numpy(dtype=bool if kind == "b" else np.int64)

@@ -136,6 +136,11 @@ class ControlledBoostingRegressor(_base.RegressorMixin, ControlledBoosting):  # 
 
     def _read_target(self, y: Any, *, is_first: bool) -> Array:
         _refuse_missing(y)
+        if np.asarray(y).dtype.kind in "mM":
+            raise DatasetError(
+                f"y must hold numbers for a regressor; got {np.asarray(y).dtype}. Give one number "
+                "for each row, such as days since a day"
+            )
         try:
             found = np.asarray(y, dtype=np.float64)
         except (TypeError, ValueError) as error:
@@ -143,11 +148,17 @@ class ControlledBoostingRegressor(_base.RegressorMixin, ControlledBoosting):  # 
         if not np.isfinite(found).all():
             raise DatasetError("y must be finite; got an infinity. Leave such rows out")
         if is_first:
-            self._mean, self._deviation = float(found.mean()), float(found.std())
-            if len(found) > 1 and self._deviation == 0.0:
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._mean, self._deviation = float(found.mean()), float(found.std())
+            if len(found) > 1 and found.min() == found.max():
                 raise DatasetError(
                     f"y must vary; all {len(found)} targets are {self._mean:g}: there is nothing "
                     "to learn"
+                )
+            if len(found) > 1 and not 0.0 < self._deviation < np.inf:
+                raise DatasetError(
+                    f"y must have squares that can be told apart; its targets lie in "
+                    f"[{found.min():g}, {found.max():g}]. Give them in another unit"
                 )
         return (found - self._mean) / self._deviation
 
