@@ -40,6 +40,9 @@ Array = NDArray[np.float64]
 SHIPPED = "automl"
 """The policy that the estimators have."""
 
+REPLAYS, REPLAYS_OF_SEVERAL = 4, 2
+"""Of the course of a run on all rows, and of each of several runs: see `n_replays`."""
+
 LINEAR_SHARE = 0.75
 """Of a linear model where the first tree begins: what was best on the validation tables."""
 
@@ -71,6 +74,7 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         initial: Mapping[str, float] | None = None,
         linear_start: float = LINEAR_SHARE,
         refit: bool = True,
+        n_replays: int | None = None,
         validation_fraction: float = 0.2,
         n_runs: int = 1,
         time_budget: float | None = None,
@@ -87,6 +91,7 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         self.initial = initial
         self.linear_start = linear_start
         self.refit = refit
+        self.n_replays = n_replays
         self.validation_fraction = validation_fraction
         self.n_runs = n_runs
         self.time_budget = time_budget
@@ -157,7 +162,7 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
             | {n: float(v) for n, v in (self.initial or {}).items()},
             start="user" if self.initial else self.start,
             linear_share=self._linear_share(),
-            refit=bool(self.refit),
+            num_replays=self._num_replays() if self.refit else 0,
             seed=seed,
             seconds=None if self.time_budget is None else float(self.time_budget),
         )
@@ -214,7 +219,7 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
 
     def _check_settings(self) -> None:
         self._booster = booster_class(self.library)
-        for name in ("n_estimators", "n_runs"):
+        for name in ("n_estimators", "n_runs", *(() if self.n_replays is None else ("n_replays",))):
             if whole_number(name, getattr(self, name)) < 1:
                 raise ConfigurationError(f"{name} must be at least 1; got {getattr(self, name)}")
         share = self.validation_fraction
@@ -336,6 +341,11 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
             )
         return int(jobs) if jobs > 0 else max((os.cpu_count() or 1) + 1 + int(jobs), 1)
 
+    def _num_replays(self) -> int:
+        """Return how often the course of each run is replayed on all rows."""
+        usual = REPLAYS if self.n_runs == 1 else REPLAYS_OF_SEVERAL
+        return usual if self.n_replays is None else int(self.n_replays)
+
     def _linear_share(self) -> float:
         """Return the share of a linear model where trees begin; 0 where it may not be there."""
         parameters = self.library_params or {}
@@ -359,9 +369,9 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         _validation.check_is_fitted(self, "n_iter_")
         cells = self._columns.read(self._checked(x, is_first=False))
         total: Array | None = None
-        for model, weight in zip(self._fit.models, self._fit.weights, strict=True):
-            if model is not None:
-                said = weight * model.outputs(cells)
+        for models, weight in zip(self._fit.models, self._fit.weights, strict=True):
+            for model in models:
+                said = weight / len(models) * model.outputs(cells)
                 total = said if total is None else total + said
         assert total is not None
         return total

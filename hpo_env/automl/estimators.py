@@ -38,8 +38,12 @@ class ControlledBoostingClassifier(_base.ClassifierMixin, ControlledBoosting):  
             long as the trees (more than 300 columns of numbers, or 20 million cells), or where
             `library_params` demand constraints of the model. Of many levels of categories the most
             frequent count.
-        refit: Whether the course of the run is replayed on all rows, up to where it was cut off.
-            That takes about as long again as the run: a fit is two runs.
+        refit: Whether the course of the run is replayed on all rows, up to where it was cut off;
+            what it says is then the mean of the replays.
+        n_replays: How often it is, 1 or more. Every second replay draws thresholds at random where
+            the library can (LightGBM), with twice the leaves and half as many rounds more; give
+            `extra_trees` in `library_params` to have it one way. None: 4, and 2 for each of several
+            runs. Four take about as long as the run.
         validation_fraction: Share of the rows by which the run is steered and cut off, in (0, 1).
             Several runs divide the rows into parts of about that share, half of them at most.
         n_runs: Controlled runs. More than one make an ensemble: each has other validation rows, and
