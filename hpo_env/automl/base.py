@@ -369,9 +369,13 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         _validation.check_is_fitted(self, "n_iter_")
         cells = self._columns.read(self._checked(x, is_first=False))
         total: Array | None = None
+        margins: dict[int, Array] = {}  # replays begin at one linear model
         for models, weight in zip(self._fit.models, self._fit.weights, strict=True):
             for model in models:
-                said = weight / len(models) * model.outputs(cells)
+                place = id(model.begins)
+                if model.begins is not None and place not in margins:
+                    margins[place] = model.begins.margin(cells)
+                said = weight / len(models) * model.outputs(cells, margins.get(place))
                 total = said if total is None else total + said
         assert total is not None
         return total

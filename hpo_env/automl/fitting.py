@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hpo_env.automl.boosters import Booster, Goal
 from hpo_env.automl.ensembling import greedy_weights, loss_of_outputs
 from hpo_env.automl.growing import Deadline, Grown, affordable_rounds, grow, replay
-from hpo_env.automl.linear_start import Features, most_features, why_not
+from hpo_env.automl.linear_start import Features, LinearStart, most_features, why_not
 from hpo_env.automl.model import Model
 from hpo_env.automl.progress_bar import ProgressBar
 from hpo_env.automl.rows import Rows
@@ -260,6 +260,7 @@ def _refitted(
     Where time is short, or somebody interrupts, what there is of each run will do.
     """
     made: dict[int, list[Model]] = {place: [] for place, own in enumerate(models) if own}
+    begins = LinearStart.of(plan.goal, rows, plan.linear_share)
     jobs = [(number, place) for number in range(plan.num_replays) for place in made]
     longest, why = 0.0, ""
     try:
@@ -269,7 +270,8 @@ def _refitted(
                 break
             bar.begin(f"refit {done + 1} of {len(jobs)}")
             begun = time.monotonic()
-            made[place].append(replay(rows, runs[place], number=number, report=bar))
+            own = begins if runs[place].linear_share else None
+            made[place].append(replay(rows, runs[place], own, number=number, report=bar))
             longest = max(longest, time.monotonic() - begun)
     except KeyboardInterrupt:
         why = "the refit was interrupted"

@@ -219,16 +219,19 @@ def grow(
     )
 
 
-def replay(rows: Rows, grown: Grown, *, number: int, report: Report) -> Model:
+def replay(
+    rows: Rows, grown: Grown, begins: LinearStart | None, *, number: int, report: Report
+) -> Model:
     """Grow trees on other rows by the course of a run, up to its best round.
 
-    They begin as its own do: at a linear model of these rows, or at a constant. Every second replay
-    draws thresholds at random where the library can, as what errs in other ways is worth more in a
-    mean (extremely randomised trees: Geurts, Ernst and Wehenkel, 2006).
+    Every second replay draws thresholds at random where the library can, as what errs in other ways
+    is worth more in a mean (extremely randomised trees: Geurts, Ernst and Wehenkel, 2006).
 
     Args:
         rows: That grow the trees.
         grown: The run.
+        begins: A linear model of these rows where the run began at one of its own; None: at a
+            constant.
         number: Of the replay, from 0 on: the first draws bags and columns as the run did.
         report: Told after each round.
     """
@@ -238,7 +241,6 @@ def replay(rows: Rows, grown: Grown, *, number: int, report: Report) -> Model:
     if is_random:
         goal = replace(goal, parameters={**goal.parameters, own.kind.random_trees[0]: True})
         num_rounds, leaves = math.ceil(_RANDOM_ROUNDS * num_rounds), _RANDOM_LEAVES
-    begins = LinearStart.of(goal, rows, grown.linear_share)
     seed = (grown.seed + number * _BETWEEN_SEEDS) % _MOST_SEEDS
     booster = own.kind(goal, _from(begins, rows), None, seed=seed)
     due = {int(row["step"]): row for row in grown.schedule}
