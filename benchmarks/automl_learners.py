@@ -173,6 +173,7 @@ LEARNERS: Mapping[str, Learner] = {
     "TPE, equal time": optuna_tpe(None),
     "TPE, 8 trials": optuna_tpe(8),
     "TPE, 32 trials": optuna_tpe(32),
+    "TPE, 32 trials, replayed alike": optuna_tpe(32, is_replayed=True),
     "TPE, 64 trials": optuna_tpe(64),
     "TPE, 64 trials together": optuna_tpe_together(64),
 }
