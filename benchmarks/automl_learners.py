@@ -154,6 +154,8 @@ LEARNERS: Mapping[str, Learner] = {
     "controlled, from a constant": controlled(linear_start=0.0),
     "controlled, start of the user": controlled(start="user"),
     "controlled, start drawn blindly": controlled_from_anywhere,
+    "controlled, one replay": controlled(n_replays=1),
+    "controlled, 8 runs, one replay each": controlled(n_runs=8, n_replays=1),
     "controlled, not refitted": controlled(refit=False),
     "controlled, XGBoost": controlled(library="xgboost"),
     "learned start, kept": followed(is_course=False),
@@ -171,6 +173,7 @@ LEARNERS: Mapping[str, Learner] = {
     "TPE, equal time": optuna_tpe(None),
     "TPE, 8 trials": optuna_tpe(8),
     "TPE, 32 trials": optuna_tpe(32),
+    "TPE, 32 trials, replayed alike": optuna_tpe(32, is_replayed=True),
     "TPE, 64 trials": optuna_tpe(64),
     "TPE, 64 trials together": optuna_tpe_together(64),
 }

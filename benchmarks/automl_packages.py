@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -32,6 +34,7 @@ from benchmarks.automl_jobs import (
     stopped,
     validated,
 )
+from hpo_env.automl.base import REPLAYS
 from hpo_env.automl.ensembling import greedy_weights
 from hpo_env.automl.fitting import SPACE
 from hpo_env.errors import MissingExtraError
@@ -161,13 +164,28 @@ class Search:
         again = lightgbm_model(job, parameters, best_of(job, model)[0])
         return predictor(job, again.fit(job.x, job.y))
 
+    def replayed(self, job: Job, place: int) -> Predict:
+        """Learn again as often, and in such ways, as the estimators replay a run: the mean."""
+        parameters, model = self.trials[place]
+        best = best_of(job, model)[0]
+        asked: list[Predict] = []
+        for number in range(REPLAYS):
+            own, rounds = dict(parameters), best
+            if number % 2:
+                own |= {"extra_trees": True, "num_leaves": min(2 * own["num_leaves"], 128)}
+                rounds = math.ceil(1.5 * best)
+            again = lightgbm_model(replace(job, seed=job.seed + number), own, rounds)
+            asked.append(predictor(job, again.fit(job.x, job.y)))
+        return lambda x: np.mean([ask(x) for ask in asked], axis=0)
 
-def optuna_tpe(num_trials: int | None) -> Learner:
-    """Return the best trial of a search, refitted; see `Search`."""
+
+def optuna_tpe(num_trials: int | None, *, is_replayed: bool = False) -> Learner:
+    """Return the best trial of a search, refitted or replayed; see `Search`."""
 
     def learn(job: Job) -> Predict:
         search = Search(job, num_trials)
-        return search.refitted(job, search.best)
+        again = search.replayed if is_replayed else search.refitted
+        return again(job, search.best)
 
     return learn
 

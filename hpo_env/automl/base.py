@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from hpo_env.arguments import by_name, is_number, whole_number
 from hpo_env.automl.boosters import Booster, Goal, booster_class
-from hpo_env.automl.columns import Columns, is_frame
+from hpo_env.automl.columns import Columns, as_frame, is_frame
 from hpo_env.automl.explaining import Explanation
 from hpo_env.automl.fitting import SPACE, Fit, Plan, Sides, fit_rows
 from hpo_env.automl.progress_bar import ProgressBar
-from hpo_env.automl.rows import Rows, folds, split
+from hpo_env.automl.rows import Rows, checked_weights, folds, split
 from hpo_env.control.schedule_file import write_schedule
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError, ControllerWarning, DatasetError
@@ -39,6 +39,9 @@ Array = NDArray[np.float64]
 
 SHIPPED = "automl"
 """The policy that the estimators have."""
+
+REPLAYS, REPLAYS_OF_SEVERAL = 4, 2
+"""Of the course of a run on all rows, and of each of several runs: see `n_replays`."""
 
 LINEAR_SHARE = 0.75
 """Of a linear model where the first tree begins: what was best on the validation tables."""
@@ -71,6 +74,7 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         initial: Mapping[str, float] | None = None,
         linear_start: float = LINEAR_SHARE,
         refit: bool = True,
+        n_replays: int | None = None,
         validation_fraction: float = 0.2,
         n_runs: int = 1,
         time_budget: float | None = None,
@@ -87,6 +91,7 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         self.initial = initial
         self.linear_start = linear_start
         self.refit = refit
+        self.n_replays = n_replays
         self.validation_fraction = validation_fraction
         self.n_runs = n_runs
         self.time_budget = time_budget
@@ -157,7 +162,7 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
             | {n: float(v) for n, v in (self.initial or {}).items()},
             start="user" if self.initial else self.start,
             linear_share=self._linear_share(),
-            refit=bool(self.refit),
+            num_replays=self._num_replays() if self.refit else 0,
             seed=seed,
             seconds=None if self.time_budget is None else float(self.time_budget),
         )
@@ -214,7 +219,7 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
 
     def _check_settings(self) -> None:
         self._booster = booster_class(self.library)
-        for name in ("n_estimators", "n_runs"):
+        for name in ("n_estimators", "n_runs", *(() if self.n_replays is None else ("n_replays",))):
             if whole_number(name, getattr(self, name)) < 1:
                 raise ConfigurationError(f"{name} must be at least 1; got {getattr(self, name)}")
         share = self.validation_fraction
@@ -270,12 +275,16 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
                 "from targets"
             )
         checked = self._checked(x, is_first=is_first)
-        y = _validation.column_or_1d(y, warn=True)
+        if checked.shape[0] < 1:
+            raise DatasetError(
+                "X_val must have rows; got none. Give some, or leave X_val and y_val out"
+            )
+        y = _validation.column_or_1d(_labels_kept(y), warn=True)
         _validation.check_consistent_length(checked, y)
         if is_first:
             self._columns = Columns.of(checked, self.categorical_features)
         made = self._columns.read(checked)
-        weight = _weights(sample_weight, len(y))
+        weight = checked_weights(sample_weight, len(y))
         if weight is not None and not weight.all():  # what counts nothing is not there
             kept = np.flatnonzero(weight)
             made, y, weight = made[kept], np.asarray(y)[kept], weight[kept]
@@ -289,15 +298,28 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         return folds(rows, share, int(self.n_runs), rng, is_stratified=is_stratified)
 
     def _checked(self, x: Any, *, is_first: bool) -> Any:
-        """Return a data frame as it is, anything else as a matrix of numbers."""
+        """Return a data frame as it is, anything else as a matrix of numbers.
+
+        Raises:
+            DatasetError: It has no rows or columns, or a matrix holds texts.
+        """
+        x = as_frame(x)
         if is_frame(x):
             _validation.validate_data(self, x, reset=is_first, skip_check_array=True)
             if is_first and (x.shape[0] < 1 or x.shape[1] < 1):
                 raise DatasetError(f"X must have rows and columns; got shape {x.shape}")
             return x
-        return _validation.validate_data(
-            self, x, reset=is_first, dtype=np.float64, ensure_all_finite=False
-        )
+        try:
+            return _validation.validate_data(
+                self, x, reset=is_first, dtype=np.float64, ensure_all_finite=False
+            )
+        except ValueError as error:
+            if "could not convert" not in str(error):
+                raise
+            raise DatasetError(
+                f"X must hold numbers where it is a matrix: {error}. Give a data frame of pandas, "
+                "whose texts are taken for categories"
+            ) from error
 
     def _say_what_is_constant(self, train: Rows) -> None:
         constant = self._columns.constant(train.x)
@@ -318,6 +340,11 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
                 f"n_jobs must be a whole number other than 0, or None; got {jobs!r}"
             )
         return int(jobs) if jobs > 0 else max((os.cpu_count() or 1) + 1 + int(jobs), 1)
+
+    def _num_replays(self) -> int:
+        """Return how often the course of each run is replayed on all rows."""
+        usual = REPLAYS if self.n_runs == 1 else REPLAYS_OF_SEVERAL
+        return usual if self.n_replays is None else int(self.n_replays)
 
     def _linear_share(self) -> float:
         """Return the share of a linear model where trees begin; 0 where it may not be there."""
@@ -342,33 +369,26 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         _validation.check_is_fitted(self, "n_iter_")
         cells = self._columns.read(self._checked(x, is_first=False))
         total: Array | None = None
-        for model, weight in zip(self._fit.models, self._fit.weights, strict=True):
-            if model is not None:
-                said = weight * model.outputs(cells)
+        margins: dict[int, Array] = {}  # replays begin at one linear model
+        for models, weight in zip(self._fit.models, self._fit.weights, strict=True):
+            for model in models:
+                place = id(model.begins)
+                if model.begins is not None and place not in margins:
+                    margins[place] = model.begins.margin(cells)
+                said = weight / len(models) * model.outputs(cells, margins.get(place))
                 total = said if total is None else total + said
         assert total is not None
         return total
 
 
-def _weights(sample_weight: Any, num_rows: int) -> Array | None:
-    """Check weights of rows.
+def _labels_kept(y: Any) -> Any:
+    """Return targets of pandas's own sorts as NumPy has them.
 
-    Raises:
-        ConfigurationError: They are negative or all 0, or as many as there are rows are not given.
+    scikit-learn takes whole numbers and truth values that may be missing for decimal numbers, and
+    labels would come back as such.
     """
-    if sample_weight is None:
-        return None
-    weight = np.asarray(sample_weight, dtype=np.float64)
-    if weight.ndim == 0:
-        weight = np.full(num_rows, float(weight))
-    if weight.shape != (num_rows,):
-        raise ConfigurationError(
-            f"sample_weight must have a number for each of the {num_rows} rows; got shape "
-            f"{weight.shape}"
-        )
-    if not (np.isfinite(weight).all() and (weight >= 0.0).all() and weight.any()):
-        raise ConfigurationError(
-            "sample_weight must be finite numbers from 0 on, and no weights are all zero; got "
-            f"{float(np.min(weight)):g} to {float(np.max(weight)):g}"
-        )
-    return weight
+    dtype = getattr(y, "dtype", None)
+    kind = "" if isinstance(dtype, np.dtype) else getattr(dtype, "kind", "")
+    if kind not in ("b", "i", "u") or y.isna().any():
+        return y
+    return y.to_numpy(dtype=bool if kind == "b" else np.int64)

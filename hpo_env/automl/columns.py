@@ -8,9 +8,12 @@ Axes: `R` rows, `D` columns.
 
 from __future__ import annotations
 
+import datetime
+import numbers
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -22,11 +25,31 @@ from hpo_env.errors import ConfigurationError, ControllerWarning, DatasetError
 Array = NDArray[np.float64]
 
 _SHOWN = 3  # names in a message
+_NUMBERS = (numbers.Real, Decimal)
+_TIMES = (datetime.date, datetime.time, datetime.timedelta)  # those of pandas are kinds of them
+_LEVELS = (str, bytes, bool, np.bool_)
 
 
 def is_frame(x: Any) -> bool:
     """Say whether this is a data frame of pandas."""
     return hasattr(x, "columns") and hasattr(x, "iloc")
+
+
+def as_frame(x: Any) -> Any:
+    """Return a table of another package as a data frame of pandas; anything else as it is.
+
+    Raises:
+        DatasetError: Columns of a data frame share a name.
+    """
+    if not is_frame(x) and hasattr(x, "to_pandas"):
+        x = x.to_pandas()
+    if is_frame(x) and not x.columns.is_unique:
+        twice = list(dict.fromkeys(map(str, x.columns[x.columns.duplicated()])))
+        raise DatasetError(
+            f"columns of X must have names of their own; got {_listed(twice)} more than once. "
+            "Rename them"
+        )
+    return x
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,23 +156,45 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _is_category(column: Any) -> bool:
-    """Say whether a column of a frame holds something else than numbers."""
+    """Say whether a column of a frame holds something else than numbers.
+
+    Raises:
+        DatasetError: It holds what is neither a number nor a level.
+    """
     import pandas as pd
 
     kind = column.dtype
-    if isinstance(kind, pd.CategoricalDtype) or pd.api.types.is_bool_dtype(kind):
+    if isinstance(kind, pd.CategoricalDtype | pd.IntervalDtype):
         return True
+    if pd.api.types.is_bool_dtype(kind):
+        return True
+    if pd.api.types.is_complex_dtype(kind):
+        raise _neither(column, f"complex numbers ({kind})", "the two parts of each")
     if pd.api.types.is_numeric_dtype(kind):
         return False
     if pd.api.types.is_datetime64_any_dtype(kind) or kind.kind == "m":
-        raise DatasetError(
-            f"column {str(column.name)!r} must hold numbers or categories; got times ({kind}). "
-            "Make columns of what matters about them: the year, the weekday, the days since a day"
-        )
-    if kind.kind == "O":  # numbers that came in with objects are numbers still
-        there = column.dropna()
-        return any(isinstance(cell, str | bool) for cell in there) or not len(there)
-    return True
+        raise _times(column, kind)
+    # Objects, texts among them: numbers that came in with objects are numbers still.
+    sorts, levels = {type(cell) for cell in column.dropna()}, (*_LEVELS, pd.Interval)
+    for sort in sorts:
+        if issubclass(sort, (*_TIMES, pd.Period)):
+            raise _times(column, sort.__name__)
+        if not issubclass(sort, (*_NUMBERS, *levels)):
+            raise _neither(column, f"cells of type {sort.__name__}", "what they hold")
+    return not sorts or any(issubclass(sort, levels) for sort in sorts)
+
+
+def _times(column: Any, kind: Any) -> DatasetError:
+    return _neither(
+        column, f"times ({kind})", "what matters: the year, the weekday, the days since a day"
+    )
+
+
+def _neither(column: Any, got: str, parts: str) -> DatasetError:
+    return DatasetError(
+        f"column {str(column.name)!r} must hold numbers or categories; got {got}. Make "
+        f"columns of {parts}"
+    )
 
 
 def _levels(column: Any) -> tuple[Any, ...]:

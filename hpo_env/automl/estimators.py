@@ -38,8 +38,12 @@ class ControlledBoostingClassifier(_base.ClassifierMixin, ControlledBoosting):  
             long as the trees (more than 300 columns of numbers, or 20 million cells), or where
             `library_params` demand constraints of the model. Of many levels of categories the most
             frequent count.
-        refit: Whether the course of the run is replayed on all rows, up to where it was cut off.
-            That takes about as long again as the run: a fit is two runs.
+        refit: Whether the course of the run is replayed on all rows, up to where it was cut off;
+            what it says is then the mean of the replays.
+        n_replays: How often it is, 1 or more. Every second replay draws thresholds at random where
+            the library can (LightGBM), with twice the leaves and half as many rounds more; give
+            `extra_trees` in `library_params` to have it one way. None: 4, and 2 for each of several
+            runs. Four take about as long as the run.
         validation_fraction: Share of the rows by which the run is steered and cut off, in (0, 1).
             Several runs divide the rows into parts of about that share, half of them at most.
         n_runs: Controlled runs. More than one make an ensemble: each has other validation rows, and
@@ -136,6 +140,11 @@ class ControlledBoostingRegressor(_base.RegressorMixin, ControlledBoosting):  # 
 
     def _read_target(self, y: Any, *, is_first: bool) -> Array:
         _refuse_missing(y)
+        if np.asarray(y).dtype.kind in "mM":
+            raise DatasetError(
+                f"y must hold numbers for a regressor; got {np.asarray(y).dtype}. Give one number "
+                "for each row, such as days since a day"
+            )
         try:
             found = np.asarray(y, dtype=np.float64)
         except (TypeError, ValueError) as error:
@@ -143,11 +152,17 @@ class ControlledBoostingRegressor(_base.RegressorMixin, ControlledBoosting):  # 
         if not np.isfinite(found).all():
             raise DatasetError("y must be finite; got an infinity. Leave such rows out")
         if is_first:
-            self._mean, self._deviation = float(found.mean()), float(found.std())
-            if len(found) > 1 and self._deviation == 0.0:
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._mean, self._deviation = float(found.mean()), float(found.std())
+            if len(found) > 1 and found.min() == found.max():
                 raise DatasetError(
                     f"y must vary; all {len(found)} targets are {self._mean:g}: there is nothing "
                     "to learn"
+                )
+            if len(found) > 1 and not 0.0 < self._deviation < np.inf:
+                raise DatasetError(
+                    f"y must have squares that can be told apart; its targets lie in "
+                    f"[{found.min():g}, {found.max():g}]. Give them in another unit"
                 )
         return (found - self._mean) / self._deviation
 

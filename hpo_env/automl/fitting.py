@@ -5,6 +5,7 @@ Axes: `M` runs.
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from hpo_env.automl.boosters import Booster, Goal
 from hpo_env.automl.ensembling import greedy_weights, loss_of_outputs
 from hpo_env.automl.growing import Deadline, Grown, affordable_rounds, grow, replay
-from hpo_env.automl.linear_start import Features, most_features, why_not
+from hpo_env.automl.linear_start import Features, LinearStart, most_features, why_not
 from hpo_env.automl.model import Model
 from hpo_env.automl.progress_bar import ProgressBar
 from hpo_env.automl.rows import Rows
@@ -30,6 +31,7 @@ Array = NDArray[np.float64]
 
 _SPREAD = 1.0  # of the starts of further runs, in largest moves of the policy
 _WARN_BELOW = 200  # validation rows
+_SLOWEST_REPLAY = 2.0  # times the slowest so far: those with random thresholds have more rounds
 
 Sides = tuple[Rows, Rows]
 """Rows that grow trees, and rows by which they are steered and cut off."""
@@ -50,7 +52,7 @@ class Plan:
         initial: Values that runs begin from, by name; see `Controller.attach` for `start`.
         start: Where runs begin.
         linear_share: Of a linear model where the first tree of each begins, in [0, 1].
-        refit: Whether the courses are replayed on all rows.
+        num_replays: Of the course of each run on all rows; 0: what the runs have grown predicts.
         seed: Of everything that is random.
         seconds: For the whole fit; None: as long as it takes.
     """
@@ -63,7 +65,7 @@ class Plan:
     initial: Mapping[str, float]
     start: Start | None
     linear_share: float
-    refit: bool
+    num_replays: int
     seed: int
     seconds: float | None
 
@@ -75,7 +77,7 @@ class Fit:
     Args:
         runs: The controlled runs, M of them.
         weights: Of each run in the model `[M]`.
-        models: The trees that predict, one a run; None for a run of weight 0.
+        models: The trees that predict, the mean of those of a run; none for a run of weight 0.
         is_refitted: Whether they have grown on all rows.
         validation_loss: Of the ensemble on the validation rows, before any refit; the mean of the
             runs' where each has its own.
@@ -84,7 +86,7 @@ class Fit:
 
     runs: tuple[Grown, ...]
     weights: Array
-    models: tuple[Model | None, ...]
+    models: tuple[tuple[Model, ...], ...]
     is_refitted: bool
     validation_loss: float
     notes: tuple[str, ...] = field(default=())
@@ -123,9 +125,11 @@ def fit_rows(plan: Plan, sides: Sequence[Sides], bar: ProgressBar) -> Fit:
     is_shared = len(sides) == 1
     runs, is_whole = _grown(plan, sides, bar, notes)
     weights, loss = _chosen(plan, runs, validation) if is_shared else _together(runs)
-    models = [one.model if w > 0.0 else None for one, w in zip(runs, weights, strict=True)]
+    models: list[tuple[Model, ...]] = [
+        (one.model,) if w > 0.0 else () for one, w in zip(runs, weights, strict=True)
+    ]
     is_refitted = False
-    if plan.refit and is_whole:
+    if plan.num_replays and is_whole:
         is_refitted = _refitted(plan, train.and_also(validation), runs, models, whole, bar, notes)
     return Fit(
         runs=tuple(runs),
@@ -172,7 +176,7 @@ def _grown(
     is_shared = len(sides) == 1
     train, validation = sides[0]
     seconds = np.inf if plan.seconds is None else plan.seconds
-    if plan.refit:  # a replay makes the rounds again, on more rows
+    if plan.num_replays:  # one makes the rounds again, on more rows; others if there is time
         seconds /= 2.0 + len(validation) / len(train)
     deadline = Deadline(None if plan.seconds is None else seconds)
     num_rounds = affordable_rounds(
@@ -246,25 +250,38 @@ def _refitted(
     plan: Plan,
     rows: Rows,
     runs: Sequence[Grown],
-    models: list[Model | None],
+    models: list[tuple[Model, ...]],
     whole: Deadline,
     bar: ProgressBar,
     notes: list[str],
 ) -> bool:
-    """Put models on all rows in the place of those that have grown on a part; say if all are."""
-    made: dict[int, Model] = {}
-    used = [place for place, model in enumerate(models) if model is not None]
+    """Put models on all rows in the place of those that have grown on a part; say if all are.
+
+    Where time is short, or somebody interrupts, what there is of each run will do.
+    """
+    made: dict[int, list[Model]] = {place: [] for place, own in enumerate(models) if own}
+    begins = LinearStart.of(plan.goal, rows, plan.linear_share)
+    jobs = [(number, place) for number in range(plan.num_replays) for place in made]
+    longest, why = 0.0, ""
     try:
-        for place in used:
-            if whole.is_over:
-                notes.append("time_budget was over before the refit: the rows that train alone")
-                return False
-            bar.begin(f"refit {len(made) + 1} of {len(used)}")
-            made[place] = replay(rows, runs[place], report=bar)
+        for done, (number, place) in enumerate(jobs):
+            if whole.left <= (_SLOWEST_REPLAY * longest if number else 0.0):
+                why = "time_budget was over in the refit"
+                break
+            bar.begin(f"refit {done + 1} of {len(jobs)}")
+            begun = time.monotonic()
+            own = begins if runs[place].linear_share else None
+            made[place].append(replay(rows, runs[place], own, number=number, report=bar))
+            longest = max(longest, time.monotonic() - begun)
     except KeyboardInterrupt:
-        notes.append("the refit was interrupted: the model has grown on the rows that train alone")
-        warnings.warn(notes[-1], ControllerWarning, stacklevel=4)
-        return False
-    for place, model in made.items():
-        models[place] = model
-    return True
+        why = "the refit was interrupted"
+    is_made, count = all(made.values()), sum(map(len, made.values()))
+    if why:
+        what = f"is the mean of {count} of {len(jobs)} replays"
+        what = what if is_made else "has grown on the rows that train alone"
+        notes.append(f"{why}: the model {what}")
+        if "interrupted" in why:
+            warnings.warn(notes[-1], ControllerWarning, stacklevel=4)
+    for place, found in made.items():
+        models[place] = tuple(found) if is_made else models[place]
+    return is_made

@@ -6,11 +6,12 @@ Axes: `R` rows, `D` columns, `K` scores of a row.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.errors import DatasetError
+from hpo_env.errors import ConfigurationError, DatasetError
 from hpo_env.integrations.boosting import Labels
 
 Array = NDArray[np.float64]
@@ -58,6 +59,40 @@ class Rows:
             weight = np.concatenate([_weights(self), _weights(other)])
         x = np.concatenate([self.x, other.x])
         return Rows(x=x, y=np.concatenate([self.y, other.y]), weight=weight)
+
+
+def checked_weights(sample_weight: Any, num_rows: int) -> Array | None:
+    """Check weights of rows.
+
+    Args:
+        sample_weight: As a user gives them: one for each row, one for all, or None.
+        num_rows: `R`.
+
+    Returns:
+        The weights `[R]`; None where all rows are alike.
+
+    Raises:
+        ConfigurationError: They are negative or all 0, or as many as there are rows are not given.
+    """
+    if sample_weight is None:
+        return None
+    try:
+        weight = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"sample_weight must hold numbers: {error}") from error
+    if weight.ndim == 0:
+        weight = np.full(num_rows, float(weight))
+    if weight.shape != (num_rows,):
+        raise ConfigurationError(
+            f"sample_weight must have a number for each of the {num_rows} rows; got shape "
+            f"{weight.shape}"
+        )
+    if not (np.isfinite(weight).all() and (weight >= 0.0).all() and weight.any()):
+        raise ConfigurationError(
+            "sample_weight must be finite numbers from 0 on, and no weights are all zero; got "
+            f"{float(np.min(weight)):g} to {float(np.max(weight)):g}"
+        )
+    return weight
 
 
 def _weights(rows: Rows) -> Array:

@@ -212,7 +212,9 @@ def test_validation_rows_may_be_given() -> None:
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_refit_is_the_course_on_all_rows(library: str) -> None:
     x, y = numbers()
-    model = ControlledBoostingRegressor(library=library, n_estimators=30, random_state=3).fit(x, y)
+    model = ControlledBoostingRegressor(
+        library=library, n_estimators=30, n_replays=1, random_state=3
+    ).fit(x, y)
     rows = model.course_
     assert rows[0]["step"] == 0
     assert len({row["num_leaves"] for row in rows}) > 2
@@ -265,7 +267,7 @@ def test_runs_with_the_same_validation_rows_are_no_worse_than_the_best_of_them()
     assert model.best_score_ <= min(run.best_loss for run in model._fit.runs) * (1 + 1e-6)
     starts = {run.schedule[0]["num_leaves"] for run in model._fit.runs}
     assert len(starts) > 1
-    assert [m is None for m in model._fit.models] == [w == 0.0 for w in model.weights_]
+    assert [not m for m in model._fit.models] == [w == 0.0 for w in model.weights_]
     assert model.is_refitted_
 
 
@@ -281,7 +283,8 @@ def test_several_runs_have_other_validation_rows_each_and_weigh_the_same(library
     assert len({run.losses[0][1] for run in runs}) == 3
     assert model.is_refitted_
     cells = model._columns.read(x[300:])
-    said = [one.outputs(cells) for one in models]
+    assert [len(replays) for replays in models] == [2, 2, 2]
+    said = [one.outputs(cells) for replays in models for one in replays]
     np.testing.assert_allclose(model.predict_proba(x[300:]), np.mean(said, axis=0))
     assert model.score(x[300:], y[300:]) > 0.75
 
@@ -352,7 +355,8 @@ def test_a_progress_bar_says_how_far_it_has_come(capsys: pytest.CaptureFixture[s
     ControlledBoostingRegressor(n_estimators=10, random_state=0, progress_bar=True).fit(x, y)
     said = capsys.readouterr().err
     assert "run 1 of 1 [########################] 10/10 rounds, validation loss" in said
-    assert "refit 1 of 1 [########################]" in said
+    assert "refit 1 of 4 [########################]" in said
+    assert "refit 4 of 4 [########################]" in said
     assert said.endswith("\n")
 
 
@@ -483,6 +487,8 @@ X, Y = numbers()
         ({"n_estimators": None}, ConfigurationError, "n_estimators must be"),
         ({"n_runs": 0}, ConfigurationError, "n_runs must be at least 1; got 0"),
         ({"n_runs": 1.5}, ConfigurationError, "n_runs must be"),
+        ({"n_replays": 0}, ConfigurationError, "n_replays must be at least 1; got 0"),
+        ({"n_replays": 1.5}, ConfigurationError, "n_replays must be"),
         (
             {"validation_fraction": 1.0},
             ConfigurationError,
