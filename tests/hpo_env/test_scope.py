@@ -32,7 +32,7 @@ SIX = (
     "gradient_clip",
 )
 THREE = SIX[:3]
-SCOPE = Scope(min_interval_updates=20, max_generalisation_gap=0.1)
+SCOPE = Scope(min_interval_updates=20, max_loss_gap=0.1)
 GENERAL = fixed_policy(0.25, THREE)
 LONG = replace(fixed_policy(-0.5, THREE), scope=SCOPE)
 
@@ -41,10 +41,11 @@ LONG = replace(fixed_policy(-0.5, THREE), scope=SCOPE)
     ("updates", "train", "validation", "expected"),
     [
         (20, 1.0, 1.1, True),
-        (20, 1.0, math.exp(0.1), True),
+        (20, 1.0, 0.91, True),
+        (20, 1.0, 0.9, False),  # at the start of a run
         (20, 1.0, 1.11, False),
         (19, 1.0, 1.0, False),
-        (500, 2.0, 1.0, True),
+        (500, 2.0, 2.1, True),
         (500, math.nan, 1.0, False),
         (500, 1.0, math.nan, False),
         (500, 1.0, math.inf, False),
@@ -66,8 +67,9 @@ def test_what_lies_in_a_scope(
         ({"min_interval_updates": 0}, "min_interval_updates must be a whole number from 1 on"),
         ({"min_interval_updates": 1.5}, "got 1.5"),
         ({"min_interval_updates": True}, "got True"),
-        ({"max_generalisation_gap": math.nan}, "max_generalisation_gap must be a finite number"),
-        ({"max_generalisation_gap": "0.1"}, "got '0.1'"),
+        ({"max_loss_gap": math.nan}, "max_loss_gap must be a finite number above 0"),
+        ({"max_loss_gap": 0.0}, "got 0.0"),
+        ({"max_loss_gap": "0.1"}, "got '0.1'"),
         ({"other": 1}, "a scope must have"),
     ],
 )
@@ -113,7 +115,7 @@ def who_decided(run: Run[Any]) -> str:
         (159, (1.0, 1.0), "ggssssss"),  # the first has 19
         (152, (1.0, 1.0), "gggggggg"),
         (160, (1.0, 1.2), "gggggggg"),
-        (160, (1.0, 0.5), "gsssssss"),
+        (160, (1.0, 0.8), "gggggggg"),
         (160, (None, 1.0), "gggggggg"),
         (160, (1.0, None), "gggggggg"),
     ],
@@ -161,7 +163,7 @@ def test_a_state_of_before_there_were_scopes_is_read() -> None:
 
 def test_what_decided_is_what_explains() -> None:
     general, scoped = random_policy(THREE), replace(random_policy(THREE, seed=2), scope=SCOPE)
-    run = steered((general, scoped), 160, (1.0, 0.9))
+    run = steered((general, scoped), 160, (1.0, 0.95))
     for interval, policy in ((0, general), (1, scoped)):
         decision = run.decisions[interval]
         seen = np.array([[decision.observation[field] for field in policy.fields]])

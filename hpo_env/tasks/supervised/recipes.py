@@ -84,7 +84,7 @@ _LOOPS = Recipe(
     initial=_LOOPS_MIXED.name,
     seeds=(0,),
     members=1,
-    scope=Scope(min_interval_updates=11, max_generalisation_gap=0.1),
+    scope=Scope(min_interval_updates=11, max_loss_gap=0.1),
 )
 """On tables it is behind the three seeds of `supervised-optimizer`, whatever the clock; where the
 losses of training and validation fall together it is ahead: `docs/real-loops-experiments.md`, L11.
