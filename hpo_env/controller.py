@@ -31,6 +31,7 @@ from hpo_env.control.writers import FunctionWriter
 from hpo_env.errors import ConfigurationError
 from hpo_env.policy import Policy
 from hpo_env.policy_file import load
+from hpo_env.restriction import check_together
 from hpo_env.shipped import policy_folder, shipped, shipped_smaller
 from hpo_env.starts import Problem, Start
 
@@ -51,7 +52,7 @@ class Controller:
         policy: What decides; see `from_pretrained` and `hpo_env.policy_file.load`. Where a loop
             cannot move all that it moves, it decides about the rest (`restriction.restrict`).
         smaller: Policies of some of its hyperparameters. In a loop that can move just those of one
-            of them, that one decides.
+            of them, that one decides; one that has a scope (`hpo_env.scope`) in intervals of it.
         memory: The file of a job's memory, see `hpo_env.control.run_memory`: each of its runs
             begins where the ones before fared best. None: runs know nothing of each other.
 
@@ -65,19 +66,8 @@ class Controller:
     def __init__(
         self, policy: Policy, smaller: Sequence[Policy] = (), *, memory: str | Path | None = None
     ) -> None:
-        for other in smaller:
-            foreign = set(other.space.names) - set(policy.space.names)
-            if foreign:
-                raise ConfigurationError(
-                    f"a smaller policy must move hyperparameters of {policy.space.names}; got one "
-                    f"that moves {sorted(foreign)}"
-                )
-            if other.base_schedule != policy.base_schedule:
-                raise ConfigurationError(
-                    f"a smaller policy must correct the schedule {policy.base_schedule!r}, as the "
-                    f"larger does; got one of {other.base_schedule!r}"
-                )
         self.policies = (policy, *smaller)
+        check_together(self.policies)
         self.memory = None if memory is None else RunMemory(memory, policy)
 
     @property

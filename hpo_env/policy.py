@@ -27,6 +27,7 @@ from hpo_env.lstm import tensor_shapes as memory_shapes
 from hpo_env.observation import field_names
 from hpo_env.reward import LOSS_FLOOR
 from hpo_env.schedules import schedule
+from hpo_env.scope import Scope
 from hpo_env.starts import LearnedStart, Problem, check_kinds
 
 Activation = Literal["tanh", "relu"]
@@ -90,6 +91,8 @@ class Policy:
             training tasks; None: there are none, runs begin at the user's own.
         kinds: Kinds of problem (`Problem.kind`) that meta-training contained. Runs of other kinds
             keep their values, see `knows`; None: it is not said, and every run is steered.
+        scope: Where it decides in place of another policy of the same hyperparameters, if it is not
+            the only one; None: where no other does.
 
     Raises:
         ConfigurationError: A shape, a dtype or a value contradicts the above.
@@ -126,6 +129,7 @@ class Policy:
     memory: Lstm | None = None
     learned_start: LearnedStart | None = None
     kinds: tuple[str, ...] | None = None
+    scope: Scope | None = None
 
     def __post_init__(self) -> None:
         """Check that the network fits the observation, the head and itself."""

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from hpo_env.errors import HPOControlError, PolicyFileError
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.reward import LOSS_FLOOR
+from hpo_env.scope import Scope
 from hpo_env.starts import LearnedStart, check_kinds
 
 _MAX_LAYERS, _MAX_WIDTH = 16, 16_384  # far beyond any controller: stops absurd files early
@@ -128,6 +129,18 @@ def read_kinds(path: Path, document: Mapping[str, Any]) -> tuple[str, ...] | Non
     except (HPOControlError, TypeError):
         refuse(path, "'kinds' must be distinct names, at least one", kinds)
     return tuple(kinds)
+
+
+def read_scope(path: Path, document: Mapping[str, Any]) -> Scope | None:
+    """Read where it decides in place of another; most policies have no such entry."""
+    if "scope" not in document:
+        return None
+    try:
+        return Scope.from_json(entry(path, document, "scope", dict))
+    except PolicyFileError:
+        raise
+    except HPOControlError as error:
+        raise PolicyFileError(f"{path}: 'scope': {error}. {FIX}") from error
 
 
 def read_memory_width(path: Path, document: Mapping[str, Any]) -> int | None:

@@ -42,6 +42,7 @@ from hpo_env.policy_entries import (
     read_learned_start,
     read_memory_width,
     read_scale_of_familiarity,
+    read_scope,
     read_sizes,
     read_space,
     refuse,
@@ -157,6 +158,7 @@ def load(folder: str | Path) -> Policy:
             memory=None if memory_width is None else _memory(tensors),
             learned_start=read_learned_start(path, document),
             kinds=read_kinds(path, document),
+            scope=read_scope(path, document),
         )
     except PolicyFileError:
         raise
@@ -193,6 +195,7 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
         "hyperparameters": policy.space.to_json(),
         **start,
         **({} if policy.kinds is None else {"kinds": list(policy.kinds)}),
+        **({} if policy.scope is None else {"scope": policy.scope.to_json()}),
         "weights_sha256": weights_sha256,
         **familiarity,
         "golden": golden_vectors(policy),

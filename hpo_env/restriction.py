@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo_env.errors import ConfigurationError
 from hpo_env.familiarity import Familiarity
 from hpo_env.hyperparameters import LEVELS
 from hpo_env.observation import HYPERPARAMETER_FIELDS
@@ -87,14 +88,75 @@ def policy_for(policies: Sequence[Policy], names: Sequence[str]) -> Policy:
     """Return what decides in a loop in which some hyperparameters can be moved.
 
     A policy of just these where there is one: it met nothing else in meta-training. Else the first,
-    restricted.
+    restricted. Others than the first that have a scope are for `scoped_for`.
 
     Args:
         policies: To choose from; the first moves whatever one of them moves.
         names: What can be moved, at least one of the first policy's.
     """
-    just = [policy for policy in policies if set(policy.space.names) == set(names)]
-    return just[0] if just else restrict(policies[0], names)
+    first, *others = policies
+    general = (first, *(policy for policy in others if policy.scope is None))
+    just = [policy for policy in general if set(policy.space.names) == set(names)]
+    return just[0] if just else restrict(first, names)
+
+
+def scoped_for(policies: Sequence[Policy], names: Sequence[str]) -> Policy | None:
+    """Return what decides in place of `policy_for` after intervals of its scope; mostly nothing.
+
+    Args:
+        policies: To choose from, without the first.
+        names: What can be moved.
+    """
+    own = (policy for policy in policies[1:] if policy.scope is not None)
+    return next((policy for policy in own if set(policy.space.names) == set(names)), None)
+
+
+def check_together(policies: Sequence[Policy]) -> None:
+    """Check that policies can decide in one controller.
+
+    Args:
+        policies: The largest first.
+
+    Raises:
+        ConfigurationError: One moves what the first does not, or corrects another schedule; or one
+            that has a scope would take turns with what it cannot.
+    """
+    first, *others = policies
+    scoped: list[frozenset[str]] = []
+    for other in others:
+        foreign = set(other.space.names) - set(first.space.names)
+        if foreign:
+            raise ConfigurationError(
+                f"a smaller policy must move hyperparameters of {first.space.names}; got one "
+                f"that moves {sorted(foreign)}"
+            )
+        if other.base_schedule != first.base_schedule:
+            raise ConfigurationError(
+                f"a smaller policy must correct the schedule {first.base_schedule!r}, as the "
+                f"larger does; got one of {other.base_schedule!r}"
+            )
+        if other.scope is not None:
+            _check_turns(other, policy_for(policies, other.space.names))
+            scoped.append(frozenset(other.space.names))
+    if len(set(scoped)) < len(scoped):
+        raise ConfigurationError(
+            "of the same hyperparameters one policy may have a scope; got "
+            f"{len(scoped)} that have one: leave one out"
+        )
+
+
+def _check_turns(policy: Policy, general: Policy) -> None:
+    """Check that a policy that has a scope can decide in place of the general one."""
+    if policy.memory is not None or general.memory is not None:
+        raise ConfigurationError(
+            "a policy that has a scope takes turns with another, so that neither may have a memory"
+        )
+    if policy.fields != general.fields or policy.loss_floor != general.loss_floor:
+        raise ConfigurationError(
+            "a policy that has a scope must read the observation of the one that it takes turns "
+            f"with, {len(general.fields)} entries in their order and losses from "
+            f"{general.loss_floor:g} on; got {len(policy.fields)} and {policy.loss_floor:g}"
+        )
 
 
 def _without(

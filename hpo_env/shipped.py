@@ -43,7 +43,8 @@ def policy_folder(name_or_path: str | Path) -> Path:
 def shipped_smaller(name: str) -> list[str]:
     """Name the shipped policies that decide in place of a larger one where they move all there is.
 
-    They are those of the same family and schedule that move some of its hyperparameters.
+    They are those of the same family and schedule that move some of its hyperparameters, and those
+    of all of them that decide within a scope.
 
     Args:
         name: Of a shipped policy.
@@ -53,12 +54,16 @@ def shipped_smaller(name: str) -> list[str]:
         []
     """
     facts = {folder.name: _facts(folder) for folder in shipped().values()}
-    kind, names = facts[name]
-    return [other for other, (k, n) in sorted(facts.items()) if k == kind and n < names]
+    kind, names, _ = facts.pop(name)
+    return [
+        other
+        for other, (k, n, has_scope) in sorted(facts.items())
+        if k == kind and (n < names or (n == names and has_scope))
+    ]
 
 
-def _facts(folder: Path) -> tuple[tuple[Any, ...], frozenset[str]]:
-    """Read of a shipped policy what it is for, and the names of what it moves."""
+def _facts(folder: Path) -> tuple[tuple[Any, ...], frozenset[str], bool]:
+    """Read of a shipped policy what it is for, what it moves, and whether it has a scope."""
     document = json.loads((folder / CONTROLLER_FILE).read_text(encoding="utf-8"))
     names = frozenset(entry["name"] for entry in document["hyperparameters"])
-    return (document["family"], document["base_schedule"]), names
+    return (document["family"], document["base_schedule"]), names, "scope" in document

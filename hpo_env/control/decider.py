@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.policy import Policy
-from hpo_env.restriction import policy_for
+from hpo_env.restriction import policy_for, scoped_for
 from hpo_env.steering import RollBack, Steering
 from hpo_env.telemetry import Telemetry
 
@@ -50,6 +50,7 @@ class Decision:
         trust: Share of the policy in the moves, in [0, 1]: below 1 where its observation was unlike
             those of meta-training, and the rest leads back to the base schedule; 0 where
             meta-training had no runs of this kind.
+        in_scope: Whether a policy decided that has a scope, as the interval before was in it.
     """
 
     interval: int
@@ -61,6 +62,7 @@ class Decision:
     train_loss: float
     validation_loss: float
     trust: float = 1.0
+    in_scope: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Describe the decision in plain data; `Decision(**data)` is the inverse."""
@@ -74,13 +76,15 @@ class Verdict:
     reason: Reason
     trust: float
     observation: dict[str, float]
+    in_scope: bool
 
 
 class Decider:
     """Decides for one run.
 
     Args:
-        policies: Of which one decides, by what can be written: see `policy_for`.
+        policies: Of which one decides, by what can be written: see `policy_for`; and in its place
+            one with a scope, see `scoped_for`.
         initial: The value of every hyperparameter that can be written, before any schedule. What
             is missing here is not moved, and the policy is told so: see `restrict`.
         features: Entries of the observation that only this kind of training has, by name.
@@ -108,6 +112,7 @@ class Decider:
                 f"here (there is {dict(initial)}): bind one with bind={{name: function}}"
             )
         self.policy = policy_for(policies, movable)
+        self.scoped = scoped_for(policies, movable)
         self.space = self.policy.space
         missing = [name for name in self.policy.features if name not in features]
         if missing:
@@ -152,7 +157,13 @@ class Decider:
             self.steering.initial[0, self.space.index(name)] = value
         self.policy_state = self.policy.start(1)
 
-    def decide(self, agreed: Agreed = list, features: Mapping[str, float] | None = None) -> Verdict:
+    def decide(
+        self,
+        agreed: Agreed = list,
+        features: Mapping[str, float] | None = None,
+        *,
+        interval_updates: int = 0,
+    ) -> Verdict:
         """Move the corrections for the interval that comes next.
 
         Args:
@@ -160,12 +171,14 @@ class Decider:
                 make.
             features: Entries of the observation that only this kind of training has, as they are
                 now, by name.
+            interval_updates: Updates in the interval that is over; 0 before the first.
         """
         steering = self.steering
         own = [float((features or {})[name]) for name in self.policy.features]
         observation = steering.observe(np.array([own]) if own else None)
         reason: Reason = "policy"
         trust = 1.0
+        policy = self._deciding(interval_updates)
         if self.is_frozen:
             reason, moves = "frozen", np.zeros((1, len(self.space)))
         elif not self.knows_kind:
@@ -176,13 +189,30 @@ class Decider:
             if self.sight == "none":
                 steering.return_to_base(_LANE)
         else:
-            asked, shares, self.policy_state = self.policy.step(observation, self.policy_state)
+            asked, shares, self.policy_state = policy.step(observation, self.policy_state)
             moves, trust = self.space.check_actions(asked), float(shares[0])
             moves, guarded = steering.guarded(moves)
             reason = "guard" if guarded[0] else "policy"
         steering.take(np.array([agreed(moves[0].tolist())]))
         seen = dict(zip(steering.names, observation[0].tolist(), strict=True))
-        return Verdict(reason=reason, trust=trust, observation=seen)
+        return Verdict(
+            reason=reason,
+            trust=trust,
+            observation=seen,
+            in_scope=reason == "policy" and policy is not self.policy,
+        )
+
+    def _deciding(self, interval_updates: int) -> Policy:
+        """Return the policy in whose scope the interval is that is over; else the general one."""
+        scoped, telemetry = self.scoped, self.steering.telemetry
+        if scoped is None or scoped.scope is None:
+            return self.policy
+        is_in_scope = scoped.scope.contains(
+            interval_updates,
+            train_loss=float(telemetry.train_loss[0]),
+            validation_loss=float(telemetry.validation_loss[0]),
+        )
+        return scoped if is_in_scope else self.policy
 
     @property
     def initial(self) -> Array:

@@ -99,6 +99,7 @@ def explain(
     hyperparameters: Sequence[str] | None = None,
     earlier: Sequence[Decision] = (),
     replaced: Mapping[str, float] | None = None,
+    scoped: Policy | None = None,
 ) -> Explanation:
     """Explain decisions that the policy made, one after the other.
 
@@ -111,6 +112,7 @@ def explain(
         earlier: All decisions of the run before those, from which a policy with a memory remembers
             something.
         replaced: See `Explanation`.
+        scoped: What decided where a decision says `in_scope`; None: no decision does.
     """
     own = f"Of {policy.family!r} alone"
     docs = field_docs(policy.space.names) | dict.fromkeys(policy.features, own)
@@ -119,7 +121,8 @@ def explain(
         state = _after(policy, decision, state)
     reasons = []
     for decision in decisions:
-        reasons.append(_reasons(policy, decision, docs, state))
+        who = scoped if decision.in_scope and scoped is not None else policy
+        reasons.append(_reasons(who, decision, docs, state))
         state = _after(policy, decision, state)
     is_unknown = any(decision.reason == "unknown" for decision in decisions)
     return Explanation(
@@ -222,6 +225,8 @@ def _headline(decision: Decision, num_intervals: int | None) -> str:
     seen = f", {', '.join(losses)}" if losses else ""
     if 0.0 < decision.trust < 1.0:
         who += f" (unlike meta-training: {decision.trust:.0%} policy, the rest base schedule)"
+    if decision.in_scope:
+        who += " (the policy of such intervals)"
     of = "" if num_intervals is None else f" of {num_intervals}"
     return f"Decision {decision.interval + 1}{of}, at step {decision.step}{seen}{who}"
 

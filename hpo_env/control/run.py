@@ -261,6 +261,7 @@ class Run(Generic[HostT]):
             hyperparameters=self._known,
             earlier=earlier,
             replaced=self.replaced,
+            scoped=self._decider.scoped,
         )
 
     def save_schedule(self, path: str | Path) -> Path:
@@ -466,8 +467,13 @@ class Run(Generic[HostT]):
             self._open_interval()
 
     def _open_interval(self) -> None:
-        self._decider.tell_time(*self._clock.time)
-        verdict = self._decider.decide(self.host.agreed, self.host.features())
+        clock = self._clock
+        self._decider.tell_time(*clock.time)
+        verdict = self._decider.decide(
+            self.host.agreed,
+            self.host.features(),
+            interval_updates=clock.num_steps - clock.start,
+        )
         self._begin_interval()
         moves = self._decider.steering.moves[0].tolist()
         decision = Decision(
@@ -480,6 +486,7 @@ class Run(Generic[HostT]):
             train_loss=float(self._telemetry.train_loss[0]),
             validation_loss=float(self._telemetry.validation_loss[0]),
             trust=verdict.trust,
+            in_scope=verdict.in_scope,
         )
         self.decisions.append(decision)
         self._announcer.tell("log_decision", decision)

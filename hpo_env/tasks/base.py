@@ -26,6 +26,7 @@ from hpo_env.arguments import whole_number
 from hpo_env.errors import ConfigurationError, ContractError, unknown_name
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.reward import LOSS_FLOOR
+from hpo_env.scope import Scope
 from hpo_env.starts import LearnedStart, Problem
 from hpo_env.telemetry import Telemetry
 
@@ -137,6 +138,7 @@ class Recipe:
             those that came of it, 1.
         seeds: Meta-training seeds.
         members: How many of the seeds, the best on meta-validation tasks, make up the policy.
+        scope: Where it decides in place of another policy of the same hyperparameters.
     """
 
     name: str
@@ -149,6 +151,7 @@ class Recipe:
     learned_share: float = 1.0
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     members: int = 3
+    scope: Scope | None = None
 
 
 class TaskFamily(ABC):

@@ -22,6 +22,7 @@ from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.observation import OBSERVATION_VERSION, field_names
 from hpo_env.policy import Head, Policy, num_outputs
 from hpo_env.policy_file import CONTROLLER_FILE, WEIGHTS_FILE, load, save
+from hpo_env.scope import Scope
 from hpo_env.shipped import ZOO
 from hpo_env.starts import LearnedStart, StartCase
 from tests.hpo_env.remembering import remembering
@@ -38,6 +39,8 @@ LEARNED_START = LearnedStart(
         StartCase(values={"learning_rate": 0.1}),
     )
 )
+
+SCOPE = Scope(min_interval_updates=20, max_loss_gap=0.1)
 
 
 @st.composite
@@ -71,6 +74,7 @@ def policies(draw: st.DrawFn) -> Policy:
         familiarity=familiarity,
         learned_start=draw(st.sampled_from([None, LEARNED_START])),
         kinds=draw(st.sampled_from([None, ("binary",), ("ppo, discrete", "a2c")])),
+        scope=draw(st.sampled_from([None, SCOPE])),
     )
     return remembering(policy, draw(st.integers(1, 4))) if draw(st.booleans()) else policy
 
@@ -419,10 +423,25 @@ def test_doctored_kinds_are_refused(saved: Path, kinds: Any) -> None:
         load(saved)
 
 
-def test_a_policy_without_a_learned_start_or_kinds_is_written_as_before_there_were_such_things(
+@pytest.mark.parametrize(
+    ("scope", "message"),
+    [
+        (20, "'scope' must be a dict"),
+        ({}, "'scope': a scope must have"),
+        (SCOPE.to_json() | {"min_interval_updates": "20"}, "'scope': min_interval_updates must be"),
+    ],
+)
+def test_a_doctored_scope_is_refused(saved: Path, scope: Any, message: str) -> None:
+    write_json(saved, read_json(saved) | {"scope": scope})
+    with pytest.raises(PolicyFileError, match=message) as caught:
+        load(saved)
+    assert str(saved) in str(caught.value)
+
+
+def test_a_policy_without_learned_start_kinds_or_scope_is_written_as_before_there_were_such_things(
     saved: Path,
 ) -> None:
-    assert not {"learned_start", "kinds"} & set(read_json(saved))
+    assert not {"learned_start", "kinds", "scope"} & set(read_json(saved))
 
 
 def test_moved_arrays_of_familiarity_are_noticed(saved_familiar: Path) -> None:

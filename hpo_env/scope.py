@@ -1,0 +1,86 @@
+"""Where a policy decides in place of a more general one of the same hyperparameters.
+
+Needs numpy alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from hpo_env.arguments import is_number
+from hpo_env.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What an interval must be like for a policy to decide about the next one.
+
+    Long runs on rows that are hardly seen twice are limited by optimisation, and a loss that falls
+    slowly asks for a rate that is kept up; long runs on few rows overfit, and the same loss asks
+    for a lower one. In the first the losses of training and validation are the same within a few
+    per cent, all the while; in the second they part after some intervals. At the very start
+    validation lies below, as the training loss is a mean over the interval: that says nothing yet.
+
+    Args:
+        min_interval_updates: Updates that the interval has at least, from 1 on.
+        max_loss_gap: The most that the logarithm of the validation loss over the training loss of
+            the interval differs from 0, either way; above 0.
+
+    Raises:
+        ConfigurationError: A number is out of range, or none.
+
+    Example:
+        >>> scope = Scope(min_interval_updates=20, max_loss_gap=0.1)
+        >>> scope.contains(20, train_loss=1.0, validation_loss=1.05)
+        True
+        >>> scope.contains(19, train_loss=1.0, validation_loss=1.05)
+        False
+        >>> scope.contains(20, train_loss=1.0, validation_loss=1.2)
+        False
+    """
+
+    min_interval_updates: int
+    max_loss_gap: float
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        least, most = self.min_interval_updates, self.max_loss_gap
+        if type(least) is not int or least < 1:
+            raise ConfigurationError(
+                f"min_interval_updates must be a whole number from 1 on; got {least!r}"
+            )
+        if not (is_number(most) and 0.0 < most < math.inf):
+            raise ConfigurationError(f"max_loss_gap must be a finite number above 0; got {most!r}")
+
+    def contains(self, interval_updates: int, *, train_loss: float, validation_loss: float) -> bool:
+        """Say whether an interval is in it; never where a loss is not known, or not above 0.
+
+        Args:
+            interval_updates: Updates in the interval.
+            train_loss: Mean training loss in it; NaN where there is none.
+            validation_loss: At its end; NaN where there is none.
+        """
+        if interval_updates < self.min_interval_updates:
+            return False
+        if not (0.0 < train_loss < math.inf and 0.0 < validation_loss < math.inf):
+            return False
+        return abs(math.log(validation_loss / train_loss)) <= self.max_loss_gap
+
+    def to_json(self) -> dict[str, Any]:
+        """Describe it in plain data; `from_json` is the inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Scope:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ConfigurationError: An entry is missing or unknown, or a number is out of range.
+        """
+        names = {field.name for field in fields(cls)}
+        if set(data) != names:
+            raise ConfigurationError(f"a scope must have {sorted(names)}; got {sorted(data)}")
+        return cls(**data)
