@@ -27,6 +27,9 @@ SURENESS = 3.0
 PATIENCE = 2
 """Intervals in a row that have to be so bad: most dips are over in one."""
 
+MOST_COLLAPSES = 2
+"""After so many the hyperparameters are at fault, and not chance."""
+
 _FEWEST = 3  # episodes from which a mean is taken seriously
 
 
@@ -41,6 +44,7 @@ class Collapse:
 
     Attributes:
         best_weights: What was given with the best interval; None before the first.
+        num_collapses: How often the policy has collapsed.
 
     Example:
         >>> guard = Collapse()
@@ -59,6 +63,7 @@ class Collapse:
 
     def __init__(self) -> None:
         self.best_weights: Mapping[str, Any] | None = None
+        self.num_collapses = 0
         self._first: _Mean | None = None
         self._best: _Mean | None = None
         self._num_bad = 0
@@ -83,6 +88,7 @@ class Collapse:
         if self._num_bad < PATIENCE:
             return None
         self._num_bad = 0
+        self.num_collapses += 1
         return f"returns have collapsed from {self._best.value:g} to {now.value:g}"
 
     def state_dict(self) -> dict[str, Any]:
@@ -91,6 +97,7 @@ class Collapse:
             "first": None if self._first is None else [self._first.value, self._first.error],
             "best": None if self._best is None else [self._best.value, self._best.error],
             "num_bad": self._num_bad,
+            "num_collapses": self.num_collapses,
             "best_weights": self.best_weights,
         }
 
@@ -99,6 +106,7 @@ class Collapse:
         self._first = None if state["first"] is None else _Mean(*state["first"])
         self._best = None if state["best"] is None else _Mean(*state["best"])
         self._num_bad = int(state["num_bad"])
+        self.num_collapses = int(state.get("num_collapses", 0))
         self.best_weights = state["best_weights"]
 
     def _is_bad(self, now: _Mean) -> bool:

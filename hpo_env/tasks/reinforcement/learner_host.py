@@ -20,7 +20,7 @@ from hpo_env.control.host import Steered
 from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.writers import Writer
 from hpo_env.starts import Problem
-from hpo_env.tasks.reinforcement.collapse import Collapse
+from hpo_env.tasks.reinforcement.collapse import MOST_COLLAPSES, Collapse
 from hpo_env.tasks.reinforcement.facts import Facts
 from hpo_env.tasks.reinforcement.features import FEATURES
 from hpo_env.tasks.reinforcement.learning_curve import LearningCurve
@@ -180,6 +180,11 @@ class LearnerHost(PlainHost):
     def unrestored(self) -> str | None:
         """Name weights that are not finite although they were put back."""
         return None if self._is_finite() else "weights that are not finite"
+
+    def harm(self) -> str | None:
+        """Say that the agent has collapsed more often than chance has it."""
+        count = self._collapse.num_collapses
+        return f"the agent has collapsed {count} times" if count >= MOST_COLLAPSES else None
 
     def failure(self) -> str | None:
         """Say why the interval has failed."""
