@@ -96,9 +96,7 @@ class _Scaled(_Copyable, ScaledRewards):
     pass
 
 
-def make_env(
-    name: str, physics: str | None = None, stretch: int = 1
-) -> gymnasium.Env[Any, Any]:
+def make_env(name: str, physics: str | None = None, stretch: int = 1) -> gymnasium.Env[Any, Any]:
     """Make an environment with its time limit, that reports its episodes."""
     env = TwinEnv(name, physics, stretch)
     found: gymnasium.Env[Any, Any] = _monitor.Monitor(TimeLimit(env, env.max_steps))

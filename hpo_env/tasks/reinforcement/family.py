@@ -34,7 +34,7 @@ from hpo_env.tasks.base import (
 )
 from hpo_env.tasks.building import BuildError
 from hpo_env.tasks.reinforcement.environments.base import EnvironmentType
-from hpo_env.tasks.reinforcement.environments.registry import TYPES, types_of
+from hpo_env.tasks.reinforcement.environments.registry import TYPE, TYPES, types_of
 from hpo_env.tasks.reinforcement.facts import CONTINUOUS, DISCRETE
 from hpo_env.tasks.reinforcement.features import FEATURES
 from hpo_env.tasks.reinforcement.memory import MAX_ENVS
@@ -63,7 +63,6 @@ _A2C_SHARE = 0.15
 _DECISIONS = (15, 20, 30, 50)
 _MANY_DECISIONS = 100
 _MANY_SHARE = 0.2
-_STRETCHES = (2, 4, 8)
 _LONGEST = 1000  # steps of an episode, as the longest that are usual
 _REWARD_SCALES = (0.1, 30.0)
 
@@ -197,7 +196,7 @@ class ReinforcementFamily(TaskFamily):
     def _widened(self, rng: np.random.Generator, task: ReinforcementTask) -> ReinforcementTask:
         """Draw how long episodes and the run are, and the size of rewards."""
         is_stretched, is_scaled, is_long = rng.random(3) < (0.5, 0.5, _MANY_SHARE)
-        fit = [n for n in _STRETCHES if n * task.rules.max_steps <= _LONGEST]
+        fit = stretches(task.environment, _LONGEST)
         stretch = fit[int(rng.integers(len(fit)))] if is_stretched and fit else task.stretch
         values = list(task.initial)
         if is_scaled:
@@ -283,6 +282,23 @@ class ReinforcementFamily(TaskFamily):
                 raise unknown_name(
                     f"physics of {self.types[0].name}", self.physics, self.types[0].physics
                 )
+
+
+def stretches(environment: str, longest: int) -> tuple[int, ...]:
+    """Return by what a type can be stretched, so that no episode is longer than so many steps.
+
+    Args:
+        environment: Name of the type.
+        longest: Steps of the learner.
+
+    Returns:
+        Some of 2, 4 and 8.
+
+    Example:
+        >>> stretches("cart_pole", 1000)
+        (2,)
+    """
+    return tuple(n for n in (2, 4, 8) if n * TYPE[environment].rules.max_steps <= longest)
 
 
 def _types(split: Split, environment: str | None) -> tuple[EnvironmentType, ...]:

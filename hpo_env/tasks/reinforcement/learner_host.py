@@ -29,9 +29,15 @@ from hpo_env.tasks.reinforcement.meter import Meter
 from hpo_env.tasks.reinforcement.space import ENTROPY_FLOOR, HYPERPARAMETERS, NAMES
 from hpo_env.telemetry import Telemetry
 
-ENDS = {h.name: (h.low, h.high) for h in HYPERPARAMETERS} | {"entropy": (ENTROPY_FLOOR, math.inf)}
-"""Of discount, lambda and entropy: what a user's value beyond is taken for. Usual ones, 1, 1 and 0,
-have no place on the axes on which they are moved."""
+_HIGH = {h.name: h.high for h in HYPERPARAMETERS}
+
+ENDS = {
+    "discount": (-math.inf, _HIGH["discount"]),
+    "gae_lambda": (-math.inf, _HIGH["gae_lambda"]),
+    "entropy": (ENTROPY_FLOOR, math.inf),
+}
+"""What a user's value beyond is taken for: usual ones, 1, 1 and 0, have no place on the axes on
+which they are moved."""
 
 _LANE = np.array([0])
 _NOT_FINITE = "gradients are not finite"

@@ -57,8 +57,9 @@ HYPERPARAMETERS: tuple[Hyperparameter, ...] = (
 )
 """In the order of every array of values. The ranges hold what rl-zoo's tuned settings span
 (`hyperparams/ppo.yml` of DLR-RM/rl-baselines3-zoo, commit 22e3ff2: lambda .8 to 1, clip range .1 to
-.4, 4 to 20 epochs): nobody has found that what lies beyond pays on more than toys. An action of 1 multiplies or divides by `max_step`; on the axes of discount and lambda, their distance
-from 1."""
+.4, 4 to 20 epochs): what lies beyond pays on toys and does harm where episodes are long. An action
+of 1 multiplies or divides by `max_step`; on the axes of discount and lambda, their distance from
+1."""
 
 NAMES: tuple[str, ...] = tuple(h.name for h in HYPERPARAMETERS)
 
