@@ -11,6 +11,9 @@ the best: at the end (mean of the last three intervals) and over the whole curve
 are paired over runs, meaned within a type, and their intervals of 95 % resample types, or the runs
 where there is one type.
 
+`--longest 1000` stretches each type by 2, 4 or 8, as far as its episodes then have no more steps:
+what is done has its consequences so much later, while best and random returns stay.
+
 `--gates` tries other thresholds of what is familiar to a policy, as shares of its own: a lower one
 holds it closer to where a run began.
 
@@ -35,7 +38,7 @@ from hpo_env.policy_file import load
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Split
 from hpo_env.tasks.reinforcement.environments.registry import types_of
-from hpo_env.tasks.reinforcement.family import ReinforcementFamily
+from hpo_env.tasks.reinforcement.family import ReinforcementFamily, stretches
 from hpo_env.tasks.reinforcement.measures import COLUMN
 from hpo_env.tasks.reinforcement.returns import REGRET_FLOOR
 from hpo_env.tasks.reinforcement.space import CONTROLLED, HYPERPARAMETERS
@@ -74,6 +77,9 @@ class Config:
         starts: "default" for Stable-Baselines3's, "random" for any, "tuned" for goto's.
         shape: Environments side by side, steps of each in a rollout, rollouts in an interval.
         num_decisions: Intervals in a run.
+        longest: Steps up to which episodes are stretched; 0: as they are.
+        hidden: Units of each hidden layer, 32 or 64.
+        normalises: Whether observations and rewards are normalised; None: half of the runs.
         gates: Thresholds of familiarity that each policy is run with, as shares of its own.
         out: Where the tables go.
     """
@@ -84,6 +90,9 @@ class Config:
     starts: tuple[Start, ...] = ("default", "random", "tuned")
     shape: tuple[int, int, int] = (8, 128, 1)
     num_decisions: int = 20
+    longest: int = 0
+    hidden: int = 32
+    normalises: bool | None = None
     gates: tuple[float, ...] = (1.0,)
     out: Path = Path("benchmarks/results/reinforcement")
 
@@ -98,6 +107,9 @@ def drawn_tasks(config: Config, split: Split, start: str, runs: int) -> list[Rei
             shape=config.shape,
             algorithm="ppo",
             num_decisions=config.num_decisions,
+            hidden=config.hidden,
+            normalises=config.normalises,
+            stretch=max(stretches(kind.name, config.longest), default=1),
             start="random" if start == "random" else "default",
         )
         tasks += [family.sample(stream(k, "compared", kind.name)) for k in range(runs)]

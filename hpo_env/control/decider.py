@@ -24,7 +24,7 @@ from hpo_env.steering import RollBack, Steering
 from hpo_env.telemetry import Telemetry
 
 Array = NDArray[np.float64]
-Reason = Literal["policy", "guard", "frozen", "blind", "unknown"]
+Reason = Literal["policy", "guard", "frozen", "blind", "unknown", "harmful"]
 Sight = Literal["clear", "waiting", "none"]
 
 Agreed = Callable[[list[float]], list[float]]
@@ -40,8 +40,8 @@ class Decision:
         interval: The interval that it is for, from 0.
         step: Updates done before it.
         reason: Who moved: the policy, the guard after a divergence, or nobody ("frozen", "blind"
-            where there was no loss to go by, and "unknown" where the policy does not know the kind
-            of run).
+            where there was no loss to go by, "unknown" where the policy does not know the kind
+            of run, and "harmful" where it did harm before).
         observation: What the policy saw, by field.
         moves: The action for each hyperparameter that could be written, in `[-1, 1]`.
         values: The values in force after it, read back from where they are used.
@@ -49,7 +49,7 @@ class Decision:
         validation_loss: At the time of the decision; NaN when not measured.
         trust: Share of the policy in the moves, in [0, 1]: below 1 where its observation was unlike
             those of meta-training, and the rest leads back to the base schedule; 0 where
-            meta-training had no runs of this kind.
+            meta-training had no runs of this kind, and where the policy did harm.
         in_scope: Whether a policy decided that has a scope, as the interval before was in it.
     """
 
@@ -129,6 +129,7 @@ class Decider:
         nothing = np.zeros((1, 0))
         self._corrected: tuple[bytes, Array, Array] = (b"", nothing, nothing)
         self.knows_kind = knows_kind
+        self.is_harmful = False
         self.is_frozen = False
         self.is_guarded = True
         self.sight: Sight = "clear"
@@ -181,6 +182,9 @@ class Decider:
         policy = self._deciding(interval_updates)
         if self.is_frozen:
             reason, moves = "frozen", np.zeros((1, len(self.space)))
+        elif self.is_harmful:
+            reason, trust, moves = "harmful", 0.0, np.zeros((1, len(self.space)))
+            steering.return_to_base(_LANE)
         elif not self.knows_kind:
             moves, guarded = steering.guarded(np.zeros((1, len(self.space))))
             reason, trust = "guard" if guarded[0] else "unknown", 0.0
@@ -296,6 +300,7 @@ class Decider:
             "must_cut": bool(steering.has_failed[0]),
             "is_frozen": self.is_frozen,
             "knows_kind": self.knows_kind,
+            "is_harmful": self.is_harmful,
             "is_guarded": self.is_guarded,
             "sight": self.sight,
             "memory": {name: array.tolist() for name, array in memory.items()},
@@ -323,6 +328,7 @@ class Decider:
         self.is_frozen = bool(state["is_frozen"])
         # What was steered goes on being steered; states of earlier versions knew no other way.
         self.knows_kind |= bool(state.get("knows_kind", True))
+        self.is_harmful = bool(state.get("is_harmful", False))
         self.is_guarded = bool(state["is_guarded"])
         self.sight = state.get("sight", "clear")
         # States that were saved before policies had a memory have no such entry.

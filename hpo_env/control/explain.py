@@ -22,6 +22,7 @@ from hpo_env.observation import field_docs
 from hpo_env.policy import Policy, PolicyState, num_outputs, split_joint_choices
 
 _NUM_REASONS = 3
+_NOBODY = ("frozen", "blind", "unknown", "harmful")  # reasons of decisions that nobody takes
 _SMALLEST_INFLUENCE = 0.01  # a hundredth of the largest move is no reason
 
 
@@ -157,7 +158,7 @@ def influences(
 
 def _after(policy: Policy, decision: Decision, state: PolicyState) -> PolicyState:
     """Return what the policy remembers after a decision; where nobody decides, nobody is asked."""
-    if decision.reason in ("frozen", "blind", "unknown") or not state:
+    if decision.reason in _NOBODY or not state:
         return state
     return policy.step(_observed(policy, decision)[None], state)[2]
 
@@ -216,6 +217,7 @@ def _headline(decision: Decision, num_intervals: int | None) -> str:
         "frozen": " (frozen: nobody decides)",
         "blind": " (there was no loss to go by: nobody decides)",
         "unknown": " (meta-training had no runs of this kind: nobody decides)",
+        "harmful": " (the policy did harm before: nobody decides)",
     }[decision.reason]
     losses = []
     if not np.isnan(decision.train_loss):

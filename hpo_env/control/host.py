@@ -156,6 +156,13 @@ class Host(Protocol):
         """Say why an interval that was measured as diverged has failed; None: its losses say it."""
         return None
 
+    def harm(self) -> str | None:
+        """Say, after an interval that failed, what harm the policy did; None: none that is known.
+
+        A policy that did harm steers the training no more.
+        """
+        return None
+
     def base(self) -> Mapping[str, float] | None:
         """Return the values that a schedule of the host's own asks for now; None: it has none."""
         return None

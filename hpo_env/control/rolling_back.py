@@ -72,7 +72,19 @@ class RollingBack:
         )
         if has_state:
             self._check_what_is_back(telemetry)
+        self._look_for_harm()
         return has_state
+
+    def _look_for_harm(self) -> None:
+        """Have the policy steer no more where the training says that it did harm."""
+        harm = self._host.harm()
+        if harm is None or not self._decider.knows_kind or self._decider.is_harmful:
+            return
+        self._decider.is_harmful = True
+        self._announcer.warn(
+            "harmful",
+            f"{harm}: the hyperparameters go back to what the run began with, and stay there",
+        )
 
     def _check_what_is_back(self, telemetry: Telemetry) -> None:
         """Give the guard up where rolling back does not bring the training back."""

@@ -7,6 +7,7 @@ around them as around any other environment.
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -32,6 +33,7 @@ class TwinEnv(gymnasium.Env[NDArray[np.float32], Any]):
     Args:
         name: Of the type.
         physics: Name of one of its physics; None: the usual one.
+        stretch: Steps that make one of the rules'; see `ReinforcementTask`.
 
     Example:
         >>> env = TwinEnv("cart_pole")
@@ -40,10 +42,12 @@ class TwinEnv(gymnasium.Env[NDArray[np.float32], Any]):
         ((4,), (1.0, False, False))
     """
 
-    def __init__(self, name: str, physics: str | None = None) -> None:
+    def __init__(self, name: str, physics: str | None = None, stretch: int = 1) -> None:
         kind = TYPE[name]
         rules = kind.rules
-        self.max_steps = rules.max_steps
+        self.max_steps = rules.max_steps * stretch
+        self._stretch, self._phase = stretch, 0
+        self._held = np.zeros(1, dtype=np.float32)
         self._rules = rules(kind.physics[physics or next(iter(kind.physics))], Random(0))
         self.observation_space = spaces.Box(-np.inf, np.inf, (rules.observation_size,), np.float32)
         self.action_space = (
@@ -60,11 +64,15 @@ class TwinEnv(gymnasium.Env[NDArray[np.float32], Any]):
         if seed is not None:
             self._rules.random = Random(int(stream(seed, "environment").integers(2**63)))
         self._rules.reset()
+        self._phase = 0
         return self._rules.observe(), {}
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Act."""
-        reward, is_end = self._rules.step(np.atleast_1d(np.asarray(action, dtype=np.float32)))
+        if self._phase == 0 or self._rules.random.below(self._phase + 1) == 0:
+            self._held = np.atleast_1d(np.asarray(action, dtype=np.float32))
+        self._phase = (self._phase + 1) % self._stretch
+        reward, is_end = (0.0, False) if self._phase else self._rules.step(self._held)
         return self._rules.observe(), float(reward), is_end, False, {}
 
 
@@ -88,14 +96,15 @@ class _Scaled(_Copyable, ScaledRewards):
     pass
 
 
-def make_env(name: str, physics: str | None = None) -> gymnasium.Env[Any, Any]:
+def make_env(name: str, physics: str | None = None, stretch: int = 1) -> gymnasium.Env[Any, Any]:
     """Make an environment with its time limit, that reports its episodes."""
-    env = TwinEnv(name, physics)
+    env = TwinEnv(name, physics, stretch)
     found: gymnasium.Env[Any, Any] = _monitor.Monitor(TimeLimit(env, env.max_steps))
     return found
 
 
 def make_twins(task: ReinforcementTask) -> Any:
     """Make the environments of a task's agent, whose rewards can be scaled."""
-    envs = _vec_env.DummyVecEnv([lambda: make_env(task.name, task.physics)] * task.num_envs)
+    make = partial(make_env, task.name, task.physics, task.stretch)
+    envs = _vec_env.DummyVecEnv([make] * task.num_envs)
     return _Scaled(_Normalised(envs) if task.normalises else envs)

@@ -1,7 +1,8 @@
 """The guard against collapse: a policy that has lost most of what it had learned is put back.
 
 Policies of a policy gradient forget in a few updates what took hundreds to learn, and often never
-find it again. What is at hand to notice it are the returns of training episodes.
+find it again. Some never learn and stay worse than they began. What is at hand to notice it are the
+returns of training episodes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,12 @@ SURENESS = 3.0
 PATIENCE = 2
 """Intervals in a row that have to be so bad: most dips are over in one."""
 
+LONG_PATIENCE = 5
+"""Intervals in a row below where the run began that are too many: learners dip there at first."""
+
+MOST_COLLAPSES = 2
+"""After so many the hyperparameters are at fault, and not chance."""
+
 _FEWEST = 3  # episodes from which a mean is taken seriously
 
 
@@ -41,6 +48,7 @@ class Collapse:
 
     Attributes:
         best_weights: What was given with the best interval; None before the first.
+        num_collapses: How often the policy has collapsed.
 
     Example:
         >>> guard = Collapse()
@@ -59,9 +67,10 @@ class Collapse:
 
     def __init__(self) -> None:
         self.best_weights: Mapping[str, Any] | None = None
+        self.num_collapses = 0
         self._first: _Mean | None = None
         self._best: _Mean | None = None
-        self._num_bad = 0
+        self._num_bad = self._num_below = 0
 
     def take(self, measures: Array, weights: Mapping[str, Any]) -> str | None:
         """Take in an interval, and say what has happened if the policy has collapsed.
@@ -80,10 +89,15 @@ class Collapse:
         if now.value > self._best.value:
             self._best, self.best_weights = now, weights
         self._num_bad = self._num_bad + 1 if self._is_bad(now) else 0
-        if self._num_bad < PATIENCE:
+        self._num_below = self._num_below + 1 if _is_surely_below(now, self._first) else 0
+        if self._num_bad < PATIENCE and self._num_below < LONG_PATIENCE:
             return None
-        self._num_bad = 0
-        return f"returns have collapsed from {self._best.value:g} to {now.value:g}"
+        has_lost = self._num_bad >= PATIENCE
+        self._num_bad = self._num_below = 0
+        self.num_collapses += 1
+        if has_lost:
+            return f"returns have collapsed from {self._best.value:g} to {now.value:g}"
+        return f"returns of {now.value:g} stay below the {self._first.value:g} of the beginning"
 
     def state_dict(self) -> dict[str, Any]:
         """Return all state; `load_state_dict` is the inverse."""
@@ -91,6 +105,8 @@ class Collapse:
             "first": None if self._first is None else [self._first.value, self._first.error],
             "best": None if self._best is None else [self._best.value, self._best.error],
             "num_bad": self._num_bad,
+            "num_below": self._num_below,
+            "num_collapses": self.num_collapses,
             "best_weights": self.best_weights,
         }
 
@@ -99,15 +115,21 @@ class Collapse:
         self._first = None if state["first"] is None else _Mean(*state["first"])
         self._best = None if state["best"] is None else _Mean(*state["best"])
         self._num_bad = int(state["num_bad"])
+        self._num_below = int(state.get("num_below", 0))
+        self.num_collapses = int(state.get("num_collapses", 0))
         self.best_weights = state["best_weights"]
 
     def _is_bad(self, now: _Mean) -> bool:
         assert self._first is not None
         assert self._best is not None
         gained, lost = self._best.value - self._first.value, self._best.value - now.value
-        has_learned = gained > SURENESS * math.hypot(self._best.error, self._first.error)
-        is_sure = lost > SURENESS * math.hypot(self._best.error, now.error)
+        has_learned = _is_surely_below(self._first, self._best)
+        is_sure = _is_surely_below(now, self._best)
         return has_learned and is_sure and lost > LOST_SHARE * gained
+
+
+def _is_surely_below(one: _Mean, other: _Mean) -> bool:
+    return other.value - one.value > SURENESS * math.hypot(one.error, other.error)
 
 
 def _mean(measures: Array) -> _Mean | None:

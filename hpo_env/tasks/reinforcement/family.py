@@ -12,6 +12,7 @@ Splits hold types of environment and not physics: a policy is judged on what it 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -33,7 +34,7 @@ from hpo_env.tasks.base import (
 )
 from hpo_env.tasks.building import BuildError
 from hpo_env.tasks.reinforcement.environments.base import EnvironmentType
-from hpo_env.tasks.reinforcement.environments.registry import TYPES, types_of
+from hpo_env.tasks.reinforcement.environments.registry import TYPE, TYPES, types_of
 from hpo_env.tasks.reinforcement.facts import CONTINUOUS, DISCRETE
 from hpo_env.tasks.reinforcement.features import FEATURES
 from hpo_env.tasks.reinforcement.memory import MAX_ENVS
@@ -60,6 +61,10 @@ _SHAPES = ((1, 2048, 1), (8, 128, 1), (4, 256, 1), (16, 64, 1), (1, 1024, 1), (4
 _A2C_SHAPES = ((8, 16, 8), (16, 5, 13), (4, 32, 8))
 _A2C_SHARE = 0.15
 _DECISIONS = (15, 20, 30, 50)
+_MANY_DECISIONS = 100
+_MANY_SHARE = 0.2
+_LONGEST = 1000  # steps of an episode, as the longest that are usual
+_REWARD_SCALES = (0.1, 30.0)
 
 
 class ReinforcementFamily(TaskFamily):
@@ -79,6 +84,10 @@ class ReinforcementFamily(TaskFamily):
             for all of these.
         normalises: Whether observations and rewards are normalised as by `VecNormalize`; None
             draws.
+        stretch: Steps of the learner that make one step of the environment; see
+            `ReinforcementTask`.
+        is_wide: Whether tasks differ as users' do: half of them stretched to episodes of at most
+            1,000 steps, half with rewards scaled by .1 to 30, a fifth of 100 intervals.
 
     Raises:
         ConfigurationError: An option is out of range or contradicts another.
@@ -132,6 +141,8 @@ class ReinforcementFamily(TaskFamily):
         shape: Sequence[int] | None = None,
         start: Start = "mixed",
         normalises: bool | None = None,
+        stretch: int = 1,
+        is_wide: bool = False,
     ) -> None:
         super().__init__(split=split, num_decisions=num_decisions)
         if algorithm is not None:
@@ -142,6 +153,8 @@ class ReinforcementFamily(TaskFamily):
         self.hidden = hidden
         self.shape = None if shape is None else tuple(int(part) for part in shape)
         self.normalises = normalises
+        self.stretch = stretch
+        self.is_wide = is_wide
         self.types = _types(split, environment)
         self.physics = physics
         self._check()
@@ -174,9 +187,24 @@ class ReinforcementFamily(TaskFamily):
             num_steps=shape[1],
             rollouts_per_decision=shape[2],
             normalises=normalises,
+            stretch=self.stretch,
         )
         initial = draw_start(rng, self.start, algorithm, self.problem(task), self.space)
-        return replace(task, initial=tuple(initial.tolist()))
+        task = replace(task, initial=tuple(initial.tolist()))
+        return self._widened(rng, task) if self.is_wide else task
+
+    def _widened(self, rng: np.random.Generator, task: ReinforcementTask) -> ReinforcementTask:
+        """Draw how long episodes and the run are, and the size of rewards."""
+        is_stretched, is_scaled, is_long = rng.random(3) < (0.5, 0.5, _MANY_SHARE)
+        fit = stretches(task.environment, _LONGEST)
+        stretch = fit[int(rng.integers(len(fit)))] if is_stretched and fit else task.stretch
+        values = list(task.initial)
+        if is_scaled:
+            scale = math.exp(rng.uniform(*np.log(_REWARD_SCALES)))
+            values[self.space.index("reward_scale")] = scale
+        is_longer = is_long and self.num_decisions is None
+        count = _MANY_DECISIONS if is_longer else task.num_decisions
+        return replace(task, stretch=stretch, num_decisions=count, initial=tuple(values))
 
     def defaults(self, task: Task) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return what Stable-Baselines3 starts the task's algorithm with `[H]`."""
@@ -234,6 +262,8 @@ class ReinforcementFamily(TaskFamily):
     def _check(self) -> None:
         if self.hidden not in (32, 64):
             raise ConfigurationError(f"hidden must be 32 or 64; got {self.hidden}")
+        if self.stretch < 1:
+            raise ConfigurationError(f"stretch must be a positive whole number; got {self.stretch}")
         if self.shape is not None and (len(self.shape) != 3 or min(self.shape) < 1):
             raise ConfigurationError(
                 "shape must be three positive numbers: environments, steps of a rollout, rollouts "
@@ -252,6 +282,23 @@ class ReinforcementFamily(TaskFamily):
                 raise unknown_name(
                     f"physics of {self.types[0].name}", self.physics, self.types[0].physics
                 )
+
+
+def stretches(environment: str, longest: int) -> tuple[int, ...]:
+    """Return by what a type can be stretched, so that no episode is longer than so many steps.
+
+    Args:
+        environment: Name of the type.
+        longest: Steps of the learner.
+
+    Returns:
+        Some of 2, 4 and 8.
+
+    Example:
+        >>> stretches("cart_pole", 1000)
+        (2,)
+    """
+    return tuple(n for n in (2, 4, 8) if n * TYPE[environment].rules.max_steps <= longest)
 
 
 def _types(split: Split, environment: str | None) -> tuple[EnvironmentType, ...]:

@@ -20,7 +20,7 @@ from hpo_env.control.host import Steered
 from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.writers import Writer
 from hpo_env.starts import Problem
-from hpo_env.tasks.reinforcement.collapse import Collapse
+from hpo_env.tasks.reinforcement.collapse import MOST_COLLAPSES, Collapse
 from hpo_env.tasks.reinforcement.facts import Facts
 from hpo_env.tasks.reinforcement.features import FEATURES
 from hpo_env.tasks.reinforcement.learning_curve import LearningCurve
@@ -29,9 +29,15 @@ from hpo_env.tasks.reinforcement.meter import Meter
 from hpo_env.tasks.reinforcement.space import ENTROPY_FLOOR, HYPERPARAMETERS, NAMES
 from hpo_env.telemetry import Telemetry
 
-ENDS = {h.name: (h.low, h.high) for h in HYPERPARAMETERS} | {"entropy": (ENTROPY_FLOOR, math.inf)}
-"""Of discount, lambda and entropy: what a user's value beyond is taken for. Usual ones, 1, 1 and 0,
-have no place on the axes on which they are moved."""
+_HIGH = {h.name: h.high for h in HYPERPARAMETERS}
+
+ENDS = {
+    "discount": (-math.inf, _HIGH["discount"]),
+    "gae_lambda": (-math.inf, _HIGH["gae_lambda"]),
+    "entropy": (ENTROPY_FLOOR, math.inf),
+}
+"""What a user's value beyond is taken for: usual ones, 1, 1 and 0, have no place on the axes on
+which they are moved."""
 
 _LANE = np.array([0])
 _NOT_FINITE = "gradients are not finite"
@@ -180,6 +186,11 @@ class LearnerHost(PlainHost):
     def unrestored(self) -> str | None:
         """Name weights that are not finite although they were put back."""
         return None if self._is_finite() else "weights that are not finite"
+
+    def harm(self) -> str | None:
+        """Say that the agent has collapsed more often than chance has it."""
+        count = self._collapse.num_collapses
+        return f"the agent has collapsed {count} times" if count >= MOST_COLLAPSES else None
 
     def failure(self) -> str | None:
         """Say why the interval has failed."""

@@ -36,6 +36,7 @@ SETTINGS = (
     "num_steps",
     "num_rollouts",
     "normalises",
+    "stretch",
 )
 """Whole numbers that say what a learner is like."""
 
@@ -89,8 +90,9 @@ def parts_of(
             **dict.fromkeys(("weights", "moment", "square"), (count,)),
             "states": (num_envs, state_size),
             **dict.fromkeys(
-                ("returns", "lengths", "starts", "discounted", "last_values"), (num_envs,)
+                ("returns", "lengths", "starts", "discounted", "last_values", "phases"), (num_envs,)
             ),
+            "held": (num_envs, width),
             "seen": (num_envs, inputs),
             "seen_mean": (inputs,),
             "seen_var": (inputs,),
@@ -120,6 +122,7 @@ def settings_of(task: ReinforcementTask) -> NDArray[np.int64]:
         "num_steps": task.num_steps,
         "num_rollouts": task.rollouts_per_decision,
         "normalises": int(task.normalises),
+        "stretch": task.stretch,
     }
     return np.array([known[name] for name in SETTINGS], dtype=np.int64)
 

@@ -24,9 +24,10 @@ RECIPES: tuple[Recipe, ...] = (
         runs="reinforcement",
         settings={
             "num_envs": 256,
-            "steps": 716_800,
-            "segment_steps": 102_400,
-            "validation_lanes": 128,
+            "steps": 307_200,
+            "segment_steps": 51_200,
+            "validation_lanes": 64,
+            "family_options": {"is_wide": True},
             "batch_size": 1024,
             "learned_start": 0.15,
             "availability": 0.9,

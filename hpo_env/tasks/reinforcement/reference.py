@@ -86,7 +86,7 @@ def _start(learner: Learner) -> None:
     envs = _environments(learner)
     for env in envs:
         env.reset()
-    for name in ("returns", "lengths"):
+    for name in ("returns", "lengths", "phases"):
         learner.part(name)[:] = 0.0
     learner.part("starts")[:] = 1.0
     normaliser = Normaliser(learner)
@@ -135,10 +135,10 @@ def _collect(learner: Learner, values: dict[str, np.float32], tally: Tally) -> N
         for e, env in enumerate(envs):
             action, part["log_probs"][t, e] = _draw(learner, outputs[e], draws)
             part["actions"][t, e], part["first"][t, e] = action, starts[e]
-            paid[e], is_end = env.step(_bounded(env, action))
+            paid[e], is_end = _step(learner, env, e, action)
             returns[e] += paid[e]
             lengths[e] += 1.0
-            cut[e] = not is_end and lengths[e] >= env.max_steps
+            cut[e] = not is_end and lengths[e] >= env.max_steps * task.stretch
             over[e] = is_end or cut[e]
             if over[e]:
                 tally.add_episode(returns[e], lengths[e], was_cut=bool(cut[e]))
@@ -157,6 +157,16 @@ def _collect(learner: Learner, values: dict[str, np.float32], tally: Tally) -> N
     learner.part("last_values")[:] = value_of(learner, seen)
     learner.counters[0] = draws.state
     learner.counters[2:] = [env.random.state for env in envs]
+
+
+def _step(learner: Learner, env: Environment, e: int, action: Floats) -> tuple[float, bool]:
+    """Make a step, of which `task.stretch` make one of the environment."""
+    phases, held = learner.part("phases"), learner.part("held")
+    before = int(phases[e])
+    if before == 0 or env.random.below(before + 1) == 0:
+        held[e] = _bounded(env, action)
+    phases[e] = (before + 1) % learner.task.stretch
+    return env.step(held[e].copy()) if phases[e] == 0 else (0.0, False)
 
 
 def _bounded(env: Environment, action: Floats) -> Floats:

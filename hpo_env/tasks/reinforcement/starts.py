@@ -32,7 +32,7 @@ def _values(*values: float) -> dict[str, float]:
 
 LEARNED_START = LearnedStart(
     cases=(
-        StartCase(kind=DISCRETE, values=_values(1.74e-3, 0.9824, 0.9552, 3.39e-3, 0.466, 9)),
+        StartCase(kind=DISCRETE, values=_values(1.74e-3, 0.9824, 0.9552, 3.39e-3, 0.4, 9)),
         StartCase(kind=CONTINUOUS, values=_values(2.29e-3, 0.972, 0.9847, 1.63e-3, 0.396, 8)),
         # A2C has no clip range and no epochs: what stands there is read by nobody.
         StartCase(kind="a2c", values=_values(4.02e-3, 0.9786, 0.9486, 2.65e-4, 0.2, 1)),

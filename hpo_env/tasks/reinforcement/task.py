@@ -31,6 +31,9 @@ class ReinforcementTask(Task):
         rollouts_per_decision: Rollouts in an interval.
         normalises: Whether observations and rewards are normalised as `VecNormalize` does by
             default.
+        stretch: Steps of the learner that make one step of the environment: of their actions one,
+            drawn by chance, counts, and the last is paid for all. Episodes are so many times as
+            long and consequences so many steps off, while best and random returns stay.
     """
 
     environment: str
@@ -41,6 +44,7 @@ class ReinforcementTask(Task):
     num_steps: int
     rollouts_per_decision: int
     normalises: bool
+    stretch: int = 1
 
     @property
     def labels(self) -> Mapping[str, str]:

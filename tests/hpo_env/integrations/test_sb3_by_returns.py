@@ -276,6 +276,48 @@ def test_a_policy_that_has_collapsed_is_put_back_to_its_best() -> None:
     assert not learn(make_agent(env=Paying(pay)), unguarded, 8)
 
 
+CURVES = {
+    "up, and down for good": ((0.0, 1.0, 5.0, 9.0, 1.0), (5, 7)),
+    "worse than untrained": ((5.0, 5.0, 2.0, 1.0), (6, 11)),
+    "worse, and in the end better": ((5.0, 2.0, 2.0, 2.0, 2.0, 6.0), ()),
+}
+"""Returns by rollout, of which the last goes on, and decisions after the collapses."""
+
+
+@pytest.mark.parametrize("curve", CURVES)
+def test_a_controller_under_which_an_agent_collapses_again_lets_go_of_it(curve: str) -> None:
+    per_rollout = ROLLOUT // 4
+    returns, collapses = CURVES[curve]
+
+    def pay(episode: int) -> float:
+        place = min(episode // per_rollout, len(returns) - 1)
+        return returns[place] + 0.01 * (episode % 2)
+
+    agent, used = watched("PPO", env=Paying(pay), learning_rate=1e-3)
+    own = in_use(agent)
+    callback = make_callback(make_policy(level=0.25), num_decisions=12)
+    said = learn(agent, callback, 12)
+    is_let_go = sum("the agent has collapsed 2 times" in message for message in said)
+    assert is_let_go == bool(collapses), said
+    decisions = callback.run.decisions
+    reasons = [decision.reason for decision in decisions]
+    if not collapses:
+        assert reasons == ["policy"] * 12
+        return
+    once, twice = collapses
+    between = ["policy"] * (twice - once - 1)
+    left = 12 - twice
+    assert reasons == [*["policy"] * once, "guard", *between, *["harmful"] * left]
+    assert {decision.trust for decision in decisions[twice:]} == {0.0}
+    assert used[twice - 1] != own
+    assert used[twice:12] == [own | {"entropy": used[twice]["entropy"]}] * left
+    assert used[twice]["entropy"] <= 1e-5
+    assert "the policy did harm before" in str(callback.run.explain(11))
+    resumed = make_callback(make_policy(level=0.25), num_decisions=12, state=callback.state_dict())
+    learn(agent, resumed, 2, reset_num_timesteps=False)
+    assert {decision.reason for decision in resumed.run.decisions[twice:]} == {"harmful"}
+
+
 @pytest.mark.parametrize("what", ["weights", "gradients"])
 def test_what_is_not_finite_ends_no_training(what: str) -> None:
     agent = make_agent()

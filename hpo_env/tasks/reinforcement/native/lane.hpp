@@ -7,7 +7,17 @@
 
 namespace learners {
 
-enum Setting { TYPE, ALGORITHM, HIDDEN, NUM_ENVS, NUM_STEPS, NUM_ROLLOUTS, NORMALISES, NUM_SETTINGS };
+enum Setting {
+    TYPE,
+    ALGORITHM,
+    HIDDEN,
+    NUM_ENVS,
+    NUM_STEPS,
+    NUM_ROLLOUTS,
+    NORMALISES,
+    STRETCH,
+    NUM_SETTINGS
+};
 enum Algorithm { PPO, A2C };
 
 enum Value {
@@ -34,6 +44,7 @@ struct Lane {
     float *weights, *moment, *square;
     // environments
     float *states, *returns, *lengths, *starts, *seen;  // seen: what the learner sees now
+    float *phases, *held;  // of a move that several steps make: steps so far, the action that counts
     // what VecNormalize remembers: mean, variance and count of observations and of returns
     float *seen_mean, *seen_var, *discounted, *scales;
     // the rollout, step by step, the environments side by side
@@ -59,8 +70,9 @@ struct Lane {
         int64_t width = action_width(), inputs = shape.inputs;
         for (float** part : {&weights, &moment, &square}) *part = take(shape.count);
         states = take(num_envs * kind.state_size);
-        for (float** part : {&returns, &lengths, &starts, &discounted, &last_values})
+        for (float** part : {&returns, &lengths, &starts, &discounted, &last_values, &phases})
             *part = take(num_envs);
+        held = take(num_envs * width);
         seen = take(num_envs * inputs);
         seen_mean = take(inputs);
         seen_var = take(inputs);

@@ -123,6 +123,7 @@ inline void start(Lane& lane) {
         lane.kind.observe(lane.physics, lane.state(e), raw.data() + e * lane.shape.inputs);
         lane.returns[e] = lane.lengths[e] = 0.0f;
         lane.starts[e] = 1.0f;
+        lane.phases[e] = 0.0f;
     }
     Normaliser::begin(lane);
     if (lane.settings[NORMALISES]) {
@@ -133,12 +134,29 @@ inline void start(Lane& lane) {
     }
 }
 
+// Make a step of one environment with the action that was drawn for it. Of as many steps as the
+// setting says one, drawn by chance, is a move; nothing happens and nothing is paid in the others.
+inline float step(Lane& lane, int64_t env, const float* action, bool& is_end) {
+    const int64_t stretch = lane.settings[STRETCH];
+    float* held = lane.held + env * lane.action_width();
+    Random random{lane.env_randoms[env]};
+    const int64_t before = (int64_t)lane.phases[env];
+    if (before == 0 || random.below(before + 1) == 0) bounded(lane.kind, action, held);
+    if (before + 1 < stretch) {
+        lane.phases[env] += 1.0f;
+        return 0.0f;
+    }
+    lane.phases[env] = 0.0f;
+    return lane.kind.step(lane.physics, lane.state(env), held, random, is_end);
+}
+
 template <int HIDDEN>
 void collect(Lane& lane, float discount, float reward_scale, Work& work, Tally& tally) {
     const Environment& kind = lane.kind;
     const Shape& shape = lane.shape;
     const int64_t count = lane.num_envs, width = shape.inputs, action_width = lane.action_width();
     const bool normalises = lane.settings[NORMALISES];
+    const float limit = (float)(kind.max_steps * lane.settings[STRETCH]);
     work.fit(shape, count);
     std::vector<float> raw(count * width), final(count * width), paid(count), cut_values(count);
     std::vector<char> is_cut(count);
@@ -155,15 +173,12 @@ void collect(Lane& lane, float discount, float reward_scale, Work& work, Tally& 
             lane.log_probs[at + e] = draw(shape, lane.weights, work.head.data() + e * HEAD, action,
                                           Random{*lane.random});
             lane.first[at + e] = lane.starts[e];
-            float given[HEAD];
-            bounded(kind, action, given);
-            Random random{lane.env_randoms[e]};
             bool is_end = false;
-            float reward = kind.step(lane.physics, lane.state(e), given, random, is_end);
+            float reward = step(lane, e, action, is_end);
             paid[e] = reward;
             lane.returns[e] += reward;
             lane.lengths[e] += 1.0f;
-            is_cut[e] = !is_end && lane.lengths[e] >= kind.max_steps;
+            is_cut[e] = !is_end && lane.lengths[e] >= limit;
             over[e] = is_end || is_cut[e];
             float* place = raw.data() + e * width;
             kind.observe(lane.physics, lane.state(e), place);
@@ -171,6 +186,7 @@ void collect(Lane& lane, float discount, float reward_scale, Work& work, Tally& 
                 tally.add_episode(lane.returns[e], lane.lengths[e], is_cut[e]);
                 lane.returns[e] = lane.lengths[e] = 0.0f;
                 std::memcpy(final.data() + e * width, place, sizeof(float) * width);
+                Random random{lane.env_randoms[e]};
                 kind.reset(lane.physics, lane.state(e), random);
                 kind.observe(lane.physics, lane.state(e), place);
                 any_cut |= is_cut[e];

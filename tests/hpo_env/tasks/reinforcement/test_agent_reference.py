@@ -46,6 +46,25 @@ def test_other_kinds_of_agents_are_steered_alike_too(kind: str) -> None:
     assert len({str(decision.values) for decision in run.decisions}) == 3
 
 
+def test_a_stretched_environment_moves_and_pays_at_every_so_many_steps() -> None:
+    from hpo_env.integrations.sb3_agents.gymnasium_twins import TwinEnv
+
+    plain, stretched = TwinEnv("cart_pole"), TwinEnv("cart_pole", stretch=3)
+    assert stretched.max_steps == 3 * plain.max_steps
+    seen, again = plain.reset(seed=4)[0], stretched.reset(seed=4)[0]
+    is_end = False
+    while not is_end:
+        for _ in range(2):
+            still, *told = stretched.step(1)
+            np.testing.assert_array_equal(still, again)
+            assert told == [0.0, False, False, {}]
+        again, *theirs = stretched.step(1)
+        seen, *ours = plain.step(1)
+        np.testing.assert_array_equal(seen, again)
+        assert ours == theirs
+        is_end = bool(ours[1])
+
+
 def test_a_learned_start_is_a_run_that_was_made_there() -> None:
     from hpo_env.integrations.sb3 import HPOControlCallback
     from hpo_env.integrations.sb3_agents.reference import make_agent, train

@@ -1,5 +1,6 @@
 """Reinforcement as a family: what is hidden stays hidden, sides hold types, bad input is named."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,15 @@ import pytest
 from hpo_env.errors import ConfigurationError, UnknownNameError
 from hpo_env.starts import Problem
 from hpo_env.tasks.reinforcement import returns
+from hpo_env.tasks.reinforcement.columns import COLUMNS
 from hpo_env.tasks.reinforcement.environments.exact import solved
 from hpo_env.tasks.reinforcement.environments.registry import TYPES, types_of
 from hpo_env.tasks.reinforcement.facts import CONTINUOUS, DISCRETE
 from hpo_env.tasks.reinforcement.family import ReinforcementFamily
 from hpo_env.tasks.reinforcement.features import FEATURES
 from hpo_env.tasks.reinforcement.measures import MEASURES, OF_UPDATES
+from hpo_env.tasks.reinforcement.memory import Learner
+from hpo_env.tasks.reinforcement.native.kernel import Kernel
 from hpo_env.tasks.reinforcement.space import A2C_LACKS, HYPERPARAMETERS, IN_SB3, NAMES
 from hpo_env.tasks.reinforcement.starts import LEARNED_START
 from hpo_env.vector_env import HPOControlVectorEnv
@@ -34,6 +38,51 @@ def test_kinds_follow_from_the_options(options: dict[str, Any], kinds: tuple[str
     assert family.kinds == kinds
     rng = np.random.default_rng(0)
     assert {family.problem(family.sample(rng)).kind for _ in range(100)} == set(kinds)
+
+
+def test_wide_tasks_are_the_others_with_longer_episodes_runs_and_other_rewards() -> None:
+    narrow, wide = ReinforcementFamily(), ReinforcementFamily(is_wide=True)
+    scale = NAMES.index("reward_scale")
+    pairs = []
+    for seed in range(400):
+        one, other = (f.sample(np.random.default_rng(seed)) for f in (narrow, wide))
+        assert other.rules.max_steps * other.stretch <= max(1000, other.rules.max_steps)
+        assert other.num_decisions in (one.num_decisions, 100)
+        assert 0.1 <= other.initial[scale] <= 30.0 or other.initial[scale] == one.initial[scale]
+        initial = tuple(one.initial[k] if k == scale else v for k, v in enumerate(other.initial))
+        same = {"stretch": 1, "num_decisions": one.num_decisions, "initial": initial}
+        assert replace(other, **same) == one
+        pairs.append((other.stretch > 1, other.initial[scale] != 1.0, other.num_decisions == 100))
+    shares = np.mean(pairs, axis=0)
+    assert np.all(np.abs(shares - (0.45, 0.5, 0.2)) < 0.1), shares
+    assert wide.sample(np.random.default_rng(1)) == wide.sample(np.random.default_rng(1))
+    short = ReinforcementFamily(is_wide=True, num_decisions=7)
+    assert {short.sample(np.random.default_rng(k)).num_decisions for k in range(30)} == {7}
+
+
+@pytest.mark.parametrize("name", ["catch", "crossing", "pendulum"])
+def test_stretched_episodes_are_longer_and_pay_as_much(name: str) -> None:
+    """Of actions that are drawn by the same odds one is as good as the other."""
+    kernel, found = Kernel(), {}
+    for stretch in (1, 4):
+        family = ReinforcementFamily(
+            split="validation" if name == "crossing" else "train",
+            environment=name,
+            physics="usual",
+            algorithm="ppo",
+            normalises=False,
+            shape=(32, 1600, 1),
+            stretch=stretch,
+        )
+        task = family.sample(np.random.default_rng(0))
+        measured = kernel.begin([Learner(task, 5)], np.array([task.initial]))[0]
+        found[stretch] = dict(zip(COLUMNS, measured, strict=True))
+    plain, stretched = found[1], found[4]
+    assert stretched["episode_length"] == pytest.approx(4.0 * plain["episode_length"], rel=0.1)
+    errors = [f["episode_return_spread"] / np.sqrt(f["num_episodes"]) for f in found.values()]
+    ahead = abs(plain["episode_return"] - stretched["episode_return"])
+    assert ahead < 4.0 * float(np.hypot(*errors))
+    assert stretched["reward_mean"] == pytest.approx(plain["reward_mean"] / 4.0, rel=0.2, abs=0.01)
 
 
 EACH = [(kind, physics) for kind in TYPES for physics in kind.physics]
