@@ -31,7 +31,7 @@ from hpo_env.policy import Policy
 from hpo_env.sharding import make_vector_env
 from hpo_env.tasks.registry import family_class
 
-_UPDATES = {"num_envs": 64, "n_steps": 20, "learning_rate": 1e-3, "critic_steps": 2_560}
+_UPDATES = {"num_envs": 64, "n_steps": 20, "learning_rate": 1e-3, "critic_steps": 1_280}
 """Runs at once, decisions of each between two updates, the rate of Adam, and the decisions in which
 the critic learns alone: it is new, as a policy's folder has none."""
 
