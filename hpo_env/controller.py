@@ -27,6 +27,7 @@ from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import ControllerWarning, HostT, Run, RunLogger
 from hpo_env.control.run_memory import RunMemory
 from hpo_env.control.schedule_file import Replay, read_schedule
+from hpo_env.control.stored_tasks import StoredTasks, read_stored_tasks
 from hpo_env.control.writers import FunctionWriter
 from hpo_env.errors import ConfigurationError
 from hpo_env.policy import Policy
@@ -54,6 +55,7 @@ class Controller:
             of them, that one decides.
         memory: The file of a job's memory, see `hpo_env.control.run_memory`: each of its runs
             begins where the ones before fared best. None: runs know nothing of each other.
+        stored: Tasks of the policy's meta-training, by which a memory chooses where to explore.
 
     Example:
         >>> import torch
@@ -63,7 +65,12 @@ class Controller:
     """
 
     def __init__(
-        self, policy: Policy, smaller: Sequence[Policy] = (), *, memory: str | Path | None = None
+        self,
+        policy: Policy,
+        smaller: Sequence[Policy] = (),
+        *,
+        memory: str | Path | None = None,
+        stored: StoredTasks | None = None,
     ) -> None:
         for other in smaller:
             foreign = set(other.space.names) - set(policy.space.names)
@@ -78,7 +85,7 @@ class Controller:
                     f"larger does; got one of {other.base_schedule!r}"
                 )
         self.policies = (policy, *smaller)
-        self.memory = None if memory is None else RunMemory(memory, policy)
+        self.memory = None if memory is None else RunMemory(memory, policy, stored=stored)
 
     @property
     def policy(self) -> Policy:
@@ -99,13 +106,16 @@ class Controller:
         Raises:
             PolicyFileError: There is none, or its files are damaged, doctored or of another
                 version.
-            ConfigurationError: The memory is damaged, too large, or of another policy.
+            ConfigurationError: The memory is damaged, too large, or of another policy; or the
+                folder's table of stored tasks is damaged.
         """
         folder = policy_folder(name_or_path)
         policy = load(folder)
         is_name = isinstance(name_or_path, str) and folder == shipped().get(name_or_path)
         smaller = shipped_smaller(folder.name) if is_name else ()
-        return cls(policy, [load(shipped()[name]) for name in smaller], memory=memory)
+        stored = None if memory is None else read_stored_tasks(folder)
+        others = [load(shipped()[name]) for name in smaller]
+        return cls(policy, others, memory=memory, stored=stored)
 
     def attach(
         self,
