@@ -8,7 +8,7 @@ controlled runs the shipped policy steers:
 
 - independent: from the user's values, every time;
 - memory: where the job's memory says (`hpo_env.control.run_memory`);
-- memory-drawn: the same, without the tasks of meta-training that the policy brings;
+- memory-matched: the same, with `explores="matched"`;
 - study: where an Optuna study says (`hpo_env.integrations.optuna`), the user's values first;
 - random: from values drawn evenly from the usual ranges.
 
@@ -104,11 +104,11 @@ class Job:
 
     def memory(self) -> dict[str, float]:
         """Begin where the memory says."""
-        return chosen(self.runs, self.space, self.own, self._rng, _STORED)
-
-    def memory_drawn(self) -> dict[str, float]:
-        """Begin where it would say if it knew nothing of meta-training."""
         return chosen(self.runs, self.space, self.own, self._rng)
+
+    def matched(self) -> dict[str, float]:
+        """Begin where it says if it explores what suited tasks of meta-training that looked so."""
+        return chosen(self.runs, self.space, self.own, self._rng, _STORED)
 
     def random(self) -> dict[str, float]:
         """Begin anywhere, as a study does that has no user's values and learns nothing."""
@@ -131,7 +131,7 @@ class Job:
 ARMS: dict[str, tuple[Callable[[Job], dict[str, float]], bool]] = {
     "independent": (Job.independent, True),
     "memory": (Job.memory, True),
-    "memory-drawn": (Job.memory_drawn, True),
+    "memory-matched": (Job.matched, True),
     "study": (Job.study, True),
     "random": (Job.random, True),
     "tpe": (Job.study, False),

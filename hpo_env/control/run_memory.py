@@ -7,10 +7,9 @@ its validation loss and what it reached; numbers and names alone, and at most `M
 Whoever loses it begins anew.
 
 What begins the next run is `chosen`: the user's own values until they were tried, then twice values
-elsewhere, then mostly the best known, and now and then others again. Elsewhere is what gained most
-on tasks of meta-training that looked like this one, where the policy brings such (`stored_tasks`),
-and else drawn widely. Runs whose first interval looked unlike that of the newest are of another
-task, and count less.
+elsewhere, then mostly the best known, and now and then others again. Elsewhere is drawn widely, or
+what gained most on tasks of meta-training that looked like this one (`stored_tasks`). Runs whose
+first interval looked unlike that of the newest are of another task, and count less.
 
 Needs numpy alone.
 """
@@ -25,7 +24,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -55,6 +54,9 @@ _MAX_BYTES = 1_000_000
 _EXPLORED = 3
 """Runs from values other than the best known, the user's own among them, before those are used."""
 _EXPLORES_EVERY = 4
+Explores = Literal["drawn", "matched"]
+"""Where a run begins that tries something else: drawn widely, or matched to a first interval."""
+
 _NEAR = 1.8
 """Distance up to which two looks are of one task: eight in ten pairs of one task are nearer, and
 two in ten of two tasks (meta-validation tasks of supervised learning)."""
@@ -99,7 +101,7 @@ class RunMemory:
         path: The file; made with its folder when the first run has finished.
         policy: What steers: values that suit one policy say little of another.
         seed: Of what is drawn; None: never the same.
-        stored: Tasks of the policy's meta-training; None: there are none to go by.
+        stored: Tasks of meta-training that say where to explore; None: draws do.
 
     Raises:
         ConfigurationError: The file is none of a memory, damaged, too large, or of another policy.
@@ -268,7 +270,7 @@ def chosen(
         space: Of the policy.
         own: The user's values of what can be moved.
         rng: For what is drawn.
-        stored: Tasks of meta-training, which say where to explore.
+        stored: Tasks of meta-training that say where to explore; None: draws do.
 
     Returns:
         Values of the same hyperparameters.

@@ -176,18 +176,21 @@ class StoredTasks:
             raise ConfigurationError(f"no table of stored tasks: {error}") from error
 
 
-def read_stored_tasks(folder: Path) -> StoredTasks | None:
-    """Read the table in the folder of a policy; None where there is none.
+def read_stored_tasks(folder: Path) -> StoredTasks:
+    """Read the table in the folder of a policy.
 
     Raises:
-        ConfigurationError: The file is damaged or too large.
+        ConfigurationError: There is none, or it is damaged or too large.
     """
     path = folder / STORED_TASKS_FILE
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
-    except FileNotFoundError:
-        return None
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            f"the policy in {folder} has stored no tasks ({STORED_TASKS_FILE}); leave "
+            "explores='matched' out, or make the table: python tools/stored_tasks.py"
+        ) from error
     except OSError as error:
         raise _refused(path, f"cannot be read: {error.strerror or error}") from error
     if len(content) > _MAX_BYTES:
