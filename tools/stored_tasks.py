@@ -1,6 +1,6 @@
 """Trains tasks of meta-training from a dozen starts, and stores the table beside a policy.
 
-    OMP_NUM_THREADS=1 python tools/stored_tasks.py hpo_env/zoo/supervised      # a minute of one core
+    OMP_NUM_THREADS=1 python tools/stored_tasks.py hpo_env/zoo/supervised  # a minute
 
 A memory explores by it (`hpo_env.control.stored_tasks`). The tasks are of the training side, under
 users' learning rates of 1e-4, 1e-3, 1e-2 and 1e-1 in turn; everything follows from the seed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,16 +96,17 @@ def test_a_memory_explores_what_suited_tasks_that_looked_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "runs", [[run(1e-4, look={})], [run(1e-4), run(0.02), run(0.01), run(0.03)]]
+    "runs",
+    [
+        [run(1e-4, look={})],
+        [run(1e-4), run(0.02), run(0.01), run(0.03), run(1e-4)],  # the sixth run explores
+    ],
 )
 def test_without_a_look_or_with_all_tried_values_are_drawn(runs: list[StoredRun]) -> None:
-    if len(runs) > 1:
-        runs = [*runs, run(1e-4), run(1e-4)]  # the sixth run explores
     own = {"learning_rate": 1e-4}
-    drawn = [chosen(runs, RATE, own, np.random.default_rng(5), of) for of in (TABLE, None)]
-    if len(runs) == 1:
-        assert drawn[0] == drawn[1] != own
-    assert drawn[0] == drawn[1]
+    matched, drawn = (chosen(runs, RATE, own, np.random.default_rng(5), t) for t in (TABLE, None))
+    assert matched == drawn
+    assert matched not in [dict(known.start) for known in runs]
 
 
 DAMAGED: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -153,12 +155,12 @@ def test_the_second_run_begins_where_the_shipped_table_says(tmp_path: Path) -> N
     path = tmp_path / "job.json"
     for _ in range(2):
         controller = Controller.from_pretrained("supervised", memory=path, explores="matched")
-        losses = iter(np.geomspace(1.0, 0.5, 100))
+        losses = np.geomspace(1.0, 0.5, 100).tolist()
         steered = controller.drive(
             {"learning_rate": lambda value: None},
             initial={"learning_rate": 1e-3},
             total_steps=60,
-            validate=lambda losses=losses: float(next(losses)),
+            validate=partial(losses.pop, 0),
         )
         for loss in np.geomspace(1.0, 0.5, 60):
             steered.step(float(loss))
