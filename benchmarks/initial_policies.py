@@ -2,10 +2,11 @@
 
     python benchmarks/initial_policies.py --policies joint=RUN reptile=RUN --csv initial.csv
 
-Every policy is adapted to data sets of meta-validation by `hpo-control adapt`'s search, with the
-same draws; log test losses are those of the fifth of the rows that was laid aside. The first policy
-is what the others are compared with; intervals are 95 % over data sets. Rows go to the table as
-they come, and what stands there is not measured again.
+Every policy is adapted to data sets of meta-validation with the same draws: by updates of PPO,
+which initial policies are made for (`--by updates`), or by the search of `hpo-control adapt`. Log
+test losses are those of the fifth of the rows that was laid aside. The first policy is what the
+others are compared with; intervals are 95 % over data sets. Rows go to the table as they come, and
+what stands there is not measured again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,17 @@ from numpy.typing import NDArray
 
 from agents.adapting import Adaptation, OwnTask, losses
 from agents.commands.policies import load_policy
+from agents.config import TrainConfig
+from agents.factory import make_learner
+from agents.learners.stepping import LaneStep
 from agents.statistics.intervals import bootstrap_mean
 from hpo_env.policy import Policy
+from hpo_env.sharding import make_vector_env
+from hpo_env.tasks.registry import family_class
+
+_UPDATES = {"num_envs": 64, "n_steps": 20, "learning_rate": 1e-3, "critic_steps": 1_280}
+"""Runs at once, decisions of each between two updates, the rate of Adam, and the decisions in which
+the critic learns alone: it is new, as a policy's folder has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +43,7 @@ class Config:
     Args:
         policies: `name=policy` each; the first is the joint one.
         csv: The table.
+        by: What adapts: the search of `hpo-control adapt`, or updates of PPO.
         datasets: Data sets of meta-validation.
         model: What is trained on them.
         steps: Environment steps of an adaptation; 0 adapts nothing.
@@ -42,6 +53,7 @@ class Config:
 
     policies: tuple[str, ...]
     csv: Path
+    by: Literal["search", "updates"] = "search"
     datasets: tuple[str, ...] = ("cells", "concrete", "chile_vote", "pitch_result")
     model: str = "mlp_64x2"
     steps: int = 20_000
@@ -80,11 +92,53 @@ def measured(policy: Policy, dataset: str, config: Config) -> dict[str, float]:
     before = losses(bench, policy, held_out, of_test=True)
     row = {"as it is": float(before.mean())}
     if config.steps:
-        adaptation = Adaptation(policy, task, steps=config.steps)
-        adaptation.run()
-        after = losses(bench, adaptation.policy, held_out, of_test=True)
-        row["adapted"] = float(after.mean())
+        adapted = _ADAPTED[config.by](policy, task, config.steps)
+        row["adapted"] = float(losses(bench, adapted, held_out, of_test=True).mean())
     return row
+
+
+def searched(policy: Policy, task: OwnTask, steps: int) -> Policy:
+    """Adapt as `hpo-control adapt` does."""
+    adaptation = Adaptation(policy, task, steps=steps)
+    adaptation.run()
+    return adaptation.policy
+
+
+def updated(policy: Policy, task: OwnTask, steps: int) -> Policy:
+    """Go on with PPO on the one data set."""
+    config = TrainConfig.of(
+        family=task.family,
+        hyperparameters=policy.space.names,
+        base_schedule=policy.base_schedule,
+        seed=task.seed,
+        steps=steps,
+        segment_steps=steps,
+        **_UPDATES,
+    ).resolved()
+    own = {**task.options, **family_class(task.family).adapting_options}
+    env = make_vector_env(config.num_envs, **config.env_arguments(), **own)
+    learner = make_learner(config, env)
+    learner.begin_with_policy(policy)
+    learner.seed(1)
+    learner.learn(config.segment_bounds()[-1], _Unwatched())
+    env.close()
+    return learner.policy({})
+
+
+_ADAPTED = {"search": searched, "updates": updated}
+
+
+class _Unwatched:
+    """Nobody looks on; a `Watcher`."""
+
+    def record(self, tag: str, value: float) -> None:
+        """Forget a measurement."""
+
+    def stepped(self, step: LaneStep, num_steps: int) -> None:
+        """Forget a step."""
+
+    def rolled_out(self, num_steps: int) -> None:
+        """Forget a rollout."""
 
 
 def compared(rows: pd.DataFrame, reference: str) -> Iterator[str]:

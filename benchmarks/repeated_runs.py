@@ -8,6 +8,7 @@ controlled runs the shipped policy steers:
 
 - independent: from the user's values, every time;
 - memory: where the job's memory says (`hpo_env.control.run_memory`);
+- memory-matched: the same, with `explores="matched"`;
 - study: where an Optuna study says (`hpo_env.integrations.optuna`), the user's values first;
 - random: from values drawn evenly from the usual ranges.
 
@@ -39,19 +40,24 @@ from agents.opponents.base import Instance
 from agents.opponents.driving import run_once
 from agents.opponents.instances import Outcome
 from agents.opponents.lanes import Workload
+from agents.opponents.matched_start import MatchedStart
 from agents.opponents.rules import find_rule
 from agents.reporting.style import new_figure, styled
 from agents.statistics.intervals import bootstrap_mean
 from hpo_env.control.decider import movable
+from hpo_env.control.looks import Look
 from hpo_env.control.run_memory import StoredRun, chosen
+from hpo_env.control.stored_tasks import read_stored_tasks
 from hpo_env.controller import Controller
 from hpo_env.integrations.optuna import create_study, proposed
 from hpo_env.seeding import stream
+from hpo_env.shipped import policy_folder
 from hpo_env.tasks.base import Task
 from hpo_env.tasks.registry import family_class, make_family
 
 Array = NDArray[np.float64]
 RATES = (1e-4, 1e-3, 1e-2, 1e-1)
+_STORED = read_stored_tasks(policy_folder("supervised"))
 
 
 class Job:
@@ -71,6 +77,7 @@ class Job:
         there = dict(zip(self._family.space.names, task.initial, strict=True))
         self.own = movable(self.space, there)
         self.runs: list[StoredRun] = []
+        self.look: Look = {}  # of the newest run, where it matters
         self._study: Any = None
         self._trial: Any = None
         self._start: dict[str, float] = {}
@@ -85,7 +92,9 @@ class Job:
         """Take in what the run has reached."""
         reached = math.inf if outcome.diverged else outcome.log_last_loss()
         name = str(len(self.runs))
-        self.runs.append(StoredRun(identity=name, start=self._start, reached=reached))
+        self.runs.append(
+            StoredRun(identity=name, start=self._start, reached=reached, look=self.look)
+        )
         if self._trial is not None:
             self._study.tell(self._trial, reached)
 
@@ -96,6 +105,10 @@ class Job:
     def memory(self) -> dict[str, float]:
         """Begin where the memory says."""
         return chosen(self.runs, self.space, self.own, self._rng)
+
+    def matched(self) -> dict[str, float]:
+        """Begin where it says if it explores what suited tasks of meta-training that looked so."""
+        return chosen(self.runs, self.space, self.own, self._rng, _STORED)
 
     def random(self) -> dict[str, float]:
         """Begin anywhere, as a study does that has no user's values and learns nothing."""
@@ -118,6 +131,7 @@ class Job:
 ARMS: dict[str, tuple[Callable[[Job], dict[str, float]], bool]] = {
     "independent": (Job.independent, True),
     "memory": (Job.memory, True),
+    "memory-matched": (Job.matched, True),
     "study": (Job.study, True),
     "random": (Job.random, True),
     "tpe": (Job.study, False),
@@ -151,10 +165,14 @@ def run_arm(name: str, tasks: list[Task], seed: int, num_runs: int) -> tuple[Arr
     workload, controller = Workload(), Controller.from_pretrained("supervised")
     jobs = [Job(task, controller, seed + number) for number, task in enumerate(tasks)]
     opponent, rule = PolicyOpponent(name=name, policy=controller.policy), find_rule("cosine")
+    looking = MatchedStart(name=name, policy=controller.policy)
     validation, test = (np.full((len(tasks), num_runs), np.nan) for _ in range(2))
     for run in range(num_runs):
         seed_of_run = seed * num_runs + run
         runs = [Instance(task=job.begun(choose(job)), seed=seed_of_run) for job in jobs]
+        if name.startswith("memory"):
+            for job, look in zip(jobs, looking.looks(workload, runs), strict=True):
+                job.look = look
         if is_steered:
             outcomes = opponent.run(workload, runs, {})
         else:

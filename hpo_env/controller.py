@@ -18,17 +18,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from hpo_env.arguments import by_name
 from hpo_env.control.beginning import begin_at
 from hpo_env.control.host import Host
 from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import ControllerWarning, HostT, Run, RunLogger
-from hpo_env.control.run_memory import RunMemory
+from hpo_env.control.run_memory import Explores, RunMemory
 from hpo_env.control.schedule_file import Replay, read_schedule
+from hpo_env.control.stored_tasks import StoredTasks, read_stored_tasks
 from hpo_env.control.writers import FunctionWriter
-from hpo_env.errors import ConfigurationError
+from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.policy import Policy
 from hpo_env.policy_file import load
 from hpo_env.restriction import check_together
@@ -55,6 +56,8 @@ class Controller:
             of them, that one decides; one that has a scope (`hpo_env.scope`) in intervals of it.
         memory: The file of a job's memory, see `hpo_env.control.run_memory`: each of its runs
             begins where the ones before fared best. None: runs know nothing of each other.
+        stored: Tasks of the policy's meta-training, by which a memory chooses where to explore;
+            None: it draws.
 
     Example:
         >>> import torch
@@ -64,11 +67,16 @@ class Controller:
     """
 
     def __init__(
-        self, policy: Policy, smaller: Sequence[Policy] = (), *, memory: str | Path | None = None
+        self,
+        policy: Policy,
+        smaller: Sequence[Policy] = (),
+        *,
+        memory: str | Path | None = None,
+        stored: StoredTasks | None = None,
     ) -> None:
         self.policies = (policy, *smaller)
         check_together(self.policies)
-        self.memory = None if memory is None else RunMemory(memory, policy)
+        self.memory = None if memory is None else RunMemory(memory, policy, stored=stored)
 
     @property
     def policy(self) -> Policy:
@@ -77,7 +85,11 @@ class Controller:
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str | Path, *, memory: str | Path | None = None
+        cls,
+        name_or_path: str | Path,
+        *,
+        memory: str | Path | None = None,
+        explores: Explores = "drawn",
     ) -> Controller:
         """Load a policy; nothing in its files is executed.
 
@@ -85,17 +97,26 @@ class Controller:
             name_or_path: The name of a policy that we ship, or the folder of one. A name brings the
                 smaller policies that we ship as well, see `hpo_env.shipped.shipped_smaller`.
             memory: The file of a job's memory, see the class.
+            explores: Where a memory begins runs that try something else: at values "drawn" widely,
+                or "matched" to how the first interval looked, where the policy's folder says what
+                gained most on tasks of meta-training that looked so.
 
         Raises:
             PolicyFileError: There is none, or its files are damaged, doctored or of another
                 version.
-            ConfigurationError: The memory is damaged, too large, or of another policy.
+            ConfigurationError: The memory is damaged, too large, or of another policy; or the
+                folder has no table of stored tasks that can be read, and one is asked for.
+            UnknownNameError: `explores` is none of these.
         """
+        if explores not in get_args(Explores):
+            raise unknown_name("explores", explores, get_args(Explores))
         folder = policy_folder(name_or_path)
         policy = load(folder)
         is_name = isinstance(name_or_path, str) and folder == shipped().get(name_or_path)
         smaller = shipped_smaller(folder.name) if is_name else ()
-        return cls(policy, [load(shipped()[name]) for name in smaller], memory=memory)
+        stored = read_stored_tasks(folder) if explores == "matched" else None
+        others = [load(shipped()[name]) for name in smaller]
+        return cls(policy, others, memory=memory, stored=stored)
 
     def attach(
         self,

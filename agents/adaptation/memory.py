@@ -7,7 +7,13 @@ access); reading weighs the memory's rows by their cosine with a key.
 
 Ours: a support example comes with its own target, and a query with an empty one. In the paper
 targets come a step late, since there a prediction is asked for at every step; here the support set
-is known when a query is asked. Queries read and do not write, so that their order means nothing.
+is known when a query is asked. Queries read and do not write, so that their order means nothing; in
+meta-training the order of the support set is drawn, as sources list it class by class, and a
+controller would learn to count in place of reading targets. Reading has a learned sharpness (the
+key strength of Graves, Wayne and Danihelka, "Neural Turing machines", 2014, equation 5): cosines
+lie in [-1, 1], so that without one a row that fits could be read e^2 times as much as one that
+contradicts, at most. And a row that was hardly written to has hardly a cosine, whatever its
+direction.
 
 Axes: `M` rows of memory, `W` their width, `U` units of the controller.
 """
@@ -22,11 +28,14 @@ import torch
 from torch.nn import functional
 
 from .embedding_based import EmbeddingBased, EmbeddingSettings
-from .episodes import Examples
+from .episodes import Episodes, Examples
 from .networks import Network, Parameters
 from .recurrent import CellState, cell_step, drawn_cell, empty_state
 
-_EMPTY = 1e-6  # a memory of zeros has no direction
+_EMPTY = 1e-6  # what rows begin with
+_LEAST_LENGTH = 0.1  # of a row that counts as written to
+_SHARPNESS = "log_sharpness"
+_START_SHARPNESS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +87,7 @@ class MemoryAugmentedNetwork(EmbeddingBased):
         """See `Algorithm.initial`."""
         sizes, outputs = self._sizes, self.problem.num_outputs
         meta = super().initial(generator)
+        meta[_SHARPNESS] = torch.tensor(_START_SHARPNESS).log()
         meta |= drawn_cell(
             "controller", self.network.embedding_size + outputs, sizes.num_units, generator
         )
@@ -91,16 +101,27 @@ class MemoryAugmentedNetwork(EmbeddingBased):
             meta |= {f"{name}.weight": weight, f"{name}.bias": torch.zeros(fan_out)}
         return meta
 
+    def loss(
+        self, meta: Parameters, episodes: Episodes, generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `Differentiable.loss`; the order of the support set is drawn."""
+        num_tasks, num_examples = episodes.support.targets.shape[:2]
+        order = torch.rand(num_tasks, num_examples, generator=generator).argsort(dim=1)
+        tasks = torch.arange(num_tasks)[:, None]
+        support = Examples(*(part[tasks, order] for part in episodes.support))
+        return super().loss(meta, Episodes(support, episodes.query), generator)
+
     def compare(self, meta: Parameters, support: Examples, inputs: torch.Tensor) -> torch.Tensor:
         """See `EmbeddingBased.compare`."""
         known = self.network.embed(meta, support.inputs)
         seen = torch.cat([known, self.problem.encoded(support.targets)], dim=-1)
         state, memory = empty_state(1, self._sizes.num_units), self._empty_memory()
+        sharpness = meta[_SHARPNESS].exp()
         for row in seen[:, None].unbind():
             state = cell_step(meta, "controller", row, state)
             key = _linear(meta, "key", state.output)[0].tanh()
             gate = _linear(meta, "gate", state.output)[0].sigmoid()
-            memory = written(memory, key, gate, self._sizes.usage_decay)
+            memory = written(memory, key, gate, sharpness, self._sizes.usage_decay)
         return self._answers(meta, self.network.embed(meta, inputs), state, memory)
 
     def _answers(
@@ -112,7 +133,7 @@ class MemoryAugmentedNetwork(EmbeddingBased):
         carried = CellState(*(part.expand(num_queries, -1) for part in state))
         state = cell_step(meta, "controller", torch.cat([asked, unknown], dim=-1), carried)
         keys = _linear(meta, "key", state.output).tanh()
-        found = reading_weights(memory.rows, keys) @ memory.rows
+        found = reading_weights(memory.rows, keys, meta[_SHARPNESS].exp()) @ memory.rows
         return _linear(meta, "answer", torch.cat([state.output, found], dim=-1))
 
     def _empty_memory(self) -> Memory:
@@ -120,18 +141,26 @@ class MemoryAugmentedNetwork(EmbeddingBased):
         return Memory(rows, torch.zeros(len(rows)), torch.zeros(len(rows)))
 
 
-def reading_weights(rows: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+def reading_weights(
+    rows: torch.Tensor, keys: torch.Tensor, sharpness: torch.Tensor
+) -> torch.Tensor:
     """Weigh rows `[M, W]` by their cosine with keys `[Q, W]`: softmax, `[Q, M]` (equation 3)."""
-    return (functional.normalize(keys, dim=-1) @ functional.normalize(rows, dim=-1).T).softmax(-1)
+    lengths = torch.linalg.vector_norm(rows, dim=-1).clamp_min(_LEAST_LENGTH)
+    cosines = functional.normalize(keys, dim=-1) @ (rows / lengths[:, None]).T
+    weights: torch.Tensor = (sharpness * cosines).softmax(-1)
+    return weights
 
 
-def written(memory: Memory, key: torch.Tensor, gate: torch.Tensor, decay: float) -> Memory:
+def written(
+    memory: Memory, key: torch.Tensor, gate: torch.Tensor, sharpness: torch.Tensor, decay: float
+) -> Memory:
     """Write a key by least recently used access (equations 5-8).
 
     Args:
         memory: Before.
         key: What is read for, and written, `[W]`.
         gate: Share that goes to where was read last; the rest to the row used least, `[1]`.
+        sharpness: Of the reading that follows.
         decay: Of the usage.
 
     Returns:
@@ -140,7 +169,7 @@ def written(memory: Memory, key: torch.Tensor, gate: torch.Tensor, decay: float)
     least = functional.one_hot(memory.usage.argmin(), len(memory.usage)).to(key.dtype)
     writing = gate * memory.last_read + (1.0 - gate) * least
     rows = memory.rows * (1.0 - least)[:, None] + writing[:, None] * key
-    reading = reading_weights(rows, key[None])[0]
+    reading = reading_weights(rows, key[None], sharpness)[0]
     return Memory(rows, decay * memory.usage + reading + writing, reading)
 
 

@@ -90,9 +90,9 @@ class InEnvironment(Opponent):
             outcomes |= dict(zip(batch, reached, strict=True))
         return [outcomes[i] for i in range(len(instances))]
 
-    def _run(self, workload: Workload, instances: Sequence[Instance]) -> list[Outcome]:
-        before, deciding = time.perf_counter(), 0.0
-        env = HPOControlVectorEnv(
+    def environment(self, workload: Workload, instances: Sequence[Instance]) -> HPOControlVectorEnv:
+        """Build the environment in which instances run, a lane each."""
+        return HPOControlVectorEnv(
             len(instances),
             family=workload.family,
             hyperparameters=self.policy.space.names,
@@ -105,6 +105,10 @@ class InEnvironment(Opponent):
             device=workload.device,
             **workload.options,
         )
+
+    def _run(self, workload: Workload, instances: Sequence[Instance]) -> list[Outcome]:
+        before, deciding = time.perf_counter(), 0.0
+        env = self.environment(workload, instances)
         act = self.start(env, instances)
         observations, info = env.reset(seed=[instance.lane_seed for instance in instances])
         record = _Record(instances, env.space.names, info["validation_loss"])

@@ -55,6 +55,8 @@ _MAKERS = {
     "controller": "ablations:controller",
     "controller_learned_start": "learned_start:steered",
     "learned_start": "learned_start:kept",
+    "matched_start": "matched_start:matched_start",
+    "prototype_start": "matched_start:prototype_start",
     "frozen": "schedules:frozen",
     "random_moves": "ablations:random_moves",
     "open_loop": "open_loop:open_loop",

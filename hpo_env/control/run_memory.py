@@ -7,9 +7,9 @@ its validation loss and what it reached; numbers and names alone, and at most `M
 Whoever loses it begins anew.
 
 What begins the next run is `chosen`: the user's own values until they were tried, then twice values
-drawn widely, then mostly the best known, and now and then drawn ones again. Runs whose first
-interval looked unlike that of the newest are of another task, and count less: the distance of two
-such looks is that of prototypical networks (Snell, Swersky and Zemel, 2017) without the embedding.
+elsewhere, then mostly the best known, and now and then others again. Elsewhere is drawn widely, or
+what gained most on tasks of meta-training that looked like this one (`stored_tasks`). Runs whose
+first interval looked unlike that of the newest are of another task, and count less.
 
 Needs numpy alone.
 """
@@ -24,12 +24,14 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from hpo_env.arguments import is_number
 from hpo_env.control.decider import Decision
+from hpo_env.control.looks import SPREADS, check_look, distance
+from hpo_env.control.stored_tasks import StoredTasks
 from hpo_env.errors import ConfigurationError, ControllerWarning
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.policy import Policy
@@ -52,16 +54,8 @@ _MAX_BYTES = 1_000_000
 _EXPLORED = 3
 """Runs from values other than the best known, the user's own among them, before those are used."""
 _EXPLORES_EVERY = 4
-_LOOK = {
-    "log_loss": 0.156,
-    "total_drop": 0.176,
-    "generalisation_gap": 0.249,
-    "train_spread": 0.163,
-    "update_ratio": 0.245,
-}
-"""What a first interval is known by, entries of the observation and the log of the loss before the
-first update; and how far each spreads among runs of one task from various values (standard
-deviation, on meta-validation tasks). They are those that spread more between tasks."""
+Explores = Literal["drawn", "matched"]
+"""Where a run begins that tries something else: drawn widely, or matched to a first interval."""
 
 _NEAR = 1.8
 """Distance up to which two looks are of one task: eight in ten pairs of one task are nearer, and
@@ -78,7 +72,7 @@ class StoredRun:
         identity: Unlike that of any other run.
         start: Where it began, by hyperparameter.
         reached: The log of its last validation loss; infinite after a divergence.
-        look: What its first interval looked like, entries of `_LOOK`.
+        look: What its first interval looked like, entries of `looks.SPREADS`.
         course: Validation losses, evenly thinned.
     """
 
@@ -90,11 +84,10 @@ class StoredRun:
 
     def __post_init__(self) -> None:
         """Check what a file says."""
-        numbers = [*self.start.values(), *self.look.values()]
+        numbers = self.start.values()
         if not (isinstance(self.identity, str) and self.start and all(map(_is_finite, numbers))):
             raise ConfigurationError(f"a stored run needs an identity and numbers; got {self!r}")
-        if not set(self.look) <= set(_LOOK):
-            raise ConfigurationError(f"a look has entries {sorted(_LOOK)}; got {sorted(self.look)}")
+        check_look(self.look)
         if not is_number(self.reached) or math.isnan(self.reached):
             raise ConfigurationError(f"reached must be a number; got {self.reached!r}")
         if len(self.course) > _MAX_COURSE or not all(map(is_number, self.course)):
@@ -108,13 +101,21 @@ class RunMemory:
         path: The file; made with its folder when the first run has finished.
         policy: What steers: values that suit one policy say little of another.
         seed: Of what is drawn; None: never the same.
+        stored: Tasks of meta-training that say where to explore; None: draws do.
 
     Raises:
         ConfigurationError: The file is none of a memory, damaged, too large, or of another policy.
     """
 
-    def __init__(self, path: str | Path, policy: Policy, *, seed: int | None = None) -> None:
-        self.path = Path(path)
+    def __init__(
+        self,
+        path: str | Path,
+        policy: Policy,
+        *,
+        seed: int | None = None,
+        stored: StoredTasks | None = None,
+    ) -> None:
+        self.path, self._stored = Path(path), stored
         self._policy = _fingerprint(policy)
         self.rng = np.random.default_rng(seed)
         self.read()
@@ -158,7 +159,7 @@ class RunMemory:
             space: Of the policy.
             own: The user's values of what can be moved, by hyperparameter.
         """
-        return chosen(self.read(), space, own, self.rng)
+        return chosen(self.read(), space, own, self.rng, self._stored)
 
     def add(self, run: StoredRun) -> None:
         """Add a run, or put it in the place of what it was; other processes may do so, too.
@@ -220,7 +221,7 @@ class Recorder:
         if decision.interval == 0 and 0.0 < loss < math.inf:
             self._look["log_loss"] = math.log(loss)
         if decision.interval == 1:
-            self._look |= {n: v for n, v in decision.observation.items() if n in _LOOK}
+            self._look |= {n: v for n, v in decision.observation.items() if n in SPREADS}
             looks = [run.look for run in self._memory.read() if run.look]
             nearest = min((distance(self._look, look) for look in looks), default=0.0)
             if len(looks) >= _EXPLORED and nearest > _FOREIGN:
@@ -260,6 +261,7 @@ def chosen(
     space: HyperparameterSpace,
     own: Mapping[str, float],
     rng: np.random.Generator,
+    stored: StoredTasks | None = None,
 ) -> dict[str, float]:
     """Choose where the next run of a job begins.
 
@@ -268,6 +270,7 @@ def chosen(
         space: Of the policy.
         own: The user's values of what can be moved.
         rng: For what is drawn.
+        stored: Tasks of meta-training that say where to explore; None: draws do.
 
     Returns:
         Values of the same hyperparameters.
@@ -282,7 +285,10 @@ def chosen(
         return dict(own)
     count = round(sum(weight for weight, _ in alike))
     is_exploring = count < _EXPLORED or count % _EXPLORES_EVERY == 1
-    return _drawn(own, space, rng) if is_exploring else _best(alike)
+    if not is_exploring:
+        return _best(alike)
+    matched = None if stored is None else _matched([run for _, run in alike], space, own, stored)
+    return drawn(own, space, rng) if matched is None else matched
 
 
 def trust(runs: Sequence[StoredRun]) -> list[float]:
@@ -292,20 +298,6 @@ def trust(runs: Sequence[StoredRun]) -> list[float]:
         return [1.0] * len(runs)
     gaps = [distance(run.look, newest) if run.look else 0.0 for run in runs]
     return [1.0 if gap <= _NEAR else math.exp(-((gap / _NEAR) ** 2 - 1.0)) for gap in gaps]
-
-
-def distance(one: Mapping[str, float], other: Mapping[str, float]) -> float:
-    """Return how unlike two looks are, in standard deviations; infinite where nothing is shared.
-
-    Example:
-        >>> distance({"log_loss": 0.0, "total_drop": 0.5}, {"log_loss": 0.312, "total_drop": 0.5})
-        1.4142135623730951
-    """
-    shared = [name for name in one if name in other]
-    if not shared:
-        return math.inf
-    gaps = [(one[name] - other[name]) / _LOOK[name] for name in shared]
-    return math.sqrt(sum(gap * gap for gap in gaps) / len(gaps))
 
 
 def _best(alike: Sequence[tuple[float, StoredRun]]) -> dict[str, float]:
@@ -325,7 +317,28 @@ def _best(alike: Sequence[tuple[float, StoredRun]]) -> dict[str, float]:
     return dict(min(by_start.items(), key=lambda entry: entry[1][1] / entry[1][0])[0])
 
 
-def _drawn(
+def _matched(
+    runs: Sequence[StoredRun],
+    space: HyperparameterSpace,
+    own: Mapping[str, float],
+    stored: StoredTasks,
+) -> dict[str, float] | None:
+    """Return what should gain most by the look from the user's own values, of what was not tried.
+
+    None where no such run has a look, or all was tried.
+    """
+    look = next((r.look for r in reversed(runs) if r.look and r.start == dict(own)), None)
+    if look is None:
+        return None
+    tried = [dict(run.start) for run in runs]
+    for start in stored.ranked(look):
+        values = {**own, **{name: start[name] for name in start if name in own}}
+        if values not in tried and _lies_in(values, space):
+            return values
+    return None
+
+
+def drawn(
     own: Mapping[str, float], space: HyperparameterSpace, rng: np.random.Generator
 ) -> dict[str, float]:
     """Draw values evenly from the usual ranges, each on its own axis."""

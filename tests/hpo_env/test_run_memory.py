@@ -15,12 +15,12 @@ import pytest
 import torch
 from torch import nn
 
+from hpo_env.control.looks import distance
 from hpo_env.control.run_memory import (
     MAX_RUNS,
     RunMemory,
     StoredRun,
     chosen,
-    distance,
     trust,
 )
 from hpo_env.controller import Controller

@@ -8,6 +8,7 @@ Axes: `N` lanes, `n` some of them, `P` weights of a lane.
 from __future__ import annotations
 
 import copy
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -29,6 +30,7 @@ from hpo_env.telemetry import Telemetry
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
+_LARGEST_LOSS = 1e30  # of rows that a user does not see: their overflow is nobody's to notice
 _LEAST_FIRST_LOSS = 0.1  # prototypes may fit their rows so well that any loss is a multiple of it
 
 
@@ -79,6 +81,7 @@ class Lane:
         outputs = self.network.activations(weights, rows.inputs[None])[-1]
         temperature = np.array([self.now.temperature])
         loss = float(self.network.losses(outputs, rows.targets[None], temperature).mean())
+        loss = min(loss, _LARGEST_LOSS) if math.isfinite(loss) else _LARGEST_LOSS
         if not self.rows.is_classification:
             return loss, -loss
         right = outputs[0].argmax(axis=1) == rows.targets.argmax(axis=1)
@@ -210,7 +213,10 @@ def _rates(runs: list[Lane], values: NDArray[np.float64]) -> Float32:
 
 
 def _put(run: Lane, weights: Float32, temperature: float, telemetry: Telemetry, lane: int) -> None:
-    """Bring a run to its new weights, and write down what only that shows."""
+    """Bring a run to its new weights, and write down what only that shows.
+
+    The last step's weights may be finite, and what they make of a row not.
+    """
     seen = measures.following(
         run.now.held_back,
         _held_back(run, weights[None], temperature),
@@ -221,6 +227,7 @@ def _put(run: Lane, weights: Float32, temperature: float, telemetry: Telemetry, 
     run.now = Adapted(weights=weights.copy(), temperature=temperature, held_back=seen)
     loss, metric = run.loss(run.rows.query)
     telemetry.validation_loss[lane], telemetry.validation_metric[lane] = loss, metric
+    telemetry.diverged[lane] |= not math.isfinite(seen.judged.loss)
 
 
 def _held_back(run: Lane, weights: Float32, temperature: float) -> measures.Judged:

@@ -200,8 +200,20 @@ def test_matching_weighs_targets_by_cosine() -> None:
 
 def test_memory_is_read_by_cosine() -> None:
     rows = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
-    weights = reading_weights(rows, torch.tensor([[3.0, 0.0]]))
-    torch.testing.assert_close(weights, torch.tensor([[1.0, 0.0]]).softmax(-1))
+    for sharpness in (1.0, 5.0):
+        weights = reading_weights(rows, torch.tensor([[3.0, 0.0]]), torch.tensor(sharpness))
+        torch.testing.assert_close(weights, torch.tensor([[sharpness, 0.0]]).softmax(-1))
+
+
+def test_a_row_that_was_hardly_written_to_is_hardly_read() -> None:
+    rows = torch.tensor([[2.0, 0.0], [1e-5, 0.0], [0.0, 0.0]])
+    weights = reading_weights(rows, torch.tensor([[1.0, 0.0]]), torch.tensor(10.0))[0]
+    torch.testing.assert_close(
+        weights[1:], weights[0] * math.exp(-10.0) * torch.ones(2), rtol=2e-3, atol=0.0
+    )
+
+
+ONE = torch.tensor(1.0)
 
 
 def test_memory_is_written_to_where_it_was_used_least() -> None:
@@ -209,10 +221,10 @@ def test_memory_is_written_to_where_it_was_used_least() -> None:
         torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0.9, 0.1]), torch.tensor([1.0, 0.0])
     )
     key = torch.tensor([0.5, 0.5])
-    after = written(before, key, torch.tensor([0.0]), decay=0.5)
+    after = written(before, key, torch.tensor([0.0]), ONE, decay=0.5)
     torch.testing.assert_close(after.rows, torch.tensor([[1.0, 0.0], [0.5, 0.5]]))
     torch.testing.assert_close(
-        after.usage, torch.tensor([0.45, 1.05]) + reading_weights(after.rows, key[None])[0]
+        after.usage, torch.tensor([0.45, 1.05]) + reading_weights(after.rows, key[None], ONE)[0]
     )
 
 
@@ -220,7 +232,7 @@ def test_memory_is_added_to_where_it_was_read_last() -> None:
     before = Memory(
         torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0.9, 0.1]), torch.tensor([1.0, 0.0])
     )
-    after = written(before, torch.tensor([0.5, 0.5]), torch.tensor([1.0]), decay=0.5)
+    after = written(before, torch.tensor([0.5, 0.5]), torch.tensor([1.0]), ONE, decay=0.5)
     torch.testing.assert_close(after.rows, torch.tensor([[1.5, 0.5], [0.0, 0.0]]))
 
 

@@ -118,6 +118,19 @@ class TestEverySource:
                 ends.append(run.now.held_back.judged.loss)
             assert (ends[0] != ends[1]) == has[column], name
 
+    def test_whatever_the_rate_a_loss_is_a_number_or_the_run_has_diverged(
+        self, source: str
+    ) -> None:
+        """The last step's weights may be finite where what they make of a row is not."""
+        num_finite = 0
+        for rate in np.geomspace(1e2, 1e38, 73):
+            run = begin(drawn(source), 0)
+            told = trainer_module.adapt([run], np.array([[rate, 1.0, 1e-3, 1.0]]))
+            num_finite += int(np.isfinite(run.now.weights).all())
+            assert np.isfinite(told.validation_loss[0])
+            assert told.diverged[0] or np.isfinite(run.now.held_back.judged.loss)
+        assert 0 < num_finite < 73
+
     def test_more_real_rows_help(self, source: str) -> None:
         """Over tasks: what was learned adapts, and is better than knowing nothing."""
         few, many = (
