@@ -50,8 +50,8 @@ def test_wide_tasks_are_the_others_with_longer_episodes_runs_and_other_rewards()
         assert other.num_decisions in (one.num_decisions, 100)
         assert 0.1 <= other.initial[scale] <= 30.0 or other.initial[scale] == one.initial[scale]
         initial = tuple(one.initial[k] if k == scale else v for k, v in enumerate(other.initial))
-        same = {"stretch": 1, "num_decisions": one.num_decisions, "initial": initial}
-        assert replace(other, **same) == one
+        count = one.num_decisions
+        assert replace(other, stretch=1, num_decisions=count, initial=initial) == one
         pairs.append((other.stretch > 1, other.initial[scale] != 1.0, other.num_decisions == 100))
     shares = np.mean(pairs, axis=0)
     assert np.all(np.abs(shares - (0.45, 0.5, 0.2)) < 0.1), shares
