@@ -278,8 +278,8 @@ def test_a_policy_that_has_collapsed_is_put_back_to_its_best() -> None:
 
 CURVES = {
     "up, and down for good": ((0.0, 1.0, 5.0, 9.0, 1.0), (5, 7)),
-    "worse than untrained": ((5.0, 5.0, 2.0, 1.0), (6, 11)),
-    "worse, and in the end better": ((5.0, 2.0, 2.0, 2.0, 2.0, 6.0), ()),
+    "worse than untrained": ((5.0, 5.0, 2.0, 1.0), (4, 9)),
+    "worse, and in the end better": ((5.0, 2.0, 2.0, 9.0), ()),
 }
 """Returns by rollout, of which the last goes on, and decisions after the collapses."""
 
