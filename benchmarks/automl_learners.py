@@ -155,7 +155,6 @@ LEARNERS: Mapping[str, Learner] = {
     "controlled, start of the user": controlled(start="user"),
     "controlled, start drawn blindly": controlled_from_anywhere,
     "controlled, one replay": controlled(n_replays=1),
-    "controlled, 8 runs, one replay each": controlled(n_runs=8, n_replays=1),
     "controlled, not refitted": controlled(refit=False),
     "controlled, XGBoost": controlled(library="xgboost"),
     "learned start, kept": followed(is_course=False),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import math
 import tempfile
 import time
 from collections.abc import Iterator
@@ -165,16 +164,12 @@ class Search:
         return predictor(job, again.fit(job.x, job.y))
 
     def replayed(self, job: Job, place: int) -> Predict:
-        """Learn again as often, and in such ways, as the estimators replay a run: the mean."""
+        """Learn again as often as the estimators replay a run, with other bags each: the mean."""
         parameters, model = self.trials[place]
         best = best_of(job, model)[0]
         asked: list[Predict] = []
         for number in range(REPLAYS):
-            own, rounds = dict(parameters), best
-            if number % 2:
-                own |= {"extra_trees": True, "num_leaves": min(2 * own["num_leaves"], 128)}
-                rounds = math.ceil(1.5 * best)
-            again = lightgbm_model(replace(job, seed=job.seed + number), own, rounds)
+            again = lightgbm_model(replace(job, seed=job.seed + number), parameters, best)
             asked.append(predictor(job, again.fit(job.x, job.y)))
         return lambda x: np.mean([ask(x) for ask in asked], axis=0)
 

@@ -1,4 +1,4 @@
-"""Fit a table with categories and missing cells: no search, two runs of boosting.
+"""Fit a table with categories and missing cells: no search, one run of boosting and its replays.
 
     python examples/boosted_table.py [POLICY]
 

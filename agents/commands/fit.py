@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from hpo_env.datasets.csv_header import read_header
 from hpo_env.datasets.encoding import infer_kind
 from hpo_env.errors import DatasetError, unknown_name
 
@@ -75,6 +76,10 @@ def run(config: FitConfig) -> None:
     for name in (config.target, *config.drop):
         if name not in x.columns:
             raise unknown_name(f"column of {config.file}", name, map(str, x.columns))
+    is_known = x[config.target].notna()
+    if not is_known.all():
+        print(f"{(~is_known).sum()} rows without {config.target!r} are left out")
+        x = x[is_known]
     y = x[config.target]
     x = x.drop(columns=[config.target, *config.drop])
     missing = [] if new is None else [str(name) for name in x.columns if name not in new.columns]
@@ -85,7 +90,7 @@ def run(config: FitConfig) -> None:
     kind = infer_kind(y.to_numpy()) if config.kind is None else config.kind
     estimator = ControlledBoostingRegressor
     if kind == "classification":
-        estimator, y = ControlledBoostingClassifier, y.astype(str).where(y.notna(), None)
+        estimator, y = ControlledBoostingClassifier, y.astype(str)
     model = estimator(
         policy=config.policy,
         library=config.library,
@@ -111,7 +116,7 @@ def run(config: FitConfig) -> None:
 
 
 def read_frame(path: Path) -> pd.DataFrame:
-    """Read a CSV or Parquet file.
+    """Read a Parquet file, or a CSV file whatever separates its fields.
 
     Raises:
         DatasetError: It cannot be read, or has no row.
@@ -119,12 +124,23 @@ def read_frame(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error}") from error
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: cannot be read as a table: {error}") from error
     if not len(frame):
         raise DatasetError(f"{path}: the table has no row")
     return frame
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    header = read_header(path)
+    return pd.read_csv(
+        path, sep=header.delimiter, encoding="utf-8-sig", skiprows=header.lines_above
+    )
 
 
 def predictions(model: Any, new: pd.DataFrame, columns: Sequence[Any]) -> pd.DataFrame:

@@ -40,7 +40,7 @@ Array = NDArray[np.float64]
 SHIPPED = "automl"
 """The policy that the estimators have."""
 
-REPLAYS, REPLAYS_OF_SEVERAL = 4, 2
+REPLAYS, REPLAYS_OF_SEVERAL = 4, 1
 """Of the course of a run on all rows, and of each of several runs: see `n_replays`."""
 
 LINEAR_SHARE = 0.75
@@ -369,13 +369,9 @@ class ControlledBoosting(_base.BaseEstimator):  # type: ignore[misc,name-defined
         _validation.check_is_fitted(self, "n_iter_")
         cells = self._columns.read(self._checked(x, is_first=False))
         total: Array | None = None
-        margins: dict[int, Array] = {}  # replays begin at one linear model
         for models, weight in zip(self._fit.models, self._fit.weights, strict=True):
             for model in models:
-                place = id(model.begins)
-                if model.begins is not None and place not in margins:
-                    margins[place] = model.begins.margin(cells)
-                said = weight / len(models) * model.outputs(cells, margins.get(place))
+                said = weight / len(models) * model.outputs(cells)
                 total = said if total is None else total + said
         assert total is not None
         return total

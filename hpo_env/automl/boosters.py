@@ -61,8 +61,6 @@ class Booster(ABC):
 
     name: ClassVar[str]
     score_names: ClassVar[tuple[str, ...]] = ("auc", "ndcg", "map", "average_precision", "aucpr")
-    random_trees: ClassVar[tuple[str, ...]] = ()
-    """What the library calls it that trees draw their thresholds at random; empty: it cannot."""
 
     @abstractmethod
     def __init__(self, goal: Goal, train: Rows, validation: Rows | None, *, seed: int) -> None: ...
@@ -117,7 +115,6 @@ class LightGBMBooster(Booster):
     """Trees of LightGBM; see `Booster`."""
 
     name = "lightgbm"
-    random_trees = ("extra_trees", "extra_tree")
 
     def __init__(self, goal: Goal, train: Rows, validation: Rows | None, *, seed: int) -> None:
         library = require("lightgbm", extra="boost")

@@ -193,7 +193,7 @@ def _times(column: Any, kind: Any) -> DatasetError:
 def _neither(column: Any, got: str, parts: str) -> DatasetError:
     return DatasetError(
         f"column {str(column.name)!r} must hold numbers or categories; got {got}. Make "
-        f"columns of {parts}"
+        f"columns of {parts}; or leave it out"
     )
 
 

@@ -40,9 +40,8 @@ class ControlledBoostingClassifier(_base.ClassifierMixin, ControlledBoosting):  
             frequent count.
         refit: Whether the course of the run is replayed on all rows, up to where it was cut off;
             what it says is then the mean of the replays.
-        n_replays: How often it is, 1 or more. Every second replay draws thresholds at random where
-            the library can (LightGBM), with twice the leaves and half as many rounds more; give
-            `extra_trees` in `library_params` to have it one way. None: 4, and 2 for each of several
+        n_replays: How often it is, 1 or more: with other bags and columns each, and from other
+            shares of the linear model, around `linear_start`. None: 4, and 1 for each of several
             runs. Four take about as long as the run.
         validation_fraction: Share of the rows by which the run is steered and cut off, in (0, 1).
             Several runs divide the rows into parts of about that share, half of them at most.

@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 
 _SPREAD = 1.0  # of the starts of further runs, in largest moves of the policy
 _WARN_BELOW = 200  # validation rows
-_SLOWEST_REPLAY = 2.0  # times the slowest so far: those with random thresholds have more rounds
+_SLOWEST_REPLAY = 1.2  # times the slowest so far: what the next may take
 
 Sides = tuple[Rows, Rows]
 """Rows that grow trees, and rows by which they are steered and cut off."""

@@ -27,17 +27,17 @@ from hpo_env.policy import Policy
 from hpo_env.starts import Problem, Start
 from hpo_env.tasks.automl.host import BoostingHost
 from hpo_env.tasks.automl.progress import Facts
-from hpo_env.tasks.automl.space import HYPERPARAMETERS, LIBRARY_NAMES
+from hpo_env.tasks.automl.space import LIBRARY_NAMES
 
 Report = Callable[[int, int, float, float], None]
 """Told after each round: rounds made and to make, the latest validation loss and the best."""
 
 _PROBED_ROUNDS = 3
-_RANDOM_LEAVES, _RANDOM_ROUNDS = 2.0, 1.5
-"""Trees with random thresholds learn slower: so many times the leaves and the rounds."""
+_LINEAR_PARTS = (1.0, 1.0, 4.0 / 3.0, 8.0 / 15.0)
+"""Of the run's share of a linear model, where one replay after the other begins: at 0.75, 0.75, 1
+and 0.4, and so on. What errs in other ways is worth more in a mean."""
 
-_MOST_LEAVES = next(h.high for h in HYPERPARAMETERS if h.name == "num_leaves")
-_BETWEEN_SEEDS, _MOST_SEEDS = 1000, 2**31 - 1
+_BETWEEN_SEEDS, _NUM_SEEDS = 1000, 2**31 - 1
 
 
 class Deadline:
@@ -224,41 +224,28 @@ def replay(
 ) -> Model:
     """Grow trees on other rows by the course of a run, up to its best round.
 
-    Every second replay draws thresholds at random where the library can, as what errs in other ways
-    is worth more in a mean (extremely randomised trees: Geurts, Ernst and Wehenkel, 2006).
-
     Args:
         rows: That grow the trees.
         grown: The run.
         begins: A linear model of these rows where the run began at one of its own; None: at a
             constant.
-        number: Of the replay, from 0 on: the first draws bags and columns as the run did.
+        number: Of the replay, from 0 on. The first begins at the run's share of the linear model
+            and draws bags and columns as the run did.
         report: Told after each round.
     """
     own = grown.model
-    is_random = number % 2 == 1 and own.kind.random_trees and not _is_told_how(own)
-    goal, num_rounds, leaves = own.goal, grown.best_round, 1.0
-    if is_random:
-        goal = replace(goal, parameters={**goal.parameters, own.kind.random_trees[0]: True})
-        num_rounds, leaves = math.ceil(_RANDOM_ROUNDS * num_rounds), _RANDOM_LEAVES
-    seed = (grown.seed + number * _BETWEEN_SEEDS) % _MOST_SEEDS
-    booster = own.kind(goal, _from(begins, rows), None, seed=seed)
+    if begins is not None:
+        part = _LINEAR_PARTS[number % len(_LINEAR_PARTS)]
+        begins = replace(begins, share=min(part * begins.share, 1.0))
+    seed = (grown.seed + number * _BETWEEN_SEEDS) % _NUM_SEEDS
+    booster = own.kind(own.goal, _from(begins, rows), None, seed=seed)
     due = {int(row["step"]): row for row in grown.schedule}
-    for made in range(num_rounds):
+    for made in range(grown.best_round):
         if made in due:
-            values = {name: due[made][name] for name in LIBRARY_NAMES if name in due[made]}
-            if "num_leaves" in values:
-                values["num_leaves"] = min(leaves * values["num_leaves"], _MOST_LEAVES)
-            booster.write(values)
+            booster.write({name: due[made][name] for name in LIBRARY_NAMES if name in due[made]})
         booster.update()
-        report(made + 1, num_rounds, math.nan, math.nan)
-    trees = booster.model()
-    return replace(own, goal=goal, begins=begins, trees=trees, num_rounds=num_rounds)
-
-
-def _is_told_how(model: Model) -> bool:
-    """Say whether the user has said how trees find their thresholds."""
-    return any(name in model.goal.parameters for name in model.kind.random_trees)
+        report(made + 1, grown.best_round, math.nan, math.nan)
+    return replace(own, begins=begins, trees=booster.model())
 
 
 def _from(begins: LinearStart | None, rows: Rows) -> Rows:

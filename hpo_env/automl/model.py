@@ -36,14 +36,8 @@ class Model:
     trees: Any
     num_rounds: int
 
-    def outputs(self, x: Array, margin: Array | None = None) -> Array:
-        """Return what it says of rows: a number, or the share of each class `[R, C]`.
-
-        Args:
-            x: The rows `[R, D]`.
-            margin: Where the first tree began in them `[R, K]`; None: it is worked out.
-        """
-        if margin is None and self.begins is not None:
-            margin = self.begins.margin(x)
+    def outputs(self, x: Array) -> Array:
+        """Return what it says of rows `[R, D]`: a number, or the share of each class `[R, C]`."""
+        margin = None if self.begins is None else self.begins.margin(x)
         scores = self.kind.scores(self.trees, x, self.num_rounds, self.goal, margin)
         return outputs_of(self.goal.target, scores)

@@ -27,6 +27,7 @@ def folder(tmp_path: Path) -> Path:
     frame["sold"] = np.where(frame["size"] > 0.0, "yes", "no")
     frame.loc[::9, "town"] = None
     frame.iloc[:250].to_csv(tmp_path / "data.csv", index=False)
+    frame.to_csv(tmp_path / "utf16.csv", index=False, encoding="utf-16")
     frame.iloc[250:].drop(columns=["price", "sold"]).to_csv(tmp_path / "new.csv", index=False)
     return tmp_path
 
@@ -63,10 +64,23 @@ def test_numbers_are_predicted_from_a_parquet_file_too(folder: Path) -> None:
     assert np.corrcoef(found["predicted"], found["size"])[0, 1] > 0.8
 
 
+def test_semicolons_and_rows_without_a_target_are_understood(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frame = pd.read_csv(folder / "data.csv").rename(columns={"sold": "is it sold?"})
+    frame.loc[:9, "is it sold?"] = None
+    frame.to_csv(folder / "other.csv", index=False, sep=";")
+    files = (folder / "other.csv", "--target", "is it sold?", "--new", folder / "new.csv")
+    assert run(folder, *files, "--drop", "row", "price", "--out", folder / "out.csv") == 0
+    assert "10 rows without 'is it sold?' are left out" in capsys.readouterr().out
+    assert set(pd.read_csv(folder / "out.csv")["predicted"]) == {"yes", "no"}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("none.csv", "--target", "sold"), "none.csv: cannot be read as a table"),
+        (("utf16.csv", "--target", "sold"), "utf16.csv: .*UTF-16.*Save it as UTF-8"),
         (("data.csv", "--target", "sole"), "unknown column of .*'sole': did you mean 'sold'"),
         (("data.csv", "--target", "sold", "--drop", "rows"), "'rows': did you mean 'row'"),
         (("data.csv", "--target", "row", "--new", "new.csv"), r"columns \['price', 'sold'\] must"),
