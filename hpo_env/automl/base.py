@@ -387,4 +387,4 @@ def _labels_kept(y: Any) -> Any:
     kind = "" if isinstance(dtype, np.dtype) else getattr(dtype, "kind", "")
     if kind not in ("b", "i", "u") or y.isna().any():
         return y
-    return y.to_numpy(dtype=bool if kind == "b" else np.int64)
+    return y.to_numpy(dtype={"b": np.bool_, "i": np.int64, "u": np.uint64}[kind])

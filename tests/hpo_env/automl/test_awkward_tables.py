@@ -113,7 +113,7 @@ def test_tables_that_cannot_be_read_are_refused(x: Any, message: str) -> None:
     [
         (NUMBERS > 0.0, "boolean", "b"),
         ((NUMBERS > 0.0).astype(int), "Int64", "i"),
-        ((NUMBERS > 0.0).astype(int), "UInt8", "i"),
+        ((NUMBERS > 0.0).astype(int), "UInt8", "u"),
         (NUMBERS > 0.0, "bool", "b"),
     ],
 )
