@@ -84,11 +84,11 @@ _LOOPS = Recipe(
     initial=_LOOPS_MIXED.name,
     seeds=(0,),
     members=1,
-    scope=Scope(min_interval_updates=11, max_loss_gap=0.1),
+    scope=Scope(min_interval_updates=20, max_loss_gap=0.1),
 )
 """On tables it is behind the three seeds of `supervised-optimizer`, whatever the clock; where the
 losses of training and validation fall together it is ahead: `docs/real-loops-experiments.md`, L11.
-So it decides there, and from the first length of intervals on that those never met."""
+So it decides there, and from twice the length of intervals on that those met."""
 
 
 _OPTIMIZER_ALONE = Recipe(
