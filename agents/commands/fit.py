@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from hpo_env.datasets.csv_header import read_header
+from hpo_env.datasets.dresses import find_dresses
 from hpo_env.datasets.encoding import infer_kind
 from hpo_env.errors import DatasetError, unknown_name
 
@@ -18,13 +19,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SHOWN_ROWS = 6
+_MAX_EXAMINED = 1000  # distinct texts of a column
+_MOSTLY = 0.9
+_READ_BY = {
+    "decimal commas": "--decimal ,",
+    "thousands separators": "--thousands with the separator (or --decimal , if they are decimals)",
+    "thousands separators and decimal commas": "--thousands . --decimal ,",
+}
+"""What reads numbers that have become texts, by what `find_dresses` calls them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig:
     """Fit the table of a CSV or Parquet file, with no search, and predict the rows of another.
 
-    Texts, truth values and empty cells are taken as they come.
+    Texts, truth values and empty cells are taken as they come, numbers with commas by options.
 
     Args:
         file: The file.
@@ -35,6 +44,8 @@ class FitConfig:
         course: Where the course of the hyperparameters goes, as CSV or JSON.
         kind: regression or classification; found out when not given.
         drop: Columns that are left out, such as numbers of rows.
+        decimal: What stands before decimals in CSV files.
+        thousands: What separates thousands there; nothing when not given.
         runs: Controlled runs; more than one make an ensemble.
         time_budget: Seconds for the whole fit; as long as it takes when not given.
         library: lightgbm or xgboost.
@@ -49,6 +60,8 @@ class FitConfig:
     course: Path | None = None
     kind: Literal["regression", "classification"] | None = None
     drop: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[COLUMN ...]")] = ()
+    decimal: str = "."
+    thousands: str | None = None
     runs: int = 1
     time_budget: float | None = None
     library: str = "lightgbm"
@@ -71,22 +84,7 @@ def run(config: FitConfig) -> None:
     """
     from hpo_env.automl import ControlledBoostingClassifier, ControlledBoostingRegressor
 
-    x = read_frame(config.file)
-    new = None if config.new is None else read_frame(config.new)
-    for name in (config.target, *config.drop):
-        if name not in x.columns:
-            raise unknown_name(f"column of {config.file}", name, map(str, x.columns))
-    is_known = x[config.target].notna()
-    if not is_known.all():
-        print(f"{(~is_known).sum()} rows without {config.target!r} are left out")
-        x = x[is_known]
-    y = x[config.target]
-    x = x.drop(columns=[config.target, *config.drop])
-    missing = [] if new is None else [str(name) for name in x.columns if name not in new.columns]
-    if missing:
-        raise DatasetError(
-            f"{config.new}: columns {missing[:5]} must be there, as in {config.file}"
-        )
+    x, y, new = _tables(config)
     kind = infer_kind(y.to_numpy()) if config.kind is None else config.kind
     estimator = ControlledBoostingRegressor
     if kind == "classification":
@@ -115,8 +113,37 @@ def run(config: FitConfig) -> None:
         raise DatasetError(f"{config.out}: cannot be written: {error}") from error
 
 
-def read_frame(path: Path) -> pd.DataFrame:
+def _tables(config: FitConfig) -> tuple[pd.DataFrame, pd.Series[Any], pd.DataFrame | None]:
+    """Read the columns to predict from, what is to be predicted, and the new rows."""
+    style = {"decimal": config.decimal, "thousands": config.thousands}
+    x = read_frame(config.file, **style)
+    new = None if config.new is None else read_frame(config.new, **style)
+    for name in (config.target, *config.drop):
+        if name not in x.columns:
+            raise unknown_name(f"column of {config.file}", name, map(str, x.columns))
+    is_known = x[config.target].notna()
+    if not is_known.all():
+        print(f"{(~is_known).sum()} rows without {config.target!r} are left out")
+        x = x[is_known]
+    x = x.drop(columns=list(config.drop))
+    _check_texts(config.file, x)
+    y = x.pop(config.target)
+    missing = [] if new is None else [str(name) for name in x.columns if name not in new.columns]
+    if missing:
+        raise DatasetError(
+            f"{config.new}: columns {missing[:5]} must be there, as in {config.file}"
+        )
+    if new is not None:
+        _check_texts(config.new, new[list(x.columns)])
+    return x, y, new
+
+
+def read_frame(path: Path, **style: str | None) -> pd.DataFrame:
     """Read a Parquet file, or a CSV file whatever separates its fields.
+
+    Args:
+        path: The file.
+        style: `decimal` and `thousands` of `pandas.read_csv`.
 
     Raises:
         DatasetError: It cannot be read, or has no row.
@@ -124,23 +151,55 @@ def read_frame(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path, style)
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise DatasetError(f"{path}: cannot be read as a table: {error}") from error
     if not len(frame):
         raise DatasetError(f"{path}: the table has no row")
     return frame
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(path: Path, style: dict[str, Any]) -> pd.DataFrame:
     import pandas as pd
 
     header = read_header(path)
-    return pd.read_csv(
-        path, sep=header.delimiter, encoding="utf-8-sig", skiprows=header.lines_above
+    frame: pd.DataFrame = pd.read_csv(
+        path, sep=header.delimiter, encoding="utf-8-sig", skiprows=header.lines_above, **style
     )
+    return frame
+
+
+def _check_texts(path: Path | None, frame: pd.DataFrame) -> None:
+    """Refuse texts that are numbers with commas, nearly all of a column: they would be categories.
+
+    Raises:
+        DatasetError: There are such; the option that reads them is named.
+    """
+    from pandas.api.types import is_numeric_dtype
+
+    for name in frame.columns:
+        if is_numeric_dtype(frame[name].dtype):
+            continue
+        distinct = frame[name].dropna().unique()[:_MAX_EXAMINED]
+        texts = [text for text in distinct if isinstance(text, str)]
+        odd = [place for place, text in enumerate(texts) if not _is_number(text)]
+        dresses = {k: d for k, d in find_dresses(texts, odd).items() if d.what in _READ_BY}
+        if dresses and len(texts) - len(odd) + len(dresses) > _MOSTLY * len(texts):
+            place, dress = next(iter(dresses.items()))
+            raise DatasetError(
+                f"{path}: column {name!r} would be texts though it is mostly numbers, such as "
+                f"{texts[place]!r}: {dress.what}. Give {_READ_BY[dress.what]}, or --drop it"
+            )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def predictions(model: Any, new: pd.DataFrame, columns: Sequence[Any]) -> pd.DataFrame:

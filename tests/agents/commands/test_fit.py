@@ -76,6 +76,24 @@ def test_semicolons_and_rows_without_a_target_are_understood(
     assert set(pd.read_csv(folder / "out.csv")["predicted"]) == {"yes", "no"}
 
 
+def test_decimal_commas_are_numbers_where_it_is_said_and_no_texts_where_not(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file as spreadsheets of many countries write it; as categories all would be lost."""
+    for name in ("data", "new"):
+        frame = pd.read_csv(folder / f"{name}.csv")
+        frame.to_csv(folder / f"{name}_comma.csv", index=False, sep=";", decimal=",")
+    files = (folder / "data_comma.csv", "--target", "price", "--new", folder / "new_comma.csv")
+    rest = ("--drop", "row", "sold", "--out", folder / "out.csv")
+    assert run(folder, *files, *rest) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "column 'size' would be texts though it is mostly numbers" in said
+    assert "Give --decimal ," in said
+    assert run(folder, *files, *rest, "--decimal", ",") == 0
+    found = pd.read_csv(folder / "out.csv")
+    assert np.corrcoef(found["predicted"], found["size"])[0, 1] > 0.8
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
