@@ -6,15 +6,17 @@ the entries together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from hpo_env.errors import HPOControlError, PolicyFileError
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.reward import LOSS_FLOOR
 from hpo_env.scope import Scope
 from hpo_env.starts import LearnedStart, check_kinds
+
+T = TypeVar("T")
 
 _MAX_LAYERS, _MAX_WIDTH = 16, 16_384  # far beyond any controller: stops absurd files early
 _GUARDED_IN_2 = {"learning_rate": {"retreat": -1.0, "is_always_available": True}}
@@ -109,14 +111,7 @@ def read_scale_of_familiarity(
 
 def read_learned_start(path: Path, document: Mapping[str, Any]) -> LearnedStart | None:
     """Read the learned start; most policies have none, and no such entry."""
-    if "learned_start" not in document:
-        return None
-    try:
-        return LearnedStart.from_json(entry(path, document, "learned_start", dict))
-    except PolicyFileError:
-        raise
-    except HPOControlError as error:
-        raise PolicyFileError(f"{path}: 'learned_start': {error}. {FIX}") from error
+    return _read_part(path, document, "learned_start", LearnedStart.from_json)
 
 
 def read_kinds(path: Path, document: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -133,14 +128,21 @@ def read_kinds(path: Path, document: Mapping[str, Any]) -> tuple[str, ...] | Non
 
 def read_scope(path: Path, document: Mapping[str, Any]) -> Scope | None:
     """Read where it decides in place of another; most policies have no such entry."""
-    if "scope" not in document:
+    return _read_part(path, document, "scope", Scope.from_json)
+
+
+def _read_part(
+    path: Path, document: Mapping[str, Any], name: str, read: Callable[[Mapping[str, Any]], T]
+) -> T | None:
+    """Read an entry that checks itself; None where there is none."""
+    if name not in document:
         return None
     try:
-        return Scope.from_json(entry(path, document, "scope", dict))
+        return read(entry(path, document, name, dict))
     except PolicyFileError:
         raise
     except HPOControlError as error:
-        raise PolicyFileError(f"{path}: 'scope': {error}. {FIX}") from error
+        raise PolicyFileError(f"{path}: {name!r}: {error}. {FIX}") from error
 
 
 def read_memory_width(path: Path, document: Mapping[str, Any]) -> int | None:

@@ -260,10 +260,10 @@ def _refitted(
     Where time is short, or somebody interrupts, what there is of each run will do.
     """
     made: dict[int, list[Model]] = {place: [] for place, own in enumerate(models) if own}
-    begins = LinearStart.of(plan.goal, rows, plan.linear_share)
     jobs = [(number, place) for number in range(plan.num_replays) for place in made]
-    longest, why = 0.0, ""
+    longest, why, was_interrupted = 0.0, "", False
     try:
+        begins = None if whole.is_over else LinearStart.of(plan.goal, rows, plan.linear_share)
         for done, (number, place) in enumerate(jobs):
             if whole.left <= (_SLOWEST_REPLAY * longest if number else 0.0):
                 why = "time_budget was over in the refit"
@@ -274,13 +274,13 @@ def _refitted(
             made[place].append(replay(rows, runs[place], own, number=number, report=bar))
             longest = max(longest, time.monotonic() - begun)
     except KeyboardInterrupt:
-        why = "the refit was interrupted"
+        why, was_interrupted = "the refit was interrupted", True
     is_made, count = all(made.values()), sum(map(len, made.values()))
     if why:
         what = f"is the mean of {count} of {len(jobs)} replays"
         what = what if is_made else "has grown on the rows that train alone"
         notes.append(f"{why}: the model {what}")
-        if "interrupted" in why:
+        if was_interrupted:
             warnings.warn(notes[-1], ControllerWarning, stacklevel=4)
     for place, found in made.items():
         models[place] = tuple(found) if is_made else models[place]

@@ -147,8 +147,9 @@ def test_a_policy_that_stored_no_tasks_says_so(tmp_path: Path) -> None:
     Controller.from_pretrained(tmp_path / "mine", memory=memory)
     with pytest.raises(ConfigurationError, match="explores='matched'"):
         Controller.from_pretrained(tmp_path / "mine", memory=memory, explores="matched")
+    wrong: dict[str, Any] = {"explores": "matchd"}
     with pytest.raises(UnknownNameError, match="explores"):
-        Controller.from_pretrained("supervised", explores="matchd")  # type: ignore[arg-type]
+        Controller.from_pretrained("supervised", **wrong)
 
 
 def test_the_second_run_begins_where_the_shipped_table_says(tmp_path: Path) -> None:

@@ -81,6 +81,23 @@ def test_ctrl_c_leaves_the_replays_that_are_done(
     assert model.score(x, y) > 0.0
 
 
+def test_ctrl_c_in_the_linear_model_of_the_refit_leaves_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The rows that train have a model by then."""
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    x, y = numbers()
+    model = ControlledBoostingRegressor(n_estimators=20, random_state=0)
+    monkeypatch.setattr(fitting, "LinearStart", type("Interrupted", (), {"of": interrupted}))
+    with pytest.warns(ControllerWarning, match="has grown on the rows that train alone"):
+        model.fit(x, y)
+    assert not model.is_refitted_
+    assert model.score(x, y) > 0.0
+
+
 def interrupted_at(number: int, update: Callable[[Any], None]) -> Callable[[Any], None]:
     count = 0
 
