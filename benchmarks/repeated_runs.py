@@ -52,12 +52,11 @@ from hpo_env.controller import Controller
 from hpo_env.integrations.optuna import create_study, proposed
 from hpo_env.seeding import stream
 from hpo_env.shipped import policy_folder
-from hpo_env.tasks.base import Task
+from hpo_env.tasks.base import Task, TaskFamily
 from hpo_env.tasks.registry import family_class, make_family
 
 Array = NDArray[np.float64]
 RATES = (1e-4, 1e-3, 1e-2, 1e-1)
-_STORED = read_stored_tasks(policy_folder("supervised"))
 
 
 class Job:
@@ -108,7 +107,8 @@ class Job:
 
     def matched(self) -> dict[str, float]:
         """Begin where it says if it explores what suited tasks of meta-training that looked so."""
-        return chosen(self.runs, self.space, self.own, self._rng, _STORED)
+        stored = read_stored_tasks(policy_folder("supervised"))
+        return chosen(self.runs, self.space, self.own, self._rng, stored)
 
     def random(self) -> dict[str, float]:
         """Begin anywhere, as a study does that has no user's values and learns nothing."""
@@ -144,9 +144,13 @@ def draw(num_tasks: int, seed: int, suite: str = "validation") -> list[Task]:
     """Draw tasks, and the users' learning rates in turn."""
     options = {of.name: of.options for of in family_class("supervised").suites}[suite]
     family = make_family("supervised", **options)
+    return as_users_begin(family, num_tasks, stream(seed, "repeated runs", "tasks"))
+
+
+def as_users_begin(family: TaskFamily, num_tasks: int, rng: np.random.Generator) -> list[Task]:
+    """Draw tasks of a family, under the users' learning rates in turn."""
     family.set_num_threads(1)
-    rng, column = stream(seed, "repeated runs", "tasks"), family.space.index("learning_rate")
-    tasks = []
+    column, tasks = family.space.index("learning_rate"), []
     for number in range(num_tasks):
         task = family.sample(rng)
         initial = list(task.initial)

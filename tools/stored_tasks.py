@@ -8,7 +8,6 @@ users' learning rates of 1e-4, 1e-3, 1e-2 and 1e-1 in turn; everything follows f
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,12 +16,12 @@ import tyro
 from agents.opponents.base import Instance
 from agents.opponents.lanes import Workload
 from agents.opponents.matched_start import MatchedStart
+from benchmarks.repeated_runs import as_users_begin
 from hpo_env.control.stored_tasks import write_stored_tasks
 from hpo_env.policy_file import load
 from hpo_env.seeding import stream
 from hpo_env.tasks.registry import make_family
 
-RATES = (1e-4, 1e-3, 1e-2, 1e-1)
 _FIRST_SEED = 1000
 
 
@@ -36,15 +35,8 @@ def main(policy: Annotated[Path, tyro.conf.Positional], *, tasks: int = 96, seed
     """
     steering = load(policy)
     family = make_family(steering.family, split="train")
-    family.set_num_threads(1)
-    rng, column = stream(seed, "stored", "train"), family.space.index("learning_rate")
-    instances = []
-    for number in range(tasks):
-        task = family.sample(rng)
-        initial = list(task.initial)
-        initial[column] = RATES[number % len(RATES)]
-        task = replace(task, initial=tuple(initial))
-        instances.append(Instance(task=task, seed=_FIRST_SEED + number))
+    drawn = as_users_begin(family, tasks, stream(seed, "stored", "train"))
+    instances = [Instance(task=task, seed=_FIRST_SEED + k) for k, task in enumerate(drawn)]
     opponent = MatchedStart(name="stored tasks", policy=steering)
     table = opponent.stored(Workload(family=steering.family), instances)
     path = write_stored_tasks(table, policy)

@@ -85,10 +85,12 @@ def test_decimal_commas_are_numbers_where_it_is_said_and_no_texts_where_not(
         frame.to_csv(folder / f"{name}_comma.csv", index=False, sep=";", decimal=",")
     files = (folder / "data_comma.csv", "--target", "price", "--new", folder / "new_comma.csv")
     rest = ("--drop", "row", "sold", "--out", folder / "out.csv")
-    assert run(folder, *files, *rest) == 2
-    said = " ".join(capsys.readouterr().err.split())
-    assert "column 'size' would be texts though it is mostly numbers" in said
-    assert "Give --decimal ," in said
+    mixed = (folder / "data.csv", "--target", "price", "--new", folder / "new_comma.csv")
+    for words, where in ((files[:3], "data_comma.csv"), (mixed, "new_comma.csv")):
+        assert run(folder, *words, *rest) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert f"{where}: column 'size' would be texts though it is mostly numbers" in said
+        assert "Give --decimal ," in said
     assert run(folder, *files, *rest, "--decimal", ",") == 0
     found = pd.read_csv(folder / "out.csv")
     assert np.corrcoef(found["predicted"], found["size"])[0, 1] > 0.8
