@@ -190,7 +190,7 @@ def _check_texts(path: Path | None, frame: pd.DataFrame) -> None:
             place, dress = next(iter(dresses.items()))
             raise DatasetError(
                 f"{path}: column {name!r} would be texts though it is mostly numbers, such as "
-                f"{texts[place]!r}: {dress.what}. Give {_READ_BY[dress.what]}, or --drop it"
+                f"{texts[place]!r}: {dress.what}. Give {_READ_BY[dress.what]} -- or --drop it"
             )
 
 
