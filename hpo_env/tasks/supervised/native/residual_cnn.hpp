@@ -119,7 +119,8 @@ class ResidualCNN {
                  const float* before) const {
         const int64_t b = pass.b;
         float* h = layer.h;
-        apply_stencil(*layer.stencil, layer.num_inputs, channels_, w[layer.weight], from, h, b);
+        apply_stencil(*layer.stencil, layer.num_inputs, channels_, w[layer.weight], from, h, b,
+                      false);
         if (pass.is_training)
             batch_normalize(layer.norm, w, h, layer.x, layer.inverse, pass.rows, b);
         else
@@ -153,10 +154,8 @@ class ResidualCNN {
             for (int64_t in = 0; in < c; ++in)
                 for (int64_t out = 0; out < c; ++out)
                     flipped_[(k * c + out) * c + in] = weight[(k * c + in) * c + out];
-        apply_stencil(turned_, c, c, flipped_, dz_, spare_, b);
-        if (!adds) return std::swap(dz_, spare_);
-        for (int64_t at = 0; at < pixels_ * c * b; at += LANES)
-            store(dh_ + at, load(dh_ + at) + load(spare_ + at));
+        apply_stencil(turned_, c, c, flipped_, dz_, adds ? dh_ : spare_, b, adds);
+        if (!adds) std::swap(dz_, spare_);
     }
 
     // The mean of all pixels, and dropout.
