@@ -21,7 +21,7 @@ inline __attribute__((always_inline)) void tile(int64_t k, const float* a, Left 
         for (int j = 0; j < VECS; ++j) sums[i][j] = bias ? load(bias + j * LANES) : Vec{};
     for (int64_t step = 0; step < k; ++step) {
         Vec row[VECS];
-        for (int j = 0; j < VECS; ++j) row[j] = load(b + step * WIDTH + j * LANES);
+        for (int j = 0; j < VECS; ++j) row[j] = held(load(b + step * WIDTH + j * LANES));
         for (int i = 0; i < ROWS; ++i) {
             float factor = a[i * shape.row + step * shape.column];
             for (int j = 0; j < VECS; ++j) sums[i][j] += factor * row[j];
@@ -31,21 +31,35 @@ inline __attribute__((always_inline)) void tile(int64_t k, const float* a, Left 
         for (int j = 0; j < VECS; ++j) store(c + i * WIDTH + j * LANES, sums[i][j]);
 }
 
+template <int ROWS, int VECS>
+inline __attribute__((always_inline)) void rows_of(int64_t first, int64_t k, Left a, const float* b,
+                                                   float* c, const float* bias) {
+    tile<ROWS, VECS>(k, a.data + first * a.row, a, b, c + first * VECS * LANES, bias);
+}
+
 template <int VECS>
 void multiply(int64_t m, int64_t k, Left a, const float* b, float* c, const float* bias) {
     constexpr int ROWS = VECS >= 4 ? 6 : 8;  // as many sums as registers hold, and measured
-    constexpr int64_t WIDTH = VECS * LANES;
     int64_t i = 0;
-    for (; i + ROWS <= m; i += ROWS)
-        tile<ROWS, VECS>(k, a.data + i * a.row, a, b, c + i * WIDTH, bias);
-    for (; i < m; ++i) tile<1, VECS>(k, a.data + i * a.row, a, b, c + i * WIDTH, bias);
+    for (; i + ROWS <= m; i += ROWS) rows_of<ROWS, VECS>(i, k, a, b, c, bias);
+    for (; i + 4 <= m; i += 4) rows_of<4, VECS>(i, k, a, b, c, bias);
+    for (; i < m; ++i) rows_of<1, VECS>(i, k, a, b, c, bias);
 }
 
-// sums[width] = the sum of the rows of x[rows, width]
-inline void add_up(const float* x, int64_t rows, int64_t width, float* sums) {
-    std::memset(sums, 0, sizeof(float) * width);
+// The sum of the rows of x[rows, VECS * LANES], each of which is put through change(row, vector, x)
+// and written back first.
+template <int VECS, typename Change>
+void add_up(float* x, int64_t rows, float* to, Change change) {
+    constexpr int64_t WIDTH = VECS * LANES;
+    Vec sums[VECS] = {};
     for (int64_t i = 0; i < rows; ++i)
-        for (int64_t j = 0; j < width; ++j) sums[j] += x[i * width + j];
+        for (int j = 0; j < VECS; ++j) {
+            float* at = x + i * WIDTH + j * LANES;
+            Vec changed = change(i, j, load(at));
+            store(at, changed);
+            sums[j] += changed;
+        }
+    for (int j = 0; j < VECS; ++j) store(to + j * LANES, sums[j]);
 }
 
 }  // namespace learners
