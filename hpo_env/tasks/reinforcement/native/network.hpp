@@ -106,9 +106,7 @@ struct Network {
         const float *first = work.first.data(), *second = work.second.data();
         through_tangents(below, second, rows, slopes + at.second_bias);
         multiply<VECS>(HIDDEN, rows, {first, 1, HIDDEN}, below, slopes + at.second, nullptr);
-        for (int i = 0; i < HIDDEN; ++i)
-            for (int j = 0; j < HIDDEN; ++j)
-                turned[j * HIDDEN + i] = w[at.second + i * HIDDEN + j];
+        transpose<HIDDEN>(w + at.second, turned);
         multiply<VECS>(rows, HIDDEN, {below, HIDDEN, 1}, turned, above, nullptr);
         through_tangents(above, first, rows, slopes + at.first_bias);
         multiply<VECS>(s.inputs, rows, {x, 1, s.inputs}, above, slopes + at.first, nullptr);
