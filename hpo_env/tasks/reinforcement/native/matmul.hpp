@@ -53,7 +53,8 @@ void multiply(int64_t m, int64_t k, Left a, const float* b, float* c, const floa
 #if defined(CAN_SHUFFLE)
 // One stage of a transposition: vectors `DISTANCE` apart exchange blocks of that size.
 template <int DISTANCE, int... I>
-inline __attribute__((always_inline)) void exchange(Vec* v, std::integer_sequence<int, I...> lanes) {
+inline __attribute__((always_inline)) void exchange(Vec* v,
+                                                    std::integer_sequence<int, I...> lanes) {
 #pragma GCC unroll 16
     for (int i = 0; i < LANES; ++i) {
         if (i & DISTANCE) continue;
