@@ -175,6 +175,11 @@ class Run(Generic[HostT]):
         return self._clock.is_over
 
     @property
+    def is_closed(self) -> bool:
+        """Whether it has let go of the training: by `close`, or as another run came."""
+        return bool(self._end_of_it)
+
+    @property
     def has_decided(self) -> bool:
         """Whether there are values to write."""
         return bool(self.decisions)

@@ -19,8 +19,8 @@ gae_lambda         `model.gae_lambda` and the rollout buffer   the rollout after
 
 A learning rate that is a function of the progress is the base schedule, which is corrected; a clip
 range that is one stays the agent's own, unless the learning rate is one too. Callbacks are not told
-of exceptions: a `learn` that was interrupted gives the values back when the next one begins, or
-with `callback.run.close()`.
+of exceptions: a `learn` that was interrupted gives the values back when the next one begins that
+the callback, or another one, is given to; or with `callback.run.close()`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,13 @@ from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.lengths import num_saved
 from hpo_env.integrations.sb3_schedules import OwnSchedules
-from hpo_env.integrations.sb3_values import LOSS_STEERED, chosen_values, loss_steered_values
+from hpo_env.integrations.sb3_values import (
+    LOSS_STEERED,
+    chosen_values,
+    loss_steered_values,
+    own_values,
+    take_for_own,
+)
 
 _callbacks = require("stable_baselines3.common.callbacks", extra="train")
 _on_policy = require("stable_baselines3.common.on_policy_algorithm", extra="train")
@@ -77,6 +83,7 @@ class LossSteeredHost(PlainHost):
         hyperparameters: What may be written, by name; None: all that such policies write.
 
     Attributes:
+        values: What is written, by hyperparameter.
         schedules: The agent's own.
 
     Raises:
@@ -96,9 +103,9 @@ class LossSteeredHost(PlainHost):
                 f"got {type(model).__name__}"
             )
         there = loss_steered_values(model)
-        values = chosen_values(there, hyperparameters, known=[*LOSS_STEERED])
-        super().__init__(values, None if validate is None else lambda: validate(model))
-        self.schedules = OwnSchedules(model, values)
+        self.values = chosen_values(there, hyperparameters, known=[*LOSS_STEERED])
+        super().__init__(self.values, None if validate is None else lambda: validate(model))
+        self.schedules = OwnSchedules(model, self.values)
         self._run: Steered | None = None
 
     def start_at(self, values: Mapping[str, float]) -> None:
@@ -125,6 +132,15 @@ class LossSteeredHost(PlainHost):
     def base_change(self) -> tuple[float, float] | None:
         """Return the learning rate in the middle of this interval and of the next."""
         return self.schedules.base_change(self._num_updates, self._rollouts_ahead)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was collected so far, and what was found where the run writes."""
+        return super().state_dict() | {"found": own_values(self.values)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was called, also in another process."""
+        super().load_state_dict(state)
+        take_for_own(self.values, state.get("found", {}))  # earlier versions do not say
 
     @property
     def _rollouts_ahead(self) -> float:
@@ -259,28 +275,36 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
             if self._by_returns is None
             else load_address("training", self._by_returns)
         )
+        if self.run is not None:  # nobody says that a training was interrupted
+            self.run.close()
         state, self._state = self._state, None
         total = self.locals["total_timesteps"]
         self._training = make(
             self.model, self._controller, total_timesteps=total, state=state, **self._options
         )
 
+    @property
+    def _steered(self) -> Training | None:
+        """The training; None before it, and once its run has let go of it."""
+        run = self.run
+        return None if run is not None and run.is_closed else self._training
+
     def _on_rollout_start(self) -> None:
-        if self._training is not None:
-            self._training.begin_rollout()
+        if (training := self._steered) is not None:
+            training.begin_rollout()
 
     def _on_step(self) -> bool:
-        if self._training is not None:
-            self._training.take_step(self.locals)
+        if (training := self._steered) is not None:
+            training.take_step(self.locals)
         return True
 
     def _on_rollout_end(self) -> None:
-        if self._training is not None:
-            self._training.end_rollout(self.locals)
+        if (training := self._steered) is not None:
+            training.end_rollout(self.locals)
 
     def _on_training_end(self) -> None:
-        if self._training is not None:
-            self._training.close()
+        if (training := self._steered) is not None:
+            training.close()
 
 
 def make_host(model: Any, validate: Callable[[Any], float] | None = None) -> LossSteeredHost:

@@ -30,6 +30,8 @@ _utils = require("stable_baselines3.common.utils", extra="train")
 
 _ADVICE = "Take whatever sets it (another callback, a schedule) out, or this callback"
 _ANY = (-math.inf, math.inf)
+SCHEDULED = ("learning_rate", "clip_range")
+"""What an agent has as a function of its progress, if only a constant one."""
 _NUM_POINTS = 21  # of a schedule, to find its largest value
 
 
@@ -87,7 +89,9 @@ def all_values(model: Any, *, ends: Mapping[str, tuple[float, float]]) -> dict[s
             own = int(found["batch_size"].found)  # it may leave a rest: what is not moved stays
             return own if round(value) == own else fitting_batch(value, size)
 
-        found["batch_size"] = _attribute(model, "batch_size", "batch_size", make=fit)
+        found["batch_size"] = _attribute(
+            model, "batch_size", "batch_size", make=fit, make_own=_whole
+        )
     found["max_grad_norm"] = _attribute(model, "max_grad_norm", "max_grad_norm")
     rewards = reward_scaler(model.get_env())
     if rewards is not None:
@@ -130,6 +134,22 @@ def chosen_values(
     return chosen
 
 
+def own_values(values: Mapping[str, BorrowedValue]) -> dict[str, float]:
+    """Return the numbers that were found, for a process that finds others; see `take_for_own`."""
+    return {
+        name: value.own
+        for name, value in values.items()
+        if not _is_own_schedule(name, value)  # the agent that is loaded brings it along
+    }
+
+
+def take_for_own(values: Mapping[str, BorrowedValue], own: Mapping[str, float]) -> None:
+    """Take numbers for what was found, in a process before this one; inverse of `own_values`."""
+    for name, number in own.items():
+        if name in values and not _is_own_schedule(name, values[name]):
+            values[name].was_found_as(number)
+
+
 def reward_scaler(env: Any) -> Any:
     """Return the `ScaledRewards` among the wrappers of vectorised environments; None: no such."""
     while env is not None:
@@ -163,6 +183,10 @@ def is_constant(schedule: Any) -> bool:
     return isinstance(inner, _utils.ConstantSchedule)
 
 
+def _is_own_schedule(name: str, value: BorrowedValue) -> bool:
+    return name in SCHEDULED and not is_constant(value.found)
+
+
 def _schedule(model: Any, attribute: str, name: str) -> BorrowedValue:
     return BorrowedValue(
         model,
@@ -181,6 +205,7 @@ def _attribute(
     name: str,
     *,
     make: Callable[[float], Any] = float,
+    make_own: Callable[[float], Any] | None = None,
     ends: tuple[float, float] = _ANY,
 ) -> BorrowedValue:
     return BorrowedValue(
@@ -189,7 +214,8 @@ def _attribute(
         read=lambda: getattr(owner, attribute),
         put=lambda new: setattr(owner, attribute, new),
         make=make,
-        number=_between(ends),
+        make_own=make_own,
+        ends=ends,
         advice=_ADVICE,
     )
 
@@ -197,23 +223,25 @@ def _attribute(
 def _in_buffer(
     model: Any, attribute: str, name: str, ends: tuple[float, float] = _ANY
 ) -> BorrowedValue:
-    def put(value: float) -> None:
-        setattr(model, attribute, value)
-        setattr(model.rollout_buffer, attribute, value)
+    """Borrow what an agent and its buffer both have: whoever else writes may write to either."""
+
+    def read() -> tuple[float, float]:
+        return getattr(model, attribute), getattr(model.rollout_buffer, attribute)
+
+    def put(values: tuple[float, float]) -> None:
+        for owner, value in zip((model, model.rollout_buffer), values, strict=True):
+            setattr(owner, attribute, value)
 
     return BorrowedValue(
         model,
         name,
-        read=lambda: getattr(model.rollout_buffer, attribute),
+        read=read,
         put=put,
-        number=_between(ends),
+        make=lambda value: (value, value),
+        number=lambda values: float(values[0]),
+        ends=ends,
         advice=_ADVICE,
     )
-
-
-def _between(ends: tuple[float, float]) -> Callable[[Any], float]:
-    low, high = ends
-    return lambda value: min(max(float(value), low), high)
 
 
 def _whole(value: float) -> int:

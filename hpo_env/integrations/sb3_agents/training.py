@@ -24,6 +24,7 @@ from hpo_env.integrations.sb3_agents.meter import AgentMeter
 from hpo_env.integrations.sb3_logging import AgentLogger
 from hpo_env.starts import Start
 from hpo_env.tasks.reinforcement.facts import Facts
+from hpo_env.tasks.reinforcement.learner_host import give_way
 
 _PATIENCE = 0.25  # share of a run without the end of an episode that is worth a warning
 
@@ -73,6 +74,7 @@ class AgentTraining:
         **options: Any,
     ) -> None:
         check_agent(model)
+        give_way(model.policy)
         self.run: Run[AgentHost] | None = None
         self._model, self._controller = model, controller
         self._is_guarded, self._start, self._options = is_guarded, start, options
@@ -154,6 +156,11 @@ class AgentTraining:
         return True
 
     def _begin(self, state: Mapping[str, Any] | None) -> Run[AgentHost]:
+        if give_way(self._model.policy):
+            _warn(
+                "another HPOControlCallback has begun to steer this agent in the same learn(): it "
+                "steers no more, and this one does. Give learn() one of them"
+            )
         per_decision = max(round(self._total_steps / max(self._num_decisions, 1)), 1)
         facts = agent_facts(self._model, self._rollout_steps, per_decision)
         host = AgentHost(
