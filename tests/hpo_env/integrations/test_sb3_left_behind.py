@@ -91,21 +91,23 @@ def own(agent: Any) -> dict[str, Any]:
     }
 
 
-GOES_ON: dict[str, Callable[[Any, Any], None]] = {
+def interrupt_again(agent: Any, callback: Any) -> None:
+    interrupt(agent, callback)
+    callback.run.close()
+
+
+def take_up(agent: Any, callback: Any) -> None:
+    callback = make_callback(state=callback.state_dict())
+    learn(agent, callback, 1, reset_num_timesteps=False)
+
+
+GOES_ON: dict[str, Callable[[Any, Any], object]] = {
     "close": lambda agent, callback: callback.run.close(),
-    "the same callback": lambda agent, callback: learn(agent, callback, 1) and None,
-    "another callback": lambda agent, callback: learn(agent, make_callback(), 1) and None,
-    "the state": lambda agent, callback: learn(
-        agent, make_callback(state=callback.state_dict()), 1, reset_num_timesteps=False
-    )
-    and None,
-    "the callback at another agent": lambda agent, callback: learn(make_agent(), callback, 1)
-    and None,
-    "interrupted again": lambda agent, callback: (
-        interrupt(agent, callback),
-        callback.run.close(),
-    )
-    and None,
+    "the same callback": lambda agent, callback: learn(agent, callback, 1),
+    "another callback": lambda agent, callback: learn(agent, make_callback(), 1),
+    "the state": take_up,
+    "the callback at another agent": lambda agent, callback: learn(make_agent(), callback, 1),
+    "interrupted again": interrupt_again,
 }
 """What may come after a training was interrupted."""
 
