@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from hpo_env.arguments import NOT_A_NUMBER, read_number
 from hpo_env.control.announcing import Announcer
 from hpo_env.control.host import Host
-from hpo_env.control.plain_host import read_number
 from hpo_env.telemetry import NOT_NEGATIVE, Telemetry
 
 _TRAINING_LOSSES = tuple(name for name in NOT_NEGATIVE if name.startswith("train_loss"))
@@ -38,17 +38,25 @@ class LossCheck:
         """
         try:
             result = host.validate()
-            if result is None:  # there is none, or it has nothing to say yet
-                return math.nan
-            loss = read_number(result)
-            if self._is_stale(result, loss):
-                return math.nan
         except Exception as error:  # anybody's code; a run of days must not end here
             self._announcer.warn(
                 "validate",
                 f"validate() raised {type(error).__name__}: {error}. The run goes on, with the "
                 "training loss in its place",
             )
+            return math.nan
+        if result is None:  # there is none, or it has nothing to say yet
+            return math.nan
+        try:
+            loss = read_number(result)
+        except NOT_A_NUMBER:
+            self._announcer.warn(
+                "validate",
+                "validate() must return the loss alone, one number, or None where there is no new "
+                f"one; got {result!r:.60}. The run goes on, with the training loss in its place",
+            )
+            return math.nan
+        if self._is_stale(result, loss):
             return math.nan
         if loss < 0.0:
             self.unfit.add("validation")

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hpo_env.arguments import by_name
+from hpo_env.arguments import functions_by_name, numbers_by_name
 from hpo_env.control.finding_writers import find_writers, group_writers
 from hpo_env.control.first_step import bearable_rate, better_rate, learned_rate
 from hpo_env.control.host import Host, Steered
@@ -58,7 +58,7 @@ class TorchHost(Host):
         weights: Measures them.
 
     Raises:
-        ConfigurationError: There is no optimiser, its weights are on the meta device, or another
+        ConfigurationError: There is no optimiser, or one twice, or no module; weights are on the meta device, or another
             scheduler writes to one.
         UnknownNameError: `bind` or `initial` names what no policy moves.
     """
@@ -77,6 +77,15 @@ class TorchHost(Host):
         self._optimizers = [unwrapped(optimizer) for optimizer in optimizers]
         if not self._optimizers:
             raise ConfigurationError("at least one optimiser must be given; got none")
+        if len({id(optimizer) for optimizer in self._optimizers}) < len(self._optimizers):
+            raise ConfigurationError(
+                f"each optimiser must be given once; got {len(self._optimizers)}, some of which "
+                "are the same"
+            )
+        if model is not None and not isinstance(model, nn.Module):
+            raise ConfigurationError(
+                f"model must be a module of torch (nn.Module); got {type(model).__name__}"
+            )
         if any(p.is_meta for optimizer in self._optimizers for p in _parameters(optimizer)):
             raise ConfigurationError(
                 "some weights are on the meta device, where there is nothing to train: make them "
@@ -92,8 +101,8 @@ class TorchHost(Host):
             space,
             self._optimizers,
             model=model,
-            bind=by_name("bind", bind),
-            initial=by_name("initial", initial),
+            bind=functions_by_name("bind", bind),
+            initial=numbers_by_name("initial", initial),
         )
         self._live = LiveSchedule(schedulers, self._optimizers) if schedulers else None
         self._groups = group_writers(writers, self._optimizers, all_of_them=bool(schedulers))

@@ -22,6 +22,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hpo_env.arguments import listed
 from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.integrations.borrowed import BorrowedValue
 from hpo_env.integrations.extras import require
@@ -115,6 +116,7 @@ def chosen_values(
     """
     if names is None:
         return dict(there)
+    names = listed("hyperparameters", names)
     for name in names:
         if name not in known:
             raise unknown_name("hyperparameter", name, known)

@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from hpo_env.arguments import listed
+from hpo_env.control.plan import whole_number
 from hpo_env.control.run import ControllerWarning, Run, RunLogger
+from hpo_env.control.saved import check_saved
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.extras import require
@@ -79,7 +82,7 @@ class AgentTraining:
         self._model, self._controller = model, controller
         self._is_guarded, self._start, self._options = is_guarded, start, options
         self._hyperparameters = hyperparameters
-        self._loggers = [AgentLogger(model), *loggers]
+        self._loggers = [AgentLogger(model), *listed("loggers", loggers)]
         self._meter = AgentMeter(model)
         self._is_on_policy = hasattr(model, "rollout_buffer")
         made = model.num_timesteps
@@ -87,8 +90,9 @@ class AgentTraining:
             made = max(made, model.learning_starts)
         to_come = max(total_timesteps - made, 1)
         usual = _usual_decisions(to_come, controller.default_num_decisions)
-        saved = {} if state is None else state.get("asked", {})
+        saved = {} if state is None else check_saved(state).get("asked", {})
         asked = saved.get("num_decisions", usual) if num_decisions is None else num_decisions
+        asked = whole_number("num_decisions", asked)
         if self._is_on_policy:
             rollout = model.n_steps * model.n_envs
         else:
@@ -312,7 +316,7 @@ def _algorithm(model: Any) -> str:
 
 def _num_choices(space: Any) -> int:
     if isinstance(space, spaces.MultiDiscrete):
-        return int(np.prod(space.nvec))
+        return math.prod(np.asarray(space.nvec).ravel().tolist())  # 64 bits may not hold it
     if isinstance(space, spaces.MultiBinary):
         return int(2 ** math.prod(space.shape))
     return int(space.n)
