@@ -36,27 +36,8 @@ class LossCheck:
             is_guarded: Whether anything is done about a loss that is not finite; where not, the
                 training loss stands in.
         """
-        try:
-            result = host.validate()
-        except Exception as error:  # anybody's code; a run of days must not end here
-            self._announcer.warn(
-                "validate",
-                f"validate() raised {type(error).__name__}: {error}. The run goes on, with the "
-                "training loss in its place",
-            )
-            return math.nan
-        if result is None:  # there is none, or it has nothing to say yet
-            return math.nan
-        try:
-            loss = read_number(result)
-        except NOT_A_NUMBER:
-            self._announcer.warn(
-                "validate",
-                "validate() must return the loss alone, one number, or None where there is no new "
-                f"one; got {result!r:.60}. The run goes on, with the training loss in its place",
-            )
-            return math.nan
-        if self._is_stale(result, loss):
+        loss = self._asked(host)
+        if loss is None:
             return math.nan
         if loss < 0.0:
             self.unfit.add("validation")
@@ -70,6 +51,30 @@ class LossCheck:
         if not math.isfinite(loss) and not is_guarded:
             return math.nan  # nothing is done about it any more; the training loss stands in
         return math.inf if math.isnan(loss) else loss  # measured, and as bad as can be
+
+    def _asked(self, host: Host) -> float | None:
+        """Return the loss that a host has to say, None where it has none, or no new one."""
+        try:
+            result = host.validate()
+        except Exception as error:  # anybody's code; a run of days must not end here
+            self._announcer.warn(
+                "validate",
+                f"validate() raised {type(error).__name__}: {error}. The run goes on, with the "
+                "training loss in its place",
+            )
+            return None
+        if result is None:  # there is none, or it has nothing to say yet
+            return None
+        try:
+            loss = read_number(result)
+        except NOT_A_NUMBER:
+            self._announcer.warn(
+                "validate",
+                "validate() must return the loss alone, one number, or None where there is no new "
+                f"one; got {result!r:.60}. The run goes on, with the training loss in its place",
+            )
+            return None
+        return None if self._is_stale(result, loss) else loss
 
     def _is_stale(self, result: Any, loss: float) -> bool:
         """Say whether a result is the one before and was not worked out anew.

@@ -138,5 +138,5 @@ ENDS: Mapping[str, Callable[[Any], None]] = {
 
 @pytest.mark.parametrize("call", ENDS)
 def test_a_length_that_is_none_is_named_where_it_was_given(call: str) -> None:
-    with pytest.raises(ConfigurationError, match="must be a whole number; got [^.]*(2.5|'9')$"):
+    with pytest.raises(ConfigurationError, match=r"must be a whole number; got (2\.5|'9')$"):
         ENDS[call](attach())

@@ -190,11 +190,12 @@ class AgentLoop:
         """
         self._meter.take_targets(_array("advantages", advantages), _array("targets", targets))
 
-    def end_update(self, **measured: float | None) -> None:
+    def end_update(self, **measured: Any) -> None:
         """Take in what an update has measured, before the rollout that follows.
 
         Args:
-            **measured: By name, of those in `meter.LOGGED`; what is not told, or None, is missing.
+            **measured: Numbers, or tensors of one element, by name, of those in `meter.LOGGED`;
+                what is not told, or None, is missing.
 
         Raises:
             UnknownNameError: There is no such measure.

@@ -54,7 +54,8 @@ class Facts:
         del counts["algorithm"]
         for name, count in counts.items():
             least = 0 if name in _OF_ACTIONS else 1
-            if not (isinstance(count, Integral) and not isinstance(count, bool) and count >= least):
+            is_whole = isinstance(count, Integral) and not isinstance(count, bool)
+            if not (is_whole and int(count) >= least):
                 raise ConfigurationError(
                     f"{name} must be a whole number from {least} on; got {count!r:.60}"
                 )

@@ -20,7 +20,7 @@ class LearningRates:
         optimizer: The loop's, also in a wrapper.
 
     Attributes:
-        initial: The largest of them at the start.
+        initial: The largest of them, where the run begins.
 
     Raises:
         ConfigurationError: It is no optimiser of torch, has no learning rate, or a torch scheduler
@@ -42,15 +42,12 @@ class LearningRates:
                 "in its param groups"
             )
         self._groups, self._is_lost = groups, False
-
-    @property
-    def initial(self) -> float:
-        """See the class."""
-        return self._groups.initial
+        self.initial = groups.initial
 
     def start_at(self, value: float) -> None:
         """See `Writer.start_at`; the groups keep their ratios."""
         self._groups.start_at(value)
+        self.initial = self._groups.initial
 
     def write(self, value: float) -> float:
         """Set the rates, unless somebody else did; return the one in force."""

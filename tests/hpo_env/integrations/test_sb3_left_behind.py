@@ -36,7 +36,8 @@ class Interrupts(sb3.common.callbacks.BaseCallback):  # type: ignore[name-define
     def __init__(self, callback: Any, rollout: int) -> None:
         super().__init__()
         self._callback, self._rollout, self._count = callback, rollout, 0
-        self.saved, self.state = io.BytesIO(), {}
+        self.saved = io.BytesIO()
+        self.state: dict[str, Any] = {}
 
     def _on_step(self) -> bool:
         return True

@@ -101,7 +101,10 @@ class Trained:
 
 
 def _two_rates(net: nn.Sequential) -> torch.optim.Optimizer:
-    groups = [{"params": net[0].parameters(), "lr": 1e-4}, {"params": net[2].parameters()}]
+    groups: list[dict[str, Any]] = [
+        {"params": net[0].parameters(), "lr": 1e-4},
+        {"params": net[2].parameters()},
+    ]
     return torch.optim.Adam(groups, lr=RATE)
 
 
@@ -182,7 +185,7 @@ def test_a_loop_that_was_left_behind_leaves_nothing_behind() -> None:
     assert trained.loop.run is not None
     assert trained.loop.run.is_closed
     assert trained.rates == [RATE]
-    assert not trained.optimiser._optimizer_step_pre_hooks  # type: ignore[attr-defined]
+    assert not trained.optimiser._optimizer_step_pre_hooks
     again.close()
 
 
@@ -200,11 +203,15 @@ def test_a_closed_loop_does_no_more() -> None:
 
 def test_an_update_that_is_never_told_is_said_once() -> None:
     trained = Trained()
-    with pytest.warns(ControllerWarning, match="end_update") as said:
+
+    def train() -> None:
         for _ in range(2 * UPDATES):
             trained.rollout()
             trained.loop.end_rollout()
             trained.update()
+
+    with pytest.warns(ControllerWarning, match="end_update") as said:
+        train()
     assert len(said) == 1
     trained.loop.close()
 
@@ -285,7 +292,7 @@ def test_spreads_are_those_of_arrays_whoever_holds_them() -> None:
     spreads = []
     for make in (np.array, torch.tensor, list):
         trained = Trained()
-        trained.loop.begin_update(make([1.0, 2.0, 4.0]), make([1.0, 2.0, 4.0]))  # type: ignore[operator]
+        trained.loop.begin_update(make([1.0, 2.0, 4.0]), make([1.0, 2.0, 4.0]))
         spreads.append(trained.loop._meter.state_dict()["spreads"])
     np.testing.assert_allclose(spreads[1:], spreads[:1] * 2, rtol=1e-6)
 
