@@ -221,7 +221,7 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
         PolicyFileError: There is no such policy.
         ConfigurationError: `validate` is missing, or is given to a policy that has no use for it.
             While training begins: the agent is of another kind, or has a schedule of its own
-            beside `base_schedule`.
+            beside `base_schedule`; or the callback is part of one that passes on steps alone.
     """
 
     def __init__(
@@ -268,6 +268,13 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
                 "no run has begun, so there is no state: save once the first rollout is collected"
             )
         return self.run.state_dict()
+
+    def _init_callback(self) -> None:
+        if isinstance(self.parent, _callbacks.EventCallback):
+            raise ConfigurationError(
+                f"{type(self.parent).__name__} passes on single steps, and rollouts are what a "
+                "controller goes by: give HPOControlCallback to learn() itself, in a list beside it"
+            )
 
     def _on_training_start(self) -> None:
         make: Any = (

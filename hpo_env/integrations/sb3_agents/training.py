@@ -142,6 +142,11 @@ class AgentTraining:
     def close(self) -> None:
         """End the run with the update that no rollout follows, and give the values back."""
         if self.run is None:
+            _warn(
+                f"the training ended after {self._model.num_timesteps} steps and before the first "
+                "decision, which needs a rollout, and DQN's more than learning_starts steps: "
+                "nothing was steered. Train for longer"
+            )
             return
         self.begin_rollout()
         if self.run.host.has_updated and not self.run.is_over:
@@ -223,13 +228,21 @@ class AgentTraining:
 
     def _look_at_episodes(self, run: Run[AgentHost]) -> None:
         meter = self._meter
-        if meter.has_bad_rewards:
+        if meter.is_normaliser_spoilt:
+            self._say(
+                "spoilt",
+                "rewards that are paid as numbers come out of VecNormalize as none: its running "
+                "statistics have met one that was not finite, and will not recover. Every reward "
+                "counts as 0 from here on: begin anew with an environment that pays numbers",
+            )
+        elif meter.has_bad_rewards:
             self._say(
                 "bad",
                 "a reward was not finite. Such rewards count as 0 and such episodes are left out, "
                 "as nothing could be learned from them: look at what the environment pays",
             )
-        if meter.num_episodes == 0 and run.num_steps >= _PATIENCE * self._total_steps:
+        has_ended = meter.num_episodes + meter.num_left_out > 0
+        if not has_ended and run.num_steps >= _PATIENCE * self._total_steps:
             self._say(
                 "endless",
                 f"no episode has ended in {run.num_steps} rollouts, so no return is known: the "
