@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -115,3 +115,15 @@ class BorrowedValue:
     def _between(self, value: float) -> float:
         low, high = self._ends
         return min(max(value, low), high)
+
+
+def own_values(values: Mapping[str, BorrowedValue]) -> dict[str, float]:
+    """Return the numbers that were found, for a process that finds others; see `take_for_own`."""
+    return {name: value.own for name, value in values.items()}
+
+
+def take_for_own(values: Mapping[str, BorrowedValue], own: Mapping[str, float]) -> None:
+    """Take numbers for what was found, in a process before this one; inverse of `own_values`."""
+    for name, number in own.items():
+        if name in values:
+            values[name].was_found_as(number)

@@ -33,17 +33,19 @@ from hpo_env.addresses import load_address
 from hpo_env.control.host import Steered
 from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import Run
+from hpo_env.control.saved import check_saved
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
+from hpo_env.integrations.borrowed import own_values, take_for_own
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.lengths import num_saved
+from hpo_env.integrations.options import check_options
 from hpo_env.integrations.sb3_schedules import OwnSchedules
 from hpo_env.integrations.sb3_values import (
     LOSS_STEERED,
     chosen_values,
     loss_steered_values,
-    own_values,
-    take_for_own,
+    numbers_among,
 )
 
 _callbacks = require("stable_baselines3.common.callbacks", extra="train")
@@ -135,12 +137,13 @@ class LossSteeredHost(PlainHost):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was collected so far, and what was found where the run writes."""
-        return super().state_dict() | {"found": own_values(self.values)}
+        return super().state_dict() | {"found": own_values(numbers_among(self.values))}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was called, also in another process."""
         super().load_state_dict(state)
-        take_for_own(self.values, state.get("found", {}))  # earlier versions do not say
+        found = state.get("found", {})  # earlier versions do not say
+        take_for_own(numbers_among(self.values), found)
 
     @property
     def _rollouts_ahead(self) -> float:
@@ -219,7 +222,9 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
 
     Raises:
         PolicyFileError: There is no such policy.
-        ConfigurationError: `validate` is missing, or is given to a policy that has no use for it.
+        UnknownArgumentError: An option is none.
+        ConfigurationError: `validate` is missing, or is given to a policy that has no use for it;
+            or `state` is that of no run.
             While training begins: the agent is of another kind, or has a schedule of its own
             beside `base_schedule`; or the callback is part of one that passes on steps alone.
     """
@@ -247,8 +252,11 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
                 f"a policy of family {family!r} goes by the returns of training episodes: leave "
                 "validate= out"
             )
+        own = ["hyperparameters"] + (["is_guarded"] if self._by_returns else [])
+        taken = ("total_steps", "state")
+        check_options(type(self).__name__, options, of=Controller.steer, taken=taken, own=own)
         self._controller = controller
-        self._state = state
+        self._state = None if state is None else check_saved(state)
         self._options = options if validate is None else options | {"validate": validate}
         self._training: Training | None = None
 

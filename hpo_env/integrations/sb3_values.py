@@ -136,20 +136,13 @@ def chosen_values(
     return chosen
 
 
-def own_values(values: Mapping[str, BorrowedValue]) -> dict[str, float]:
-    """Return the numbers that were found, for a process that finds others; see `take_for_own`."""
+def numbers_among(values: Mapping[str, BorrowedValue]) -> dict[str, BorrowedValue]:
+    """Return those that are numbers; an agent that is loaded brings its schedules along itself."""
     return {
-        name: value.own
+        name: value
         for name, value in values.items()
-        if not _is_own_schedule(name, value)  # the agent that is loaded brings it along
+        if name not in SCHEDULED or is_constant(value.found)
     }
-
-
-def take_for_own(values: Mapping[str, BorrowedValue], own: Mapping[str, float]) -> None:
-    """Take numbers for what was found, in a process before this one; inverse of `own_values`."""
-    for name, number in own.items():
-        if name in values and not _is_own_schedule(name, values[name]):
-            values[name].was_found_as(number)
 
 
 def reward_scaler(env: Any) -> Any:
@@ -183,10 +176,6 @@ def is_constant(schedule: Any) -> bool:
     """Say whether a schedule of Stable-Baselines3 has one value only."""
     inner = getattr(schedule, "value_schedule", schedule)
     return isinstance(inner, _utils.ConstantSchedule)
-
-
-def _is_own_schedule(name: str, value: BorrowedValue) -> bool:
-    return name in SCHEDULED and not is_constant(value.found)
 
 
 def _schedule(model: Any, attribute: str, name: str) -> BorrowedValue:
