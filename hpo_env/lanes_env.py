@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from hpo_env.arguments import check_known, ordered_names, share
 from hpo_env.errors import ActionError, ConfigurationError
 from hpo_env.forks import keep_forks_usable
-from hpo_env.hyperparameters import LEVELS
+from hpo_env.hyperparameters import LEVELS, split_joint_choices
 from hpo_env.observation import field_docs
-from hpo_env.policy import split_joint_choices
+from hpo_env.opening import checked_opening, opening_docs
 from hpo_env.schedules import schedule
 from hpo_env.tasks.base import Split, Task, TaskFamily, check_choice
 from hpo_env.tasks.registry import family_class, make_family, option_names
@@ -58,6 +58,7 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
         on_divergence: OnDivergence | None = None,
         availability: float = 1.0,
         learned_start: float = 0.0,
+        opening: Sequence[float] = (),
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
         tasks: Sequence[Task] | None = None,
@@ -86,6 +87,7 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
         self.action_mode = action_mode
         self.availability = availability
         self.learned_start = _checked_learned_start(learned_start, family, self.family)
+        self.opening = checked_opening(opening)
         self.num_envs = num_envs
         self.render_mode = render_mode
         self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
@@ -94,7 +96,9 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
         self.space = self.family.space
         names = _controlled_names(hyperparameters, self.family.default_controlled, self.space.names)
         self.controlled = self.space.subset(names)
-        self.observation_docs = field_docs(names) | dict(self.family.features)
+        self.observation_docs = (
+            field_docs(names) | opening_docs(self.opening) | dict(self.family.features)
+        )
         self.single_observation_space = Box(-1.0, 1.0, (len(self.observation_docs),), np.float32)
         self.single_action_space = _action_space(action_mode, names)
         self.observation_space = batch_space(self.single_observation_space, num_envs)

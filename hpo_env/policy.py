@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.familiarity import Familiarity
 from hpo_env.familiarity import tensor_shapes as familiarity_shapes
-from hpo_env.hyperparameters import LEVELS, HyperparameterSpace
+from hpo_env.hyperparameters import LEVELS, HyperparameterSpace, split_joint_choices
 from hpo_env.lstm import Lstm
 from hpo_env.lstm import tensor_shapes as memory_shapes
 from hpo_env.observation import field_names
+from hpo_env.opening import FIELD, checked_opening, opening_docs, steps_observed
 from hpo_env.reward import LOSS_FLOOR
 from hpo_env.schedules import schedule
 from hpo_env.scope import Scope
@@ -61,8 +62,9 @@ def num_outputs(head: Head, num_hyperparameters: int) -> int:
 class Policy:
     """A multilayer perceptron that turns observations into moves of hyperparameters.
 
-    It reads the fields of today's observation, `field_names(space.names)`, in their order, and then
-    those of its family; `load` rearranges what an older version saved.
+    It reads the fields of today's observation, `field_names(space.names)`, in their order, that of
+    its opening, where it has one, and those of its family; `load` rearranges what an older version
+    saved.
 
     Args:
         family: The task family that it was trained on.
@@ -93,6 +95,7 @@ class Policy:
             keep their values, see `knows`; None: it is not said, and every run is steered.
         scope: Where it decides in place of another policy of the same hyperparameters, if it is not
             the only one; None: where no other does.
+        opening: How many steps the first moves of its runs count (`hpo_env.opening`); empty: one.
 
     Raises:
         ConfigurationError: A shape, a dtype or a value contradicts the above.
@@ -130,6 +133,7 @@ class Policy:
     learned_start: LearnedStart | None = None
     kinds: tuple[str, ...] | None = None
     scope: Scope | None = None
+    opening: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that the network fits the observation, the head and itself."""
@@ -150,6 +154,7 @@ class Policy:
         if self.learned_start is not None:
             self.learned_start.check(self.space)
         check_kinds(self.kinds)
+        checked_opening(self.opening)
         width = None if self.memory is None else self.memory.width
         shapes = tensor_shapes(self.layer_sizes, width) | familiarity_shapes(len(self.fields))
         for name, tensor in self.tensors().items():
@@ -169,7 +174,7 @@ class Policy:
     @property
     def fields(self) -> tuple[str, ...]:
         """Names of the observation's fields that `act` reads, `D` of them, in order."""
-        return (*field_names(self.space.names), *self.features)
+        return (*field_names(self.space.names), *opening_docs(self.opening), *self.features)
 
     def knows(self, problem: Problem) -> bool:
         """Say whether meta-training contained such problems, as far as both say what they are."""
@@ -338,8 +343,11 @@ class Policy:
         return np.asarray(sums[:, 0] / sums[:, 1]).reshape(len(outputs), -1)
 
     def _moves_to_base(self, observations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Return the moves `[N, H]` after which corrections are 0, or as near as one step gets."""
+        """Return the moves `[N, H]` after which corrections are 0, or as near as one move gets."""
         columns, steps = self._corrections_observed
+        if self.opening:
+            entry = observations[:, self.fields.index(FIELD)].astype(np.float64)
+            steps = steps * steps_observed(self.opening, entry)[:, None]
         return np.clip(-observations[:, columns].astype(np.float64) / steps, -1.0, 1.0)
 
     @cached_property
@@ -359,19 +367,6 @@ class Policy:
         columns = [self.fields.index(f"{name}/correction") for name in self.space.names]
         ranges = self.space.to_axis(self.space.high) - self.space.to_axis(self.space.low)
         return columns, self.space.steps / ranges
-
-
-def split_joint_choices(
-    choices: NDArray[np.integer[Any]], num_hyperparameters: int
-) -> NDArray[np.int64]:
-    """Split indices `[N]` over all `5^H` combinations into one choice a hyperparameter `[N, H]`.
-
-    Example:
-        >>> split_joint_choices(np.array([0, 7, 24]), 2).tolist()
-        [[0, 0], [1, 2], [4, 4]]
-    """
-    shape = (len(LEVELS),) * num_hyperparameters
-    return np.stack(np.unravel_index(choices, shape), axis=1).astype(np.int64)
 
 
 def tensor_shapes(

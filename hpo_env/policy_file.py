@@ -31,6 +31,7 @@ from hpo_env.familiarity import tensor_shapes as familiarity_shapes
 from hpo_env.golden_vectors import check_golden, golden_vectors
 from hpo_env.lstm import Lstm
 from hpo_env.observation import OBSERVATION_VERSION, field_names
+from hpo_env.opening import opening_docs
 from hpo_env.policy import Array, Policy, tensor_shapes
 from hpo_env.policy_entries import (
     FIX,
@@ -41,6 +42,7 @@ from hpo_env.policy_entries import (
     read_kinds,
     read_learned_start,
     read_memory_width,
+    read_opening,
     read_scale_of_familiarity,
     read_scope,
     read_sizes,
@@ -57,8 +59,9 @@ FORMAT = "hpo-control-policy"
 FORMAT_VERSION = 3
 """1 took the most probable of five choices, 2 takes their mean, in 3 hyperparameters say what the
 guard does to them, the family's floor of the loss is there, and a policy may have a memory.
-`features`, `learned_start` and `kinds` came to 3 later, where a policy has them; what does not know
-`kinds` yet steers every run, as it did before."""
+`features`, `learned_start`, `kinds` and `opening` came to 3 later, where a policy has them; what
+does not know `kinds` yet steers every run, as it did before, and what does not know `opening`
+refuses the entry of the observation that comes with it."""
 _READABLE = (2, 3)
 
 _MAX_DIGITS = 300  # of an integer: what float64 holds, and more than anything here counts
@@ -124,8 +127,8 @@ def load(folder: str | Path) -> Policy:
     path, document = folder / CONTROLLER_FILE, _read_document(folder)
     space = read_space(path, document)
     sizes = read_sizes(path, document)
-    features = read_features(path, document)
-    names = (*field_names(space.names), *features)
+    features, opening = read_features(path, document), read_opening(path, document)
+    names = (*field_names(space.names), *opening_docs(opening), *features)
     fields = read_fields(path, document, names)
     if sizes[0] != len(fields):
         refuse(path, f"layer_sizes must start with {len(fields)}, the number of fields", sizes)
@@ -159,6 +162,7 @@ def load(folder: str | Path) -> Policy:
             learned_start=read_learned_start(path, document),
             kinds=read_kinds(path, document),
             scope=read_scope(path, document),
+            opening=opening,
         )
     except PolicyFileError:
         raise
@@ -196,6 +200,7 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
         **start,
         **({} if policy.kinds is None else {"kinds": list(policy.kinds)}),
         **({} if policy.scope is None else {"scope": policy.scope.to_json()}),
+        **({"opening": list(policy.opening)} if policy.opening else {}),
         "weights_sha256": weights_sha256,
         **familiarity,
         "golden": golden_vectors(policy),

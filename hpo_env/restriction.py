@@ -151,6 +151,11 @@ def _check_turns(policy: Policy, general: Policy) -> None:
         raise ConfigurationError(
             "a policy that has a scope takes turns with another, so that neither may have a memory"
         )
+    if policy.opening != general.opening:
+        raise ConfigurationError(
+            "a policy that has a scope must have the opening of the one that it takes turns with, "
+            f"{list(general.opening)}; got {list(policy.opening)}"
+        )
     if policy.fields != general.fields or policy.loss_floor != general.loss_floor:
         raise ConfigurationError(
             "a policy that has a scope must read the observation of the one that it takes turns "

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from hpo_env.guard import has_failed, retreated, rolled_back
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.observer import Observer, followed_loss
+from hpo_env.opening import observed, opening_docs, steps_after
 from hpo_env.reward import LOSS_FLOOR
 from hpo_env.telemetry import Telemetry
 
@@ -40,6 +41,7 @@ _LANE_STATE = (
     "has_failed",
     "was_rolled_back",
     "available",
+    "num_decisions",
 )
 """Arrays by lane that a snapshot holds, beside observer and telemetry."""
 
@@ -53,6 +55,7 @@ class Steering:
         controlled: Those that are moved, `H` of them; None: all.
         loss_floor: The family's own.
         features: Names of the entries of the observation that only the family has, in order.
+        opening: How many steps the first moves of a run count; see `hpo_env.opening`.
 
     Attributes:
         names: Of the observation's entries, `D` of them.
@@ -65,6 +68,7 @@ class Steering:
         has_failed: Where the last interval failed, so that the guard moves next `[N]`.
         was_rolled_back: Where it was rolled back `[N]`.
         available: What can be moved `[N, H]`.
+        num_decisions: Decisions taken in the run so far `[N]`.
         telemetry: What the last interval measured, or what holds again after a roll back `[N]`.
 
     Example:
@@ -100,11 +104,13 @@ class Steering:
         controlled: HyperparameterSpace | None = None,
         loss_floor: float = LOSS_FLOOR,
         features: Sequence[str] = (),
+        opening: tuple[float, ...] = (),
     ) -> None:
         self.space = space
         self.controlled = space if controlled is None else controlled
         self.observer = Observer(self.controlled, num_lanes, loss_floor=loss_floor)
-        self.names = (*self.observer.names, *features)
+        self.opening = opening
+        self.names = (*self.observer.names, *opening_docs(opening), *features)
         self.initial = np.tile(self.controlled.defaults, (num_lanes, 1))  # [N, H]
         self.corrections = np.zeros((num_lanes, len(self.controlled)))
         self.moves = np.zeros_like(self.corrections)
@@ -113,6 +119,7 @@ class Steering:
         self.has_failed = np.zeros(num_lanes, dtype=bool)
         self.was_rolled_back = np.zeros(num_lanes, dtype=bool)
         self.available = np.ones((num_lanes, len(self.controlled)), dtype=bool)
+        self.num_decisions = np.zeros(num_lanes, dtype=np.int64)
         self.telemetry = Telemetry.missing(num_lanes)
         self._columns = np.array([space.index(name) for name in self.controlled.names])
         self._wide = np.zeros((num_lanes, len(space)))  # corrections of all, 0 where none is made
@@ -150,6 +157,7 @@ class Steering:
         self.first_train_loss[lanes] = np.nan
         self.has_failed[lanes] = self.was_rolled_back[lanes] = False
         self.available[lanes] = available
+        self.num_decisions[lanes] = 0
         self.telemetry.put(lanes, telemetry)
         self.note_changes()
         self.observer.begin(
@@ -166,11 +174,17 @@ class Steering:
         Args:
             features: The entries that only the family has, as they are now; None where it has none.
         """
-        observed = self.observer.observe()
-        if features is None:
-            return observed
-        own = np.minimum(np.maximum(features, -1.0), 1.0)  # np.clip takes thrice as long
-        return np.concatenate([observed, own.astype(np.float32)], axis=1)
+        parts = [self.observer.observe()]
+        if self.opening:
+            parts.append(observed(self.opening, self.move_steps()).astype(np.float32)[:, None])
+        if features is not None:
+            own = np.minimum(np.maximum(features, -1.0), 1.0)  # np.clip takes thrice as long
+            parts.append(own.astype(np.float32))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def move_steps(self) -> Array:
+        """Return how many steps a move of 1 counts now `[N]`; of the guard's one, at any time."""
+        return np.where(self.has_failed, 1.0, steps_after(self.opening, self.num_decisions))
 
     def move(self, moves: Array) -> NDArray[np.bool_]:
         """Carry out the moves `[N, H]` of a policy, or those of the guard where it is due.
@@ -196,7 +210,9 @@ class Steering:
         initial = self.initial.tobytes()
         if initial != self._reach_of:  # it is the same all through a run
             self._reach_of, self._reach = initial, self.controlled.reach(self.initial)
-        self.corrections = self.controlled.moved(self.corrections, self.moves, self._reach)
+        steps = self.moves * self.move_steps()[:, None] if self.opening else self.moves
+        self.corrections = self.controlled.moved(self.corrections, steps, self._reach)
+        self.num_decisions = self.num_decisions + 1
         self.has_failed.fill(False)
 
     def values(self, base: Array) -> Array:

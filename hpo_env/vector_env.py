@@ -110,6 +110,8 @@ class HPOControlVectorEnv(LanesEnv):
             numbers of hyperparameters are equally frequent, with 1 all can always be moved.
         learned_start: Share, in [0, 1], of the drawn episodes that begin at the family's learned
             start in place of the values that the task drew. Needs a family that has one.
+        opening: How many steps the first moves of an episode count, such as `(4, 2)`; every later
+            one counts one. See `hpo_env.opening`; an entry of the observation tells it.
         engine: "native" is the fastest: every architecture has a fused kernel, which a C++ compiler
             builds once a machine. "compiled" is torch.compile and takes seconds to start, "eager"
             starts at once, "reference" trains with torch.optim, one lane after the other. "auto"
@@ -143,6 +145,7 @@ class HPOControlVectorEnv(LanesEnv):
         on_divergence: OnDivergence | None = None,
         availability: float = 1.0,
         learned_start: float = 0.0,
+        opening: Sequence[float] = (),
         engine: Engine = "auto",
         device: str = "cpu",
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
@@ -164,6 +167,7 @@ class HPOControlVectorEnv(LanesEnv):
             on_divergence=on_divergence,
             availability=availability,
             learned_start=learned_start,
+            opening=opening,
             autoreset_mode=autoreset_mode,
             render_mode=render_mode,
             tasks=tasks,
@@ -177,6 +181,7 @@ class HPOControlVectorEnv(LanesEnv):
             controlled=self.controlled,
             loss_floor=self.family.loss_floor,
             features=tuple(self.family.features),
+            opening=self.opening,
         )
         self._truth = TrueCourse(num_envs) if self.family.is_loss_hidden else None
         self._lanes = np.arange(num_envs)

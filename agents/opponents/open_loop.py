@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import HyperparameterSpace
+from hpo_env.opening import steps_after
 from hpo_env.policy import Policy
 from hpo_env.schedules import interval_factors
 from hpo_env.tasks.base import Task
@@ -112,9 +113,10 @@ class _Replay(InEnvironment):
     def _moves(self, space: HyperparameterSpace, task: Task) -> list[Array]:
         """Return a move `[H]` for each interval; what one cannot reach is left to the next."""
         moves, reached = [], np.zeros(len(space))
-        for target in _resampled(self.course, task.num_decisions):
-            moves.append(np.clip((target - reached) / space.steps, -1.0, 1.0))
-            reached = reached + moves[-1] * space.steps
+        counts = steps_after(self.policy.opening, np.arange(task.num_decisions))
+        for target, count in zip(_resampled(self.course, len(counts)), counts, strict=True):
+            moves.append(np.clip((target - reached) / (count * space.steps), -1.0, 1.0))
+            reached = reached + moves[-1] * count * space.steps
         return moves
 
 

@@ -122,7 +122,11 @@ class Decider:
                 "whose features() returns them"
             )
         self.steering = Steering(
-            self.space, 1, loss_floor=self.policy.loss_floor, features=self.policy.features
+            self.space,
+            1,
+            loss_floor=self.policy.loss_floor,
+            features=self.policy.features,
+            opening=self.policy.opening,
         )
         self.steering.initial = np.array([[float(initial[name]) for name in self.space.names]])
         self.policy_state = self.policy.start(1)
@@ -297,6 +301,7 @@ class Decider:
             "first_loss": steering.first_loss.tolist(),
             "first_train_loss": steering.first_train_loss.tolist(),
             "policy_state": [part.tolist() for part in self.policy_state],
+            "num_decisions": steering.num_decisions.tolist(),
             "must_cut": bool(steering.has_failed[0]),
             "is_frozen": self.is_frozen,
             "knows_kind": self.knows_kind,
@@ -323,6 +328,8 @@ class Decider:
         state = {"first_train_loss": state["first_loss"], "is_guarded": True} | dict(state)
         for name in ("initial", "corrections", "moves", "first_loss", "first_train_loss"):
             setattr(self.steering, name, np.array(state[name], dtype=np.float64))
+        # States of earlier versions do not say: their policies had no opening.
+        self.steering.num_decisions[:] = state.get("num_decisions", len(self.policy.opening))
         self.steering.has_failed[:] = state["must_cut"]
         self.steering.note_changes()
         self.is_frozen = bool(state["is_frozen"])
