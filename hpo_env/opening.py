@@ -33,7 +33,7 @@ _MOST_STEPS, _LONGEST = 16.0, 8
 _DOC = "How many steps the next move counts, logarithmic: 1 for the most of the run, -1 for one"
 
 
-def checked_opening(opening: Iterable[Any]) -> tuple[float, ...]:
+def checked_opening(opening: Any) -> tuple[float, ...]:
     """Return an opening as numbers.
 
     Args:
@@ -43,7 +43,7 @@ def checked_opening(opening: Iterable[Any]) -> tuple[float, ...]:
     Raises:
         ConfigurationError: It is anything else.
     """
-    sizes = tuple(opening) if isinstance(opening, Iterable) else (opening,)
+    sizes = tuple(opening) if isinstance(opening, Iterable) else (None,)
     is_valid = len(sizes) <= _LONGEST and all(
         is_number(size) and math.isfinite(size) and 1.0 < size <= before
         for before, size in zip((_MOST_STEPS, *sizes), sizes, strict=False)

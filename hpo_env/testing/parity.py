@@ -21,6 +21,7 @@ from hpo_env.addresses import load_address
 from hpo_env.control.run import ControllerWarning, Run
 from hpo_env.controller import Controller
 from hpo_env.observation import field_names
+from hpo_env.opening import opening_docs
 from hpo_env.policy import Head, Policy, num_outputs
 from hpo_env.seeding import draw_episode_seed, lane_seeds, stream
 from hpo_env.tasks.base import Engine, Task, TaskFamily
@@ -39,6 +40,7 @@ class ParityContract:
         options: Options of the family under which its tasks are small.
         engine: How the trainer computes: where there are several ways, the most exact.
         controlled: What the policies move; empty: the family's own choice.
+        opening: How many steps the first moves count; see `hpo_env.opening`.
         tolerance: How far values may be apart, relative; observations by a thousand times that, as
             they are differences of losses that are nearly equal.
     """
@@ -47,6 +49,7 @@ class ParityContract:
     options: ClassVar[Mapping[str, Any]] = {}
     engine: ClassVar[Engine] = "auto"
     controlled: ClassVar[tuple[str, ...]] = ()
+    opening: ClassVar[tuple[float, ...]] = ()
     tolerance: ClassVar[float] = 1e-6
 
     @pytest.mark.parametrize("num_decisions", [1, 9])
@@ -102,11 +105,8 @@ class ParityContract:
     def _policy(self, head: Head, *, scale: float, bias: Any) -> Policy:
         family, space = make_family(self.family, **self.options), self._space()
         features = tuple(family.features)
-        sizes = (
-            len(field_names(space.names)) + len(features),
-            _HIDDEN,
-            num_outputs(head, len(space)),
-        )
+        fields = (*field_names(space.names), *opening_docs(self.opening), *features)
+        sizes = (len(fields), _HIDDEN, num_outputs(head, len(space)))
         rng = stream(4, "policy")
         shapes = [(sizes[1], sizes[0]), (sizes[2], sizes[1])]
         last = np.zeros(sizes[2]) if bias is None else bias
@@ -120,6 +120,7 @@ class ParityContract:
             biases=(np.zeros(_HIDDEN, np.float32), last.astype(np.float32)),
             loss_floor=family.loss_floor,
             features=features,
+            opening=self.opening,
         )
 
     def _environment(self, policy: Policy, task: Task, num_decisions: int) -> HPOControlVectorEnv:
@@ -129,6 +130,7 @@ class ParityContract:
             engine=self.engine,
             hyperparameters=policy.space.names,
             base_schedule=policy.base_schedule,
+            opening=policy.opening,
             autoreset_mode="Disabled",
             tasks=[task],
             **{**self.options, "num_decisions": num_decisions},
