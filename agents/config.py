@@ -75,8 +75,8 @@ class TrainConfig:
             evenly between this and 1, in [0, 1].
         learned_start: Share of the episodes, in [0, 1], that begin at the family's learned start
             in place of what the task drew; for families that have one.
-        opening: How many steps the first moves of an episode count, for instance `4 2`; every later
-            one counts one, and so do all when not given.
+        has_opening: Whether the first move of an episode leads to the family's learned start, the
+            whole way at most, and only later ones are steps; for families that have one.
         num_decisions: Decisions in an episode; the family draws its own when not given.
         updates_per_decision: Inner updates between two decisions; the family's own when not given.
         family_options: Further options of the family, for instance `dataset=digits optimizer=sgd`.
@@ -129,7 +129,7 @@ class TrainConfig:
     base_schedule: str | None = None
     availability: float = 1.0
     learned_start: float = 0.0
-    opening: tuple[float, ...] = ()
+    has_opening: bool = False
     num_decisions: int | None = None
     updates_per_decision: int | None = None
     family_options: Annotated[Mapping[str, Any], FAMILY_OPTIONS] = field(default_factory=dict)
@@ -294,7 +294,7 @@ class TrainConfig:
             "action_mode": self.action_mode,
             "base_schedule": self.base_schedule,
             "learned_start": self.learned_start,
-            "opening": self.opening,
+            "has_opening": self.has_opening,
             "engine": self.engine,
             "device": self.device,
             **options,

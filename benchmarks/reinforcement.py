@@ -123,7 +123,7 @@ def curves(
     act: Act,
     seed: int,
     hyperparameters: Sequence[str] = CONTROLLED,
-    opening: Sequence[float] = (),
+    has_opening: bool = False,
 ) -> Array:
     """Run every task once; the share `u` after each interval `[N, T]`."""
     env = HPOControlVectorEnv(
@@ -131,7 +131,7 @@ def curves(
         family="reinforcement",
         tasks=list(tasks),
         hyperparameters=tuple(hyperparameters),
-        opening=opening,
+        has_opening=has_opening,
         autoreset_mode="Disabled",
     )
     observations, _ = env.reset(seed=seed)
@@ -171,7 +171,7 @@ def gated(folder: Path, gate: float = 1.0) -> Policy:
 
 def steered(policy: Policy, tasks: Sequence[ReinforcementTask], seed: int) -> Array:
     """Run every task once as a policy says; as `curves`."""
-    return curves(tasks, lambda seen, env: policy.act(seen), seed, opening=policy.opening)
+    return curves(tasks, lambda seen, env: policy.act(seen), seed, has_opening=policy.has_opening)
 
 
 def learned(family: ReinforcementFamily, task: ReinforcementTask) -> ReinforcementTask:

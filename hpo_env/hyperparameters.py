@@ -286,10 +286,17 @@ class HyperparameterSpace:
         return lowest, np.maximum(self._axis_high - start, 0.0)
 
     def moved(
-        self, corrections: NDArray[np.float64], actions: NDArray[np.float64], reach: Reach
+        self,
+        corrections: NDArray[np.float64],
+        actions: NDArray[np.float64],
+        reach: Reach,
+        strides: NDArray[np.float64] | None = None,
     ) -> NDArray[np.float64]:
-        """Move as `move` does, with what `reach` has returned."""
-        return within(corrections + actions * self.steps, *reach)
+        """Move as `move` does, with what `reach` has returned.
+
+        `strides` `[N, H]` are how far an action of 1 leads, in place of one step each.
+        """
+        return within(corrections + actions * (self.steps if strides is None else strides), *reach)
 
     def base(
         self, initial: NDArray[np.float64], factors: NDArray[np.float64]

@@ -22,7 +22,6 @@ from hpo_env.errors import ActionError, ConfigurationError
 from hpo_env.forks import keep_forks_usable
 from hpo_env.hyperparameters import LEVELS, split_joint_choices
 from hpo_env.observation import field_docs
-from hpo_env.opening import checked_opening, opening_docs
 from hpo_env.schedules import schedule
 from hpo_env.tasks.base import Split, Task, TaskFamily, check_choice
 from hpo_env.tasks.registry import family_class, make_family, option_names
@@ -58,7 +57,7 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
         on_divergence: OnDivergence | None = None,
         availability: float = 1.0,
         learned_start: float = 0.0,
-        opening: Sequence[float] = (),
+        has_opening: bool = False,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
         tasks: Sequence[Task] | None = None,
@@ -87,7 +86,7 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
         self.action_mode = action_mode
         self.availability = availability
         self.learned_start = _checked_learned_start(learned_start, family, self.family)
-        self.opening = checked_opening(opening)
+        self.has_opening = _checked_opening(has_opening, family, self.family)
         self.num_envs = num_envs
         self.render_mode = render_mode
         self.autoreset_mode = checked_autoreset_mode(autoreset_mode)
@@ -96,9 +95,7 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
         self.space = self.family.space
         names = _controlled_names(hyperparameters, self.family.default_controlled, self.space.names)
         self.controlled = self.space.subset(names)
-        self.observation_docs = (
-            field_docs(names) | opening_docs(self.opening) | dict(self.family.features)
-        )
+        self.observation_docs = field_docs(names) | dict(self.family.features)
         self.single_observation_space = Box(-1.0, 1.0, (len(self.observation_docs),), np.float32)
         self.single_action_space = _action_space(action_mode, names)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -189,6 +186,17 @@ def _checked_learned_start(chance: float, name: str, family: TaskFamily) -> floa
             "none: leave it out"
         )
     return chance
+
+
+def _checked_opening(has_opening: bool, name: str, family: TaskFamily) -> bool:
+    if not isinstance(has_opening, bool):
+        raise ConfigurationError(f"has_opening must be True or False; got {has_opening!r}")
+    if has_opening and family.learned_start is None:
+        raise ConfigurationError(
+            f"has_opening=True needs a family with a learned start, and {name!r} has none: leave "
+            "it out"
+        )
+    return has_opening
 
 
 def _controlled_names(

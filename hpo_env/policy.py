@@ -25,7 +25,6 @@ from hpo_env.hyperparameters import LEVELS, HyperparameterSpace, split_joint_cho
 from hpo_env.lstm import Lstm
 from hpo_env.lstm import tensor_shapes as memory_shapes
 from hpo_env.observation import field_names
-from hpo_env.opening import FIELD, checked_opening, opening_docs, steps_observed
 from hpo_env.reward import LOSS_FLOOR
 from hpo_env.schedules import schedule
 from hpo_env.scope import Scope
@@ -62,9 +61,8 @@ def num_outputs(head: Head, num_hyperparameters: int) -> int:
 class Policy:
     """A multilayer perceptron that turns observations into moves of hyperparameters.
 
-    It reads the fields of today's observation, `field_names(space.names)`, in their order, that of
-    its opening, where it has one, and those of its family; `load` rearranges what an older version
-    saved.
+    It reads the fields of today's observation, `field_names(space.names)`, in their order, and then
+    those of its family; `load` rearranges what an older version saved.
 
     Args:
         family: The task family that it was trained on.
@@ -95,7 +93,8 @@ class Policy:
             keep their values, see `knows`; None: it is not said, and every run is steered.
         scope: Where it decides in place of another policy of the same hyperparameters, if it is not
             the only one; None: where no other does.
-        opening: How many steps the first moves of its runs count (`hpo_env.opening`); empty: one.
+        has_opening: Whether the first move of a run leads to the learned start, 1 being the whole
+            way; see `hpo_env.steering`.
 
     Raises:
         ConfigurationError: A shape, a dtype or a value contradicts the above.
@@ -133,7 +132,7 @@ class Policy:
     learned_start: LearnedStart | None = None
     kinds: tuple[str, ...] | None = None
     scope: Scope | None = None
-    opening: tuple[float, ...] = ()
+    has_opening: bool = False
 
     def __post_init__(self) -> None:
         """Check that the network fits the observation, the head and itself."""
@@ -153,8 +152,12 @@ class Policy:
             )
         if self.learned_start is not None:
             self.learned_start.check(self.space)
+        elif self.has_opening:
+            raise ConfigurationError("has_opening needs a learned start, and there is none")
         check_kinds(self.kinds)
-        checked_opening(self.opening)
+        self._check_network()
+
+    def _check_network(self) -> None:
         width = None if self.memory is None else self.memory.width
         shapes = tensor_shapes(self.layer_sizes, width) | familiarity_shapes(len(self.fields))
         for name, tensor in self.tensors().items():
@@ -174,7 +177,7 @@ class Policy:
     @property
     def fields(self) -> tuple[str, ...]:
         """Names of the observation's fields that `act` reads, `D` of them, in order."""
-        return (*field_names(self.space.names), *opening_docs(self.opening), *self.features)
+        return (*field_names(self.space.names), *self.features)
 
     def knows(self, problem: Problem) -> bool:
         """Say whether meta-training contained such problems, as far as both say what they are."""
@@ -343,11 +346,8 @@ class Policy:
         return np.asarray(sums[:, 0] / sums[:, 1]).reshape(len(outputs), -1)
 
     def _moves_to_base(self, observations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Return the moves `[N, H]` after which corrections are 0, or as near as one move gets."""
+        """Return the moves `[N, H]` after which corrections are 0, or as near as one step gets."""
         columns, steps = self._corrections_observed
-        if self.opening:
-            entry = observations[:, self.fields.index(FIELD)].astype(np.float64)
-            steps = steps * steps_observed(self.opening, entry)[:, None]
         return np.clip(-observations[:, columns].astype(np.float64) / steps, -1.0, 1.0)
 
     @cached_property

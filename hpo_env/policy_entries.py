@@ -12,7 +12,6 @@ from typing import Any, NoReturn, TypeVar
 
 from hpo_env.errors import HPOControlError, PolicyFileError
 from hpo_env.hyperparameters import HyperparameterSpace
-from hpo_env.opening import checked_opening
 from hpo_env.reward import LOSS_FLOOR
 from hpo_env.scope import Scope
 from hpo_env.starts import LearnedStart, check_kinds
@@ -127,15 +126,9 @@ def read_kinds(path: Path, document: Mapping[str, Any]) -> tuple[str, ...] | Non
     return tuple(kinds)
 
 
-def read_opening(path: Path, document: Mapping[str, Any]) -> tuple[float, ...]:
-    """Read how much its first moves count; most policies have no opening, and no such entry."""
-    if "opening" not in document:
-        return ()
-    opening: list[float] = entry(path, document, "opening", list)
-    try:
-        return checked_opening(opening)
-    except HPOControlError as error:
-        raise PolicyFileError(f"{path}: {error}. {FIX}") from error
+def read_has_opening(path: Path, document: Mapping[str, Any]) -> bool:
+    """Read whether runs open on the way to the learned start; most policies have no such entry."""
+    return "has_opening" in document and bool(entry(path, document, "has_opening", bool))
 
 
 def read_scope(path: Path, document: Mapping[str, Any]) -> Scope | None:

@@ -31,7 +31,6 @@ from hpo_env.familiarity import tensor_shapes as familiarity_shapes
 from hpo_env.golden_vectors import check_golden, golden_vectors
 from hpo_env.lstm import Lstm
 from hpo_env.observation import OBSERVATION_VERSION, field_names
-from hpo_env.opening import opening_docs
 from hpo_env.policy import Array, Policy, tensor_shapes
 from hpo_env.policy_entries import (
     FIX,
@@ -39,10 +38,10 @@ from hpo_env.policy_entries import (
     read_features,
     read_fields,
     read_floor,
+    read_has_opening,
     read_kinds,
     read_learned_start,
     read_memory_width,
-    read_opening,
     read_scale_of_familiarity,
     read_scope,
     read_sizes,
@@ -59,9 +58,9 @@ FORMAT = "hpo-control-policy"
 FORMAT_VERSION = 3
 """1 took the most probable of five choices, 2 takes their mean, in 3 hyperparameters say what the
 guard does to them, the family's floor of the loss is there, and a policy may have a memory.
-`features`, `learned_start`, `kinds` and `opening` came to 3 later, where a policy has them; what
-does not know `kinds` yet steers every run, as it did before, and what does not know `opening`
-refuses the entry of the observation that comes with it."""
+`features`, `learned_start`, `kinds` and `has_opening` came to 3 later, where a policy has them;
+what does not know `kinds` yet steers every run, and what does not know `has_opening` takes the
+first move for a step, as all did before."""
 _READABLE = (2, 3)
 
 _MAX_DIGITS = 300  # of an integer: what float64 holds, and more than anything here counts
@@ -127,8 +126,8 @@ def load(folder: str | Path) -> Policy:
     path, document = folder / CONTROLLER_FILE, _read_document(folder)
     space = read_space(path, document)
     sizes = read_sizes(path, document)
-    features, opening = read_features(path, document), read_opening(path, document)
-    names = (*field_names(space.names), *opening_docs(opening), *features)
+    features = read_features(path, document)
+    names = (*field_names(space.names), *features)
     fields = read_fields(path, document, names)
     if sizes[0] != len(fields):
         refuse(path, f"layer_sizes must start with {len(fields)}, the number of fields", sizes)
@@ -162,7 +161,7 @@ def load(folder: str | Path) -> Policy:
             learned_start=read_learned_start(path, document),
             kinds=read_kinds(path, document),
             scope=read_scope(path, document),
-            opening=opening,
+            has_opening=read_has_opening(path, document),
         )
     except PolicyFileError:
         raise
@@ -200,7 +199,7 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
         **start,
         **({} if policy.kinds is None else {"kinds": list(policy.kinds)}),
         **({} if policy.scope is None else {"scope": policy.scope.to_json()}),
-        **({"opening": list(policy.opening)} if policy.opening else {}),
+        **({"has_opening": True} if policy.has_opening else {}),
         "weights_sha256": weights_sha256,
         **familiarity,
         "golden": golden_vectors(policy),

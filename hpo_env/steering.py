@@ -9,6 +9,11 @@ a user's loop what it met in meta-training. An interval goes
 Where a failed interval cannot be rolled back, it stays with all that it measured, and the guard
 moves next.
 
+A move of 1 is one step of a hyperparameter, and a good setting may lie several off: whoever walks
+there pays with the part of a run in which most is learned. So a run may have an opening, in which
+the first move leads on the straight way to a goal, the policy's learned start: 1 goes there at
+once, 0 stays with the user's value, and -1 goes as far away from it. All later moves are steps.
+
 Axes: `N` lanes, `H` controlled hyperparameters, `A` all hyperparameters of what trains, `D`
 observation fields.
 """
@@ -24,7 +29,6 @@ from numpy.typing import NDArray
 from hpo_env.guard import has_failed, retreated, rolled_back
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.observer import Observer, followed_loss
-from hpo_env.opening import observed, opening_docs, steps_after
 from hpo_env.reward import LOSS_FLOOR
 from hpo_env.telemetry import Telemetry
 
@@ -41,7 +45,7 @@ _LANE_STATE = (
     "has_failed",
     "was_rolled_back",
     "available",
-    "num_decisions",
+    "goals",
 )
 """Arrays by lane that a snapshot holds, beside observer and telemetry."""
 
@@ -55,7 +59,6 @@ class Steering:
         controlled: Those that are moved, `H` of them; None: all.
         loss_floor: The family's own.
         features: Names of the entries of the observation that only the family has, in order.
-        opening: How many steps the first moves of a run count; see `hpo_env.opening`.
 
     Attributes:
         names: Of the observation's entries, `D` of them.
@@ -68,7 +71,7 @@ class Steering:
         has_failed: Where the last interval failed, so that the guard moves next `[N]`.
         was_rolled_back: Where it was rolled back `[N]`.
         available: What can be moved `[N, H]`.
-        num_decisions: Decisions taken in the run so far `[N]`.
+        goals: Values to which a first move of 1 leads `[N, H]`; NaN where it is a step.
         telemetry: What the last interval measured, or what holds again after a roll back `[N]`.
 
     Example:
@@ -104,13 +107,11 @@ class Steering:
         controlled: HyperparameterSpace | None = None,
         loss_floor: float = LOSS_FLOOR,
         features: Sequence[str] = (),
-        opening: tuple[float, ...] = (),
     ) -> None:
         self.space = space
         self.controlled = space if controlled is None else controlled
         self.observer = Observer(self.controlled, num_lanes, loss_floor=loss_floor)
-        self.opening = opening
-        self.names = (*self.observer.names, *opening_docs(opening), *features)
+        self.names = (*self.observer.names, *features)
         self.initial = np.tile(self.controlled.defaults, (num_lanes, 1))  # [N, H]
         self.corrections = np.zeros((num_lanes, len(self.controlled)))
         self.moves = np.zeros_like(self.corrections)
@@ -119,7 +120,7 @@ class Steering:
         self.has_failed = np.zeros(num_lanes, dtype=bool)
         self.was_rolled_back = np.zeros(num_lanes, dtype=bool)
         self.available = np.ones((num_lanes, len(self.controlled)), dtype=bool)
-        self.num_decisions = np.zeros(num_lanes, dtype=np.int64)
+        self.goals = np.full_like(self.corrections, np.nan)
         self.telemetry = Telemetry.missing(num_lanes)
         self._columns = np.array([space.index(name) for name in self.controlled.names])
         self._wide = np.zeros((num_lanes, len(space)))  # corrections of all, 0 where none is made
@@ -136,6 +137,7 @@ class Steering:
         base: Array,
         num_intervals: NDArray[np.int64],
         available: NDArray[np.bool_] | None = None,
+        goals: Array | None = None,
     ) -> None:
         """Start new runs in some of the lanes.
 
@@ -146,6 +148,8 @@ class Steering:
             base: Base values of the first interval `[n, A]`.
             num_intervals: Decision intervals in each run `[n]`.
             available: What can be moved `[n, H]`; None: all.
+            goals: Values to which a first move of 1 leads `[n, H]`, NaN where it is a step; None:
+                it is one everywhere.
         """
         if available is None:
             available = np.ones((len(lanes), len(self.controlled)), dtype=bool)
@@ -157,7 +161,7 @@ class Steering:
         self.first_train_loss[lanes] = np.nan
         self.has_failed[lanes] = self.was_rolled_back[lanes] = False
         self.available[lanes] = available
-        self.num_decisions[lanes] = 0
+        self.goals[lanes] = np.nan if goals is None else goals
         self.telemetry.put(lanes, telemetry)
         self.note_changes()
         self.observer.begin(
@@ -174,17 +178,11 @@ class Steering:
         Args:
             features: The entries that only the family has, as they are now; None where it has none.
         """
-        parts = [self.observer.observe()]
-        if self.opening:
-            parts.append(observed(self.opening, self.move_steps()).astype(np.float32)[:, None])
-        if features is not None:
-            own = np.minimum(np.maximum(features, -1.0), 1.0)  # np.clip takes thrice as long
-            parts.append(own.astype(np.float32))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-
-    def move_steps(self) -> Array:
-        """Return how many steps a move of 1 counts now `[N]`; of the guard's one, at any time."""
-        return np.where(self.has_failed, 1.0, steps_after(self.opening, self.num_decisions))
+        observed = self.observer.observe()
+        if features is None:
+            return observed
+        own = np.minimum(np.maximum(features, -1.0), 1.0)  # np.clip takes thrice as long
+        return np.concatenate([observed, own.astype(np.float32)], axis=1)
 
     def move(self, moves: Array) -> NDArray[np.bool_]:
         """Carry out the moves `[N, H]` of a policy, or those of the guard where it is due.
@@ -210,10 +208,18 @@ class Steering:
         initial = self.initial.tobytes()
         if initial != self._reach_of:  # it is the same all through a run
             self._reach_of, self._reach = initial, self.controlled.reach(self.initial)
-        steps = self.moves * self.move_steps()[:, None] if self.opening else self.moves
-        self.corrections = self.controlled.moved(self.corrections, steps, self._reach)
-        self.num_decisions = self.num_decisions + 1
+        self.corrections = self.controlled.moved(
+            self.corrections, self.moves, self._reach, self._strides()
+        )
         self.has_failed.fill(False)
+
+    def _strides(self) -> Array | None:
+        """Return how far a move of 1 leads on each axis `[N, H]`; None: one step everywhere."""
+        is_first = self.observer.memory.interval == 0.0
+        if not (self._has_goals and is_first.any()):
+            return None
+        way = self.controlled.corrections(self.initial, self.goals)
+        return np.where(is_first[:, None] & np.isfinite(way), way, self.controlled.steps)
 
     def values(self, base: Array) -> Array:
         """Correct base values `[N, A]`."""
@@ -278,6 +284,7 @@ class Steering:
         """Look at the arrays again, after somebody else has written into them."""
         self._is_all_available = bool(self.available.all())
         self._knows_first_loss = not np.isnan(self.first_loss).any()
+        self._has_goals = bool(np.isfinite(self.goals).any())
 
     def _guarded(self, telemetry: Telemetry, roll_back: RollBack) -> Telemetry:
         """Roll failed intervals back where that can be, and return what is left `[N]`."""

@@ -50,8 +50,9 @@ def policy_fingerprint(policy: Policy) -> str:
         "threshold": None if policy.familiarity is None else policy.familiarity.threshold,
         "offset": None if policy.familiarity is None else policy.familiarity.offset,
     }
-    if policy.opening:
-        head["opening"] = list(policy.opening)
+    if policy.has_opening:
+        assert policy.learned_start is not None
+        head["opens_towards"] = policy.learned_start.to_json()
     content = hashlib.sha256(canonical_json(head).encode())
     for name, tensor in sorted(policy.tensors().items()):
         content.update(name.encode() + str(tensor.shape).encode() + tensor.tobytes())

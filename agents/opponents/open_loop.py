@@ -6,14 +6,13 @@ Axes: `N` lanes, `H` hyperparameters of the family, `T` decision intervals, `G` 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import HyperparameterSpace
-from hpo_env.opening import steps_after
 from hpo_env.policy import Policy
 from hpo_env.schedules import interval_factors
 from hpo_env.tasks.base import Task
@@ -90,7 +89,8 @@ class OpenLoop(Opponent):
     ) -> list[Outcome]:
         """See `Opponent.run`."""
         columns = [prepared["corrections"][name] for name in self.policy.space.names]
-        replay = _Replay(name=self.name, policy=self.policy, course=np.array(columns).T)
+        walking = replace(self.policy, has_opening=False)  # a course is followed by steps
+        replay = _Replay(name=self.name, policy=walking, course=np.array(columns).T)
         return replay.run(workload, instances, {})
 
 
@@ -113,10 +113,9 @@ class _Replay(InEnvironment):
     def _moves(self, space: HyperparameterSpace, task: Task) -> list[Array]:
         """Return a move `[H]` for each interval; what one cannot reach is left to the next."""
         moves, reached = [], np.zeros(len(space))
-        counts = steps_after(self.policy.opening, np.arange(task.num_decisions))
-        for target, count in zip(_resampled(self.course, len(counts)), counts, strict=True):
-            moves.append(np.clip((target - reached) / (count * space.steps), -1.0, 1.0))
-            reached = reached + moves[-1] * count * space.steps
+        for target in _resampled(self.course, task.num_decisions):
+            moves.append(np.clip((target - reached) / space.steps, -1.0, 1.0))
+            reached = reached + moves[-1] * space.steps
         return moves
 
 

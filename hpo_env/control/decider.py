@@ -20,6 +20,7 @@ from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.policy import Policy
 from hpo_env.restriction import policy_for, scoped_for
+from hpo_env.starts import Problem
 from hpo_env.steering import RollBack, Steering
 from hpo_env.telemetry import Telemetry
 
@@ -90,6 +91,8 @@ class Decider:
         features: Entries of the observation that only this kind of training has, by name.
         knows_kind: Whether the policy knows runs of this kind; else they are watched and guarded,
             and the policy moves nothing.
+        problem: What the learned start goes by, to which a policy with an opening may lead; None:
+            nothing is known of it.
 
     Raises:
         ConfigurationError: No hyperparameter of the policies can be written, or the policy reads
@@ -103,6 +106,7 @@ class Decider:
         features: Collection[str] = (),
         *,
         knows_kind: bool = True,
+        problem: Problem | None = None,
     ) -> None:
         known = policies[0].space
         movable = [h.name for h in known.hyperparameters if can_be_moved(h, initial)]
@@ -122,13 +126,12 @@ class Decider:
                 "whose features() returns them"
             )
         self.steering = Steering(
-            self.space,
-            1,
-            loss_floor=self.policy.loss_floor,
-            features=self.policy.features,
-            opening=self.policy.opening,
+            self.space, 1, loss_floor=self.policy.loss_floor, features=self.policy.features
         )
         self.steering.initial = np.array([[float(initial[name]) for name in self.space.names]])
+        self._goals = opening_goals(self.policy, problem or Problem())
+        self.steering.goals = self._goals.copy()
+        self.steering.note_changes()
         self.policy_state = self.policy.start(1)
         nothing = np.zeros((1, 0))
         self._corrected: tuple[bytes, Array, Array] = (b"", nothing, nothing)
@@ -154,6 +157,7 @@ class Decider:
             initial=self.steering.initial,
             base=base,
             num_intervals=np.array([num_intervals]),
+            goals=self._goals,
         )
 
     def start_at(self, values: Mapping[str, float]) -> None:
@@ -301,7 +305,6 @@ class Decider:
             "first_loss": steering.first_loss.tolist(),
             "first_train_loss": steering.first_train_loss.tolist(),
             "policy_state": [part.tolist() for part in self.policy_state],
-            "num_decisions": steering.num_decisions.tolist(),
             "must_cut": bool(steering.has_failed[0]),
             "is_frozen": self.is_frozen,
             "knows_kind": self.knows_kind,
@@ -328,8 +331,6 @@ class Decider:
         state = {"first_train_loss": state["first_loss"], "is_guarded": True} | dict(state)
         for name in ("initial", "corrections", "moves", "first_loss", "first_train_loss"):
             setattr(self.steering, name, np.array(state[name], dtype=np.float64))
-        # States of earlier versions do not say: their policies had no opening.
-        self.steering.num_decisions[:] = state.get("num_decisions", len(self.policy.opening))
         self.steering.has_failed[:] = state["must_cut"]
         self.steering.note_changes()
         self.is_frozen = bool(state["is_frozen"])
@@ -362,6 +363,14 @@ def can_be_moved(hyperparameter: Hyperparameter, values: Mapping[str, float]) ->
     value = values.get(hyperparameter.name, math.nan)
     is_factor = hyperparameter.scale in ("log", "log_integer")
     return math.isfinite(value) and not (is_factor and value <= 0.0)
+
+
+def opening_goals(policy: Policy, problem: Problem) -> Array:
+    """Return the values to which the first move of a run leads `[1, H]`, NaN where it is a step."""
+    there: Mapping[str, float] = {}
+    if policy.has_opening and policy.learned_start is not None:
+        there = policy.learned_start.values_for(problem)
+    return np.array([[there.get(name, math.nan) for name in policy.space.names]])
 
 
 def movable(space: HyperparameterSpace, values: Mapping[str, float]) -> dict[str, float]:

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from hpo_env.control.decider import Decision
 from hpo_env.hyperparameters import LEVELS
 from hpo_env.observation import field_docs
-from hpo_env.opening import opening_docs
 from hpo_env.policy import Policy, PolicyState, num_outputs, split_joint_choices
 
 _NUM_REASONS = 3
@@ -117,8 +116,7 @@ def explain(
         scoped: What decided where a decision says `in_scope`; None: no decision does.
     """
     own = f"Of {policy.family!r} alone"
-    docs = field_docs(policy.space.names) | opening_docs(policy.opening)
-    docs |= dict.fromkeys(policy.features, own)
+    docs = field_docs(policy.space.names) | dict.fromkeys(policy.features, own)
     state = policy.start(1)
     for decision in earlier:
         state = _after(policy, decision, state)

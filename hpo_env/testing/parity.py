@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,7 +22,6 @@ from hpo_env.addresses import load_address
 from hpo_env.control.run import ControllerWarning, Run
 from hpo_env.controller import Controller
 from hpo_env.observation import field_names
-from hpo_env.opening import opening_docs
 from hpo_env.policy import Head, Policy, num_outputs
 from hpo_env.seeding import draw_episode_seed, lane_seeds, stream
 from hpo_env.tasks.base import Engine, Task, TaskFamily
@@ -40,7 +40,7 @@ class ParityContract:
         options: Options of the family under which its tasks are small.
         engine: How the trainer computes: where there are several ways, the most exact.
         controlled: What the policies move; empty: the family's own choice.
-        opening: How many steps the first moves count; see `hpo_env.opening`.
+        has_opening: Whether first moves lead to the learned start, which the family then has.
         tolerance: How far values may be apart, relative; observations by a thousand times that, as
             they are differences of losses that are nearly equal.
     """
@@ -49,7 +49,7 @@ class ParityContract:
     options: ClassVar[Mapping[str, Any]] = {}
     engine: ClassVar[Engine] = "auto"
     controlled: ClassVar[tuple[str, ...]] = ()
-    opening: ClassVar[tuple[float, ...]] = ()
+    has_opening: ClassVar[bool] = False
     tolerance: ClassVar[float] = 1e-6
 
     @pytest.mark.parametrize("num_decisions", [1, 9])
@@ -105,8 +105,9 @@ class ParityContract:
     def _policy(self, head: Head, *, scale: float, bias: Any) -> Policy:
         family, space = make_family(self.family, **self.options), self._space()
         features = tuple(family.features)
-        fields = (*field_names(space.names), *opening_docs(self.opening), *features)
-        sizes = (len(fields), _HIDDEN, num_outputs(head, len(space)))
+        num_fields = len(field_names(space.names)) + len(features)
+        sizes = (num_fields, _HIDDEN, num_outputs(head, len(space)))
+        start = family.learned_start.subset(space.names) if self.has_opening else None
         rng = stream(4, "policy")
         shapes = [(sizes[1], sizes[0]), (sizes[2], sizes[1])]
         last = np.zeros(sizes[2]) if bias is None else bias
@@ -120,7 +121,8 @@ class ParityContract:
             biases=(np.zeros(_HIDDEN, np.float32), last.astype(np.float32)),
             loss_floor=family.loss_floor,
             features=features,
-            opening=self.opening,
+            learned_start=start and replace(start, is_default=False),
+            has_opening=self.has_opening,
         )
 
     def _environment(self, policy: Policy, task: Task, num_decisions: int) -> HPOControlVectorEnv:
@@ -130,7 +132,7 @@ class ParityContract:
             engine=self.engine,
             hyperparameters=policy.space.names,
             base_schedule=policy.base_schedule,
-            opening=policy.opening,
+            has_opening=policy.has_opening,
             autoreset_mode="Disabled",
             tasks=[task],
             **{**self.options, "num_decisions": num_decisions},

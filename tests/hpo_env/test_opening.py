@@ -1,225 +1,266 @@
-"""The first moves of a run count several steps, wherever a policy decides; the guard's never do."""
+"""The first move of a run may lead to the learned start; all others are steps."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from hpo_env.control.decider import Decider
+from hpo_env.control.run import Run
+from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.familiarity import Familiarity
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
-from hpo_env.observation import field_names
-from hpo_env.opening import FIELD, checked_opening, observed, steps_after, steps_observed
 from hpo_env.policy import Policy
-from hpo_env.policy_file import load
+from hpo_env.policy_file import load, save
 from hpo_env.restriction import check_together, restrict
 from hpo_env.scope import Scope
 from hpo_env.shipped import shipped
+from hpo_env.starts import LearnedStart, Problem, StartCase
 from hpo_env.steering import Steering
 from hpo_env.telemetry import Telemetry
 from hpo_env.vector_env import HPOControlVectorEnv
+from tests.hpo_env.controlled_runs import Training, fixed_policy, random_policy
 
-OPENING = (4.0, 2.0)
 SPACE = HyperparameterSpace(
     [
-        Hyperparameter(name="rate", low=1e-9, high=1.0, default=1e-5, max_step=2.0, retreat=-1.0),
+        Hyperparameter(name="rate", low=1e-6, high=1.0, default=1e-5, max_step=2.0, retreat=-1.0),
         Hyperparameter(name="share", low=-9, high=9, default=0, max_step=0.5, scale="linear"),
     ]
 )
+GOALS = np.array([[1e-2, 4.0], [1e-2, np.nan]])
 LANES = np.array([0, 1])
+START = LearnedStart(
+    cases=(
+        StartCase(kind="deep", values={"learning_rate": 0.08, "weight_decay": 1e-3}),
+        StartCase(values={"learning_rate": 0.02, "weight_decay": 1e-3}),
+    ),
+    is_default=False,
+)
 
 
-def measured(*losses: float) -> Telemetry:
-    telemetry = Telemetry.missing(len(losses))
-    telemetry.validation_loss[:] = losses
-    return telemetry
+def begin(steering: Steering, lanes: np.ndarray, goals: Any = GOALS, available: Any = None) -> None:
+    start = Telemetry.missing(len(lanes))
+    start.validation_loss[:] = 1.0
+    initial = np.tile(SPACE.defaults, (len(lanes), 1))
+    count = np.full(len(lanes), 9)
+    steering.begin(
+        lanes,
+        start,
+        initial=initial,
+        base=initial,
+        num_intervals=count,
+        available=available,
+        goals=goals,
+    )
 
 
-def begun(opening: tuple[float, ...] = OPENING) -> Steering:
-    steering = Steering(SPACE, 2, opening=opening)
-    begin(steering, LANES)
+def begun(**options: Any) -> Steering:
+    steering = Steering(SPACE, 2)
+    begin(steering, LANES, **options)
     return steering
 
 
-def begin(steering: Steering, lanes: np.ndarray, available: Any = None) -> None:
-    initial, count = np.tile(SPACE.defaults, (len(lanes), 1)), len(lanes)
-    steering.begin(
-        lanes,
-        measured(*[1.0] * count),
-        initial=initial,
-        base=initial,
-        num_intervals=np.full(count, 9),
-        available=available,
-    )
-
-
-def moved(steering: Steering, losses: tuple[float, float] = (1.0, 1.0)) -> list[list[float]]:
-    """Ask for a whole move of all, and return by how many steps it was carried out `[2, 2]`."""
-    before = steering.corrections
-    steering.move(np.ones((2, 2)))
-    steps = (steering.corrections - before) / SPACE.steps
+def moved(steering: Steering, move: float, *, losses: tuple[float, float] = (1.0, 1.0)) -> Any:
+    """Ask for the same move of all, and return the values after it `[2, 2]`."""
+    steering.move(np.full((2, 2), move))
     values = steering.values(steering.initial)
+    end = Telemetry.missing(2)
+    end.validation_loss[:] = losses
     steering.close_interval(
-        measured(*losses), values=values, base_change=np.zeros(2), roll_back=lambda lanes: True
+        end, values=values, base_change=np.zeros(2), roll_back=lambda lanes: True
     )
-    return steps.round(9).tolist()
+    return values
 
 
 @pytest.mark.parametrize(
-    ("opening", "counts"),
-    [((), [1, 1, 1]), ((3.0,), [3, 1, 1]), (OPENING, [4, 2, 1]), ((2.0, 2.0), [2, 2, 1])],
+    ("move", "rate", "share"),
+    [
+        (1.0, 1e-2, 4.0),
+        (0.5, 1e-5 * 1000**0.5, 2.0),
+        (0.0, 1e-5, 0.0),
+        (-1.0, 1e-6, -4.0),  # as far away, and no further than the range goes
+    ],
 )
-def test_so_much_the_moves_of_a_run_count(opening: tuple[float, ...], counts: list[int]) -> None:
-    steering = begun(opening)
-    assert [moved(steering) for _ in range(3)] == [[[c, c], [c, c]] for c in counts]
-    begin(steering, np.array([1]))  # a new run opens anew, and the others go on
-    assert moved(steering) == [[1, 1], [counts[0], counts[0]]]
-
-
-def test_the_guard_moves_one_step_in_place_of_a_move_that_counts_more() -> None:
+def test_the_first_move_leads_to_the_goal_and_the_others_are_steps(
+    move: float, rate: float, share: float
+) -> None:
     steering = begun()
-    moved(steering, (9.0, 1.0))
-    assert steering.observe()[:, steering.names.index(FIELD)].tolist() == [-1.0, 0.0]
-    assert moved(steering) == [[-1, 0], [2, 2]]
-    assert moved(steering) == [[1, 1], [1, 1]]
+    first = moved(steering, move)
+    np.testing.assert_allclose(first[0], [rate, share])
+    np.testing.assert_allclose(first[1], [rate, 0.5 * move])  # where there is no goal: a step
+    np.testing.assert_allclose(moved(steering, 1.0)[0], [2.0 * rate, share + 0.5])
+    begin(steering, np.array([1]), GOALS[:1])  # a new run opens anew, and the others go on
+    np.testing.assert_allclose(moved(steering, 1.0), [[4.0 * rate, share + 1.0], [1e-2, 4.0]])
 
 
-def test_what_cannot_be_moved_is_not_and_ends_of_ranges_hold() -> None:
-    steering = begun((16.0, 16.0))
-    begin(steering, LANES, np.array([[True, False], [True, True]]))
-    assert moved(steering)[0] == [16, 0]
-    moved(steering)
-    np.testing.assert_allclose(steering.values(steering.initial)[1], [1.0, 9.0])
+def test_without_goals_every_move_is_a_step_to_the_last_bit() -> None:
+    plain, never = begun(goals=None), begun(goals=np.full((2, 2), np.nan))
+    for move in (0.3, -0.7, 0.1):
+        np.testing.assert_array_equal(moved(plain, move), moved(never, move))
+    assert plain.corrections[0, 0] == sum(m * SPACE.steps[0] for m in (0.3, -0.7, 0.1))
 
 
-@pytest.mark.parametrize("decisions", range(4))
-def test_a_snapshot_and_a_saved_run_go_on_in_the_opening(decisions: int) -> None:
-    steering, other = begun(), begun()
+def test_the_move_of_the_guard_is_a_step_and_there_is_no_second_opening() -> None:
+    steering = begun()
+    moved(steering, 1.0, losses=(9.0, 1.0))
+    np.testing.assert_allclose(moved(steering, 1.0), [[5e-3, 4.0], [2e-2, 1.0]])
+    np.testing.assert_allclose(moved(steering, 1.0), [[1e-2, 4.5], [4e-2, 1.5]])
+
+
+def test_what_cannot_be_moved_stays() -> None:
+    steering = begun(available=np.array([[True, False], [False, True]]))
+    np.testing.assert_allclose(moved(steering, 1.0), [[1e-2, 0.0], [1e-5, 0.5]])
+
+
+@pytest.mark.parametrize("decisions", range(3))
+def test_a_snapshot_goes_on_before_and_after_the_opening(decisions: int) -> None:
+    steering, other = begun(), begun(goals=None)
     for _ in range(decisions):
-        moved(steering)
+        moved(steering, 0.5)
     other.restore(LANES, steering.snapshot(LANES))
-    decider, again = deciding(), deciding()
-    for _ in range(decisions):
-        decide(decider)
-    again.load_state_dict(decider.state_dict())
-    for _ in range(3):
+    for _ in range(2):
         np.testing.assert_array_equal(steering.observe(), other.observe())
-        assert moved(steering) == moved(other)
-        assert decide(decider) == decide(again)
+        np.testing.assert_array_equal(moved(steering, 0.5), moved(other, 0.5))
 
 
-def test_a_saved_run_of_before_there_were_openings_has_none() -> None:
-    decider = deciding()
-    state = decider.state_dict()
-    del state["num_decisions"]
-    decider.load_state_dict(state)
-    assert decide(decider)[1] == pytest.approx([1.0, 1.0])
+# ---------------------------------------------------------------------------------- users' own runs
 
 
-def deciding() -> Decider:
-    decider = Decider([policy()], dict(zip(SPACE.names, SPACE.defaults.tolist(), strict=True)))
-    decider.begin(1.0, num_intervals=9, base=SPACE.defaults[None])
-    return decider
+def opening(policy: Policy) -> Policy:
+    return replace(policy, learned_start=START, has_opening=True)
 
 
-def decide(decider: Decider) -> tuple[Any, list[float]]:
-    steering = decider.steering
-    before = steering.corrections
-    verdict = decider.decide()
-    steps = (steering.corrections - before)[0] / SPACE.steps
-    decider.close_interval(
-        measured(0.5),
-        values=decider.values(steering.initial),
-        base_change=np.zeros(1),
-        roll_back=bool,
-    )
-    return verdict, steps.tolist()
+def attached(policy: Policy, **options: Any) -> tuple[Training, torch.optim.Optimizer, Run[Any]]:
+    training = Training()
+    optimizer = torch.optim.AdamW(training.model.parameters(), lr=1e-3, weight_decay=1e-2)
+    controller = Controller(policy)
+    options = {"total_steps": 24, "num_decisions": 6, "base_schedule": "constant"} | options
+    return training, optimizer, controller.attach(optimizer, validate=training.validate, **options)
 
 
-def policy(move: float = 1.0, opening: tuple[float, ...] = OPENING) -> Policy:
-    """Make one that always moves all by the same."""
-    num_fields = len(field_names(SPACE.names)) + bool(opening)
-    return Policy(
-        family="quadratic",
-        space=SPACE,
-        base_schedule="constant",
-        head="clipped",
-        activation="tanh",
-        weights=(np.zeros((2, num_fields), np.float32),),
-        biases=(np.full(2, move, np.float32),),
-        opening=opening,
-    )
+@pytest.mark.parametrize(("kind", "rate"), [("deep", 0.08), ("flat", 0.02), (None, 0.02)])
+def test_a_run_opens_towards_the_start_of_its_kind(kind: str | None, rate: float) -> None:
+    policy = opening(fixed_policy(1.0, ("learning_rate", "weight_decay")))
+    *_, run = attached(policy, problem=Problem(kind=kind))
+    assert run.decisions[0].values == pytest.approx({"learning_rate": rate, "weight_decay": 1e-3})
+    assert run.decisions[0].moves == {"learning_rate": 1.0, "weight_decay": 1.0}
 
 
-def test_where_nothing_is_familiar_a_move_back_goes_back_and_not_beyond() -> None:
+@pytest.mark.parametrize("start", ["learned", {"learning_rate": 0.02, "weight_decay": 1e-3}])
+def test_a_run_that_begins_there_stays_there(start: Any) -> None:
+    policy = opening(fixed_policy(1.0, ("learning_rate", "weight_decay")))
+    *_, run = attached(policy, start=start)
+    assert run.decisions[0].values == pytest.approx({"learning_rate": 0.02, "weight_decay": 1e-3})
+
+
+def test_a_run_that_is_made_longer_does_not_open_again() -> None:
+    policy = opening(fixed_policy(0.25, ("learning_rate", "weight_decay")))
+    training, optimizer, run = attached(policy)
+    training.train(optimizer, run, range(3))
+    run.extend(48)
+    training.train(optimizer, run, range(3, 48))
+    rates = [decision.values["learning_rate"] for decision in run.decisions]
+    way = (0.02 / 1e-3) ** 0.25
+    np.testing.assert_allclose(rates, 1e-3 * way * np.sqrt(2.0) ** np.arange(len(rates)), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda decider: setattr(decider, "is_frozen", True),
+        lambda decider: setattr(decider, "is_harmful", True),
+        lambda decider: setattr(decider, "knows_kind", False),
+    ],
+)
+def test_a_policy_that_may_not_move_does_not_open(hold: Callable[[Decider], None]) -> None:
+    policy = opening(fixed_policy(1.0, ("learning_rate", "weight_decay")))
+    own = {"learning_rate": 1e-3, "weight_decay": 1e-2}
+    decider = Decider([policy], own, problem=Problem())
+    decider.begin(1.0, num_intervals=9, base=np.array([list(own.values())]))
+    hold(decider)
+    decider.decide()
+    assert not decider.steering.corrections.any()
+
+
+def test_where_nothing_is_familiar_a_run_does_not_open() -> None:
+    policy = opening(fixed_policy(1.0, ("learning_rate", "weight_decay")))
+    count = len(policy.fields)
     foreign = Familiarity(
-        mean=np.full(len(policy().fields), 99.0, np.float32),
-        whitening=np.eye(len(policy().fields), dtype=np.float32),
-        threshold=1e-6,
+        mean=np.full(count, 99.0, np.float32),
+        whitening=np.eye(count, dtype=np.float32),
+        threshold=1e-9,
     )
-    lost, steering = replace(policy(), familiarity=foreign), begun()
-    steering.take(np.array([[0.3, -0.2], [0.01, 0.0]]))  # the next one counts two steps
-    steering.close_interval(
-        measured(1.0, 1.0),
-        values=steering.values(steering.initial),
-        base_change=np.zeros(2),
-        roll_back=bool,
-    )
-    steering.take(lost.act(steering.observe()))
-    np.testing.assert_allclose(steering.corrections, 0.0, atol=1e-5)
+    *_, run = attached(replace(policy, familiarity=foreign))
+    assert run.decisions[0].values["learning_rate"] == pytest.approx(1e-3, rel=1e-3)
 
 
-def test_an_environment_opens_by_what_it_is_told_and_says_so() -> None:
-    plain, opened = (
-        HPOControlVectorEnv(2, family="quadratic", num_decisions=5, opening=sizes)
-        for sizes in ((), OPENING)
-    )
-    assert [n for n in opened.observation_docs if n not in plain.observation_docs] == [FIELD]
-    assert opened.single_observation_space.shape == (len(opened.observation_docs),)
-    column, told = list(opened.observation_docs).index(FIELD), []
-    observations, _ = opened.reset(seed=1)
-    for _ in range(6):  # the last of them begins a new episode
-        told.append(observations[0, column])
-        observations, *_ = opened.step(np.zeros((2, 1)))
-    assert told == [1.0, 0.0, -1.0, -1.0, -1.0, 1.0]
+# ------------------------------------------------------------------------ environments and policies
+
+
+def test_an_environment_opens_towards_the_start_of_each_lanes_kind() -> None:
+    options: Any = {"family": "reinforcement", "start": "random", "shape": (2, 8, 1)}
+    env = HPOControlVectorEnv(24, has_opening=True, num_decisions=2, **options)
+    env.reset(seed=2)
+    *_, info = env.step(np.ones(env.action_space.shape))
+    assert len({env.family.problem(task).kind for task in env.tasks}) == 3
+    for lane, task in enumerate(env.tasks):
+        there = env.family.at_learned_start(task).initial
+        has = env.family.has(task)
+        for name in env.controlled.names:
+            column = env.space.index(name)
+            if has[column]:
+                value = info["hyperparameters"][name][lane]
+                assert value == pytest.approx(there[column], rel=1e-9), (task, name)
+
+
+def test_a_part_of_a_policy_keeps_the_opening_of_what_it_moves() -> None:
+    whole = opening(random_policy(("learning_rate", "momentum", "weight_decay")))
+    assert restrict(whole, ["momentum", "learning_rate"]).has_opening
+    alone = restrict(whole, ["momentum"])
+    assert (alone.has_opening, alone.learned_start) == (False, None)
+
+
+def test_an_opening_is_written_and_read(tmp_path: Any) -> None:
+    assert load(save(opening(random_policy()), tmp_path)).has_opening
 
 
 @pytest.mark.parametrize("name", sorted(set(shipped()) - {"reinforcement"}))
 def test_policies_of_before_there_were_openings_have_none(name: str) -> None:
-    known = load(shipped()[name])
-    assert known.opening == ()
-    assert FIELD not in known.fields
-
-
-def test_a_part_of_a_policy_keeps_its_opening_and_takes_turns_with_its_like_only() -> None:
-    part = restrict(policy(), ["share"])
-    assert part.opening == OPENING
-    assert FIELD in part.fields
-    scope = Scope(min_interval_updates=2, max_loss_gap=0.1)
-    check_together([policy(), replace(policy(), scope=scope)])
-    for other in ((), (3.0,)):
-        with pytest.raises(ConfigurationError, match=r"must have the opening .*\[4.0, 2.0\]"):
-            check_together([policy(), replace(policy(opening=other), scope=scope)])
+    assert not load(shipped()[name]).has_opening
 
 
 @pytest.mark.parametrize(
-    "opening",
-    [(1.0,), (0.5,), (2, 4), (17.0,), (np.nan,), ("4",), (True,), (None,), "42", 4.0, (2,) * 9],
+    ("make", "message"),
+    [
+        (lambda: replace(random_policy(), has_opening=True), "has_opening needs a learned start"),
+        (
+            lambda: HPOControlVectorEnv(1, family="quadratic", has_opening=True),
+            "has_opening=True needs a family with a learned start, and 'quadratic' has none",
+        ),
+        (
+            lambda: HPOControlVectorEnv(1, family="reinforcement", has_opening=1),  # type: ignore[arg-type]
+            "has_opening must be True or False; got 1",
+        ),
+        (
+            lambda: check_together(
+                [
+                    random_policy(),
+                    replace(
+                        opening(random_policy()),
+                        scope=Scope(min_interval_updates=2, max_loss_gap=0.1),
+                    ),
+                ]
+            ),
+            "so neither may have an opening",
+        ),
+    ],
 )
-def test_an_opening_that_is_none_is_refused(opening: Any) -> None:
-    for use in (checked_opening, lambda o: HPOControlVectorEnv(1, family="quadratic", opening=o)):
-        with pytest.raises(ConfigurationError, match="opening must be up to 8 numbers"):
-            use(opening)
-
-
-@pytest.mark.parametrize("opening", [(4.0, 2.0), (2.0,), (16.0, 9.0, 1.5)])
-def test_what_is_observed_tells_how_much_a_move_counts(opening: tuple[float, ...]) -> None:
-    counts = steps_after(opening, np.arange(len(opening) + 2))
-    entry = observed(opening, counts)
-    assert entry[0] == 1.0
-    assert entry[-1] == -1.0
-    np.testing.assert_allclose(steps_observed(opening, entry.astype(np.float32)), counts, rtol=1e-6)
+def test_an_opening_that_cannot_be_is_refused(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        make()

@@ -38,13 +38,6 @@ class TestParityOfRealTraining(ParityContract):
     }
 
 
-class TestParityInTheOpening(ParityContract):
-    """Moves that count several steps, and the guard's, which count one, in a host that fails."""
-
-    family = "tests.hpo_env.losses_only:WithoutTwinFamily"
-    opening = (4.0, 3.0, 2.0)
-
-
 class TestParityWithoutRollBack(ParityContract):
     """A host that is told losses alone and cannot roll back."""
 

@@ -20,7 +20,6 @@ from hpo_env.errors import PolicyFileError
 from hpo_env.familiarity import Familiarity
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.observation import OBSERVATION_VERSION, field_names
-from hpo_env.opening import opening_docs
 from hpo_env.policy import Head, Policy, num_outputs
 from hpo_env.policy_file import CONTROLLER_FILE, WEIGHTS_FILE, load, save
 from hpo_env.scope import Scope
@@ -51,8 +50,8 @@ def policies(draw: st.DrawFn) -> Policy:
     space = HyperparameterSpace(hyperparameters)
     hidden = draw(st.lists(st.integers(1, 9), max_size=3))
     features = tuple(draw(st.lists(st.sampled_from(["age", "season", "slope"]), unique=True)))
-    opening = draw(st.sampled_from([(), (4.0, 2.0)]))
-    num_fields = len(field_names(space.names)) + len(opening_docs(opening)) + len(features)
+    num_fields = len(field_names(space.names)) + len(features)
+    start = draw(st.sampled_from([None, LEARNED_START]))
     sizes = [num_fields, *hidden, num_outputs(head, len(space))]
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     scale = draw(st.sampled_from([1e-3, 1.0, 100.0]))
@@ -74,10 +73,10 @@ def policies(draw: st.DrawFn) -> Policy:
         else {},
         features=features,
         familiarity=familiarity,
-        learned_start=draw(st.sampled_from([None, LEARNED_START])),
+        learned_start=start,
         kinds=draw(st.sampled_from([None, ("binary",), ("ppo, discrete", "a2c")])),
         scope=draw(st.sampled_from([None, SCOPE])),
-        opening=opening,
+        has_opening=start is not None and draw(st.booleans()),
     )
     return remembering(policy, draw(st.integers(1, 4))) if draw(st.booleans()) else policy
 
@@ -441,24 +440,25 @@ def test_a_doctored_scope_is_refused(saved: Path, scope: Any, message: str) -> N
     assert str(saved) in str(caught.value)
 
 
-@pytest.mark.parametrize("opening", [[1.0], [2, 4], ["4"], [True], [None], [17.0], [2.0] * 9])
-def test_a_doctored_opening_is_refused(saved: Path, opening: Any) -> None:
-    write_json(saved, read_json(saved) | {"opening": opening})
-    with pytest.raises(PolicyFileError, match="opening must be up to 8 numbers") as caught:
+@pytest.mark.parametrize(
+    ("has_opening", "message"),
+    [
+        (1, "'has_opening' must be a bool"),
+        (None, "must be a bool"),
+        (True, "needs a learned start"),
+    ],
+)
+def test_a_doctored_opening_is_refused(saved: Path, has_opening: Any, message: str) -> None:
+    write_json(saved, read_json(saved) | {"has_opening": has_opening})
+    with pytest.raises(PolicyFileError, match=message) as caught:
         load(saved)
     assert str(saved) in str(caught.value)
-
-
-def test_an_opening_of_another_kind_or_without_its_weights_is_refused(saved: Path) -> None:
-    write_json(saved, read_json(saved) | {"opening": 4.0})
-    with pytest.raises(PolicyFileError, match="'opening' must be a list"):
-        load(saved)
 
 
 def test_a_policy_without_learned_start_kinds_or_scope_is_written_as_before_there_were_such_things(
     saved: Path,
 ) -> None:
-    assert not {"learned_start", "kinds", "scope", "opening"} & set(read_json(saved))
+    assert not {"learned_start", "kinds", "scope", "has_opening"} & set(read_json(saved))
 
 
 def test_moved_arrays_of_familiarity_are_noticed(saved_familiar: Path) -> None:

@@ -28,27 +28,28 @@ SMALL: Mapping[str, Any] = {
 }
 LANES = np.array([0, 1])
 
-KINDS: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...], tuple[float, ...]]] = {
+KINDS: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...], bool]] = {
     "A2C": (
         {**SMALL, "algorithm": "a2c"},
         ("learning_rate", "discount", "gae_lambda", "entropy"),
-        (),
+        False,
     ),
-    "opened by larger moves": (SMALL, CONTROLLED, (4.0, 2.0)),
+    "with an opening": ({**SMALL, "start": "random"}, CONTROLLED, True),
+    "with an opening, and a value that has no goal": (SMALL, ("epochs", "max_grad_norm"), True),
     "continuous, normalised, scaled": (
         {**SMALL, "environment": "cart_pole_swing_up", "normalises": True},
         ("discount", "epochs", "batch_size", "value_coefficient", "max_grad_norm", "reward_scale"),
-        (),
+        False,
     ),
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_other_kinds_of_agents_are_steered_alike_too(kind: str) -> None:
-    options, controlled, opening = KINDS[kind]
+    options, controlled, has_opening = KINDS[kind]
     contract = ParityContract()
     contract.family, contract.engine = "reinforcement", "reference"
-    contract.options, contract.controlled, contract.opening = options, controlled, opening
+    contract.options, contract.controlled, contract.has_opening = options, controlled, has_opening
     run = contract.check_parity(contract.random_policy("squashed"), 3)
     assert len({str(decision.values) for decision in run.decisions}) == 3
 
