@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hpo_env.tasks.base import Split
-from hpo_env.tasks.reinforcement.environments import classic, games, grids, motion
+from hpo_env.tasks.reinforcement.environments import classic, games, grids, journeys, motion
 from hpo_env.tasks.reinforcement.environments.base import EnvironmentType
 
 TYPES: tuple[EnvironmentType, ...] = (
@@ -364,6 +364,85 @@ TYPES: tuple[EnvironmentType, ...] = (
             "small paddle": (0.06, 0.1, 0.08),
             "slow paddle": (0.06, 0.2, 0.04),
         },
+    ),
+    EnvironmentType(
+        name="docking",
+        help="bring a spacecraft in orbit to another's port, gently",
+        rules=journeys.Docking,
+        physics={
+            "usual": (40.0, 100.0, 0.1, 0.06, 0.1, 0.1, 0.05),
+            "gentle": (40.0, 100.0, 0.1, 0.06, 0.1, 0.05, 0.05),
+            "costly fuel": (40.0, 100.0, 0.1, 0.06, 0.1, 0.1, 0.3),
+            "strong": (40.0, 100.0, 0.1, 0.12, 0.1, 0.08, 0.05),
+            "small port": (40.0, 100.0, 0.1, 0.06, 0.05, 0.1, 0.05),
+            "fast orbit": (40.0, 100.0, 0.2, 0.1, 0.1, 0.1, 0.05),
+        },
+    ),
+    EnvironmentType(
+        name="parking",
+        help="drive a car into a bay between two others",
+        rules=journeys.Parking,
+        physics={
+            "usual": (40.0, 100.0, 0.4, 0.5, 2.0, 0.95, 0.2),
+            "wide bay": (40.0, 100.0, 0.4, 0.5, 2.0, 1.1, 0.25),
+            "narrow bay": (40.0, 100.0, 0.4, 0.5, 2.0, 0.8, 0.2),
+            "long car": (40.0, 100.0, 0.6, 0.5, 2.0, 1.0, 0.25),
+            "sluggish": (40.0, 100.0, 0.4, 0.2, 0.7, 0.95, 0.2),
+            "small worth": (20.0, 20.0, 0.4, 0.5, 2.0, 0.95, 0.2),
+        },
+    ),
+    EnvironmentType(
+        name="trailer",
+        help="back a truck with a trailer to a ramp",
+        rules=journeys.Trailer,
+        physics={
+            "usual": (40.0, 100.0, 0.5, 0.7, 0.15, 0.1),
+            "short trailer": (40.0, 100.0, 0.5, 0.45, 0.15, 0.1),
+            "long trailer": (40.0, 100.0, 0.5, 1.1, 0.15, 0.1),
+            "slow wheels": (40.0, 100.0, 0.5, 0.7, 0.15, 0.03),
+            "slow": (40.0, 100.0, 0.5, 0.7, 0.09, 0.1),
+            "small worth": (20.0, 20.0, 0.4, 0.6, 0.15, 0.1),
+        },
+    ),
+    EnvironmentType(
+        name="crane",
+        help="lift a load over a stack and set it down behind it",
+        rules=journeys.Crane,
+        physics={
+            "usual": (40.0, 100.0, 0.5, 0.4, 0.5, 0.2, 9.8),
+            "high stack": (40.0, 100.0, 0.5, 0.4, 0.8, 0.2, 9.8),
+            "weak": (40.0, 100.0, 0.25, 0.25, 0.5, 0.2, 9.8),
+            "little gravity": (40.0, 100.0, 0.4, 0.4, 0.5, 0.2, 4.0),
+            "small goal": (40.0, 100.0, 0.5, 0.4, 0.5, 0.1, 9.8),
+            "small worth": (20.0, 20.0, 0.5, 0.4, 0.5, 0.2, 9.8),
+        },
+    ),
+    EnvironmentType(
+        name="plate",
+        help="roll a ball through chambers of a plate past holes by tilting it",
+        rules=journeys.Plate,
+        physics={
+            "usual": (40.0, 100.0, 3.0, 4.0, 0.3, 0.08, 0.0),
+            "large holes": (40.0, 100.0, 3.0, 4.0, 0.3, 0.13, 0.0),
+            "slow plate": (40.0, 100.0, 3.0, 2.0, 0.4, 0.08, 0.0),
+            "slippery": (40.0, 100.0, 3.0, 4.0, 0.05, 0.08, 0.0),
+            "gusty": (40.0, 100.0, 3.0, 4.0, 0.3, 0.08, 1.0),
+            "small worth": (20.0, 20.0, 4.0, 5.0, 0.4, 0.1, 0.0),
+        },
+    ),
+    EnvironmentType(
+        name="channel",
+        help="steer a boat through a winding channel",
+        rules=journeys.Channel,
+        physics={
+            "usual": (40.0, 100.0, 0.4, 1.5, 1.0, 0.4, 0.5, 0.0, 0.02),
+            "narrow": (40.0, 100.0, 0.4, 1.5, 1.0, 0.28, 0.5, 0.0, 0.02),
+            "sluggish": (40.0, 100.0, 0.4, 1.2, 2.5, 0.45, 0.4, 0.0, 0.02),
+            "downstream": (40.0, 100.0, 0.3, 1.5, 1.0, 0.4, 0.4, 0.15, 0.02),
+            "upstream": (40.0, 100.0, 0.5, 1.5, 1.0, 0.4, 0.5, -0.15, 0.02),
+            "gusty": (40.0, 100.0, 0.4, 1.5, 1.0, 0.4, 0.5, 0.0, 0.1),
+        },
+        split="validation",
     ),
 )
 
