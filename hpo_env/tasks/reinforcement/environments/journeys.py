@@ -91,14 +91,20 @@ class Docking(_Journey):
 
     def _move(self, action: Floats) -> np.float32:
         """Drift (0), or push away from the earth, towards it, forwards or backwards."""
-        s, (rate, push) = self.state, self.physics[2:4]
-        chosen = int(action[0])
-        x, y = [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)][chosen]
-        falls = np.float32(3.0) * rate * rate * s[0] + np.float32(2.0) * rate * s[3]
-        lags = np.float32(2.0) * rate * s[2]
-        s[2] += self._interval * (push * np.float32(x) + falls)
-        s[3] += self._interval * (push * np.float32(y) - lags)
-        s[:2] += self._interval * s[2:4]
+        s, (n, acceleration) = self.state, self.physics[2:4]
+        chosen, push, turn = int(action[0]), self._interval * acceleration, n * self._interval
+        x, y, vx, vy = s[:4]
+        vx += push * np.float32((0, 1, -1, 0, 0)[chosen])
+        vy += push * np.float32((0, 0, 0, 1, -1)[chosen])
+        # Their equations are solved for a step of drift after the push.
+        sine, rest = np.sin(turn), np.float32(2.0) * np.sin(np.float32(0.5) * turn) ** 2
+        two, three, four, six = np.float32([2.0, 3.0, 4.0, 6.0])
+        s[0] = x + three * rest * x + (sine * vx + two * rest * vy) / n
+        s[1] = y + six * (sine - turn) * x + (
+            ((four * sine - three * turn) * vy - two * rest * vx) / n
+        )
+        s[2] = vx - rest * vx + three * n * sine * x + two * sine * vy
+        s[3] = vy - four * rest * vy - six * n * rest * x - two * sine * vx
         return np.float32(self.physics[6] if chosen else 0.0)
 
     def _merit(self) -> np.float32:

@@ -51,13 +51,16 @@ struct Docking : Discrete, Journey<Docking> {
     }
     static float move(const float* p, float* s, const float* action, Random&) {
         const int chosen = (int)action[0];
-        float x = chosen == 1 ? p[3] : chosen == 2 ? -p[3] : 0.0f;
-        float y = chosen == 3 ? p[3] : chosen == 4 ? -p[3] : 0.0f;
-        x += 3.0f * square(p[2]) * s[0] + 2.0f * p[2] * s[3];
-        y -= 2.0f * p[2] * s[2];
-        s[2] += STEP * x;
-        s[3] += STEP * y;
-        for (int i = 0; i < 2; ++i) s[i] += STEP * s[2 + i];
+        float push = STEP * p[3], n = p[2], turn = n * STEP;
+        float x = s[0], vx = s[2] + (chosen == 1 ? push : chosen == 2 ? -push : 0.0f);
+        float y = s[1], vy = s[3] + (chosen == 3 ? push : chosen == 4 ? -push : 0.0f);
+        // Their equations are solved for a step of drift after the push.
+        float sine = std::sin(turn), rest = 2.0f * square(std::sin(0.5f * turn));  // 1 - cosine
+        s[0] = x + 3.0f * rest * x + (sine * vx + 2.0f * rest * vy) / n;
+        s[1] = y + 6.0f * (sine - turn) * x +
+               ((4.0f * sine - 3.0f * turn) * vy - 2.0f * rest * vx) / n;
+        s[2] = vx - rest * vx + 3.0f * n * sine * x + 2.0f * sine * vy;
+        s[3] = vy - 4.0f * rest * vy - 6.0f * n * rest * x - 2.0f * sine * vx;
         return chosen == 0 ? 0.0f : p[6];
     }
     static float merit(const float*, const float* s) {
