@@ -100,8 +100,10 @@ class Docking(_Journey):
         sine, rest = np.sin(turn), np.float32(2.0) * np.sin(np.float32(0.5) * turn) ** 2
         two, three, four, six = np.float32([2.0, 3.0, 4.0, 6.0])
         s[0] = x + three * rest * x + (sine * vx + two * rest * vy) / n
-        s[1] = y + six * (sine - turn) * x + (
-            ((four * sine - three * turn) * vy - two * rest * vx) / n
+        s[1] = (
+            y
+            + six * (sine - turn) * x
+            + (((four * sine - three * turn) * vy - two * rest * vx) / n)
         )
         s[2] = vx - rest * vx + three * n * sine * x + two * sine * vy
         s[3] = vy - four * rest * vy - six * n * rest * x - two * sine * vx
@@ -209,7 +211,7 @@ class Trailer(_Journey):
         return np.float32(0.0)
 
     def _merit(self) -> np.float32:
-        x, y, heading, hitch = np.abs(self.state[:4])
+        y, heading, hitch = np.abs(self.state[1:4])
         across = y + np.float32(0.5) * heading + np.float32(0.2) * hitch
         return np.float32(-np.float32(0.3) * self.state[0] - across)
 

@@ -69,7 +69,7 @@ def test_every_journey_has_an_arrival_and_a_crash() -> None:
 
 
 def test_a_drifting_spacecraft_closes_its_ellipse() -> None:
-    """Clohessy and Wiltshire: with a speed of -2 n x along the way it comes round, twice as long."""
+    """Clohessy and Wiltshire: a speed of -2 n x along the way makes it come round."""
     env = at("docking", (0.5, 0.0, 0.0, -0.1))
     places = []
     for _ in range(628):  # 2 pi / n at steps of .1
