@@ -129,12 +129,9 @@ def environments() -> str:
     for split in ("train", "validation", "test"):
         for kind in types_of(split):
             rules = kind.rules
-            acts = "choices" if rules.is_discrete else "dimensions"
-            actions = f"{rules.num_outputs} {acts}"
-            seen, steps = rules.observation_size, rules.max_steps
-            rows.append(
-                (split, f"`{kind.name}`", kind.help, seen, actions, steps, len(kind.physics))
-            )
+            actions = f"{rules.num_outputs}{'' if rules.is_discrete else ' continuous'}"
+            sizes = (rules.observation_size, actions, rules.max_steps, len(kind.physics))
+            rows.append((split, f"`{kind.name}`", kind.help, *sizes))
     head = ("split", "type", "what is to be done", "observed", "actions", "steps", "physics")
     return _table(head, rows)
 
