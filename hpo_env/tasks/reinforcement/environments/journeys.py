@@ -71,7 +71,8 @@ class Docking(_Journey):
     In the plane of its orbit, x away from the earth and y along the way, after Clohessy and
     Wiltshire, "Terminal guidance system for satellite rendezvous", 1960.
 
-    Physics: pay, worth, orbital rate, acceleration, radius of the port, speed that it bears, fuel.
+    Physics: pay, worth, orbital rate, acceleration, radius of the port, speed that it bears, fuel,
+    unsteadiness.
     """
 
     state_size, observation_size, num_outputs, max_steps = 5, 6, 5, 400
@@ -96,6 +97,8 @@ class Docking(_Journey):
         x, y, vx, vy = s[:4]
         vx += push * np.float32((0, 1, -1, 0, 0)[chosen])
         vy += push * np.float32((0, 0, 0, 1, -1)[chosen])
+        vx += self.physics[7] * self.random.normal()
+        vy += self.physics[7] * self.random.normal()
         # Their equations are solved for a step of drift after the push.
         sine, rest = np.sin(turn), np.float32(2.0) * np.sin(np.float32(0.5) * turn) ** 2
         two, three, four, six = np.float32([2.0, 3.0, 4.0, 6.0])
@@ -128,7 +131,7 @@ class Parking(_Journey):
     section 2.2.
 
     Physics: pay, worth, wheelbase, acceleration, how fast the wheels turn, half the way between the
-    others, radius of the goal.
+    others, radius of the goal, slip.
     """
 
     state_size, observation_size, num_outputs, max_steps = 6, 8, 2, 300
@@ -156,7 +159,8 @@ class Parking(_Journey):
         speed = s[3] + dt * (p[3] * action[0] - np.float32(0.3) * s[3])
         s[3] = np.clip(speed, np.float32(-0.3), np.float32(0.6))
         s[4] += dt * p[4] * (self._turn * action[1] - s[4])
-        s[2] = wrapped(s[2] + dt * s[3] / p[2] * np.tan(s[4]))
+        slip = p[7] * s[3] * self.random.normal()
+        s[2] = wrapped(s[2] + dt * s[3] / p[2] * np.tan(s[4]) + slip)
         s[0] += dt * s[3] * np.cos(s[2])
         s[1] += dt * s[3] * np.sin(s[2])
         return _effort(action)
@@ -180,7 +184,7 @@ class Trailer(_Journey):
     Nguyen and Widrow, "The truck backer-upper", 1989, with the hitch over the truck's rear axle.
     The state is the trailer's axle, its heading, the angle of the hitch, and the wheels.
 
-    Physics: pay, worth, wheelbase, length of the trailer, speed, how far wheels turn in a step.
+    Physics: pay, worth, wheelbase, length of the trailer, speed, how far wheels turn in a step, bumps.
     """
 
     state_size, observation_size, num_outputs, max_steps = 6, 6, 3, 400
@@ -207,7 +211,7 @@ class Trailer(_Journey):
         s[0] += along * np.cos(s[2])
         s[1] += along * np.sin(s[2])
         s[2] += turn
-        s[3] += way / p[2] * np.tan(s[4]) - turn
+        s[3] += way / p[2] * np.tan(s[4]) - turn + p[6] * self.random.normal()
         return np.float32(0.0)
 
     def _merit(self) -> np.float32:
@@ -231,7 +235,7 @@ class Crane(_Journey):
     angle and its speed, and its length.
 
     Physics: pay, worth, acceleration of the trolley, speed of the hoist, height of the stack,
-    radius of the goal, gravity.
+    radius of the goal, gravity, wind.
     """
 
     state_size, observation_size, num_outputs, max_steps = 6, 8, 2, 400
@@ -274,7 +278,7 @@ class Crane(_Journey):
         longer = np.clip(s[4] + dt * p[3] * action[1], np.float32(0.4), np.float32(2.0))
         wind = (longer - s[4]) / dt
         pulls = -p[6] * np.sin(s[2]) - push * np.cos(s[2]) - np.float32(2.0) * wind * s[3]
-        s[3] += dt * (pulls / longer - np.float32(0.1) * s[3])
+        s[3] += dt * (pulls / longer - np.float32(0.1) * s[3]) + p[7] * self.random.normal()
         s[2] += dt * s[3]
         s[0], s[1], s[4] = far, speed, longer
         return _effort(action)

@@ -29,7 +29,7 @@ inline float length(float x, float y) { return std::sqrt(square(x) + square(y));
 
 // A spacecraft comes to another in the plane of its orbit, x away from the earth and y along the way
 // (Clohessy and Wiltshire, "Terminal guidance system for satellite rendezvous", 1960); physics: pay,
-// worth, orbital rate, acceleration, radius of the port, speed that it bears, fuel.
+// worth, orbital rate, acceleration, radius of the port, speed that it bears, fuel, unsteadiness.
 struct Docking : Discrete, Journey<Docking> {
     static constexpr int STATE = 5, SEEN = 6, OUTPUTS = 5, MAX_STEPS = 400;
     static constexpr float STEP = 0.1f, EDGE = 1.6f;
@@ -49,11 +49,13 @@ struct Docking : Discrete, Journey<Docking> {
         seen[4] = far;
         seen[5] = 4.0f * (s[0] * s[2] + s[1] * s[3]) / (far + 0.01f);
     }
-    static float move(const float* p, float* s, const float* action, Random&) {
+    static float move(const float* p, float* s, const float* action, Random& random) {
         const int chosen = (int)action[0];
         float push = STEP * p[3], n = p[2], turn = n * STEP;
         float x = s[0], vx = s[2] + (chosen == 1 ? push : chosen == 2 ? -push : 0.0f);
         float y = s[1], vy = s[3] + (chosen == 3 ? push : chosen == 4 ? -push : 0.0f);
+        vx += p[7] * random.normal();
+        vy += p[7] * random.normal();
         // Their equations are solved for a step of drift after the push.
         float sine = std::sin(turn), rest = 2.0f * square(std::sin(0.5f * turn));  // 1 - cosine
         s[0] = x + 3.0f * rest * x + (sine * vx + 2.0f * rest * vy) / n;
@@ -75,7 +77,7 @@ struct Docking : Discrete, Journey<Docking> {
 
 // A car drives into a bay between two others: a kinematic bicycle (Rajamani, "Vehicle dynamics and
 // control", 2012, section 2.2) about its rear axle; physics: pay, worth, wheelbase, acceleration, how
-// fast the wheels turn, half the way between the others, radius of the goal.
+// fast the wheels turn, half the way between the others, radius of the goal, slip.
 struct Parking : Continuous, Journey<Parking> {
     static constexpr int STATE = 6, SEEN = 8, OUTPUTS = 2, MAX_STEPS = 300;
     static constexpr float STEP = 0.1f, TURN = 0.6f, BODY = 0.5f;
@@ -99,10 +101,11 @@ struct Parking : Continuous, Journey<Parking> {
         seen[6] = length(s[0], s[1]);
         seen[7] = clearance(p, s);
     }
-    static float move(const float* p, float* s, const float* action, Random&) {
+    static float move(const float* p, float* s, const float* action, Random& random) {
         s[3] = clip(s[3] + STEP * (p[3] * action[0] - 0.3f * s[3]), -0.3f, 0.6f);
         s[4] += STEP * p[4] * (TURN * action[1] - s[4]);
-        s[2] = wrapped(s[2] + STEP * s[3] / p[2] * std::tan(s[4]));
+        float slip = p[7] * s[3] * random.normal();
+        s[2] = wrapped(s[2] + STEP * s[3] / p[2] * std::tan(s[4]) + slip);
         s[0] += STEP * s[3] * std::cos(s[2]);
         s[1] += STEP * s[3] * std::sin(s[2]);
         return 0.02f * (square(action[0]) + square(action[1]));
@@ -120,7 +123,7 @@ struct Parking : Continuous, Journey<Parking> {
 
 // A truck backs its trailer to a ramp (Nguyen and Widrow, "The truck backer-upper", 1989; the hitch
 // over the truck's rear axle): the trailer's axle, its heading, the hitch, the wheels; physics: pay,
-// worth, wheelbase, length of the trailer, speed, how far the wheels turn in a step.
+// worth, wheelbase, length of the trailer, speed, how far the wheels turn in a step, bumps.
 struct Trailer : Discrete, Journey<Trailer> {
     static constexpr int STATE = 6, SEEN = 6, OUTPUTS = 3, MAX_STEPS = 400;
     static constexpr float STEP = 0.1f, TURN = 0.6f;
@@ -140,14 +143,14 @@ struct Trailer : Discrete, Journey<Trailer> {
         seen[4] = s[4] / TURN;
         seen[5] = s[1] - s[0] * std::sin(s[2]);  // where it comes out if it goes on so
     }
-    static float move(const float* p, float* s, const float* action, Random&) {
+    static float move(const float* p, float* s, const float* action, Random& random) {
         s[4] = clip(s[4] + p[5] * (action[0] - 1.0f), -TURN, TURN);
         float way = -STEP * p[4], turn = way / p[3] * std::sin(s[3]);
         float along = way * std::cos(s[3]);
         s[0] += along * std::cos(s[2]);
         s[1] += along * std::sin(s[2]);
         s[2] += turn;
-        s[3] += way / p[2] * std::tan(s[4]) - turn;
+        s[3] += way / p[2] * std::tan(s[4]) - turn + p[6] * random.normal();
         return 0.0f;
     }
     static float merit(const float*, const float* s) {
@@ -165,8 +168,8 @@ struct Trailer : Discrete, Journey<Trailer> {
 
 // A crane lifts a load over a stack and sets it down behind it: a pendulum under a driven trolley, on
 // a cable that is wound (Abdel-Rahman, Nayfeh and Masoud, "Dynamics and control of cranes", 2003);
-// physics: pay, worth, acceleration of the trolley, of the load by the hoist, height of the stack,
-// radius of the goal, gravity.
+// physics: pay, worth, acceleration of the trolley, speed of the hoist, height of the stack, radius
+// of the goal, gravity, wind.
 struct Crane : Continuous, Journey<Crane> {
     static constexpr int STATE = 6, SEEN = 8, OUTPUTS = 2, MAX_STEPS = 400;
     static constexpr float STEP = 0.05f, GOAL = 3.0f, DEPTH = 1.6f, FASTEST = 0.5f;
@@ -196,7 +199,7 @@ struct Crane : Continuous, Journey<Crane> {
         seen[6] = depth(s) - wanted(p, at);
         seen[7] = clip((at - 1.2f) / 0.6f, -1.0f, 1.0f);
     }
-    static float move(const float* p, float* s, const float* action, Random&) {
+    static float move(const float* p, float* s, const float* action, Random& random) {
         float speed = clip(s[1] + STEP * p[2] * action[0], -FASTEST, FASTEST);
         float far = s[0] + STEP * speed;
         if (far < -0.5f || far > 3.5f) {  // the rail's ends take the speed
@@ -207,7 +210,7 @@ struct Crane : Continuous, Journey<Crane> {
         float longer = clip(s[4] + STEP * p[3] * action[1], 0.4f, 2.0f);
         float wind = (longer - s[4]) / STEP;
         float swing = -p[6] * std::sin(s[2]) - push * std::cos(s[2]) - 2.0f * wind * s[3];
-        s[3] += STEP * (swing / longer - 0.1f * s[3]);
+        s[3] += STEP * (swing / longer - 0.1f * s[3]) + p[7] * random.normal();
         s[2] += STEP * s[3];
         s[0] = far;
         s[1] = speed;
