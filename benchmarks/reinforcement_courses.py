@@ -53,7 +53,7 @@ class Config:
 
     Args:
         types: Names of types, of any side but test.
-        courses: Which of `COURSES`.
+        courses: Which of `COURSES`; the defaults are always there.
         runs: Of each, over all physics in turn.
         rollouts: Of a run.
         shape: Environments side by side, and steps of each in a rollout.
@@ -113,7 +113,6 @@ def run(config: Config, name: str, course: str) -> pd.DataFrame:
                 "area": np.nanmean(curve),
                 "final": np.nanmean(curve[-last:]),
                 "length": np.nanmean(lengths[:, k]),
-                "last length": np.nanmean(lengths[-last:, k]),
             }
         )
     return pd.DataFrame(rows)
@@ -125,7 +124,7 @@ def main(config: Config) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     table = pd.read_csv(place) if place.exists() else pd.DataFrame(columns=["type", "course"])
     for name in config.types:
-        for course in config.courses:
+        for course in dict.fromkeys(("defaults", *config.courses)):
             if not ((table["type"] == name) & (table["course"] == course)).any():
                 table = pd.concat([table, run(config, name, course)], ignore_index=True)
                 table.to_csv(place, index=False)
@@ -134,19 +133,18 @@ def main(config: Config) -> None:
 
 def told(rows: pd.DataFrame) -> str:
     """Say what each course makes of a type, as rows of a table in Markdown."""
-    lines, groups = [], dict(list(rows.groupby("course", sort=False)))
-    kept = groups["defaults"]
-    for course, group in groups.items():
-        line = f"| {rows['type'].iloc[0]} | {course} | {group['area'].mean():.3f} "
-        line += f"| {group['final'].mean():.3f} | {_against(group, kept, 'area')} "
-        line += f"| {_against(group, kept, 'final')} | {group['last length'].mean():.0f} |"
-        lines.append(line)
+    kept = rows[rows["course"] == "defaults"]
+    lines = []
+    for course in rows["course"].unique():
+        group = rows[rows["course"] == course]
+        means = [f"{group[name].mean():.3f}" for name in ("area", "final")]
+        against = [_against(group, kept, name) for name in ("area", "final")]
+        cells = [rows["type"].iloc[0], course, *means, *against, f"{group['length'].mean():.0f}"]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def _against(group: pd.DataFrame, kept: pd.DataFrame, name: str) -> str:
-    if group is kept:
-        return ""
     ahead: Array = group[name].to_numpy() - kept[name].to_numpy()
     return f"{ahead.mean():+.3f} ± {ahead.std(ddof=1) / np.sqrt(len(ahead)):.3f}"
 

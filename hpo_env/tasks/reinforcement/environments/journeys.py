@@ -103,7 +103,7 @@ class Docking(Journey):
         vy += self.physics[7] * self.random.normal()
         # Their equations are solved for a step of drift after the push.
         sine, rest = np.sin(turn), np.float32(2.0) * np.sin(np.float32(0.5) * turn) ** 2
-        two, three, four, six = np.float32([2.0, 3.0, 4.0, 6.0])
+        two, three, four, six = (np.float32(k) for k in (2.0, 3.0, 4.0, 6.0))
         s[0] = x + three * rest * x + (sine * vx + two * rest * vy) / n
         s[1] = (
             y
