@@ -41,7 +41,7 @@ def begin_with(path: Path, learner: Learner, config: TrainConfig) -> None:
     """
     if (path / CONTROLLER_FILE).is_file():
         policy = initial_policy(path, config.seed)
-        theirs = {"family": policy.family, "base_schedule": policy.base_schedule}
+        theirs: dict[str, Any] = {"family": policy.family, "base_schedule": policy.base_schedule}
         theirs |= {"hyperparameters": policy.space.names, "has_opening": policy.has_opening}
         _check_alike(path, theirs, config)
         learner.begin_with_policy(policy)

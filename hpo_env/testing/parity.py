@@ -107,7 +107,8 @@ class ParityContract:
         features = tuple(family.features)
         num_fields = len(field_names(space.names)) + len(features)
         sizes = (num_fields, _HIDDEN, num_outputs(head, len(space)))
-        start = family.learned_start.subset(space.names) if self.has_opening else None
+        learned = family.learned_start if self.has_opening else None
+        start = learned and learned.subset(space.names)
         rng = stream(4, "policy")
         shapes = [(sizes[1], sizes[0]), (sizes[2], sizes[1])]
         last = np.zeros(sizes[2]) if bias is None else bias
