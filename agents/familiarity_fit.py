@@ -49,7 +49,7 @@ def fit_familiarity(
         split="train",
         hyperparameters=policy.space.names,
         base_schedule=policy.base_schedule,
-        has_opening=policy.has_opening,
+        opening=policy.opening,
         action_mode="continuous",  # of a discrete policy too: it answers in moves
         **options,
     )

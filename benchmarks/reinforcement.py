@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 from hpo_env.policy import Policy
 from hpo_env.policy_file import load
 from hpo_env.seeding import stream
+from hpo_env.starts import LearnedStart
 from hpo_env.tasks.base import Split
 from hpo_env.tasks.reinforcement.environments.registry import types_of
 from hpo_env.tasks.reinforcement.family import ReinforcementFamily, stretches
@@ -123,7 +124,7 @@ def curves(
     act: Act,
     seed: int,
     hyperparameters: Sequence[str] = CONTROLLED,
-    has_opening: bool = False,
+    opening: LearnedStart | None = None,
 ) -> Array:
     """Run every task once; the share `u` after each interval `[N, T]`."""
     env = HPOControlVectorEnv(
@@ -131,7 +132,7 @@ def curves(
         family="reinforcement",
         tasks=list(tasks),
         hyperparameters=tuple(hyperparameters),
-        has_opening=has_opening,
+        opening=opening,
         autoreset_mode="Disabled",
     )
     observations, _ = env.reset(seed=seed)
@@ -171,7 +172,7 @@ def gated(folder: Path, gate: float = 1.0) -> Policy:
 
 def steered(policy: Policy, tasks: Sequence[ReinforcementTask], seed: int) -> Array:
     """Run every task once as a policy says; as `curves`."""
-    return curves(tasks, lambda seen, env: policy.act(seen), seed, has_opening=policy.has_opening)
+    return curves(tasks, lambda seen, env: policy.act(seen), seed, opening=policy.opening)
 
 
 def learned(family: ReinforcementFamily, task: ReinforcementTask) -> ReinforcementTask:

@@ -93,8 +93,8 @@ class Policy:
             keep their values, see `knows`; None: it is not said, and every run is steered.
         scope: Where it decides in place of another policy of the same hyperparameters, if it is not
             the only one; None: where no other does.
-        has_opening: Whether the first move of a run leads to the learned start, 1 being the whole
-            way; see `hpo_env.steering`.
+        has_opening: Whether the first move of a run leads to the learned start, 0 or more being
+            the whole way and -1 none of it; see `hpo_env.steering`.
 
     Raises:
         ConfigurationError: A shape, a dtype or a value contradicts the above.
@@ -178,6 +178,11 @@ class Policy:
     def fields(self) -> tuple[str, ...]:
         """Names of the observation's fields that `act` reads, `D` of them, in order."""
         return (*field_names(self.space.names), *self.features)
+
+    @property
+    def opening(self) -> LearnedStart | None:
+        """Where the first move of a run leads; None where it is a step as any other."""
+        return self.learned_start if self.has_opening else None
 
     def knows(self, problem: Problem) -> bool:
         """Say whether meta-training contained such problems, as far as both say what they are."""
@@ -348,7 +353,10 @@ class Policy:
     def _moves_to_base(self, observations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Return the moves `[N, H]` after which corrections are 0, or as near as one step gets."""
         columns, steps = self._corrections_observed
-        return np.clip(-observations[:, columns].astype(np.float64) / steps, -1.0, 1.0)
+        moves = np.clip(-observations[:, columns].astype(np.float64) / steps, -1.0, 1.0)
+        if self.has_opening:  # the base is where a run is; what keeps it there is -1
+            moves[observations[:, self.fields.index("progress")] == -1.0] = -1.0
+        return moves
 
     @cached_property
     def _num_fields(self) -> int:

@@ -110,8 +110,9 @@ class HPOControlVectorEnv(LanesEnv):
             numbers of hyperparameters are equally frequent, with 1 all can always be moved.
         learned_start: Share, in [0, 1], of the drawn episodes that begin at the family's learned
             start in place of the values that the task drew. Needs a family that has one.
-        has_opening: Whether the first move of an episode leads to the family's learned start, 1
-            being the whole way; all later ones are steps. Needs a family that has one.
+        opening: Where the first move of an episode leads, mostly the family's learned start: 0 or
+            more is the whole way, -1 none of it. All later ones are steps, and so is the first with
+            None.
         engine: "native" is the fastest: every architecture has a fused kernel, which a C++ compiler
             builds once a machine. "compiled" is torch.compile and takes seconds to start, "eager"
             starts at once, "reference" trains with torch.optim, one lane after the other. "auto"
@@ -145,7 +146,7 @@ class HPOControlVectorEnv(LanesEnv):
         on_divergence: OnDivergence | None = None,
         availability: float = 1.0,
         learned_start: float = 0.0,
-        has_opening: bool = False,
+        opening: LearnedStart | None = None,
         engine: Engine = "auto",
         device: str = "cpu",
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
@@ -167,7 +168,7 @@ class HPOControlVectorEnv(LanesEnv):
             on_divergence=on_divergence,
             availability=availability,
             learned_start=learned_start,
-            has_opening=has_opening,
+            opening=opening,
             autoreset_mode=autoreset_mode,
             render_mode=render_mode,
             tasks=tasks,
@@ -429,7 +430,7 @@ class HPOControlVectorEnv(LanesEnv):
             base=base,
             num_intervals=self._num_intervals[lanes],
             available=np.stack([self._draw_available(int(lane)) for lane in lanes]),
-            goals=np.stack([self._goals(task) for task in tasks]) if self.has_opening else None,
+            goals=np.stack([self._goals(task) for task in tasks]),
         )
         if self._histories:
             for lane in lanes:
@@ -445,9 +446,9 @@ class HPOControlVectorEnv(LanesEnv):
 
     def _goals(self, task: Task) -> Array:
         """Return the values to which the first move of an episode leads `[H]`; NaN: a step."""
-        assert self.family.learned_start is not None
-        values = self.family.learned_start.values_for(self.family.problem(task))
-        return np.array([values.get(name, np.nan) for name in self.controlled.names])
+        problem = self.family.problem(task)
+        there = {} if self.opening is None else self.opening.values_for(problem)
+        return np.array([there.get(name, np.nan) for name in self.controlled.names])
 
     def _draw_available(self, lane: int) -> NDArray[np.bool_]:
         """Draw what can be moved in a lane's episode, of what its task has at all `[H]`."""

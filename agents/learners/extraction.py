@@ -74,7 +74,7 @@ def extract_policy(
         learned_start=env.family.learned_start
         and env.family.learned_start.subset(env.controlled.names),
         kinds=env.family.kinds,
-        has_opening=env.has_opening,
+        has_opening=env.opening is not None,
     )
 
 

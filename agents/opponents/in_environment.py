@@ -97,7 +97,7 @@ class InEnvironment(Opponent):
             family=workload.family,
             hyperparameters=self.policy.space.names,
             base_schedule=self.policy.base_schedule,
-            has_opening=self.policy.has_opening,
+            opening=self.policy.opening,
             action_mode="continuous",
             on_divergence="roll_back",
             autoreset_mode=AutoresetMode.DISABLED,

@@ -184,7 +184,7 @@ def record_comparison(
         family=policy.family if family is None else family,
         hyperparameters=policy.space.names,
         base_schedule=policy.base_schedule,
-        has_opening=policy.has_opening,
+        opening=policy.opening,
         engine=engine,
         device=device,
         tasks=chosen,

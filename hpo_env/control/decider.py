@@ -203,7 +203,7 @@ class Decider:
         else:
             asked, shares, self.policy_state = policy.step(observation, self.policy_state)
             moves, trust = self.space.check_actions(asked), float(shares[0])
-            moves, guarded = steering.guarded(moves)
+            moves, guarded = steering.guarded(steering.opened(moves))
             reason = "guard" if guarded[0] else "policy"
         steering.take(np.array([agreed(moves[0].tolist())]))
         seen = dict(zip(steering.names, observation[0].tolist(), strict=True))
@@ -367,9 +367,7 @@ def can_be_moved(hyperparameter: Hyperparameter, values: Mapping[str, float]) ->
 
 def opening_goals(policy: Policy, problem: Problem) -> Array:
     """Return the values to which the first move of a run leads `[1, H]`, NaN where it is a step."""
-    there: Mapping[str, float] = {}
-    if policy.has_opening and policy.learned_start is not None:
-        there = policy.learned_start.values_for(problem)
+    there = {} if policy.opening is None else policy.opening.values_for(problem)
     return np.array([[there.get(name, math.nan) for name in policy.space.names]])
 
 

@@ -133,7 +133,7 @@ class ParityContract:
             engine=self.engine,
             hyperparameters=policy.space.names,
             base_schedule=policy.base_schedule,
-            has_opening=policy.has_opening,
+            opening=policy.opening,
             autoreset_mode="Disabled",
             tasks=[task],
             **{**self.options, "num_decisions": num_decisions},

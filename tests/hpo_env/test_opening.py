@@ -23,6 +23,7 @@ from hpo_env.scope import Scope
 from hpo_env.shipped import shipped
 from hpo_env.starts import LearnedStart, Problem, StartCase
 from hpo_env.steering import Steering
+from hpo_env.tasks.reinforcement.starts import LEARNED_START
 from hpo_env.telemetry import Telemetry
 from hpo_env.vector_env import HPOControlVectorEnv
 from tests.hpo_env.controlled_runs import Training, fixed_policy, random_policy
@@ -205,7 +206,7 @@ def test_where_nothing_is_familiar_a_run_does_not_open() -> None:
 
 def test_an_environment_opens_towards_the_start_of_each_lanes_kind() -> None:
     options: Any = {"family": "reinforcement", "start": "random", "shape": (2, 8, 1)}
-    env = HPOControlVectorEnv(24, has_opening=True, num_decisions=2, **options)
+    env = HPOControlVectorEnv(24, opening=LEARNED_START, num_decisions=2, **options)
     env.reset(seed=2)
     *_, info = env.step(np.ones(env.action_space.shape))
     assert len({env.family.problem(task).kind for task in env.tasks}) == 3
@@ -240,12 +241,12 @@ def test_policies_of_before_there_were_openings_have_none(name: str) -> None:
     [
         (lambda: replace(random_policy(), has_opening=True), "has_opening needs a learned start"),
         (
-            lambda: HPOControlVectorEnv(1, family="quadratic", has_opening=True),
-            "has_opening=True needs a family with a learned start, and 'quadratic' has none",
+            lambda: HPOControlVectorEnv(1, family="quadratic", opening=START),
+            "unknown hyperparameter 'weight_decay'",
         ),
         (
-            lambda: HPOControlVectorEnv(1, family="reinforcement", has_opening=1),  # type: ignore[arg-type]
-            "has_opening must be True or False; got 1",
+            lambda: HPOControlVectorEnv(1, family="reinforcement", opening=True),  # type: ignore[arg-type]
+            "opening must be a LearnedStart or None; got True",
         ),
         (
             lambda: check_together(
