@@ -220,9 +220,7 @@ class Steering:
         if opens is not None:
             way = self.controlled.corrections(self.initial, self.goals)
             strides = np.where(opens, way, self.controlled.steps)
-        self.corrections = self.controlled.moved(
-            self.corrections, self.moves, self._reach, strides
-        )
+        self.corrections = self.controlled.moved(self.corrections, self.moves, self._reach, strides)
         self.has_failed.fill(False)
 
     def _opens(self) -> NDArray[np.bool_] | None:

@@ -27,6 +27,7 @@ from hpo_env.rendering import RunHistory, draw_run
 from hpo_env.reward import log_diverged, rewards
 from hpo_env.schedules import interval_factors, log_change
 from hpo_env.seeding import draw_episode_seed
+from hpo_env.starts import LearnedStart
 from hpo_env.steering import Steering, draw_available
 from hpo_env.tasks.base import Engine, Split, Task, Trainer, check_choice
 from hpo_env.tasks.checks import check_features, check_tasks, check_telemetry, check_used

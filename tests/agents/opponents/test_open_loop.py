@@ -51,10 +51,11 @@ def test_a_policy_that_does_not_look_is_replayed_on_other_tasks() -> None:
 
 
 def test_the_course_of_a_policy_with_an_opening_is_followed_by_steps() -> None:
-    policy = steady_policy("quadratic", ("learning_rate",), level=0.5)
-    goal = LearnedStart(cases=(StartCase(values={"learning_rate": 1e-6 * np.exp(5 * STEP)}),))
+    names = ("learning_rate",)
+    policy = steady_policy("quadratic", names, level=0.5, base_schedule="constant")
+    goal = LearnedStart(cases=(StartCase(values={"learning_rate": 1e-6 * np.exp(2.5 * STEP)}),))
     opening = replace(policy, learned_start=goal, has_opening=True)
-    setup = Setup(policy=opening, hyperparameters=("learning_rate",))
+    setup = Setup(policy=opening, hyperparameters=names)
     given = instances(2, NUM_DECISIONS, seed=0, rate=1e-6)
     replay = make_opponent("open_loop", setup)
     (rates, _) = (
