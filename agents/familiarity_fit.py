@@ -49,6 +49,7 @@ def fit_familiarity(
         split="train",
         hyperparameters=policy.space.names,
         base_schedule=policy.base_schedule,
+        opening=policy.opening,
         action_mode="continuous",  # of a discrete policy too: it answers in moves
         **options,
     )

@@ -97,6 +97,7 @@ class InEnvironment(Opponent):
             family=workload.family,
             hyperparameters=self.policy.space.names,
             base_schedule=self.policy.base_schedule,
+            opening=self.policy.opening,
             action_mode="continuous",
             on_divergence="roll_back",
             autoreset_mode=AutoresetMode.DISABLED,
