@@ -25,7 +25,7 @@ from .run_folder import RunFolder
 
 
 def begin_with(path: Path, learner: Learner, config: TrainConfig) -> None:
-    """Put the best weights of an earlier meta-training into a learner that has none yet.
+    """Put what an earlier meta-training has learned into a learner that has none yet.
 
     Args:
         path: The run folder of the earlier one, or the folder of a policy; of one with several
@@ -49,12 +49,13 @@ def begin_with(path: Path, learner: Learner, config: TrainConfig) -> None:
     folder = RunFolder.open(path)
     earlier = folder.read_config()
     _check_alike(path, {what: of(earlier) for what, of in _ALIKE.items()}, config)
-    best = newest_checkpoint(folder.checkpoints)[1].best_segment
-    if best == 0:
+    newest = newest_checkpoint(folder.checkpoints)[1]
+    begun_with = newest.segment if earlier.exported == "last" else newest.best_segment
+    if begun_with == 0:
         raise RunFolderError(
             f"{path} has not finished a segment, so there is nothing to begin with"
         )
-    _, state = read_checkpoint(checkpoint_path(folder.checkpoints, best))
+    _, state = read_checkpoint(checkpoint_path(folder.checkpoints, begun_with))
     try:
         learner.begin_with(state)
     except (KeyError, RuntimeError, ValueError) as error:

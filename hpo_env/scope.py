@@ -21,8 +21,10 @@ class Scope:
     Long runs on rows that are hardly seen twice are limited by optimisation, and a loss that falls
     slowly asks for a rate that is kept up; long runs on few rows overfit, and the same loss asks
     for a lower one. In the first the losses of training and validation are the same within a few
-    per cent, all the while; in the second they part after some intervals. At the very start
-    validation lies below, as the training loss is a mean over the interval: that says nothing yet.
+    per cent, all the while; in the second they part after some intervals, and what was decided
+    from then on must not be taken back in the next interval by chance: a run in which validation
+    once lay above training by more is out of the scope for good. At the very start it lies below,
+    as the training loss is a mean over the interval: that says nothing yet.
 
     Args:
         min_interval_updates: Updates that the interval has at least, from 1 on.
@@ -39,6 +41,10 @@ class Scope:
         >>> scope.contains(19, train_loss=1.0, validation_loss=1.05)
         False
         >>> scope.contains(20, train_loss=1.0, validation_loss=1.2)
+        False
+        >>> scope.is_left(20, train_loss=1.0, validation_loss=1.2)
+        True
+        >>> scope.is_left(20, train_loss=1.0, validation_loss=0.8)
         False
     """
 
@@ -63,11 +69,19 @@ class Scope:
             train_loss: Mean training loss in it; NaN where there is none.
             validation_loss: At its end; NaN where there is none.
         """
+        return abs(self._gap(interval_updates, train_loss, validation_loss)) <= self.max_loss_gap
+
+    def is_left(self, interval_updates: int, *, train_loss: float, validation_loss: float) -> bool:
+        """Say whether a run is out of it for good after an interval; arguments as of `contains`."""
+        return self._gap(interval_updates, train_loss, validation_loss) > self.max_loss_gap
+
+    def _gap(self, interval_updates: int, train_loss: float, validation_loss: float) -> float:
+        """Return the logarithm of validation over training loss, NaN where it says nothing."""
         if interval_updates < self.min_interval_updates:
-            return False
+            return math.nan
         if not (0.0 < train_loss < math.inf and 0.0 < validation_loss < math.inf):
-            return False
-        return abs(math.log(validation_loss / train_loss)) <= self.max_loss_gap
+            return math.nan
+        return math.log(validation_loss / train_loss)
 
     def to_json(self) -> dict[str, Any]:
         """Describe it in plain data; `from_json` is the inverse."""

@@ -1,4 +1,4 @@
-"""Data that is there without a network: source code as text, digits, patches of photographs.
+"""Data that is there without a network: source code as text, digits, characters, photographs.
 
 Axes: `B` rows, `L` characters.
 """
@@ -11,13 +11,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_digits, load_sample_image
 from torch import Tensor
 
+Array = NDArray[np.float64]
+
 NUM_CHARACTERS = 96
 """Printable ASCII from the space on, and the line's end; anything else is left out."""
+
+_CHARACTERS = "abdeghkmnqrt"
+"""Drawn as pictures: those that are told apart at twelve pixels, with some trouble."""
+_FONTS = ("DejaVuSans*.ttf", "DejaVuSerif*.ttf", "STIXGeneral*.ttf")
+"""Of those that matplotlib ships."""
+_SIDE = 12
+_NOISE = 0.25
 
 Part = tuple[Tensor, Tensor]
 """Inputs and targets, first axis `B`."""
@@ -32,17 +44,25 @@ class Parts:
     test: Part
 
 
-def split(x: Tensor, y: Tensor, *, seed: int, num_train: int | None = None) -> Parts:
-    """Divide rows 60/20/20 at random.
+def split(
+    x: Tensor,
+    y: Tensor,
+    *,
+    seed: int,
+    num_train: int | None = None,
+    ends: tuple[float, float] = (0.6, 0.8),
+) -> Parts:
+    """Divide rows at random.
 
     Args:
         x: Inputs, first axis `B`.
         y: Targets, the same.
         seed: Of the division.
         num_train: Keep only so many of the rows to train on.
+        ends: Shares of the rows that lie before those that validate, and before those that test.
     """
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(x)))
-    bounds = [int(0.6 * len(x)), int(0.8 * len(x))]
+    bounds = [int(end * len(x)) for end in ends]
     train, validation, test = torch.tensor_split(order, bounds)
     train = train[:num_train]
     return Parts(
@@ -130,6 +150,36 @@ def photographs() -> Part:
     """Return squares of two photographs, `[B, 3, 8, 8]`; of which one each is, classes `[B]`."""
     both = [patches(name, 8, 1000) for name in ("china", "flower")]
     return torch.cat(both), torch.arange(2).repeat_interleave(1000)
+
+
+@functools.cache
+def characters(num_pictures: int) -> Part:
+    """Draw characters, turned, moved and noisy, `[B, 1, 12, 12]`; which one each is, classes `[B]`.
+
+    Args:
+        num_pictures: `B`, always the same.
+    """
+    rng = np.random.default_rng(0)
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    files = {file for pattern in _FONTS for file in folder.glob(pattern)}
+    files = {file for file in files if "Display" not in file.name}  # signs alone
+    sizes = range(20, 29, 2)
+    fonts = [ImageFont.truetype(str(file), size) for file in sorted(files) for size in sizes]
+    classes = rng.integers(len(_CHARACTERS), size=num_pictures)
+    drawn = [_drawn(_CHARACTERS[c], fonts[rng.integers(len(fonts))], rng) for c in classes]
+    noisy = np.stack(drawn) + rng.normal(0.0, _NOISE, (num_pictures, _SIDE, _SIDE))
+    return torch.from_numpy(noisy.astype(np.float32))[:, None], torch.from_numpy(classes)
+
+
+def _drawn(character: str, font: ImageFont.FreeTypeFont, rng: np.random.Generator) -> Array:
+    """Draw one character, in twice the size at first, `[12, 12]`; ink is 1, paper 0."""
+    canvas = Image.new("L", (2 * _SIDE, 2 * _SIDE))
+    across, down = _SIDE + rng.uniform(-2.0, 2.0, size=2)
+    place = (float(across), float(down))
+    ImageDraw.Draw(canvas).text(place, character, fill=255, font=font, anchor="mm")
+    askew = canvas.rotate(rng.uniform(-20.0, 20.0), Image.Resampling.BILINEAR)
+    small = askew.resize((_SIDE, _SIDE), Image.Resampling.BOX)
+    return np.asarray(small, dtype=np.float64) / 255.0
 
 
 def turned(images: Tensor) -> Part:

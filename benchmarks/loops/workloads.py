@@ -123,11 +123,13 @@ def _transformer_of_turned_digits(seed: int) -> Training:
     return Training(model=model, parts=parts, loss=F.cross_entropy, batch_size=32)
 
 
-def _residual(seed: int, *, rows: Callable[[], data.Part], width: int) -> Training:
+def _residual(
+    seed: int, *, rows: Callable[[], data.Part], width: int, ends: tuple[float, float] = (0.6, 0.8)
+) -> Training:
     torch.manual_seed(seed)
     x, y = rows()
     model = models.residual_net(x.shape[1], int(y.max()) + 1, width=width)
-    parts = data.split(x, y, seed=seed)
+    parts = data.split(x, y, seed=seed, ends=ends)
     return Training(model=model, parts=parts, loss=F.cross_entropy, batch_size=32)
 
 
@@ -202,6 +204,15 @@ _VALIDATION: dict[str, Workload] = {
     "digits_transformer": Workload(steps=400, build=_transformer_of_digits),
     "digits_residual": Workload(
         steps=250, build=functools.partial(_residual, rows=data.digits, width=8)
+    ),
+    "characters_residual": Workload(
+        steps=400,
+        build=functools.partial(
+            _residual,
+            rows=functools.partial(data.characters, 8000),
+            width=8,
+            ends=(0.25, 0.375),  # 2,000 rows train, and 5,000 test
+        ),
     ),
     "lstm": Workload(
         steps=400,
