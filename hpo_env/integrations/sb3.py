@@ -43,6 +43,7 @@ from hpo_env.integrations.options import check_options
 from hpo_env.integrations.sb3_schedules import OwnSchedules
 from hpo_env.integrations.sb3_values import (
     LOSS_STEERED,
+    check_moved,
     chosen_values,
     loss_steered_values,
     numbers_among,
@@ -166,6 +167,7 @@ class LossSteeredTraining:
         **options: Any,
     ) -> None:
         host = LossSteeredHost(model, validate, hyperparameters)
+        check_moved(hyperparameters, controller.policy.space.names)
         if host.schedules.names and options.get("base_schedule") is not None:
             raise ConfigurationError(
                 "the agent's learning_rate is a schedule already, which is corrected: build the "

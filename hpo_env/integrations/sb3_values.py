@@ -136,6 +136,24 @@ def chosen_values(
     return chosen
 
 
+def check_moved(names: Sequence[str] | None, moved: Sequence[str]) -> None:
+    """Check that a policy moves all that somebody has named.
+
+    Args:
+        names: What may be written; None: nothing was named.
+        moved: What the policy moves.
+
+    Raises:
+        ConfigurationError: It does not, so that nothing would be done.
+    """
+    idle = [name for name in names or () if name not in moved]
+    if idle:
+        raise ConfigurationError(
+            f"hyperparameters must be some of what the policy moves, {list(moved)}; got {idle}. "
+            "Leave them out, or take a policy that was trained with them"
+        )
+
+
 def numbers_among(values: Mapping[str, BorrowedValue]) -> dict[str, BorrowedValue]:
     """Return those that are numbers; an agent that is loaded brings its schedules along itself."""
     return {

@@ -25,6 +25,7 @@ from hpo_env.integrations.extras import require
 from hpo_env.integrations.sb3_agents.host import AgentHost
 from hpo_env.integrations.sb3_agents.meter import AgentMeter
 from hpo_env.integrations.sb3_logging import AgentLogger
+from hpo_env.integrations.sb3_values import check_moved
 from hpo_env.starts import Start
 from hpo_env.tasks.reinforcement.facts import Facts
 from hpo_env.tasks.reinforcement.learner_host import give_way
@@ -58,8 +59,8 @@ class AgentTraining:
         run: The run, once it has begun.
 
     Raises:
-        ConfigurationError: The algorithm is another, two schedules are asked for, or a learned
-            start where there can be none.
+        ConfigurationError: The algorithm is another, two schedules are asked for, a learned start
+            where there can be none, or to move what the policy does not.
     """
 
     def __init__(
@@ -184,6 +185,7 @@ class AgentTraining:
                 "the agent's learning_rate is a schedule already, which is corrected: build the "
                 "agent with a number, or leave out base_schedule"
             )
+        check_moved(self._hyperparameters, self._controller.policy.space.names)
         self._say_what_is_left_alone(host)
         self.run = self._controller.steer(
             host,

@@ -527,6 +527,11 @@ NAMED: Mapping[str, tuple[dict[str, Any], Any, str]] = {
     "no such thing": ({}, ["learning_rat"], "did you mean 'learning_rate'"),
     "nothing": ({}, [], r"must be some of what this agent has"),
     "what it has not": ({"kind": "A2C"}, ["epochs"], r"must be some of .*; got \['epochs'\]"),
+    "what the policy does not move": (
+        {},
+        ["learning_rate", "batch_size"],
+        r"some of what the policy moves, .*; got \['batch_size'\]",
+    ),
     "half of two schedules": (
         {"learning_rate": lambda progress: 0.01, "clip_range": lambda progress: 0.1 + progress},
         ["clip_range", "discount"],
