@@ -225,10 +225,10 @@ class Steering:
 
     def _opens(self) -> NDArray[np.bool_] | None:
         """Say where the next move leads to a goal `[N, H]`; None: nowhere."""
-        is_first = self.observer.memory.interval == 0.0
-        if not (self._has_goals and is_first.any()):
+        if not self._has_goals:
             return None
-        return np.asarray(is_first[:, None] & np.isfinite(self.goals))
+        is_first = self.observer.memory.interval == 0.0
+        return np.asarray(is_first[:, None] & np.isfinite(self.goals)) if is_first.any() else None
 
     def values(self, base: Array) -> Array:
         """Correct base values `[N, A]`."""

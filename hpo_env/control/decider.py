@@ -44,7 +44,8 @@ class Decision:
             where there was no loss to go by, "unknown" where the policy does not know the kind
             of run, and "harmful" where it did harm before).
         observation: What the policy saw, by field.
-        moves: The action for each hyperparameter that could be written, in `[-1, 1]`.
+        moves: The action for each hyperparameter that could be written, in `[-1, 1]`; of an opening
+            the share of the way.
         values: The values in force after it, read back from where they are used.
         train_loss: Mean loss of the interval before; NaN at the start.
         validation_loss: At the time of the decision; NaN when not measured.
