@@ -125,11 +125,14 @@ def _is_in_scope(
         return np.ones(len(lengths), dtype=bool)
     is_in = np.zeros(len(lengths), dtype=bool)
     known = env.steering.telemetry
-    losses = zip(known.train_loss.tolist(), known.validation_loss.tolist(), strict=True)
-    for lane, (train, validation) in enumerate(losses):
-        seen = {"train_loss": train, "validation_loss": validation}
-        has_left[lane] |= policy.scope.is_left(int(lengths[lane]), **seen)
-        is_in[lane] = policy.scope.contains(int(lengths[lane]), **seen) and not has_left[lane]
+    for lane, updates in enumerate(lengths.tolist()):
+        losses = {
+            "train_loss": float(known.train_loss[lane]),
+            "validation_loss": float(known.validation_loss[lane]),
+        }
+        change = -float(env.steering.observer.memory.drop[lane])
+        has_left[lane] |= policy.scope.is_left(updates, **losses)
+        is_in[lane] = policy.scope.contains(updates, **losses, change=change) and not has_left[lane]
     return is_in
 
 

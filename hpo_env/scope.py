@@ -26,21 +26,25 @@ class Scope:
     once lay above training by more is out of the scope for good. At the very start it lies below,
     as the training loss is a mean over the interval: that says nothing yet.
 
+    A loss that falls fast, or has just jumped, is another matter, as squared errors at the start.
+
     Args:
         min_interval_updates: Updates that the interval has at least, from 1 on.
         max_loss_gap: The most that the logarithm of the validation loss over the training loss of
             the interval differs from 0, either way; above 0.
+        max_change: The most that the logarithm of the validation loss changed in the interval,
+            either way; above 0.
 
     Raises:
         ConfigurationError: A number is out of range, or none.
 
     Example:
-        >>> scope = Scope(min_interval_updates=20, max_loss_gap=0.1)
-        >>> scope.contains(20, train_loss=1.0, validation_loss=1.05)
+        >>> scope = Scope(min_interval_updates=20, max_loss_gap=0.1, max_change=0.1)
+        >>> scope.contains(20, train_loss=1.0, validation_loss=1.05, change=-0.02)
         True
-        >>> scope.contains(19, train_loss=1.0, validation_loss=1.05)
+        >>> scope.contains(19, train_loss=1.0, validation_loss=1.05, change=-0.02)
         False
-        >>> scope.contains(20, train_loss=1.0, validation_loss=1.2)
+        >>> scope.contains(20, train_loss=1.0, validation_loss=1.05, change=-0.3)
         False
         >>> scope.is_left(20, train_loss=1.0, validation_loss=1.2)
         True
@@ -50,26 +54,33 @@ class Scope:
 
     min_interval_updates: int
     max_loss_gap: float
+    max_change: float
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        least, most = self.min_interval_updates, self.max_loss_gap
+        least = self.min_interval_updates
         if type(least) is not int or least < 1:
             raise ConfigurationError(
                 f"min_interval_updates must be a whole number from 1 on; got {least!r}"
             )
-        if not (is_number(most) and 0.0 < most < math.inf):
-            raise ConfigurationError(f"max_loss_gap must be a finite number above 0; got {most!r}")
+        for name in ("max_loss_gap", "max_change"):
+            most = getattr(self, name)
+            if not (is_number(most) and 0.0 < most < math.inf):
+                raise ConfigurationError(f"{name} must be a finite number above 0; got {most!r}")
 
-    def contains(self, interval_updates: int, *, train_loss: float, validation_loss: float) -> bool:
+    def contains(
+        self, interval_updates: int, *, train_loss: float, validation_loss: float, change: float
+    ) -> bool:
         """Say whether an interval is in it; never where a loss is not known, or not above 0.
 
         Args:
             interval_updates: Updates in the interval.
             train_loss: Mean training loss in it; NaN where there is none.
             validation_loss: At its end; NaN where there is none.
+            change: Of the logarithm of the validation loss in it; NaN where it is not known.
         """
-        return abs(self._gap(interval_updates, train_loss, validation_loss)) <= self.max_loss_gap
+        gap = self._gap(interval_updates, train_loss, validation_loss)
+        return abs(gap) <= self.max_loss_gap and abs(change) <= self.max_change
 
     def is_left(self, interval_updates: int, *, train_loss: float, validation_loss: float) -> bool:
         """Say whether a run is out of it for good after an interval; arguments as of `contains`."""

@@ -225,8 +225,10 @@ class Decider:
             "train_loss": float(telemetry.train_loss[0]),
             "validation_loss": float(telemetry.validation_loss[0]),
         }
+        change = -float(self.steering.observer.memory.drop[0])
         self.has_left_scope = scoped.scope.is_left(interval_updates, **losses)
-        return scoped if scoped.scope.contains(interval_updates, **losses) else self.policy
+        is_in_scope = scoped.scope.contains(interval_updates, **losses, change=change)
+        return scoped if is_in_scope else self.policy
 
     @property
     def initial(self) -> Array:

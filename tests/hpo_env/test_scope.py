@@ -32,7 +32,7 @@ SIX = (
     "gradient_clip",
 )
 THREE = SIX[:3]
-SCOPE = Scope(min_interval_updates=20, max_loss_gap=0.1)
+SCOPE = Scope(min_interval_updates=20, max_loss_gap=0.1, max_change=0.1)
 GENERAL = fixed_policy(0.25, THREE)
 LONG = replace(fixed_policy(-0.5, THREE), scope=SCOPE)
 
@@ -58,7 +58,18 @@ LONG = replace(fixed_policy(-0.5, THREE), scope=SCOPE)
 def test_what_lies_in_a_scope(
     updates: int, train: float, validation: float, expected: bool
 ) -> None:
-    assert SCOPE.contains(updates, train_loss=train, validation_loss=validation) is expected
+    assert (
+        SCOPE.contains(updates, train_loss=train, validation_loss=validation, change=0.0)
+        is expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [(-0.1, True), (0.1, True), (-0.11, False), (0.11, False), (math.nan, False)],
+)
+def test_a_loss_that_falls_fast_or_has_jumped_is_in_no_scope(change: float, expected: bool) -> None:
+    assert SCOPE.contains(20, train_loss=1.0, validation_loss=1.0, change=change) is expected
 
 
 @pytest.mark.parametrize(
@@ -88,6 +99,7 @@ def test_what_leads_out_of_a_scope_for_good(
         ({"max_loss_gap": math.nan}, "max_loss_gap must be a finite number above 0"),
         ({"max_loss_gap": 0.0}, "got 0.0"),
         ({"max_loss_gap": "0.1"}, "got '0.1'"),
+        ({"max_change": math.inf}, "max_change must be a finite number above 0"),
         ({"other": 1}, "a scope must have"),
     ],
 )
@@ -189,9 +201,9 @@ def going(losses: list[float], steps: int = 160, state: Any = None) -> Run[Any]:
 @pytest.mark.parametrize(
     ("losses", "expected"),
     [
-        ([1.0, 0.8, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0], "gggsssss"),  # below: not yet
+        ([1.0, 0.8, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0], "ggggssss"),  # below, then a jump: not yet
         ([1.0, 1.0, 1.0, 1.2, 1.0, 1.0, 1.0, 1.0, 1.0], "gssggggg"),  # above: no more
-        ([1.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0], "gsssssss"),  # before the first update
+        ([1.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0], "ggssssss"),  # a fast fall
     ],
 )
 def test_a_run_that_left_the_scope_stays_out_of_it_also_when_it_is_resumed(
