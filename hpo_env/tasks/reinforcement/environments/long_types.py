@@ -1,4 +1,4 @@
-"""Types with long episodes, on which the values that are good on short ones often are wrong.
+"""Types with long episodes, on some of which the values that are good on short ones are wrong.
 
 Some physics pay little for the way and much for how it ends ("paid late").
 """
