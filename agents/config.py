@@ -75,8 +75,6 @@ class TrainConfig:
             evenly between this and 1, in [0, 1].
         learned_start: Share of the episodes, in [0, 1], that begin at the family's learned start
             in place of what the task drew; for families that have one.
-        has_opening: Whether the first move of an episode leads to the family's learned start, 0 or
-            more being the whole way and -1 none of it; for families that have one.
         num_decisions: Decisions in an episode; the family draws its own when not given.
         updates_per_decision: Inner updates between two decisions; the family's own when not given.
         family_options: Further options of the family, for instance `dataset=digits optimizer=sgd`.
@@ -129,7 +127,6 @@ class TrainConfig:
     base_schedule: str | None = None
     availability: float = 1.0
     learned_start: float = 0.0
-    has_opening: bool = False
     num_decisions: int | None = None
     updates_per_decision: int | None = None
     family_options: Annotated[Mapping[str, Any], FAMILY_OPTIONS] = field(default_factory=dict)
@@ -294,7 +291,6 @@ class TrainConfig:
             "action_mode": self.action_mode,
             "base_schedule": self.base_schedule,
             "learned_start": self.learned_start,
-            "opening": family_class(self.family).learned_start if self.has_opening else None,
             "engine": self.engine,
             "device": self.device,
             **options,

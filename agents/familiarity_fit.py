@@ -49,7 +49,6 @@ def fit_familiarity(
         split="train",
         hyperparameters=policy.space.names,
         base_schedule=policy.base_schedule,
-        opening=policy.opening,
         action_mode="continuous",  # of a discrete policy too: it answers in moves
         **options,
     )

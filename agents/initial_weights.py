@@ -41,9 +41,8 @@ def begin_with(path: Path, learner: Learner, config: TrainConfig) -> None:
     """
     if (path / CONTROLLER_FILE).is_file():
         policy = initial_policy(path, config.seed)
-        theirs: dict[str, Any] = {"family": policy.family, "base_schedule": policy.base_schedule}
-        theirs |= {"hyperparameters": policy.space.names, "has_opening": policy.has_opening}
-        _check_alike(path, theirs, config)
+        theirs = {"family": policy.family, "base_schedule": policy.base_schedule}
+        _check_alike(path, theirs | {"hyperparameters": policy.space.names}, config)
         learner.begin_with_policy(policy)
         return
     folder = RunFolder.open(path)
@@ -109,6 +108,5 @@ _ALIKE: dict[str, Callable[[TrainConfig], Any]] = {
     "hyperparameters": _controlled,
     "action_mode": lambda config: config.filled().action_mode,
     "base_schedule": lambda config: config.filled().base_schedule,
-    "has_opening": lambda config: config.has_opening,
 }
 """What has to be the same for observations and moves to mean the same."""

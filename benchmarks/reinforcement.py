@@ -6,9 +6,10 @@
 Beside each policy run, on the same tasks and from the same starts: what was there, kept; the same
 with other seeds, for the size of chance; the family's learned start, kept from the first update on
 (goto: the start "tuned" begins there); and a learning rate that follows the divergence of updates,
-as in rsl_rl. Measured is the share `u` of the way from the random to the best known return, 1 at
-the best: at the end (mean of the last three intervals) and over the whole curve (area). Differences
-are paired over runs, meaned within a type, and their intervals of 95 % resample types, or the runs
+as in rsl_rl. From random starts each policy runs once more as with `start="learned"`, begun at
+goto. Measured is the share `u` of the way from the random to the best known return, 1 at the best:
+at the end (mean of the last three intervals) and over the whole curve (area). Differences are
+paired over runs, meaned within a type, and their intervals of 95 % resample types, or the runs
 where there is one type.
 
 `--longest 1000` stretches each type by 2, 4 or 8, as far as its episodes then have no more steps:
@@ -26,7 +27,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,10 +35,8 @@ import pandas as pd
 import tyro
 from numpy.typing import NDArray
 
-from hpo_env.policy import Policy
 from hpo_env.policy_file import load
 from hpo_env.seeding import stream
-from hpo_env.starts import LearnedStart
 from hpo_env.tasks.base import Split
 from hpo_env.tasks.reinforcement.environments.registry import types_of
 from hpo_env.tasks.reinforcement.family import ReinforcementFamily, stretches
@@ -124,7 +122,6 @@ def curves(
     act: Act,
     seed: int,
     hyperparameters: Sequence[str] = CONTROLLED,
-    opening: LearnedStart | None = None,
 ) -> Array:
     """Run every task once; the share `u` after each interval `[N, T]`."""
     env = HPOControlVectorEnv(
@@ -132,7 +129,6 @@ def curves(
         family="reinforcement",
         tasks=list(tasks),
         hyperparameters=tuple(hyperparameters),
-        opening=opening,
         autoreset_mode="Disabled",
     )
     observations, _ = env.reset(seed=seed)
@@ -161,18 +157,13 @@ def follow_divergence(observations: NDArray[np.float32], env: HPOControlVectorEn
     return moves
 
 
-def gated(folder: Path, gate: float = 1.0) -> Policy:
-    """Read a policy, the threshold of what is familiar to it times a gate."""
+def follow_policy(folder: Path, gate: float = 1.0) -> Act:
+    """Do as a policy says, the threshold of what is familiar to it times a gate."""
     policy = load(folder)
     known = policy.familiarity
     if known is not None and gate != 1.0:
         policy = replace(policy, familiarity=replace(known, threshold=gate * known.threshold))
-    return policy
-
-
-def steered(policy: Policy, tasks: Sequence[ReinforcementTask], seed: int) -> Array:
-    """Run every task once as a policy says; as `curves`."""
-    return curves(tasks, lambda seen, env: policy.act(seen), seed, opening=policy.opening)
+    return lambda observations, env: policy.act(observations)
 
 
 def learned(family: ReinforcementFamily, task: ReinforcementTask) -> ReinforcementTask:
@@ -199,26 +190,29 @@ def compared(config: Config) -> pd.DataFrame:
         there = [learned(family, task) for task in tasks]
         if start == "tuned":
             tasks = there
-        opponents: dict[str, Callable[[], Array]] = {
-            "kept": partial(curves, tasks, keep, 0),
-            "kept, other seeds": partial(curves, tasks, keep, 10_000),
-            "goto": partial(curves, there, keep, 0),
-            "KL-adaptive": partial(curves, tasks, follow_divergence, 0),
+        opponents: dict[str, tuple[Sequence[ReinforcementTask], Act, int]] = {
+            "kept": (tasks, keep, 0),
+            "kept, other seeds": (tasks, keep, 10_000),
+            "goto": (there, keep, 0),
+            "KL-adaptive": (tasks, follow_divergence, 0),
         }
-        opponents |= {
-            f"{folder} {gate:g}": partial(steered, gated(folder, gate), tasks, 0)
+        named = {
+            f"{folder} {gate:g}": follow_policy(folder, gate)
             for folder in config.policies
             for gate in config.gates
         }
-        for name, run in opponents.items():
-            u = run()
+        opponents |= {name: (tasks, act, 0) for name, act in named.items()}
+        if start == "random":  # what somebody gets who asks for the learned start
+            opponents |= {f"{name}, begun there": (there, act, 0) for name, act in named.items()}
+        for name, (given, act, seed) in opponents.items():
+            u = curves(given, act, seed)
             frames.append(
                 pd.DataFrame(
                     {
                         "opponent": name,
                         "start": start,
-                        "type": [task.environment for task in tasks],
-                        "run": np.arange(len(tasks)),
+                        "type": [task.environment for task in given],
+                        "run": np.arange(len(given)),
                         "final": u[:, -_LAST:].mean(axis=1),
                         "area": u.mean(axis=1),
                         "collapsed": u[:, -_LAST:].mean(axis=1) < 0.5 * u.max(axis=1),

@@ -25,7 +25,7 @@ import tyro
 from numpy.typing import NDArray
 
 from benchmarks.reinforcement import Config as Compared
-from benchmarks.reinforcement import curves, drawn_tasks, gated, keep, steered
+from benchmarks.reinforcement import curves, drawn_tasks, follow_policy, keep
 from hpo_env.hyperparameters import Hyperparameter
 from hpo_env.tasks.reinforcement.space import CONTROLLED, HYPERPARAMETERS, NAMES
 from hpo_env.tasks.reinforcement.task import ReinforcementTask
@@ -108,15 +108,15 @@ def main(config: Config) -> None:
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     tasks = drawn_tasks(Compared(runs=config.runs), "validation", "default", config.runs)
     kept = areas(tasks, 0)
-    areas_steered = steered(gated(config.policy), tasks, 0).mean(axis=1)
-    print("kept", kept.mean().round(3), "steered", areas_steered.mean().round(3), flush=True)
+    steered = curves(tasks, follow_policy(config.policy), 0).mean(axis=1)
+    print("kept", kept.mean().round(3), "steered", steered.mean().round(3), flush=True)
     rows = [
         {
             "trials": k + 1,
             "best": round(float(best.mean()), 4),
-            "steered": round(float(areas_steered.mean()), 4),
+            "steered": round(float(steered.mean()), 4),
             "defaults": round(float(kept.mean()), 4),
-            "steered ahead": round(float(np.mean(areas_steered > best)), 3),
+            "steered ahead": round(float(np.mean(steered > best)), 3),
         }
         for k, best in enumerate(searched(tasks, config.trials))
     ]

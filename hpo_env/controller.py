@@ -339,7 +339,6 @@ class Controller:
                 loggers=[*listed("loggers", loggers), *begun.recorders],
                 on_roll_back=on_roll_back,
                 replaced=begun.replaced,
-                problem=begun.problem,
                 unknown_kind=begun.unknown_kind,
             )
             for recorder in begun.recorders:

@@ -286,17 +286,10 @@ class HyperparameterSpace:
         return lowest, np.maximum(self._axis_high - start, 0.0)
 
     def moved(
-        self,
-        corrections: NDArray[np.float64],
-        actions: NDArray[np.float64],
-        reach: Reach,
-        strides: NDArray[np.float64] | None = None,
+        self, corrections: NDArray[np.float64], actions: NDArray[np.float64], reach: Reach
     ) -> NDArray[np.float64]:
-        """Move as `move` does, with what `reach` has returned.
-
-        `strides` `[N, H]` are how far an action of 1 leads, in place of one step each.
-        """
-        return within(corrections + actions * (self.steps if strides is None else strides), *reach)
+        """Move as `move` does, with what `reach` has returned."""
+        return within(corrections + actions * self.steps, *reach)
 
     def base(
         self, initial: NDArray[np.float64], factors: NDArray[np.float64]
@@ -370,16 +363,3 @@ class HyperparameterSpace:
             return cls([Hyperparameter(**entry) for entry in data])
         except TypeError as error:
             raise HyperparameterError(f"not a hyperparameter space: {error}") from error
-
-
-def split_joint_choices(
-    choices: NDArray[np.integer[Any]], num_hyperparameters: int
-) -> NDArray[np.int64]:
-    """Split indices `[N]` over all `5^H` combinations into one choice a hyperparameter `[N, H]`.
-
-    Example:
-        >>> split_joint_choices(np.array([0, 7, 24]), 2).tolist()
-        [[0, 0], [1, 2], [4, 4]]
-    """
-    shape = (len(LEVELS),) * num_hyperparameters
-    return np.stack(np.unravel_index(choices, shape), axis=1).astype(np.int64)

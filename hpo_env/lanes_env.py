@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from hpo_env.arguments import check_known, ordered_names, share
 from hpo_env.errors import ActionError, ConfigurationError
 from hpo_env.forks import keep_forks_usable
-from hpo_env.hyperparameters import LEVELS, HyperparameterSpace, split_joint_choices
+from hpo_env.hyperparameters import LEVELS
 from hpo_env.observation import field_docs
+from hpo_env.policy import split_joint_choices
 from hpo_env.schedules import schedule
-from hpo_env.starts import LearnedStart
 from hpo_env.tasks.base import Split, Task, TaskFamily, check_choice
 from hpo_env.tasks.registry import family_class, make_family, option_names
 from hpo_env.vector_conventions import check_lanes, checked_autoreset_mode, reset_tasks
@@ -58,7 +58,6 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
         on_divergence: OnDivergence | None = None,
         availability: float = 1.0,
         learned_start: float = 0.0,
-        opening: LearnedStart | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
         tasks: Sequence[Task] | None = None,
@@ -93,8 +92,6 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
         self.metadata = RENDER_METADATA | {"autoreset_mode": self.autoreset_mode}
 
         self.space = self.family.space
-        _check_opening(opening, self.space)
-        self.opening = opening
         names = _controlled_names(hyperparameters, self.family.default_controlled, self.space.names)
         self.controlled = self.space.subset(names)
         self.observation_docs = field_docs(names) | dict(self.family.features)
@@ -188,14 +185,6 @@ def _checked_learned_start(chance: float, name: str, family: TaskFamily) -> floa
             "none: leave it out"
         )
     return chance
-
-
-def _check_opening(opening: LearnedStart | None, space: HyperparameterSpace) -> None:
-    if opening is None:
-        return
-    if not isinstance(opening, LearnedStart):
-        raise ConfigurationError(f"opening must be a LearnedStart or None; got {opening!r}")
-    opening.check(space)
 
 
 def _controlled_names(

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.familiarity import Familiarity
 from hpo_env.familiarity import tensor_shapes as familiarity_shapes
-from hpo_env.hyperparameters import LEVELS, HyperparameterSpace, split_joint_choices
+from hpo_env.hyperparameters import LEVELS, HyperparameterSpace
 from hpo_env.lstm import Lstm
 from hpo_env.lstm import tensor_shapes as memory_shapes
 from hpo_env.observation import field_names
@@ -93,8 +93,6 @@ class Policy:
             keep their values, see `knows`; None: it is not said, and every run is steered.
         scope: Where it decides in place of another policy of the same hyperparameters, if it is not
             the only one; None: where no other does.
-        has_opening: Whether the first move of a run leads to the learned start, 0 or more being
-            the whole way and -1 none of it; see `hpo_env.steering`.
 
     Raises:
         ConfigurationError: A shape, a dtype or a value contradicts the above.
@@ -132,7 +130,6 @@ class Policy:
     learned_start: LearnedStart | None = None
     kinds: tuple[str, ...] | None = None
     scope: Scope | None = None
-    has_opening: bool = False
 
     def __post_init__(self) -> None:
         """Check that the network fits the observation, the head and itself."""
@@ -152,12 +149,7 @@ class Policy:
             )
         if self.learned_start is not None:
             self.learned_start.check(self.space)
-        elif self.has_opening:
-            raise ConfigurationError("has_opening needs a learned start, and there is none")
         check_kinds(self.kinds)
-        self._check_network()
-
-    def _check_network(self) -> None:
         width = None if self.memory is None else self.memory.width
         shapes = tensor_shapes(self.layer_sizes, width) | familiarity_shapes(len(self.fields))
         for name, tensor in self.tensors().items():
@@ -178,11 +170,6 @@ class Policy:
     def fields(self) -> tuple[str, ...]:
         """Names of the observation's fields that `act` reads, `D` of them, in order."""
         return (*field_names(self.space.names), *self.features)
-
-    @property
-    def opening(self) -> LearnedStart | None:
-        """Where the first move of a run leads; None where it is a step as any other."""
-        return self.learned_start if self.has_opening else None
 
     def knows(self, problem: Problem) -> bool:
         """Say whether meta-training contained such problems, as far as both say what they are."""
@@ -353,10 +340,7 @@ class Policy:
     def _moves_to_base(self, observations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """Return the moves `[N, H]` after which corrections are 0, or as near as one step gets."""
         columns, steps = self._corrections_observed
-        moves = np.clip(-observations[:, columns].astype(np.float64) / steps, -1.0, 1.0)
-        if self.has_opening:  # the base is where a run is; what keeps it there is -1
-            moves[observations[:, self.fields.index("progress")] == -1.0] = -1.0
-        return moves
+        return np.clip(-observations[:, columns].astype(np.float64) / steps, -1.0, 1.0)
 
     @cached_property
     def _num_fields(self) -> int:
@@ -375,6 +359,19 @@ class Policy:
         columns = [self.fields.index(f"{name}/correction") for name in self.space.names]
         ranges = self.space.to_axis(self.space.high) - self.space.to_axis(self.space.low)
         return columns, self.space.steps / ranges
+
+
+def split_joint_choices(
+    choices: NDArray[np.integer[Any]], num_hyperparameters: int
+) -> NDArray[np.int64]:
+    """Split indices `[N]` over all `5^H` combinations into one choice a hyperparameter `[N, H]`.
+
+    Example:
+        >>> split_joint_choices(np.array([0, 7, 24]), 2).tolist()
+        [[0, 0], [1, 2], [4, 4]]
+    """
+    shape = (len(LEVELS),) * num_hyperparameters
+    return np.stack(np.unravel_index(choices, shape), axis=1).astype(np.int64)
 
 
 def tensor_shapes(

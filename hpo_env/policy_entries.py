@@ -126,11 +126,6 @@ def read_kinds(path: Path, document: Mapping[str, Any]) -> tuple[str, ...] | Non
     return tuple(kinds)
 
 
-def read_has_opening(path: Path, document: Mapping[str, Any]) -> bool:
-    """Read whether runs open on the way to the learned start; most policies have no such entry."""
-    return "has_opening" in document and bool(entry(path, document, "has_opening", bool))
-
-
 def read_scope(path: Path, document: Mapping[str, Any]) -> Scope | None:
     """Read where it decides in place of another; most policies have no such entry."""
     return _read_part(path, document, "scope", Scope.from_json)

@@ -38,7 +38,6 @@ from hpo_env.policy_entries import (
     read_features,
     read_fields,
     read_floor,
-    read_has_opening,
     read_kinds,
     read_learned_start,
     read_memory_width,
@@ -58,9 +57,8 @@ FORMAT = "hpo-control-policy"
 FORMAT_VERSION = 3
 """1 took the most probable of five choices, 2 takes their mean, in 3 hyperparameters say what the
 guard does to them, the family's floor of the loss is there, and a policy may have a memory.
-`features`, `learned_start`, `kinds` and `has_opening` came to 3 later, where a policy has them;
-what does not know `kinds` yet steers every run, and what does not know `has_opening` takes the
-first move for a step, as all did before."""
+`features`, `learned_start` and `kinds` came to 3 later, where a policy has them; what does not know
+`kinds` yet steers every run, as it did before."""
 _READABLE = (2, 3)
 
 _MAX_DIGITS = 300  # of an integer: what float64 holds, and more than anything here counts
@@ -161,7 +159,6 @@ def load(folder: str | Path) -> Policy:
             learned_start=read_learned_start(path, document),
             kinds=read_kinds(path, document),
             scope=read_scope(path, document),
-            has_opening=read_has_opening(path, document),
         )
     except PolicyFileError:
         raise
@@ -199,7 +196,6 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
         **start,
         **({} if policy.kinds is None else {"kinds": list(policy.kinds)}),
         **({} if policy.scope is None else {"scope": policy.scope.to_json()}),
-        **({"has_opening": True} if policy.has_opening else {}),
         "weights_sha256": weights_sha256,
         **familiarity,
         "golden": golden_vectors(policy),

@@ -70,7 +70,6 @@ def restrict(policy: Policy, names: Sequence[str]) -> Policy:
     else:
         weight, bias = _without(memory.input_weight, memory.bias, columns, gone, given)
         memory = replace(memory, input_weight=weight, bias=bias)
-    start = policy.learned_start and policy.learned_start.subset(kept)
     rows = _outputs_of(policy, kept)
     weights[-1], biases[-1] = _float32(weights[-1][rows]), _float32(biases[-1][rows])
     return replace(
@@ -79,8 +78,7 @@ def restrict(policy: Policy, names: Sequence[str]) -> Policy:
         weights=tuple(weights),
         biases=tuple(biases),
         memory=memory,
-        learned_start=start,
-        has_opening=policy.has_opening and start is not None,
+        learned_start=policy.learned_start and policy.learned_start.subset(kept),
         familiarity=policy.familiarity
         and _restrict_familiarity(policy.familiarity, columns, gone, given),
     )
@@ -152,10 +150,6 @@ def _check_turns(policy: Policy, general: Policy) -> None:
     if policy.memory is not None or general.memory is not None:
         raise ConfigurationError(
             "a policy that has a scope takes turns with another, so that neither may have a memory"
-        )
-    if policy.has_opening or general.has_opening:
-        raise ConfigurationError(
-            "a policy that has a scope takes turns with another, so neither may have an opening"
         )
     if policy.fields != general.fields or policy.loss_floor != general.loss_floor:
         raise ConfigurationError(

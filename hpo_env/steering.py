@@ -9,13 +9,6 @@ a user's loop what it met in meta-training. An interval goes
 Where a failed interval cannot be rolled back, it stays with all that it measured, and the guard
 moves next.
 
-A move of 1 is one step of a hyperparameter, and a good setting may lie several off: whoever walks
-there pays with the part of a run in which most is learned. So a run may have an opening, in which
-the first move leads on the straight way to a goal, the policy's learned start: 1 is the whole way,
-0 stays at the user's value. A policy goes the whole way unless it holds back: its 0 or more is read
-as 1, its -1 as 0 (`opened`), as first moves are too few in meta-training to be learned from
-nothing. All later moves are steps.
-
 Axes: `N` lanes, `H` controlled hyperparameters, `A` all hyperparameters of what trains, `D`
 observation fields.
 """
@@ -28,7 +21,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.axes import within
 from hpo_env.guard import has_failed, retreated, rolled_back
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.observer import Observer, followed_loss
@@ -48,7 +40,6 @@ _LANE_STATE = (
     "has_failed",
     "was_rolled_back",
     "available",
-    "goals",
 )
 """Arrays by lane that a snapshot holds, beside observer and telemetry."""
 
@@ -74,7 +65,6 @@ class Steering:
         has_failed: Where the last interval failed, so that the guard moves next `[N]`.
         was_rolled_back: Where it was rolled back `[N]`.
         available: What can be moved `[N, H]`.
-        goals: Values to which first moves lead `[N, H]`; NaN where they are steps.
         telemetry: What the last interval measured, or what holds again after a roll back `[N]`.
 
     Example:
@@ -123,7 +113,6 @@ class Steering:
         self.has_failed = np.zeros(num_lanes, dtype=bool)
         self.was_rolled_back = np.zeros(num_lanes, dtype=bool)
         self.available = np.ones((num_lanes, len(self.controlled)), dtype=bool)
-        self.goals = np.full_like(self.corrections, np.nan)
         self.telemetry = Telemetry.missing(num_lanes)
         self._columns = np.array([space.index(name) for name in self.controlled.names])
         self._wide = np.zeros((num_lanes, len(space)))  # corrections of all, 0 where none is made
@@ -140,7 +129,6 @@ class Steering:
         base: Array,
         num_intervals: NDArray[np.int64],
         available: NDArray[np.bool_] | None = None,
-        goals: Array | None = None,
     ) -> None:
         """Start new runs in some of the lanes.
 
@@ -151,8 +139,6 @@ class Steering:
             base: Base values of the first interval `[n, A]`.
             num_intervals: Decision intervals in each run `[n]`.
             available: What can be moved `[n, H]`; None: all.
-            goals: Values to which first moves lead `[n, H]`, NaN where they are steps; None: they
-                are steps everywhere.
         """
         if available is None:
             available = np.ones((len(lanes), len(self.controlled)), dtype=bool)
@@ -164,7 +150,6 @@ class Steering:
         self.first_train_loss[lanes] = np.nan
         self.has_failed[lanes] = self.was_rolled_back[lanes] = False
         self.available[lanes] = available
-        self.goals[lanes] = np.nan if goals is None else goals
         self.telemetry.put(lanes, telemetry)
         self.note_changes()
         self.observer.begin(
@@ -193,14 +178,9 @@ class Steering:
         Returns:
             Where the guard moved, bool `[N]`.
         """
-        moves, guarded = self.guarded(self.opened(moves))
+        moves, guarded = self.guarded(moves)
         self.take(moves)
         return guarded
-
-    def opened(self, moves: Array) -> Array:
-        """Return a policy's moves `[N, H]` with first ones as shares of the way to their goals."""
-        opens = self._opens()
-        return moves if opens is None else np.where(opens, within(1.0 + moves, 0.0, 1.0), moves)
 
     def guarded(self, moves: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Replace the moves `[N, H]` by the guard's where it is due, and say where `[N]`."""
@@ -216,19 +196,8 @@ class Steering:
         initial = self.initial.tobytes()
         if initial != self._reach_of:  # it is the same all through a run
             self._reach_of, self._reach = initial, self.controlled.reach(self.initial)
-        opens, strides = self._opens(), None
-        if opens is not None:
-            way = self.controlled.corrections(self.initial, self.goals)
-            strides = np.where(opens, way, self.controlled.steps)
-        self.corrections = self.controlled.moved(self.corrections, self.moves, self._reach, strides)
+        self.corrections = self.controlled.moved(self.corrections, self.moves, self._reach)
         self.has_failed.fill(False)
-
-    def _opens(self) -> NDArray[np.bool_] | None:
-        """Say where the next move leads to a goal `[N, H]`; None: nowhere."""
-        if not self._has_goals:
-            return None
-        is_first = self.observer.memory.interval == 0.0
-        return np.asarray(is_first[:, None] & np.isfinite(self.goals)) if is_first.any() else None
 
     def values(self, base: Array) -> Array:
         """Correct base values `[N, A]`."""
@@ -293,7 +262,6 @@ class Steering:
         """Look at the arrays again, after somebody else has written into them."""
         self._is_all_available = bool(self.available.all())
         self._knows_first_loss = not np.isnan(self.first_loss).any()
-        self._has_goals = bool(np.isfinite(self.goals).any())
 
     def _guarded(self, telemetry: Telemetry, roll_back: RollBack) -> Telemetry:
         """Roll failed intervals back where that can be, and return what is left `[N]`."""

@@ -27,7 +27,6 @@ from hpo_env.rendering import RunHistory, draw_run
 from hpo_env.reward import log_diverged, rewards
 from hpo_env.schedules import interval_factors, log_change
 from hpo_env.seeding import draw_episode_seed
-from hpo_env.starts import LearnedStart
 from hpo_env.steering import Steering, draw_available
 from hpo_env.tasks.base import Engine, Split, Task, Trainer, check_choice
 from hpo_env.tasks.checks import check_features, check_tasks, check_telemetry, check_used
@@ -111,9 +110,6 @@ class HPOControlVectorEnv(LanesEnv):
             numbers of hyperparameters are equally frequent, with 1 all can always be moved.
         learned_start: Share, in [0, 1], of the drawn episodes that begin at the family's learned
             start in place of the values that the task drew. Needs a family that has one.
-        opening: Where the first move of an episode leads, mostly the family's learned start: 0 or
-            more is the whole way, -1 none of it. All later ones are steps, and so is the first with
-            None.
         engine: "native" is the fastest: every architecture has a fused kernel, which a C++ compiler
             builds once a machine. "compiled" is torch.compile and takes seconds to start, "eager"
             starts at once, "reference" trains with torch.optim, one lane after the other. "auto"
@@ -147,7 +143,6 @@ class HPOControlVectorEnv(LanesEnv):
         on_divergence: OnDivergence | None = None,
         availability: float = 1.0,
         learned_start: float = 0.0,
-        opening: LearnedStart | None = None,
         engine: Engine = "auto",
         device: str = "cpu",
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
@@ -169,7 +164,6 @@ class HPOControlVectorEnv(LanesEnv):
             on_divergence=on_divergence,
             availability=availability,
             learned_start=learned_start,
-            opening=opening,
             autoreset_mode=autoreset_mode,
             render_mode=render_mode,
             tasks=tasks,
@@ -431,7 +425,6 @@ class HPOControlVectorEnv(LanesEnv):
             base=base,
             num_intervals=self._num_intervals[lanes],
             available=np.stack([self._draw_available(int(lane)) for lane in lanes]),
-            goals=np.stack([self._goals(task) for task in tasks]),
         )
         if self._histories:
             for lane in lanes:
@@ -444,12 +437,6 @@ class HPOControlVectorEnv(LanesEnv):
         if self.learned_start > 0.0 and rng.random() < self.learned_start:
             return self.family.at_learned_start(task)
         return task
-
-    def _goals(self, task: Task) -> Array:
-        """Return the values to which the first move of an episode leads `[H]`; NaN: a step."""
-        problem = self.family.problem(task)
-        there = {} if self.opening is None else self.opening.values_for(problem)
-        return np.array([there.get(name, np.nan) for name in self.controlled.names])
 
     def _draw_available(self, lane: int) -> NDArray[np.bool_]:
         """Draw what can be moved in a lane's episode, of what its task has at all `[H]`."""

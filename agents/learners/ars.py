@@ -108,7 +108,6 @@ class AugmentedRandomSearch(Learner):
             learned_start=env.family.learned_start
             and env.family.learned_start.subset(env.controlled.names),
             kinds=env.family.kinds,
-            has_opening=env.opening is not None,
         )
 
     @property

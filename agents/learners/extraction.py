@@ -74,7 +74,6 @@ def extract_policy(
         learned_start=env.family.learned_start
         and env.family.learned_start.subset(env.controlled.names),
         kinds=env.family.kinds,
-        has_opening=env.opening is not None,
     )
 
 

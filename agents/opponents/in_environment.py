@@ -97,7 +97,6 @@ class InEnvironment(Opponent):
             family=workload.family,
             hyperparameters=self.policy.space.names,
             base_schedule=self.policy.base_schedule,
-            opening=self.policy.opening,
             action_mode="continuous",
             on_divergence="roll_back",
             autoreset_mode=AutoresetMode.DISABLED,

@@ -6,7 +6,7 @@ Axes: `N` lanes, `H` hyperparameters of the family, `T` decision intervals, `G` 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,8 +89,7 @@ class OpenLoop(Opponent):
     ) -> list[Outcome]:
         """See `Opponent.run`."""
         columns = [prepared["corrections"][name] for name in self.policy.space.names]
-        walking = replace(self.policy, has_opening=False)  # a course is followed by steps
-        replay = _Replay(name=self.name, policy=walking, course=np.array(columns).T)
+        replay = _Replay(name=self.name, policy=self.policy, course=np.array(columns).T)
         return replay.run(workload, instances, {})
 
 

@@ -184,7 +184,6 @@ def record_comparison(
         family=policy.family if family is None else family,
         hyperparameters=policy.space.names,
         base_schedule=policy.base_schedule,
-        opening=policy.opening,
         engine=engine,
         device=device,
         tasks=chosen,

@@ -24,13 +24,11 @@ class Beginning:
     Args:
         replaced: The host's own values that a training would not have survived, by name.
         recorders: Note the run for the memory; none without one.
-        problem: What is known of the run.
         unknown_kind: The kind of the run where the policy does not know it, and may not steer it.
     """
 
     replaced: Mapping[str, float]
     recorders: tuple[Recorder, ...]
-    problem: Problem
     unknown_kind: str | None = None
 
 
@@ -81,7 +79,7 @@ def begin_at(
     if memory is None:
         if values:
             host.start_at(values)
-        return Beginning(replaced=replaced, recorders=(), problem=own, unknown_kind=unknown)
+        return Beginning(replaced=replaced, recorders=(), unknown_kind=unknown)
     usual = movable(policy.space, {**there, **values})
     if start is None:
         host.start_at({})  # a host that cannot begin elsewhere says so now, and not at run two
@@ -93,7 +91,7 @@ def begin_at(
     # Replicas of one run are one run: what they add under one identity is there once.
     identity = f"{host.agreed([memory.rng.random()])[0]:.17f}"
     recorder = Recorder(memory, movable(policy.space, {**there, **values}), identity)
-    return Beginning(replaced=replaced, recorders=(recorder,), problem=own, unknown_kind=unknown)
+    return Beginning(replaced=replaced, recorders=(recorder,), unknown_kind=unknown)
 
 
 def _check(

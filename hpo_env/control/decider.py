@@ -20,7 +20,6 @@ from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.policy import Policy
 from hpo_env.restriction import policy_for, scoped_for
-from hpo_env.starts import Problem
 from hpo_env.steering import RollBack, Steering
 from hpo_env.telemetry import Telemetry
 
@@ -44,8 +43,7 @@ class Decision:
             where there was no loss to go by, "unknown" where the policy does not know the kind
             of run, and "harmful" where it did harm before).
         observation: What the policy saw, by field.
-        moves: The action for each hyperparameter that could be written, in `[-1, 1]`; of an opening
-            the share of the way.
+        moves: The action for each hyperparameter that could be written, in `[-1, 1]`.
         values: The values in force after it, read back from where they are used.
         train_loss: Mean loss of the interval before; NaN at the start.
         validation_loss: At the time of the decision; NaN when not measured.
@@ -92,8 +90,6 @@ class Decider:
         features: Entries of the observation that only this kind of training has, by name.
         knows_kind: Whether the policy knows runs of this kind; else they are watched and guarded,
             and the policy moves nothing.
-        problem: What the learned start goes by, to which a policy with an opening may lead; None:
-            nothing is known of it.
 
     Raises:
         ConfigurationError: No hyperparameter of the policies can be written, or the policy reads
@@ -107,7 +103,6 @@ class Decider:
         features: Collection[str] = (),
         *,
         knows_kind: bool = True,
-        problem: Problem | None = None,
     ) -> None:
         known = policies[0].space
         movable = [h.name for h in known.hyperparameters if can_be_moved(h, initial)]
@@ -130,9 +125,6 @@ class Decider:
             self.space, 1, loss_floor=self.policy.loss_floor, features=self.policy.features
         )
         self.steering.initial = np.array([[float(initial[name]) for name in self.space.names]])
-        self._goals = opening_goals(self.policy, problem or Problem())
-        self.steering.goals = self._goals.copy()
-        self.steering.note_changes()
         self.policy_state = self.policy.start(1)
         nothing = np.zeros((1, 0))
         self._corrected: tuple[bytes, Array, Array] = (b"", nothing, nothing)
@@ -159,7 +151,6 @@ class Decider:
             initial=self.steering.initial,
             base=base,
             num_intervals=np.array([num_intervals]),
-            goals=self._goals,
         )
 
     def start_at(self, values: Mapping[str, float]) -> None:
@@ -205,7 +196,7 @@ class Decider:
         else:
             asked, shares, self.policy_state = policy.step(observation, self.policy_state)
             moves, trust = self.space.check_actions(asked), float(shares[0])
-            moves, guarded = steering.guarded(steering.opened(moves))
+            moves, guarded = steering.guarded(moves)
             reason = "guard" if guarded[0] else "policy"
         steering.take(np.array([agreed(moves[0].tolist())]))
         seen = dict(zip(steering.names, observation[0].tolist(), strict=True))
@@ -369,12 +360,6 @@ def can_be_moved(hyperparameter: Hyperparameter, values: Mapping[str, float]) ->
     value = values.get(hyperparameter.name, math.nan)
     is_factor = hyperparameter.scale in ("log", "log_integer")
     return math.isfinite(value) and not (is_factor and value <= 0.0)
-
-
-def opening_goals(policy: Policy, problem: Problem) -> Array:
-    """Return the values to which the first move of a run leads `[1, H]`, NaN where it is a step."""
-    there = {} if policy.opening is None else policy.opening.values_for(problem)
-    return np.array([[there.get(name, math.nan) for name in policy.space.names]])
 
 
 def movable(space: HyperparameterSpace, values: Mapping[str, float]) -> dict[str, float]:

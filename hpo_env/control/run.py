@@ -30,7 +30,6 @@ from hpo_env.control.saved import STATE_VERSION, check_saved
 from hpo_env.control.schedule_file import ScheduleRow, write_schedule
 from hpo_env.errors import ConfigurationError, ControllerWarning, RunStoppedError
 from hpo_env.policy import Policy
-from hpo_env.starts import Problem
 from hpo_env.telemetry import REPORTED, Telemetry
 
 Array = NDArray[np.float64]
@@ -61,7 +60,6 @@ class Run(Generic[HostT]):
             copy of: averaged weights, a count of batches.
         replaced: The values that the host had and does not begin at, as the training would not
             have survived them, by name.
-        problem: What is known of the run.
         unknown_kind: The kind of the run where the policy does not know it: it is watched and
             guarded, and nothing else moves its values. None: it is steered.
 
@@ -82,7 +80,6 @@ class Run(Generic[HostT]):
         loggers: Sequence[RunLogger] = (),
         on_roll_back: Callable[[], object] | None = None,
         replaced: Mapping[str, float] | None = None,
-        problem: Problem | None = None,
         unknown_kind: str | None = None,
     ) -> None:
         self.host = host
@@ -95,7 +92,6 @@ class Run(Generic[HostT]):
             {n: there[n] for n in self._known if n in there},
             host.features(),
             knows_kind=unknown_kind is None,
-            problem=problem,
         )
         self._unknown_kind = unknown_kind
         self.policy = self._decider.policy

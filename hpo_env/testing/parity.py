@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -40,7 +39,6 @@ class ParityContract:
         options: Options of the family under which its tasks are small.
         engine: How the trainer computes: where there are several ways, the most exact.
         controlled: What the policies move; empty: the family's own choice.
-        has_opening: Whether first moves lead to the learned start, which the family then has.
         tolerance: How far values may be apart, relative; observations by a thousand times that, as
             they are differences of losses that are nearly equal.
     """
@@ -49,7 +47,6 @@ class ParityContract:
     options: ClassVar[Mapping[str, Any]] = {}
     engine: ClassVar[Engine] = "auto"
     controlled: ClassVar[tuple[str, ...]] = ()
-    has_opening: ClassVar[bool] = False
     tolerance: ClassVar[float] = 1e-6
 
     @pytest.mark.parametrize("num_decisions", [1, 9])
@@ -105,10 +102,11 @@ class ParityContract:
     def _policy(self, head: Head, *, scale: float, bias: Any) -> Policy:
         family, space = make_family(self.family, **self.options), self._space()
         features = tuple(family.features)
-        num_fields = len(field_names(space.names)) + len(features)
-        sizes = (num_fields, _HIDDEN, num_outputs(head, len(space)))
-        learned = family.learned_start if self.has_opening else None
-        start = learned and learned.subset(space.names)
+        sizes = (
+            len(field_names(space.names)) + len(features),
+            _HIDDEN,
+            num_outputs(head, len(space)),
+        )
         rng = stream(4, "policy")
         shapes = [(sizes[1], sizes[0]), (sizes[2], sizes[1])]
         last = np.zeros(sizes[2]) if bias is None else bias
@@ -122,8 +120,6 @@ class ParityContract:
             biases=(np.zeros(_HIDDEN, np.float32), last.astype(np.float32)),
             loss_floor=family.loss_floor,
             features=features,
-            learned_start=start and replace(start, is_default=False),
-            has_opening=self.has_opening,
         )
 
     def _environment(self, policy: Policy, task: Task, num_decisions: int) -> HPOControlVectorEnv:
@@ -133,7 +129,6 @@ class ParityContract:
             engine=self.engine,
             hyperparameters=policy.space.names,
             base_schedule=policy.base_schedule,
-            opening=policy.opening,
             autoreset_mode="Disabled",
             tasks=[task],
             **{**self.options, "num_decisions": num_decisions},

@@ -15,7 +15,6 @@ from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.observation import field_names
 from hpo_env.policy import Head, Policy, num_outputs
 from hpo_env.policy_file import load, save
-from hpo_env.starts import LearnedStart, StartCase
 from tests.hpo_env.remembering import remembering
 
 LR = Hyperparameter(name="lr", low=1e-6, high=1.0, default=1e-3, max_step=4.0)
@@ -35,11 +34,6 @@ def policy(seed: int, hidden: tuple[int, ...] = (8, 8), head: Head = "choices") 
         weights=tuple(rng.standard_normal(shape).astype(np.float32) for shape in shapes),
         biases=tuple(rng.standard_normal(shape[0]).astype(np.float32) for shape in shapes),
     )
-
-
-def begun(policy: Policy) -> Policy:
-    start = LearnedStart(cases=(StartCase(values={"lr": 1e-2}),))
-    return replace(policy, learned_start=start)
 
 
 OBSERVATIONS = np.random.default_rng(9).uniform(-1.0, 1.0, (50, WIDTH)).astype(np.float32)
@@ -90,7 +84,6 @@ OTHER = HyperparameterSpace([replace(LR, max_step=2.0)])
         ([policy(0), replace(policy(1), base_schedule="linear")], "same base_schedule"),
         ([policy(0), replace(policy(1), activation="relu")], "same activation"),
         ([policy(0), replace(policy(1), kinds=("binary",))], "same kinds"),
-        ([begun(policy(0)), replace(begun(policy(1)), has_opening=True)], "same has_opening"),
         ([policy(0), policy(1, (8,))], "same number of layers"),
         ([policy(0), replace(policy(1), space=OTHER)], "same hyperparameters"),
     ],

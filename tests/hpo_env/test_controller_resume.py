@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,10 @@ from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.policy import Policy
 from hpo_env.policy_file import load, save
-from hpo_env.starts import LearnedStart, StartCase
 from tests.hpo_env.controlled_runs import Training, random_policy, run_afresh
 
 STEPS = 24
 POLICY = random_policy(["learning_rate", "weight_decay", "momentum"])
-THERE = LearnedStart(cases=(StartCase(values={"learning_rate": 0.002}),), is_default=False)
-OPENING = replace(POLICY, learned_start=THERE, has_opening=True)
 
 
 def start(policy: Policy, has_scheduler: bool) -> tuple[Training, Any, Any, Run[Any]]:
@@ -65,19 +61,18 @@ def restore(parts: tuple[Training, Any, Any, Run[Any]], path: Path, run_last: bo
         run.load_state_dict(state["run"])
 
 
-@pytest.mark.parametrize("policy", [POLICY, OPENING], ids=["", "opening"])
 @pytest.mark.parametrize("run_last", [True, False])
 @pytest.mark.parametrize("has_scheduler", [False, True])
 @pytest.mark.parametrize("cut", [0, 1, 11, 12, 13, 23, 24])
 def test_a_resumed_run_equals_an_uninterrupted_one(
-    cut: int, has_scheduler: bool, run_last: bool, policy: Policy, tmp_path: Path
+    cut: int, has_scheduler: bool, run_last: bool, tmp_path: Path
 ) -> None:
-    whole = start(policy, has_scheduler)
+    whole = start(POLICY, has_scheduler)
     rates = advance(whole, range(STEPS))
-    half = start(policy, has_scheduler)
+    half = start(POLICY, has_scheduler)
     advance(half, range(cut))
     path = checkpoint(half, tmp_path / "checkpoint.pt")
-    other = start(policy, has_scheduler)
+    other = start(POLICY, has_scheduler)
     restore(other, path, run_last)
     assert advance(other, range(cut, STEPS)) == rates[cut:]
     assert torch.equal(other[0].weights(), whole[0].weights())

@@ -51,7 +51,6 @@ def policies(draw: st.DrawFn) -> Policy:
     hidden = draw(st.lists(st.integers(1, 9), max_size=3))
     features = tuple(draw(st.lists(st.sampled_from(["age", "season", "slope"]), unique=True)))
     num_fields = len(field_names(space.names)) + len(features)
-    start = draw(st.sampled_from([None, LEARNED_START]))
     sizes = [num_fields, *hidden, num_outputs(head, len(space))]
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     scale = draw(st.sampled_from([1e-3, 1.0, 100.0]))
@@ -73,10 +72,9 @@ def policies(draw: st.DrawFn) -> Policy:
         else {},
         features=features,
         familiarity=familiarity,
-        learned_start=start,
+        learned_start=draw(st.sampled_from([None, LEARNED_START])),
         kinds=draw(st.sampled_from([None, ("binary",), ("ppo, discrete", "a2c")])),
         scope=draw(st.sampled_from([None, SCOPE])),
-        has_opening=start is not None and draw(st.booleans()),
     )
     return remembering(policy, draw(st.integers(1, 4))) if draw(st.booleans()) else policy
 
@@ -440,25 +438,10 @@ def test_a_doctored_scope_is_refused(saved: Path, scope: Any, message: str) -> N
     assert str(saved) in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("has_opening", "message"),
-    [
-        (1, "'has_opening' must be a bool"),
-        (None, "must be a bool"),
-        (True, "needs a learned start"),
-    ],
-)
-def test_a_doctored_opening_is_refused(saved: Path, has_opening: Any, message: str) -> None:
-    write_json(saved, read_json(saved) | {"has_opening": has_opening})
-    with pytest.raises(PolicyFileError, match=message) as caught:
-        load(saved)
-    assert str(saved) in str(caught.value)
-
-
 def test_a_policy_without_learned_start_kinds_or_scope_is_written_as_before_there_were_such_things(
     saved: Path,
 ) -> None:
-    assert not {"learned_start", "kinds", "scope", "has_opening"} & set(read_json(saved))
+    assert not {"learned_start", "kinds", "scope"} & set(read_json(saved))
 
 
 def test_moved_arrays_of_familiarity_are_noticed(saved_familiar: Path) -> None:

@@ -19,7 +19,6 @@ from hpo_env.errors import ConfigurationError, MissingExtraError
 from hpo_env.familiarity import Familiarity
 from hpo_env.observation import field_names
 from hpo_env.policy import Policy
-from hpo_env.starts import LearnedStart, StartCase
 from hpo_env.tasks.registry import family_class, make_family
 
 INSTANCE = Instance(task=make_tasks(make_family("quadratic", **NEAR.options), 1, 0)[0], seed=0)
@@ -99,9 +98,7 @@ def test_a_policy_counts_by_what_it_does() -> None:
     cosine = make_policy(base_schedule="cosine")
     floored = make_policy(loss_floor=1e-3)
     familiar = [make_policy(familiarity=familiarity(offset)) for offset in (0.0, 1.0)]
-    starts = [LearnedStart(cases=(StartCase(values={"learning_rate": v}),)) for v in (1e-3, 1e-2)]
-    opening = [make_policy(learned_start=start, has_opening=True) for start in starts]
-    policies = (policy, moved, cosine, floored, *familiar, *opening)
+    policies = (policy, moved, cosine, floored, *familiar)
     found = [key(opponent=Guided(name="g", policy=p)) for p in policies]
     assert len(set(found)) == len(policies)
     noted = make_policy(metadata={"note": "the same weights"})

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from agents.opponents.base import Instance, Opponent, Setup
@@ -9,7 +7,6 @@ from agents.opponents.drawing import make_tasks
 from agents.opponents.lanes import Workload
 from agents.opponents.open_loop import NUM_POINTS
 from agents.opponents.registry import make_opponent
-from hpo_env.starts import LearnedStart, StartCase
 from hpo_env.tasks.registry import make_family
 from tests.agents.opponents.policies import steady_policy
 
@@ -48,24 +45,6 @@ def test_a_policy_that_does_not_look_is_replayed_on_other_tasks() -> None:
         rates = one.hyperparameters["learning_rate"], other.hyperparameters["learning_rate"]
         np.testing.assert_allclose(*rates, rtol=0.02)  # 64 points cut the corners of 3 a little
         np.testing.assert_allclose(one.validation_loss, other.validation_loss, rtol=0.02)
-
-
-def test_the_course_of_a_policy_with_an_opening_is_followed_by_steps() -> None:
-    names = ("learning_rate",)
-    policy = steady_policy("quadratic", names, level=0.5, base_schedule="constant")
-    goal = LearnedStart(cases=(StartCase(values={"learning_rate": 1e-6 * np.exp(2.5 * STEP)}),))
-    opening = replace(policy, learned_start=goal, has_opening=True)
-    setup = Setup(policy=opening, hyperparameters=names)
-    given = instances(2, NUM_DECISIONS, seed=0, rate=1e-6)
-    replay = make_opponent("open_loop", setup)
-    (rates, _) = (
-        outcome.hyperparameters["learning_rate"]
-        for outcome in replay.run(WORKLOAD, given, replay.prepare(WORKLOAD, given))
-    )
-    steered = make_opponent("controller", setup).run(WORKLOAD, given, {})[0]
-    there = steered.hyperparameters["learning_rate"]
-    np.testing.assert_allclose(np.log(there / 1e-6), STEP * np.array([2.5, 3.5, 4.5]), rtol=1e-6)
-    np.testing.assert_allclose(np.log(rates / 1e-6), STEP * np.array([2.0, 3.5, 4.5]), rtol=0.03)
 
 
 def test_the_course_is_stretched_to_the_tasks_horizon() -> None:

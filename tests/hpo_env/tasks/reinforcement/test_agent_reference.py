@@ -13,7 +13,6 @@ from hpo_env.controller import Controller
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Engine, Trainer
 from hpo_env.tasks.registry import make_family
-from hpo_env.tasks.reinforcement.space import CONTROLLED
 from hpo_env.tasks.reinforcement.task import ReinforcementTask
 from hpo_env.telemetry import MEASUREMENTS
 from hpo_env.testing import ParityContract
@@ -28,28 +27,21 @@ SMALL: Mapping[str, Any] = {
 }
 LANES = np.array([0, 1])
 
-KINDS: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...], bool]] = {
-    "A2C": (
-        {**SMALL, "algorithm": "a2c"},
-        ("learning_rate", "discount", "gae_lambda", "entropy"),
-        False,
-    ),
-    "with an opening": ({**SMALL, "start": "random"}, CONTROLLED, True),
-    "with an opening, and a value that has no goal": (SMALL, ("epochs", "max_grad_norm"), True),
+KINDS: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
+    "A2C": ({**SMALL, "algorithm": "a2c"}, ("learning_rate", "discount", "gae_lambda", "entropy")),
     "continuous, normalised, scaled": (
         {**SMALL, "environment": "cart_pole_swing_up", "normalises": True},
         ("discount", "epochs", "batch_size", "value_coefficient", "max_grad_norm", "reward_scale"),
-        False,
     ),
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_other_kinds_of_agents_are_steered_alike_too(kind: str) -> None:
-    options, controlled, has_opening = KINDS[kind]
+    options, controlled = KINDS[kind]
     contract = ParityContract()
     contract.family, contract.engine = "reinforcement", "reference"
-    contract.options, contract.controlled, contract.has_opening = options, controlled, has_opening
+    contract.options, contract.controlled = options, controlled
     run = contract.check_parity(contract.random_policy("squashed"), 3)
     assert len({str(decision.values) for decision in run.decisions}) == 3
 
