@@ -32,14 +32,14 @@ class Scope:
         min_interval_updates: Updates that the interval has at least, from 1 on.
         max_loss_gap: The most that the logarithm of the validation loss over the training loss of
             the interval differs from 0, either way; above 0.
-        max_change: The most that the logarithm of the validation loss changed in the interval,
-            either way; above 0.
+        max_change_per_update: The most that the logarithm of the validation loss changed in the
+            interval, either way, over its updates; above 0.
 
     Raises:
         ConfigurationError: A number is out of range, or none.
 
     Example:
-        >>> scope = Scope(min_interval_updates=20, max_loss_gap=0.1, max_change=0.1)
+        >>> scope = Scope(min_interval_updates=20, max_loss_gap=0.1, max_change_per_update=0.005)
         >>> scope.contains(20, train_loss=1.0, validation_loss=1.05, change=-0.02)
         True
         >>> scope.contains(19, train_loss=1.0, validation_loss=1.05, change=-0.02)
@@ -54,7 +54,7 @@ class Scope:
 
     min_interval_updates: int
     max_loss_gap: float
-    max_change: float
+    max_change_per_update: float
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -63,7 +63,7 @@ class Scope:
             raise ConfigurationError(
                 f"min_interval_updates must be a whole number from 1 on; got {least!r}"
             )
-        for name in ("max_loss_gap", "max_change"):
+        for name in ("max_loss_gap", "max_change_per_update"):
             most = getattr(self, name)
             if not (is_number(most) and 0.0 < most < math.inf):
                 raise ConfigurationError(f"{name} must be a finite number above 0; got {most!r}")
@@ -80,7 +80,8 @@ class Scope:
             change: Of the logarithm of the validation loss in it; NaN where it is not known.
         """
         gap = self._gap(interval_updates, train_loss, validation_loss)
-        return abs(gap) <= self.max_loss_gap and abs(change) <= self.max_change
+        most = self.max_change_per_update * interval_updates
+        return abs(gap) <= self.max_loss_gap and abs(change) <= most
 
     def is_left(self, interval_updates: int, *, train_loss: float, validation_loss: float) -> bool:
         """Say whether a run is out of it for good after an interval; arguments as of `contains`."""

@@ -32,7 +32,7 @@ SIX = (
     "gradient_clip",
 )
 THREE = SIX[:3]
-SCOPE = Scope(min_interval_updates=20, max_loss_gap=0.1, max_change=0.1)
+SCOPE = Scope(min_interval_updates=20, max_loss_gap=0.1, max_change_per_update=0.005)
 GENERAL = fixed_policy(0.25, THREE)
 LONG = replace(fixed_policy(-0.5, THREE), scope=SCOPE)
 
@@ -70,6 +70,7 @@ def test_what_lies_in_a_scope(
 )
 def test_a_loss_that_falls_fast_or_has_jumped_is_in_no_scope(change: float, expected: bool) -> None:
     assert SCOPE.contains(20, train_loss=1.0, validation_loss=1.0, change=change) is expected
+    assert SCOPE.contains(40, train_loss=1.0, validation_loss=1.0, change=2 * change) is expected
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,10 @@ def test_what_leads_out_of_a_scope_for_good(
         ({"max_loss_gap": math.nan}, "max_loss_gap must be a finite number above 0"),
         ({"max_loss_gap": 0.0}, "got 0.0"),
         ({"max_loss_gap": "0.1"}, "got '0.1'"),
-        ({"max_change": math.inf}, "max_change must be a finite number above 0"),
+        (
+            {"max_change_per_update": math.inf},
+            "max_change_per_update must be a finite number above 0",
+        ),
         ({"other": 1}, "a scope must have"),
     ],
 )

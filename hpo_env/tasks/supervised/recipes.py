@@ -106,7 +106,7 @@ _LOOPS = Recipe(
     initial=_LOOPS_BY_MODALITY.name,
     seeds=(0,),
     members=1,
-    scope=Scope(min_interval_updates=12, max_loss_gap=0.1, max_change=0.1),
+    scope=Scope(min_interval_updates=12, max_loss_gap=0.1, max_change_per_update=0.0075),
 )
 """Where the losses of training and validation fall together it is ahead of the three seeds of
 `supervised-optimizer`, elsewhere behind: so it decides there, and from longer intervals on than
