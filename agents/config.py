@@ -89,9 +89,10 @@ class TrainConfig:
         workers: process for workers on this machine, ray for actors on a Ray cluster.
         ray_address: The Ray cluster to join, such as auto or 10.0.0.1:6379; with workers=ray only.
         run_dir: Folder in which the run's own folder is made.
-        initial: Run folder of an earlier meta-training, with whose best weights this one begins; it
-            may have had other tasks, but must have observed and moved the same. A policy's folder
-            gives its actor alone, of several members the one of this seed (see `critic_steps`).
+        initial: Run folder of an earlier meta-training; this one begins with the weights that it
+            exported. It may have had other tasks, but must have observed and moved the same. A
+            policy's folder gives its actor alone, of several members the one of this seed (see
+            `critic_steps`).
         resume: Run folder of an interrupted run to go on with; all other settings come from there.
             Only a file that has moved may be named, by family_options, for instance `dataset=PATH`.
         progress: bar (a live bar), lines (a line a segment), quiet, or auto: a bar on a terminal,

@@ -3,7 +3,8 @@
     python benchmarks/real_loops.py --csv real_loops.csv
     python benchmarks/real_loops.py --csv real_loops.csv --part test --seeds 3
 
-Plain PyTorch; text of the standard library, digits and photographs that scikit-learn ships, tables.
+Plain PyTorch; text of the standard library, digits and photographs that scikit-learn ships,
+characters in fonts that matplotlib ships, tables.
 The rows of a run are written as it ends, and those that are in the file are not run again: a
 benchmark that was stopped goes on. The opponent of a single run is the best of four cosines, each a
 run of its own. With `--rescue` badly set optimisers are steered beside a well set one, see

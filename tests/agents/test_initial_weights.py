@@ -312,6 +312,8 @@ def test_the_last_checkpoint_is_exported_where_that_is_asked_for(
         _, state = read_checkpoint(checkpoint_path(folder / "checkpoints", segment))
         (last,) = [w for n, w in state.items() if n.endswith("action_net.weight")]
         assert np.array_equal(load(folder / "policy").weights[-1], last)
+        first = begun(tiny(**asked), folder)  # and whoever goes on from it begins there
+        assert all(np.array_equal(weights, state[name]) for name, weights in first.items())
 
 
 def test_a_recipe_begins_with_a_policy_and_ships_what_lies_between(
