@@ -76,7 +76,7 @@ def main(
     before = _trained(first, None, num_tasks, seed, options)
     for name in others:
         after = _trained(first, _loaded(name), num_tasks, seed, options)
-        print(f"{name}\n{_table(before, after)}", flush=True)
+        print(f"{name}\n{table(before, after)}", flush=True)
 
 
 def _loaded(name: str) -> Policy:
@@ -127,7 +127,8 @@ def _is_in_scope(
     )
 
 
-def _table(before: Ends, after: Ends) -> str:
+def table(before: Ends, after: Ends) -> str:
+    """Lay the differences out in Markdown, by the length of intervals."""
     lines = ["| updates a decision | runs | difference | standard error | lower | handed over |"]
     lines.append("|" + " --- |" * 6)
     difference = after.log_losses - before.log_losses
