@@ -437,7 +437,7 @@ ACTIONS: Mapping[str, tuple[Any, int, int]] = {
     "one": (spaces.Discrete(1), 1, 0),
     "choices": (spaces.MultiDiscrete([3, 4]), 12, 0),
     "more choices than 64 bits hold": (spaces.MultiDiscrete([1000] * 30), 1000**30, 0),
-    "choices in a table": (spaces.MultiDiscrete([[2, 3], [4, 5]]), 120, 0),
+    "choices in a table": (spaces.MultiDiscrete(np.array([[2, 3], [4, 5]])), 120, 0),
     "switches": (spaces.MultiBinary(4), 16, 0),
     "more switches than a float holds": (spaces.MultiBinary(2000), 2**2000, 0),
     "numbers": (spaces.Box(-1.0, 1.0, (2, 3), np.float32), 0, 6),
