@@ -22,7 +22,10 @@ from hpo_env.errors import ConfigurationError
 from hpo_env.lstm import NUM_GATES, Lstm
 from hpo_env.policy import Array, Policy
 
-_ALIKE = ("family", "base_schedule", "head", "activation", "learned_start", "kinds", "lowest")
+_ALIKE = (
+    *("family", "base_schedule", "head", "activation", "learned_start", "kinds"),
+    *("lowest", "most_decisions"),
+)
 
 
 def combine(policies: Sequence[Policy]) -> Policy:

@@ -95,6 +95,8 @@ class Policy:
         scope: Where it decides in place of another policy of the same hyperparameters, if it is not
             the only one; None: where no other does.
         lowest: The lowest values that it moves to, by name; see `hpo_env.lowest`.
+        most_decisions: How many decisions a run has at most in which it moves a hyperparameter, by
+            name; what is not named is moved in every run. See `restriction.moved_in`.
 
     Raises:
         ConfigurationError: A shape, a dtype or a value contradicts the above.
@@ -133,6 +135,7 @@ class Policy:
     kinds: tuple[str, ...] | None = None
     scope: Scope | None = None
     lowest: Mapping[str, float] = field(default_factory=dict)
+    most_decisions: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that the network fits the observation, the head and itself."""
@@ -154,6 +157,7 @@ class Policy:
             self.learned_start.check(self.space)
         check_kinds(self.kinds)
         check_lowest(self.lowest, self.space)
+        _check_most_decisions(self.most_decisions, self.space)
         width = None if self.memory is None else self.memory.width
         shapes = tensor_shapes(self.layer_sizes, width) | familiarity_shapes(len(self.fields))
         for name, tensor in self.tensors().items():
@@ -372,6 +376,15 @@ class Policy:
         columns = [self.fields.index(f"{name}/correction") for name in self.space.names]
         ranges = self.space.to_axis(self.space.high) - self.space.to_axis(self.space.low)
         return columns, self.space.steps / ranges
+
+
+def _check_most_decisions(most: Mapping[str, int], space: HyperparameterSpace) -> None:
+    for name, count in most.items():
+        space.index(name)
+        if type(count) is not int or count < 1:
+            raise ConfigurationError(
+                f"most_decisions: that of {name} must be a whole number from 1 on; got {count!r}"
+            )
 
 
 def tensor_shapes(

@@ -134,6 +134,14 @@ def read_lowest(path: Path, document: Mapping[str, Any]) -> dict[str, float]:
     return lowest
 
 
+def read_most_decisions(path: Path, document: Mapping[str, Any]) -> dict[str, int]:
+    """Read in how long runs hyperparameters are moved; most policies have no such entry."""
+    if "most_decisions" not in document:
+        return {}
+    most: dict[str, int] = entry(path, document, "most_decisions", dict)
+    return most
+
+
 def read_scope(path: Path, document: Mapping[str, Any]) -> Scope | None:
     """Read where it decides in place of another; most policies have no such entry."""
     return _read_part(path, document, "scope", Scope.from_json)

@@ -80,6 +80,7 @@ def restrict(policy: Policy, names: Sequence[str]) -> Policy:
         memory=memory,
         learned_start=policy.learned_start and policy.learned_start.subset(kept),
         lowest={name: value for name, value in policy.lowest.items() if name in kept},
+        most_decisions={n: most for n, most in policy.most_decisions.items() if n in kept},
         familiarity=policy.familiarity
         and _restrict_familiarity(policy.familiarity, columns, gone, given),
     )
@@ -99,6 +100,26 @@ def policy_for(policies: Sequence[Policy], names: Sequence[str]) -> Policy:
     general = (first, *(policy for policy in others if policy.scope is None))
     just = [policy for policy in general if set(policy.space.names) == set(names)]
     return just[0] if just else restrict(first, names)
+
+
+def moved_in(policy: Policy, names: Sequence[str], num_decisions: int | None) -> list[str]:
+    """Return which of some hyperparameters a policy moves in a run.
+
+    What is good in runs as long as those of meta-training may do harm in longer ones; a policy that
+    says where (`Policy.most_decisions`) leaves those hyperparameters as they are there.
+
+    Args:
+        policy: It.
+        names: What can be moved.
+        num_decisions: Of the run; None: its end is not known, and all are moved.
+
+    Returns:
+        Those names that are left, in their order; all where none would be.
+    """
+    if num_decisions is None:
+        return list(names)
+    most = policy.most_decisions
+    return [n for n in names if num_decisions <= most.get(n, num_decisions)] or list(names)
 
 
 def scoped_for(policies: Sequence[Policy], names: Sequence[str]) -> Policy | None:

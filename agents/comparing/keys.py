@@ -52,6 +52,8 @@ def policy_fingerprint(policy: Policy) -> str:
     }
     if policy.lowest:
         head["lowest"] = dict(policy.lowest)
+    if policy.most_decisions:
+        head["most_decisions"] = dict(policy.most_decisions)
     content = hashlib.sha256(canonical_json(head).encode())
     for name, tensor in sorted(policy.tensors().items()):
         content.update(name.encode() + str(tensor.shape).encode() + tensor.tobytes())

@@ -86,12 +86,13 @@ class Run(Generic[HostT]):
         self._clock = Clock(total_steps, num_decisions)
         self.decisions: list[Decision] = []
         self._known = policies[0].space.names
-        there = host.initial
+        there, plan = host.initial, self._clock.plan
         self._decider = Decider(
             policies,
             {n: there[n] for n in self._known if n in there},
             host.features(),
             knows_kind=unknown_kind is None,
+            num_decisions=plan.num_intervals if isinstance(plan, Plan) else None,
         )
         self._unknown_kind = unknown_kind
         self.policy = self._decider.policy

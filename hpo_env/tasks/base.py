@@ -140,6 +140,7 @@ class Recipe:
         members: How many of the seeds, the best on meta-validation tasks, make up the policy.
         scope: Where it decides in place of another policy of the same hyperparameters.
         lowest: The lowest values that it moves to, by name; see `hpo_env.lowest`.
+        most_decisions: In how long runs it moves a hyperparameter, by name; see `Policy`.
     """
 
     name: str
@@ -154,6 +155,7 @@ class Recipe:
     members: int = 3
     scope: Scope | None = None
     lowest: Mapping[str, float] = field(default_factory=dict)
+    most_decisions: Mapping[str, int] = field(default_factory=dict)
 
 
 class TaskFamily(ABC):
