@@ -36,6 +36,7 @@ import tyro
 from numpy.typing import NDArray
 
 from hpo_env.policy_file import load
+from hpo_env.restriction import moved_in, restrict
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Split
 from hpo_env.tasks.reinforcement.environments.registry import types_of
@@ -157,13 +158,19 @@ def follow_divergence(observations: NDArray[np.float32], env: HPOControlVectorEn
     return moves
 
 
-def follow_policy(folder: Path, gate: float = 1.0) -> Act:
-    """Do as a policy says, the threshold of what is familiar to it times a gate."""
+def follow_policy(
+    folder: Path, num_decisions: int, gate: float = 1.0
+) -> tuple[Act, tuple[str, ...]]:
+    """Do as a policy says in a run of so many decisions, and return what it moves there, too.
+
+    The threshold of what is familiar to it is multiplied by a gate.
+    """
     policy = load(folder)
+    policy = restrict(policy, moved_in(policy, policy.space.names, num_decisions))
     known = policy.familiarity
     if known is not None and gate != 1.0:
         policy = replace(policy, familiarity=replace(known, threshold=gate * known.threshold))
-    return lambda observations, env: policy.act(observations)
+    return lambda observations, env: policy.act(observations), policy.space.names
 
 
 def learned(family: ReinforcementFamily, task: ReinforcementTask) -> ReinforcementTask:
@@ -190,22 +197,25 @@ def compared(config: Config) -> pd.DataFrame:
         there = [learned(family, task) for task in tasks]
         if start == "tuned":
             tasks = there
-        opponents: dict[str, tuple[Sequence[ReinforcementTask], Act, int]] = {
-            "kept": (tasks, keep, 0),
-            "kept, other seeds": (tasks, keep, 10_000),
-            "goto": (there, keep, 0),
-            "KL-adaptive": (tasks, follow_divergence, 0),
+        opponents: dict[str, tuple[Sequence[ReinforcementTask], Act, int, Sequence[str]]] = {
+            "kept": (tasks, keep, 0, CONTROLLED),
+            "kept, other seeds": (tasks, keep, 10_000, CONTROLLED),
+            "goto": (there, keep, 0, CONTROLLED),
+            "KL-adaptive": (tasks, follow_divergence, 0, CONTROLLED),
         }
         named = {
-            f"{folder} {gate:g}": follow_policy(folder, gate)
+            f"{folder} {gate:g}": follow_policy(folder, config.num_decisions, gate)
             for folder in config.policies
             for gate in config.gates
         }
-        opponents |= {name: (tasks, act, 0) for name, act in named.items()}
+        opponents |= {name: (tasks, act, 0, moved) for name, (act, moved) in named.items()}
         if start == "random":  # what somebody gets who asks for the learned start
-            opponents |= {f"{name}, begun there": (there, act, 0) for name, act in named.items()}
-        for name, (given, act, seed) in opponents.items():
-            u = curves(given, act, seed)
+            opponents |= {
+                f"{name}, begun there": (there, act, 0, moved)
+                for name, (act, moved) in named.items()
+            }
+        for name, (given, act, seed, moved) in opponents.items():
+            u = curves(given, act, seed, moved)
             frames.append(
                 pd.DataFrame(
                     {

@@ -106,9 +106,11 @@ def main(config: Config) -> None:
     """Run the studies and the steered runs, and write the table."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    tasks = drawn_tasks(Compared(runs=config.runs), "validation", "default", config.runs)
+    compared = Compared(runs=config.runs)
+    tasks = drawn_tasks(compared, "validation", "default", config.runs)
     kept = areas(tasks, 0)
-    steered = curves(tasks, follow_policy(config.policy), 0).mean(axis=1)
+    act, moved = follow_policy(config.policy, compared.num_decisions)
+    steered = curves(tasks, act, 0, moved).mean(axis=1)
     print("kept", kept.mean().round(3), "steered", steered.mean().round(3), flush=True)
     rows = [
         {
