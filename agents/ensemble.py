@@ -22,7 +22,7 @@ from hpo_env.errors import ConfigurationError
 from hpo_env.lstm import NUM_GATES, Lstm
 from hpo_env.policy import Array, Policy
 
-_ALIKE = ("family", "base_schedule", "head", "activation", "learned_start", "kinds")
+_ALIKE = ("family", "base_schedule", "head", "activation", "learned_start", "kinds", "lowest")
 
 
 def combine(policies: Sequence[Policy]) -> Policy:

@@ -329,7 +329,7 @@ def ship(family: str, recipe: Recipe, members: Sequence[Path], out: Path) -> Pat
     if recipe.initial is not None:  # by its recipe: where it lay means nothing elsewhere
         metadata["config"] |= {"initial": recipe.initial}
         metadata["learned_share"] = recipe.learned_share
-    whole = replace(known, metadata=metadata, scope=recipe.scope)
+    whole = replace(known, metadata=metadata, scope=recipe.scope, lowest=recipe.lowest)
     return save(whole if recipe.keeps is None else restrict(whole, recipe.keeps), out)
 
 

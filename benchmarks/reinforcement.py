@@ -6,9 +6,10 @@
 Beside each policy run, on the same tasks and from the same starts: what was there, kept; the same
 with other seeds, for the size of chance; the family's learned start, kept from the first update on
 (goto: the start "tuned" begins there); and a learning rate that follows the divergence of updates,
-as in rsl_rl. Measured is the share `u` of the way from the random to the best known return, 1 at
-the best: at the end (mean of the last three intervals) and over the whole curve (area). Differences
-are paired over runs, meaned within a type, and their intervals of 95 % resample types, or the runs
+as in rsl_rl. From random starts each policy runs once more as with `start="learned"`, begun at
+goto. Measured is the share `u` of the way from the random to the best known return, 1 at the best:
+at the end (mean of the last three intervals) and over the whole curve (area). Differences are
+paired over runs, meaned within a type, and their intervals of 95 % resample types, or the runs
 where there is one type.
 
 `--longest 1000` stretches each type by 2, 4 or 8, as far as its episodes then have no more steps:
@@ -201,6 +202,8 @@ def compared(config: Config) -> pd.DataFrame:
             for gate in config.gates
         }
         opponents |= {name: (tasks, act, 0) for name, act in named.items()}
+        if start == "random":  # what somebody gets who asks for the learned start
+            opponents |= {f"{name}, begun there": (there, act, 0) for name, act in named.items()}
         for name, (given, act, seed) in opponents.items():
             u = curves(given, act, seed)
             frames.append(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import numbers
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,74 @@ def by_name(name: str, value: Any) -> dict[str, Any]:
             f"{name} must be a mapping by name, such as {{'learning_rate': ...}}; got {value!r}"
         )
     return dict(value)
+
+
+def functions_by_name(name: str, value: Any) -> dict[str, Callable[..., Any]]:
+    """Return an argument that maps names to functions as a dict, empty where it is None.
+
+    Raises:
+        ConfigurationError: It is anything else, or one of them is no function.
+    """
+    functions = by_name(name, value)
+    for key, function in functions.items():
+        if not callable(function):
+            raise ConfigurationError(
+                f"{name} must hold functions that set a value, such as "
+                f"{{{key!r}: lambda value: ...}}; got {function!r:.60} for {key!r}"
+            )
+    return functions
+
+
+def numbers_by_name(name: str, value: Any) -> dict[str, float]:
+    """Return an argument that maps names to numbers as a dict, empty where it is None.
+
+    Args:
+        name: The argument's.
+        value: Numbers, also in an array or tensor of one element; infinity is one, NaN none.
+
+    Raises:
+        ConfigurationError: It is anything else.
+
+    Example:
+        >>> numbers_by_name("initial", {"discount": 1})
+        {'discount': 1.0}
+    """
+    found = {}
+    for key, entry in by_name(name, value).items():
+        try:
+            found[key] = read_number(entry)
+        except NOT_A_NUMBER:
+            found[key] = math.nan
+        if math.isnan(found[key]):
+            raise ConfigurationError(
+                f"{name} must hold numbers by name; got {entry!r:.60} for {key!r}"
+            )
+    return found
+
+
+NOT_A_NUMBER = (TypeError, ValueError, OverflowError, RuntimeError)
+"""What `read_number` raises, or an array of any library that it asks."""
+
+
+def read_number(value: Any) -> float:
+    """Read a number, also out of an array or tensor of one element that takes part in a gradient.
+
+    Raises:
+        TypeError: It is a text, or true or false.
+        Exception: Another of `NOT_A_NUMBER`, where it is no number otherwise.
+
+    Example:
+        >>> import numpy as np
+        >>> read_number(np.array([0.5]))
+        0.5
+    """
+    if type(value) is float:  # most calls end here
+        return value
+    value = value.detach() if hasattr(value, "detach") else value
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, str | bytes | bool):
+        raise TypeError(f"{value!r:.60} is no number")
+    return float(value)
 
 
 def listed(name: str, value: Any) -> list[Any]:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from hpo_env.arguments import by_name
+from hpo_env.arguments import functions_by_name, listed, numbers_by_name
 from hpo_env.control.beginning import begin_at
 from hpo_env.control.host import Host
 from hpo_env.control.plain_host import PlainHost
@@ -190,6 +190,11 @@ class Controller:
         from hpo_env.control.torch_host import TorchHost
 
         is_name = base_schedule is None or isinstance(base_schedule, str)
+        if isinstance(base_schedule, list | tuple) and not base_schedule:
+            raise ConfigurationError(
+                "base_schedule must be the name of a schedule, or schedulers of torch; got an "
+                "empty list. Leave it out to have the schedule that the policy was trained on"
+            )
         host = TorchHost(
             self.policy.space,
             _listed(optimizer),
@@ -249,7 +254,7 @@ class Controller:
             ConfigurationError: A number is out of range, or a function has no initial value.
             UnknownNameError: A hyperparameter or a schedule of that name does not exist.
         """
-        bind, initial = by_name("bind", bind), by_name("initial", initial)
+        bind, initial = functions_by_name("bind", bind), numbers_by_name("initial", initial)
         for name in bind:
             self.policy.space.index(name)
         if set(bind) != set(initial):
@@ -258,7 +263,7 @@ class Controller:
                 f"{sorted(initial)}"
             )
         writers = {
-            name: FunctionWriter(function=function, initial=initial[name])
+            name: FunctionWriter(function=function, initial=initial[name], name=name)
             for name, function in bind.items()
         }
         return self.steer(
@@ -331,7 +336,7 @@ class Controller:
                 if num_decisions is None
                 else num_decisions,
                 base_schedule=self.policy.base_schedule if base_schedule is None else base_schedule,
-                loggers=[*loggers, *begun.recorders],
+                loggers=[*listed("loggers", loggers), *begun.recorders],
                 on_roll_back=on_roll_back,
                 replaced=begun.replaced,
                 unknown_kind=begun.unknown_kind,
@@ -377,7 +382,7 @@ def replay_schedule(
     optimizers = [unwrapped(one) for one in _listed(optimizer)]
     names = list(dict.fromkeys(name for row in rows for name in row if name != "step"))
     later = [name for name in names if name not in rows[0]]
-    return Replay(rows, column_writers(optimizers, by_name("bind", bind), names, later))
+    return Replay(rows, column_writers(optimizers, functions_by_name("bind", bind), names, later))
 
 
 def _listed(one_or_more: Any) -> list[Any]:

@@ -363,3 +363,16 @@ class HyperparameterSpace:
             return cls([Hyperparameter(**entry) for entry in data])
         except TypeError as error:
             raise HyperparameterError(f"not a hyperparameter space: {error}") from error
+
+
+def split_joint_choices(
+    choices: NDArray[np.integer[Any]], num_hyperparameters: int
+) -> NDArray[np.int64]:
+    """Split indices `[N]` over all `5^H` combinations into one choice a hyperparameter `[N, H]`.
+
+    Example:
+        >>> split_joint_choices(np.array([0, 7, 24]), 2).tolist()
+        [[0, 0], [1, 2], [4, 4]]
+    """
+    shape = (len(LEVELS),) * num_hyperparameters
+    return np.stack(np.unravel_index(choices, shape), axis=1).astype(np.int64)

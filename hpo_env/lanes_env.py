@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from hpo_env.arguments import check_known, ordered_names, share
 from hpo_env.errors import ActionError, ConfigurationError
 from hpo_env.forks import keep_forks_usable
-from hpo_env.hyperparameters import LEVELS
+from hpo_env.hyperparameters import LEVELS, split_joint_choices
 from hpo_env.observation import field_docs
-from hpo_env.policy import split_joint_choices
 from hpo_env.schedules import schedule
 from hpo_env.tasks.base import Split, Task, TaskFamily, check_choice
 from hpo_env.tasks.registry import family_class, make_family, option_names

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.familiarity import Familiarity
 from hpo_env.familiarity import tensor_shapes as familiarity_shapes
-from hpo_env.hyperparameters import LEVELS, HyperparameterSpace
+from hpo_env.hyperparameters import LEVELS, HyperparameterSpace, split_joint_choices
+from hpo_env.lowest import Bounds, check_lowest
 from hpo_env.lstm import Lstm
 from hpo_env.lstm import tensor_shapes as memory_shapes
 from hpo_env.observation import field_names
@@ -93,6 +94,7 @@ class Policy:
             keep their values, see `knows`; None: it is not said, and every run is steered.
         scope: Where it decides in place of another policy of the same hyperparameters, if it is not
             the only one; None: where no other does.
+        lowest: The lowest values that it moves to, by name; see `hpo_env.lowest`.
 
     Raises:
         ConfigurationError: A shape, a dtype or a value contradicts the above.
@@ -130,6 +132,7 @@ class Policy:
     learned_start: LearnedStart | None = None
     kinds: tuple[str, ...] | None = None
     scope: Scope | None = None
+    lowest: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that the network fits the observation, the head and itself."""
@@ -150,6 +153,7 @@ class Policy:
         if self.learned_start is not None:
             self.learned_start.check(self.space)
         check_kinds(self.kinds)
+        check_lowest(self.lowest, self.space)
         width = None if self.memory is None else self.memory.width
         shapes = tensor_shapes(self.layer_sizes, width) | familiarity_shapes(len(self.fields))
         for name, tensor in self.tensors().items():
@@ -297,6 +301,9 @@ class Policy:
         """
         outputs, state = self.outputs_after(observations, state)
         moves = self.moves_of(outputs)
+        if self.lowest:
+            columns, bounds = self._bounds
+            moves = bounds.held(moves, observations[:, columns].astype(np.float64))
         known = self.familiarity
         shares = np.ones(len(moves)) if known is None else known.trust(observations)
         if known is not None and (shares < 1.0).any():
@@ -343,6 +350,12 @@ class Policy:
         return np.clip(-observations[:, columns].astype(np.float64) / steps, -1.0, 1.0)
 
     @cached_property
+    def _bounds(self) -> tuple[list[int], Bounds]:
+        """Columns of the positions in the observation, and where moves end that lead down."""
+        columns = [self.fields.index(f"{name}/position") for name in self.space.names]
+        return columns, Bounds.of(self.lowest, self.space)
+
+    @cached_property
     def _num_fields(self) -> int:
         """`D`."""
         return len(self.fields)
@@ -359,19 +372,6 @@ class Policy:
         columns = [self.fields.index(f"{name}/correction") for name in self.space.names]
         ranges = self.space.to_axis(self.space.high) - self.space.to_axis(self.space.low)
         return columns, self.space.steps / ranges
-
-
-def split_joint_choices(
-    choices: NDArray[np.integer[Any]], num_hyperparameters: int
-) -> NDArray[np.int64]:
-    """Split indices `[N]` over all `5^H` combinations into one choice a hyperparameter `[N, H]`.
-
-    Example:
-        >>> split_joint_choices(np.array([0, 7, 24]), 2).tolist()
-        [[0, 0], [1, 2], [4, 4]]
-    """
-    shape = (len(LEVELS),) * num_hyperparameters
-    return np.stack(np.unravel_index(choices, shape), axis=1).astype(np.int64)
 
 
 def tensor_shapes(

@@ -126,6 +126,14 @@ def read_kinds(path: Path, document: Mapping[str, Any]) -> tuple[str, ...] | Non
     return tuple(kinds)
 
 
+def read_lowest(path: Path, document: Mapping[str, Any]) -> dict[str, float]:
+    """Read the lowest values that it moves to; most policies have none, and no such entry."""
+    if "lowest" not in document:
+        return {}
+    lowest: dict[str, float] = entry(path, document, "lowest", dict)
+    return lowest
+
+
 def read_scope(path: Path, document: Mapping[str, Any]) -> Scope | None:
     """Read where it decides in place of another; most policies have no such entry."""
     return _read_part(path, document, "scope", Scope.from_json)

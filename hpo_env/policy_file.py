@@ -40,6 +40,7 @@ from hpo_env.policy_entries import (
     read_floor,
     read_kinds,
     read_learned_start,
+    read_lowest,
     read_memory_width,
     read_scale_of_familiarity,
     read_scope,
@@ -57,8 +58,8 @@ FORMAT = "hpo-control-policy"
 FORMAT_VERSION = 3
 """1 took the most probable of five choices, 2 takes their mean, in 3 hyperparameters say what the
 guard does to them, the family's floor of the loss is there, and a policy may have a memory.
-`features`, `learned_start` and `kinds` came to 3 later, where a policy has them; what does not know
-`kinds` yet steers every run, as it did before."""
+`features`, `learned_start`, `kinds` and `lowest` came to 3 later, where a policy has them; what
+does not know the last two yet steers every run, and as far down as ranges go, as it did before."""
 _READABLE = (2, 3)
 
 _MAX_DIGITS = 300  # of an integer: what float64 holds, and more than anything here counts
@@ -159,6 +160,7 @@ def load(folder: str | Path) -> Policy:
             learned_start=read_learned_start(path, document),
             kinds=read_kinds(path, document),
             scope=read_scope(path, document),
+            lowest=read_lowest(path, document),
         )
     except PolicyFileError:
         raise
@@ -196,6 +198,7 @@ def _document(policy: Policy, weights_sha256: str) -> dict[str, Any]:
         **start,
         **({} if policy.kinds is None else {"kinds": list(policy.kinds)}),
         **({} if policy.scope is None else {"scope": policy.scope.to_json()}),
+        **({"lowest": dict(policy.lowest)} if policy.lowest else {}),
         "weights_sha256": weights_sha256,
         **familiarity,
         "golden": golden_vectors(policy),

@@ -79,6 +79,7 @@ def restrict(policy: Policy, names: Sequence[str]) -> Policy:
         biases=tuple(biases),
         memory=memory,
         learned_start=policy.learned_start and policy.learned_start.subset(kept),
+        lowest={name: value for name, value in policy.lowest.items() if name in kept},
         familiarity=policy.familiarity
         and _restrict_familiarity(policy.familiarity, columns, gone, given),
     )

@@ -41,6 +41,7 @@ from hpo_env.datasets.texts import TEXTS
 from hpo_env.networks.registry import ARCHITECTURES
 from hpo_env.observation import field_docs
 from hpo_env.tasks.registry import FAMILIES, family_class
+from hpo_env.tasks.reinforcement.environments.registry import types_of
 
 _ROOT = Path(__file__).parent.parent
 PAGES = (*sorted(_ROOT.glob("*.md")), *sorted((_ROOT / "docs").rglob("*.md")))
@@ -120,6 +121,19 @@ def architectures() -> str:
     )
     rows = [(model.modality, model.split, f"`{name}`") for name, model in models]
     return _table(("modality", "split", "model"), rows)
+
+
+def environments() -> str:
+    """Every type of environment that agents learn in, with its split."""
+    rows = []
+    for split in ("train", "validation", "test"):
+        for kind in types_of(split):
+            rules = kind.rules
+            actions = f"{rules.num_outputs}{'' if rules.is_discrete else ' continuous'}"
+            sizes = (rules.observation_size, actions, rules.max_steps, len(kind.physics))
+            rows.append((split, f"`{kind.name}`", kind.help, *sizes))
+    head = ("split", "type", "what is to be done", "observed", "actions", "steps", "physics")
+    return _table(head, rows)
 
 
 def tags() -> str:
@@ -215,6 +229,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "photographs": photographs,
     "texts": texts,
     "architectures": architectures,
+    "environments": environments,
     "tags": tags,
     "commands": commands,
 }

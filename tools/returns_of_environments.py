@@ -9,7 +9,8 @@ first update.
     python tools/returns_of_environments.py --out hpo_env/tasks/reinforcement/returns.json
 
 Rows that are there already are kept; the file is written after each, so that an interrupted run
-goes on. `--improve` searches for all again, with other draws, and keeps the higher of both.
+goes on. `--improve` searches for all again, with other draws, and keeps the higher of both. Where
+episodes are long other settings are good: `--ranges long` draws from those.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from numpy.typing import NDArray
 from hpo_env.seeding import stream
 from hpo_env.tasks.reinforcement.environments.base import EnvironmentType
 from hpo_env.tasks.reinforcement.environments.exact import solved
-from hpo_env.tasks.reinforcement.environments.registry import TYPES
+from hpo_env.tasks.reinforcement.environments.registry import TYPE, TYPES
 from hpo_env.tasks.reinforcement.family import ReinforcementFamily
 from hpo_env.tasks.reinforcement.memory import Learner
 from hpo_env.tasks.reinforcement.native.kernel import Kernel
@@ -34,7 +36,7 @@ from hpo_env.tasks.reinforcement.space import HYPERPARAMETERS
 
 Array = NDArray[np.float64]
 
-_RANGES = {  # where tuned settings lie; drawn evenly on each hyperparameter's axis
+_SHORT = {  # where tuned settings lie; drawn evenly on each hyperparameter's axis
     "learning_rate": (3e-4, 1e-2),
     "discount": (0.9, 0.999),
     "gae_lambda": (0.8, 0.99),
@@ -43,15 +45,28 @@ _RANGES = {  # where tuned settings lie; drawn evenly on each hyperparameter's a
     "epochs": (4.0, 10.0),
     "batch_size": (128.0, 512.0),
 }
+_RANGES = {
+    "short": _SHORT,
+    "long": _SHORT
+    | {
+        "learning_rate": (1e-4, 3e-3),
+        "discount": (0.99, 0.999),
+        "gae_lambda": (0.9, 0.98),
+        "entropy": (1e-5, 1e-2),
+        "batch_size": (64.0, 256.0),
+    },
+}
+"""Of episodes of up to 200 steps or so, and of longer ones."""
+
 _EPISODES = 32
 _FRESH_EPISODES = 256
 
 
-def draw_values(rng: np.random.Generator) -> Array:
+def draw_values(rng: np.random.Generator, ranges: Mapping[str, tuple[float, float]]) -> Array:
     """Draw a setting `[H]`."""
     space = ReinforcementFamily().space
-    low = np.array([_RANGES.get(h.name, (h.default, h.default))[0] for h in HYPERPARAMETERS])
-    high = np.array([_RANGES.get(h.name, (h.default, h.default))[1] for h in HYPERPARAMETERS])
+    low = np.array([ranges.get(h.name, (h.default, h.default))[0] for h in HYPERPARAMETERS])
+    high = np.array([ranges.get(h.name, (h.default, h.default))[1] for h in HYPERPARAMETERS])
     ends = space.to_axis(np.stack([low, high]))
     own = space.to_axis(space.defaults)
     return space.values(space.defaults, rng.uniform(ends[0], ends[1]) - own)
@@ -66,7 +81,14 @@ def exact(kind: EnvironmentType, physics: str) -> dict[str, Any] | None:
 
 
 def measured(
-    kernel: Kernel, kind: EnvironmentType, physics: str, *, settings: int, steps: int, seed: int
+    kernel: Kernel,
+    kind: EnvironmentType,
+    physics: str,
+    *,
+    ranges: str,
+    settings: int,
+    steps: int,
+    seed: int,
 ) -> dict[str, Any]:
     """Search for the best return of one environment; see the module."""
     learners, values = [], []
@@ -82,7 +104,7 @@ def measured(
             algorithm="ppo",
         )
         learners.append(Learner(family.sample(rng), int(rng.integers(2**31))))
-        values.append(draw_values(rng))
+        values.append(draw_values(rng, _RANGES[ranges]))
     kernel.begin(learners, np.array(values))
     seeds = np.arange(settings, dtype=np.uint64)
     random = kernel.evaluate(learners, _FRESH_EPISODES, seeds).mean()
@@ -112,11 +134,13 @@ def main() -> None:
     parser.add_argument("--settings", type=int, default=16)
     parser.add_argument("--steps", type=int, default=122_880)
     parser.add_argument("--seed", type=int, default=0, help="of the draws")
+    parser.add_argument("--ranges", choices=tuple(_RANGES), default="short")
+    parser.add_argument("--types", nargs="*", default=[k.name for k in TYPES], choices=TYPE)
     parser.add_argument("--improve", action="store_true")
     arguments = parser.parse_args()
     kernel = Kernel()
     table = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
-    for kind in TYPES:
+    for kind in (TYPE[name] for name in arguments.types):
         rows = table.setdefault(kind.name, {})
         for physics in kind.physics:
             known = rows.get(physics)
@@ -127,6 +151,7 @@ def main() -> None:
                 kernel,
                 kind,
                 physics,
+                ranges=arguments.ranges,
                 settings=arguments.settings,
                 steps=arguments.steps,
                 seed=arguments.seed,

@@ -50,6 +50,8 @@ def policy_fingerprint(policy: Policy) -> str:
         "threshold": None if policy.familiarity is None else policy.familiarity.threshold,
         "offset": None if policy.familiarity is None else policy.familiarity.offset,
     }
+    if policy.lowest:
+        head["lowest"] = dict(policy.lowest)
     content = hashlib.sha256(canonical_json(head).encode())
     for name, tensor in sorted(policy.tensors().items()):
         content.update(name.encode() + str(tensor.shape).encode() + tensor.tobytes())

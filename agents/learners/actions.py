@@ -17,8 +17,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
 from hpo_env.errors import ConfigurationError
+from hpo_env.hyperparameters import split_joint_choices
 from hpo_env.lanes_env import MAX_JOINT_CHOICES
-from hpo_env.policy import split_joint_choices
 
 __all__ = ["MAX_JOINT_CHOICES", "JointActions"]
 

@@ -17,8 +17,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.distributions import MultiCategoricalDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from hpo_env.hyperparameters import LEVELS
-from hpo_env.policy import split_joint_choices
+from hpo_env.hyperparameters import LEVELS, split_joint_choices
 
 Array = NDArray[np.float64]
 

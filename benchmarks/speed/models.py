@@ -48,6 +48,9 @@ _LEAST_RATIOS = {
     "gpt_32x1_narrow_start": 10.0,
     "gpt_16x2": 10.0,
     "gpt_32x2": 10.0,
+    "gru_32": 10.0,
+    "gru_24": 10.0,
+    "gru_48": 10.0,
 }
 
 

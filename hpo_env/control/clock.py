@@ -23,6 +23,8 @@ class Clock:
         start: Updates made when it began.
         end: Updates made when it is over.
         is_open: Whether it is running.
+        told: What time it was when it began: a run that changes its length in the middle of it
+            does not change what it has begun with.
 
     Raises:
         ConfigurationError: A number is out of range.
@@ -38,6 +40,7 @@ class Clock:
         self.interval = 0
         self.start, self.end = 0, 0
         self.is_open = False
+        self.told: Time = self.plan.time(0)
 
     @property
     def is_over(self) -> bool:
@@ -56,7 +59,7 @@ class Clock:
 
     def begin_interval(self) -> int:
         """Have the interval begin here, and return how many updates it has."""
-        self.is_open = True
+        self.is_open, self.told = True, self.time
         self.start, self.end = self.num_steps, self.plan.end(self.interval)
         return self.end - self.start
 
@@ -115,6 +118,7 @@ class Clock:
             "num_steps": self.num_steps,
             "interval": self.interval,
             "is_open": self.is_open,
+            "told": list(self.told),
             "start": self.start,
             "end": self.end,
         }
@@ -139,6 +143,8 @@ class Clock:
         before = plan.end(self.interval - 1) if self.interval else 0
         self.start = int(state.get("start", min(before, self.num_steps)))
         self.is_open = bool(state.get("is_open", not self.is_over))
+        done, whole = state.get("told", self.time)
+        self.told = (done, whole)
         return total_steps
 
     def resize(self, total_steps: int) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hpo_env.control.clock import Clock
 from hpo_env.control.decider import Decider
 from hpo_env.control.host import Host
-from hpo_env.control.plan import OpenPlan, Plan
+from hpo_env.control.plan import Time
 from hpo_env.control.schedule_file import ScheduleRow
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.schedules import interval_factors, log_change, schedule
@@ -50,8 +50,7 @@ class Course:
         self.effective = decider.initial.copy()
         self.rows: list[ScheduleRow] = []
         self.in_force = (self.effective * 0.0, 1.0)  # corrections [1, H], factor of the schedule
-        self._factors: dict[int, Array] = {}  # of late, by interval
-        self._factors_plan: Plan | OpenPlan = clock.plan
+        self._factors: dict[Time, Array] = {}  # of late
 
     def write(self) -> None:
         """Write the values that are due now, and note them when they changed."""
@@ -127,15 +126,17 @@ class Course:
 
     def _factor(self, interval: int) -> Array:
         """Return the schedule's factor in an interval, `[1]`."""
-        plan = self._clock.plan
-        if plan is not self._factors_plan or len(self._factors) > _FACTORS_KEPT:
-            self._factors, self._factors_plan = {}, plan
-        if interval not in self._factors:
-            done, whole = plan.time(interval)
-            self._factors[interval] = interval_factors(
+        clock = self._clock
+        is_running = clock.is_open and interval == clock.interval
+        time = clock.told if is_running else clock.plan.time(interval)
+        if time not in self._factors:
+            if len(self._factors) >= _FACTORS_KEPT:
+                self._factors = {}
+            done, whole = time
+            self._factors[time] = interval_factors(
                 self.base_schedule, np.array([min(done, whole - 1)]), np.array([whole])
             )
-        return self._factors[interval]
+        return self._factors[time]
 
     def _factor_now(self) -> float:
         """Return the schedule's factor in the running interval."""

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo_env.control.decider import Decision
-from hpo_env.hyperparameters import LEVELS
+from hpo_env.hyperparameters import LEVELS, split_joint_choices
 from hpo_env.observation import field_docs
-from hpo_env.policy import Policy, PolicyState, num_outputs, split_joint_choices
+from hpo_env.policy import Policy, PolicyState, num_outputs
 
 _NUM_REASONS = 3
 _NOBODY = ("frozen", "blind", "unknown", "harmful")  # reasons of decisions that nobody takes

@@ -39,7 +39,9 @@ def find_writers(
         writer: Writer | None = None
         if name in bind:
             start = initial.get(name, hyperparameter.default)
-            writer = FunctionWriter(function=bind[name], initial=start, is_known=name in initial)
+            writer = FunctionWriter(
+                function=bind[name], initial=start, is_known=name in initial, name=name
+            )
         elif name in GROUP_HYPERPARAMETERS:
             writer = GroupWriter.of(name, optimizers)
         elif name == "dropout":
@@ -52,6 +54,14 @@ def find_writers(
             warnings.warn(
                 f"initial names {name!r}, which nothing here can write: give "
                 f"bind={{{name!r}: function}}",
+                ControllerWarning,
+                stacklevel=5,
+            )
+        elif writer is not None and name in initial and writer.initial != initial[name]:
+            warnings.warn(
+                f"initial names {name!r}, whose value here is {writer.initial:g} and not "
+                f"{initial[name]:g}: the run begins at what is here. To have it begin elsewhere, "
+                f"give start={{{name!r}: {initial[name]:g}}}",
                 ControllerWarning,
                 stacklevel=5,
             )

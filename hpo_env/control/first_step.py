@@ -220,5 +220,7 @@ def _slopes(matrices: Iterable[Tensor]) -> list[float]:
 def _norms(matrices: Iterable[Tensor]) -> list[float]:
     """Return the norms of some tensors, with one read of each device."""
     with torch.no_grad():
-        norms = [torch.linalg.vector_norm(m, dtype=torch.float32).reshape(()) for m in matrices]
-        return torch.stack([n.cpu() for n in norms]).tolist() if norms else []
+        # In float32 at least, where half precision would overflow; torch narrows no float64.
+        wide = [torch.promote_types(m.dtype, torch.float32) for m in matrices]
+        norms = [torch.linalg.vector_norm(m, dtype=d) for m, d in zip(matrices, wide, strict=True)]
+        return torch.stack([n.reshape(()).cpu().double() for n in norms]).tolist() if norms else []

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from hpo_env.arguments import NOT_A_NUMBER, read_number
 from hpo_env.control.announcing import Announcer
 from hpo_env.control.host import Host
-from hpo_env.control.plain_host import read_number
 from hpo_env.telemetry import NOT_NEGATIVE, Telemetry
 
 _TRAINING_LOSSES = tuple(name for name in NOT_NEGATIVE if name.startswith("train_loss"))
@@ -36,19 +36,8 @@ class LossCheck:
             is_guarded: Whether anything is done about a loss that is not finite; where not, the
                 training loss stands in.
         """
-        try:
-            result = host.validate()
-            if result is None:  # there is none, or it has nothing to say yet
-                return math.nan
-            loss = read_number(result)
-            if self._is_stale(result, loss):
-                return math.nan
-        except Exception as error:  # anybody's code; a run of days must not end here
-            self._announcer.warn(
-                "validate",
-                f"validate() raised {type(error).__name__}: {error}. The run goes on, with the "
-                "training loss in its place",
-            )
+        loss = self._asked(host)
+        if loss is None:
             return math.nan
         if loss < 0.0:
             self.unfit.add("validation")
@@ -62,6 +51,30 @@ class LossCheck:
         if not math.isfinite(loss) and not is_guarded:
             return math.nan  # nothing is done about it any more; the training loss stands in
         return math.inf if math.isnan(loss) else loss  # measured, and as bad as can be
+
+    def _asked(self, host: Host) -> float | None:
+        """Return the loss that a host has to say, None where it has none, or no new one."""
+        try:
+            result = host.validate()
+        except Exception as error:  # anybody's code; a run of days must not end here
+            self._announcer.warn(
+                "validate",
+                f"validate() raised {type(error).__name__}: {error}. The run goes on, with the "
+                "training loss in its place",
+            )
+            return None
+        if result is None:  # there is none, or it has nothing to say yet
+            return None
+        try:
+            loss = read_number(result)
+        except NOT_A_NUMBER:
+            self._announcer.warn(
+                "validate",
+                "validate() must return the loss alone, one number, or None where there is no new "
+                f"one; got {result!r:.60}. The run goes on, with the training loss in its place",
+            )
+            return None
+        return None if self._is_stale(result, loss) else loss
 
     def _is_stale(self, result: Any, loss: float) -> bool:
         """Say whether a result is the one before and was not worked out anew.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from hpo_env.control.originals import keep, original
+from hpo_env.errors import ConfigurationError
 
 
 class DropoutWriter:
@@ -57,11 +58,20 @@ class DropoutWriter:
 
 @dataclass(kw_only=True)
 class ClipWriter:
-    """The largest norm of the gradient, enforced before each optimiser step."""
+    """The largest norm of the gradient, enforced before each optimiser step.
+
+    Raises:
+        ConfigurationError: It is not above 0.
+    """
 
     initial: float
 
     def __post_init__(self) -> None:
+        """Refuse what would turn gradients round, or to nothing."""
+        if not self.initial > 0.0:
+            raise ConfigurationError(
+                f"initial: gradient_clip must be above 0, as the largest norm; got {self.initial:g}"
+            )
         self.value = self.initial
 
     def start_at(self, value: float) -> None:

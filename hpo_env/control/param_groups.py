@@ -216,6 +216,11 @@ class GroupWriter:
         if number < len(places):
             places[number].written = put(places[number].group, self.name, value)
 
+    def now(self) -> float:
+        """Return the value of the reference as it stands there, whoever wrote it."""
+        self.places()
+        return read(self.reference.group, self.name)
+
     def written(self) -> list[float]:
         """Return what was written last, one value a group."""
         return [place.written for place in self._places]

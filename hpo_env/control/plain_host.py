@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hpo_env.arguments import NOT_A_NUMBER, read_number
 from hpo_env.control.host import Host
 from hpo_env.control.writers import Writer, give_back, start_all, write_all
 from hpo_env.errors import ConfigurationError
@@ -88,12 +89,7 @@ def read_loss(value: Any) -> float:
     """
     try:
         return read_number(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+    except NOT_A_NUMBER as error:
         raise ConfigurationError(
             f"step(loss) needs one number, or a tensor of one element; got {value!r:.60}"
         ) from error
-
-
-def read_number(value: Any) -> float:
-    """Read a number, also out of a tensor that takes part in a gradient."""
-    return float(value.detach() if hasattr(value, "detach") else value)

@@ -18,6 +18,10 @@ Time = tuple[float, float]
 _MIDDLE = 0.5
 """Share of the course that is over in a run without an end. Half of a cosine: its rate is half."""
 _ROUNDING = 1e-9
+_UNKNOWN_LENGTH = (
+    ". It has to be known beforehand: a schedule depends on how far there is to go. Where it is "
+    "not, total_steps=None leaves the end open until cool_down(steps)"
+)
 _SHORTEST = 10
 """Updates in an interval at least, where a run has no end: as in the training of the policies."""
 
@@ -67,7 +71,7 @@ class Plan:
         Raises:
             ConfigurationError: One of the two is no whole number, or below 1.
         """
-        total_steps = whole_number("total_steps", total_steps)
+        total_steps = whole_number("total_steps", total_steps, hint=_UNKNOWN_LENGTH)
         num_decisions = whole_number("num_decisions", num_decisions)
         intervals = min(num_decisions, total_steps) if total_steps >= 1 else num_decisions
         return cls(total_steps=total_steps, num_intervals=intervals)
@@ -263,8 +267,13 @@ def plan_from_json(data: Mapping[str, Any]) -> Plan | OpenPlan:
     return OpenPlan(**data) if "num_decisions" in data else Plan(**data)
 
 
-def whole_number(name: str, value: Any) -> int:
+def whole_number(name: str, value: Any, *, hint: str = "") -> int:
     """Return a count as an int; a float or a NumPy number that is whole will do.
+
+    Args:
+        name: What it is called.
+        value: It.
+        hint: What the error says after the value.
 
     Raises:
         ConfigurationError: It is none.
@@ -278,11 +287,7 @@ def whole_number(name: str, value: Any) -> int:
     except (TypeError, ValueError, OverflowError):
         number = None
     if number is None or number != value:
-        raise ConfigurationError(
-            f"{name} must be a whole number; got {value!r}. It has to be known beforehand: a "
-            "schedule depends on how far there is to go. Where it is not, total_steps=None leaves "
-            "the end open until cool_down(steps)"
-        )
+        raise ConfigurationError(f"{name} must be a whole number; got {value!r}{hint}")
     return number
 
 

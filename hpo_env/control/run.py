@@ -26,6 +26,7 @@ from hpo_env.control.host import Host
 from hpo_env.control.loss_check import LossCheck
 from hpo_env.control.plan import OpenPlan, Plan
 from hpo_env.control.rolling_back import RollingBack
+from hpo_env.control.saved import STATE_VERSION, check_saved
 from hpo_env.control.schedule_file import ScheduleRow, write_schedule
 from hpo_env.errors import ConfigurationError, ControllerWarning, RunStoppedError
 from hpo_env.policy import Policy
@@ -35,8 +36,6 @@ Array = NDArray[np.float64]
 HostT = TypeVar("HostT", bound=Host)
 
 __all__ = ["ControllerWarning", "Run", "RunLogger"]
-
-_STATE_VERSION = 1
 
 _SAID_OF_A_STEP = {
     "superseded": "step() was called of a run that another one has taken the place of, which was "
@@ -173,6 +172,11 @@ class Run(Generic[HostT]):
     def is_over(self) -> bool:
         """Whether all updates are done; never before `cool_down` in a run without an end."""
         return self._clock.is_over
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it has let go of the training: by `close`, or as another run came."""
+        return bool(self._end_of_it)
 
     @property
     def has_decided(self) -> bool:
@@ -327,7 +331,7 @@ class Run(Generic[HostT]):
     def state_dict(self) -> dict[str, Any]:
         """Return all state in plain data (and tensors in mid-interval); see `load_state_dict`."""
         return {
-            "version": _STATE_VERSION,
+            "version": STATE_VERSION,
             **self._clock.state_dict(),
             "base_schedule": self.base_schedule,
             "unfit": sorted(self._losses.unfit),
@@ -353,12 +357,7 @@ class Run(Generic[HostT]):
             ConfigurationError: The state is of another version, of other hyperparameters, another
                 number of decisions or another schedule, or has made more updates than this run.
         """
-        if state.get("version") != _STATE_VERSION:
-            raise ConfigurationError(
-                f"the saved run has version {state.get('version')}, this version of hpo-control "
-                f"reads {_STATE_VERSION}"
-                + ("" if state else ": the state is empty. Leave it out to start anew")
-            )
+        state = check_saved(state)
         # Earlier versions told the schedule among what the clock was asked for.
         check_equal("base_schedule", {**state.get("asked", {}), **state}, self.base_schedule)
         total_steps = self._clock.load_state_dict(state)

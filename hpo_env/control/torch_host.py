@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hpo_env.arguments import by_name
+from hpo_env.arguments import functions_by_name, numbers_by_name
 from hpo_env.control.finding_writers import find_writers, group_writers
 from hpo_env.control.first_step import bearable_rate, better_rate, learned_rate
 from hpo_env.control.host import Host, Steered
@@ -58,8 +58,8 @@ class TorchHost(Host):
         weights: Measures them.
 
     Raises:
-        ConfigurationError: There is no optimiser, its weights are on the meta device, or another
-            scheduler writes to one.
+        ConfigurationError: There is no optimiser, or one twice, or no module; weights are on the
+            meta device, or another scheduler writes to one.
         UnknownNameError: `bind` or `initial` names what no policy moves.
     """
 
@@ -74,14 +74,7 @@ class TorchHost(Host):
         bind: Mapping[str, Callable[[float], float | None]] | None = None,
         initial: Mapping[str, float] | None = None,
     ) -> None:
-        self._optimizers = [unwrapped(optimizer) for optimizer in optimizers]
-        if not self._optimizers:
-            raise ConfigurationError("at least one optimiser must be given; got none")
-        if any(p.is_meta for optimizer in self._optimizers for p in _parameters(optimizer)):
-            raise ConfigurationError(
-                "some weights are on the meta device, where there is nothing to train: make them "
-                "(model.to_empty(device=...)), begin them, and build the optimiser before attach"
-            )
+        self._optimizers = _checked(optimizers, model)
         for optimizer in self._optimizers:  # a run that was left behind, or interrupted
             earlier = _attached.get(optimizer)
             if earlier is not None and (host := earlier()) is not None:
@@ -92,8 +85,8 @@ class TorchHost(Host):
             space,
             self._optimizers,
             model=model,
-            bind=by_name("bind", bind),
-            initial=by_name("initial", initial),
+            bind=functions_by_name("bind", bind),
+            initial=numbers_by_name("initial", initial),
         )
         self._live = LiveSchedule(schedulers, self._optimizers) if schedulers else None
         self._groups = group_writers(writers, self._optimizers, all_of_them=bool(schedulers))
@@ -423,6 +416,27 @@ class TorchHost(Host):
                 f"{name} was set to {value:g} by {who} while the controller writes it. Take that "
                 "out of the loop, or attach with base_schedule=that scheduler to have it corrected"
             )
+
+
+def _checked(optimizers: Sequence[Any], model: Any) -> list[torch.optim.Optimizer]:
+    """Return the optimisers without wrappers, after a look at what was given."""
+    found = [unwrapped(optimizer) for optimizer in optimizers]
+    if not found:
+        raise ConfigurationError("at least one optimiser must be given; got none")
+    if len({id(optimizer) for optimizer in found}) < len(found):
+        raise ConfigurationError(
+            f"each optimiser must be given once; got {len(found)}, some of which are the same"
+        )
+    if model is not None and not isinstance(model, nn.Module):
+        raise ConfigurationError(
+            f"model must be a module of torch (nn.Module); got {type(model).__name__}"
+        )
+    if any(p.is_meta for optimizer in found for p in _parameters(optimizer)):
+        raise ConfigurationError(
+            "some weights are on the meta device, where there is nothing to train: make them "
+            "(model.to_empty(device=...)), begin them, and build the optimiser before attach"
+        )
+    return found
 
 
 def _refuse_foreign_schedulers(

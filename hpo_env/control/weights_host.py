@@ -150,6 +150,10 @@ class WeightsHost(Host):
                     f"step(loss) needs one number; got a tensor of shape {tuple(loss.shape)}. "
                     "Average it first"
                 )
+            if loss.is_complex() or loss.layout is not torch.strided:
+                raise ConfigurationError(
+                    f"step(loss) needs a real number in a dense tensor; got {loss!r:.60}"
+                )
         elif loss is not None:
             loss = read_loss(loss)
         for part in self.unseen:

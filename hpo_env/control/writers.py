@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
-from hpo_env.errors import ControllerWarning
+from hpo_env.arguments import NOT_A_NUMBER, read_number
+from hpo_env.errors import ConfigurationError, ControllerWarning
 
 
 class Writer(Protocol):
@@ -33,11 +35,13 @@ class FunctionWriter:
         function: Called with each new value; may return the value that it really set.
         initial: The value in force when the run starts.
         is_known: Whether that is what the user said; where it is a guess, nothing is given back.
+        name: Of the hyperparameter.
     """
 
     function: Callable[[float], float | None]
     initial: float
     is_known: bool = True
+    name: str = ""
     _has_written: bool = field(default=False, init=False)
     _own: float = field(init=False)
 
@@ -53,7 +57,7 @@ class FunctionWriter:
         """Call the function."""
         self._has_written = True
         used = self.function(value)
-        return value if used is None else float(used)
+        return value if used is None else self._read(used)
 
     def give_back(self) -> None:
         """Call the function with the initial value."""
@@ -64,11 +68,29 @@ class FunctionWriter:
             self.function(self._own)
         except Exception as error:  # anybody's code, and the training is over
             warnings.warn(
-                f"the function that sets a value raised {type(error).__name__}: {error} when it "
-                f"was given back its initial value, {self._own:g}",
+                f"the function that sets {self.name or 'a value'} raised "
+                f"{type(error).__name__}: {error} when it was given back its initial value, "
+                f"{self._own:g}",
                 ControllerWarning,
                 stacklevel=2,
             )
+
+    def _read(self, used: Any) -> float:
+        """Read what a function has returned.
+
+        Raises:
+            ConfigurationError: It is no number.
+        """
+        try:
+            number = read_number(used)
+        except NOT_A_NUMBER:
+            number = math.nan
+        if math.isnan(number):
+            raise ConfigurationError(
+                f"the function that sets {self.name or 'a value'} must return None, or the number "
+                f"that it has really set; got {used!r:.60}"
+            )
+        return number
 
 
 def start_all(writers: Mapping[str, Writer], values: Mapping[str, float]) -> None:

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import Run
+from hpo_env.control.saved import check_saved
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.borrowed import BorrowedValue
 from hpo_env.integrations.lengths import num_saved
+from hpo_env.integrations.options import check_options
 from hpo_env.policy import Policy
 from hpo_env.starts import Problem
 from hpo_env.tasks.automl.host import BoostingHost
@@ -152,17 +154,24 @@ class SteeredBoosting:
     Attributes:
         run: The last run, once training has begun.
         moves_all: Whether all that boosting has is moved, and not the shrinkage alone.
+
+    Raises:
+        UnknownArgumentError: An option is none.
+        ConfigurationError: `state` is that of no run.
     """
 
     def __init__(
         self, controller: Controller, *, shrinkage: str = "learning_rate", **options: Any
     ) -> None:
         controller.policy.space.index(shrinkage)
+        taken = ("total_steps",)
+        check_options("the callback", options, of=Controller.steer, taken=taken)
         self.run: Run[Any] | None = None
         self.moves_all = is_for_boosting(controller.policy)
         self._controller = controller
         self._shrinkage = shrinkage
-        self._state: Mapping[str, Any] | None = options.pop("state", None)
+        state = options.pop("state", None)
+        self._state = None if state is None else check_saved(state)
         self._options = options
         self._validation_loss: float | None = None
 

@@ -7,8 +7,9 @@ owner lives, also where a training was interrupted and nothing could be given ba
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -38,12 +39,15 @@ class BorrowedValue:
         read: Returns what is in place: a number, or something that stands for one.
         put: Puts such a thing in place.
         make: Makes what is put in place from a number.
+        make_own: The same of a number that was found, where that need not fit; None: `make`.
         number: Reads the number of what is in place.
+        ends: Lowest and highest number: what one beyond is taken for, but given back as it was.
         advice: What to do where somebody else writes it too, as a sentence.
 
     Attributes:
         found: What was in place before any controller wrote there.
-        initial: Its number.
+        own: Its number.
+        initial: The same between the ends; or another that a run begins at.
         is_lost: Whether somebody else has written the value.
     """
 
@@ -55,16 +59,21 @@ class BorrowedValue:
         read: Callable[[], Any],
         put: Callable[[Any], object],
         make: Callable[[float], Any] = float,
+        make_own: Callable[[float], Any] | None = None,
         number: Callable[[Any], float] = float,
+        ends: tuple[float, float] = (-math.inf, math.inf),
         advice: str,
     ) -> None:
         self._owner, self._name, self._advice = owner, name, advice
         self._read, self._put, self._make, self._number = read, put, make, number
+        self._make_own = make if make_own is None else make_own
+        self._ends = ends
         present = read()
         loan = _LOANS.setdefault(owner, {}).get(name)
         is_spent = loan is not None and bool(loan.put == present)
         self.found = loan.found if loan is not None and is_spent else present
-        self.initial = number(self.found)
+        self.own = number(self.found)
+        self.initial = self._between(self.own)
         self.is_lost = False
         self._ours = present
 
@@ -74,7 +83,7 @@ class BorrowedValue:
 
     def was_found_as(self, value: float) -> None:
         """Take a number for what was found, in a process before this one that left another."""
-        self.found, self.initial = self._make(value), value
+        self.found, self.own, self.initial = self._make_own(value), value, self._between(value)
 
     def write(self, value: float) -> float:
         """Put the value in place, unless somebody else did; return the one in force."""
@@ -88,11 +97,11 @@ class BorrowedValue:
                 stacklevel=2,
             )
         if self.is_lost:
-            return self._number(present)
+            return self._between(self._number(present))
         self._put(self._make(value))
         self._ours = self._read()
         _LOANS.setdefault(self._owner, {})[self._name] = _Loan(self.found, self._ours)
-        return self._number(self._ours)
+        return self._between(self._number(self._ours))
 
     def give_back(self) -> None:
         """Put back what was found, unless somebody else has written there since."""
@@ -102,3 +111,19 @@ class BorrowedValue:
         self._put(self.found)
         self._ours = self._read()
         del _LOANS[self._owner][self._name]
+
+    def _between(self, value: float) -> float:
+        low, high = self._ends
+        return min(max(value, low), high)
+
+
+def own_values(values: Mapping[str, BorrowedValue]) -> dict[str, float]:
+    """Return the numbers that were found, for a process that finds others; see `take_for_own`."""
+    return {name: value.own for name, value in values.items()}
+
+
+def take_for_own(values: Mapping[str, BorrowedValue], own: Mapping[str, float]) -> None:
+    """Take numbers for what was found, in a process before this one; inverse of `own_values`."""
+    for name, number in own.items():
+        if name in values:
+            values[name].was_found_as(number)

@@ -22,7 +22,7 @@ from hpo_env.control.run import Run
 from hpo_env.control.weights_host import WeightsHost
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
-from hpo_env.integrations.borrowed import BorrowedValue
+from hpo_env.integrations.borrowed import BorrowedValue, own_values, take_for_own
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.lengths import num_saved
 
@@ -48,8 +48,9 @@ class ModelHost(WeightsHost):
             with torch.no_grad():
                 return None if validate is None else validate(model)
 
+        self._values = _values(model)
         super().__init__(
-            _values(model),
+            self._values,
             parts=lambda: [[weight.value for weight in model.trainable_weights]],
             model=model,
             validate=None if validate is None else validated,
@@ -64,6 +65,15 @@ class ModelHost(WeightsHost):
         super().begin_interval(num_updates)
         weights = self._keras_model.non_trainable_weights
         self._state = [weight.value.detach().clone() for weight in weights]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the measurement so far, and the values that were found."""
+        return super().state_dict() | {"own": own_values(self._values)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take the measurement back; the values of a model that was saved are not its own."""
+        super().load_state_dict(state)
+        take_for_own(self._values, state.get("own", {}))  # earlier versions do not say
 
     def roll_back(self) -> bool:
         """Put back weights and averages, and empty the optimiser's memory."""

@@ -6,12 +6,17 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from hpo_env.control.saved import check_saved
 from hpo_env.controller import ControllerWarning
 
 
 def num_saved(state: Mapping[str, Any] | None) -> int:
-    """Return how many updates were made when a run was saved, 0 without a saved run."""
-    return 0 if state is None else int(state.get("num_steps", 0))
+    """Return how many updates were made when a run was saved, 0 without a saved run.
+
+    Raises:
+        ConfigurationError: The state is that of no run.
+    """
+    return 0 if state is None else int(check_saved(state)["num_steps"])
 
 
 def steps_to_come(total_steps: int, num_made: int) -> int:

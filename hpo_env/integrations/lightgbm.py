@@ -51,6 +51,7 @@ class HPOControl:
             further arguments of `Controller.steer`.
 
     Raises:
+        UnknownArgumentError: An option is none.
         ConfigurationError: While training: several models are trained at once, trees are not
             shrunk once for all ("dart", "rf"), or the objective ranks; or no loss is evaluated.
     """

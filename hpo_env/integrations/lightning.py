@@ -22,6 +22,7 @@ from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.lengths import steps_to_come
+from hpo_env.integrations.options import check_options
 
 _lightning = require("lightning.pytorch", extra="lightning")
 
@@ -43,6 +44,7 @@ class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined
         run: The run of the last training, once it has begun.
 
     Raises:
+        UnknownArgumentError: An option is none.
         ConfigurationError: While training: the trainer has no end.
     """
 
@@ -55,6 +57,8 @@ class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined
         **options: Any,
     ) -> None:
         super().__init__()
+        taken = ("total_steps", "model", "validate", "state")
+        check_options(type(self).__name__, options, of=Controller.attach, taken=taken)
         self.run: Run[TorchHost] | None = None
         self._controller = controller
         self._validate = validate

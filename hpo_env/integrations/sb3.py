@@ -19,8 +19,8 @@ gae_lambda         `model.gae_lambda` and the rollout buffer   the rollout after
 
 A learning rate that is a function of the progress is the base schedule, which is corrected; a clip
 range that is one stays the agent's own, unless the learning rate is one too. Callbacks are not told
-of exceptions: a `learn` that was interrupted gives the values back when the next one begins, or
-with `callback.run.close()`.
+of exceptions: a `learn` that was interrupted gives the values back when the next one begins that
+the callback, or another one, is given to; or with `callback.run.close()`.
 """
 
 from __future__ import annotations
@@ -33,12 +33,21 @@ from hpo_env.addresses import load_address
 from hpo_env.control.host import Steered
 from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import Run
+from hpo_env.control.saved import check_saved
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
+from hpo_env.integrations.borrowed import own_values, take_for_own
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.lengths import num_saved
+from hpo_env.integrations.options import check_options
 from hpo_env.integrations.sb3_schedules import OwnSchedules
-from hpo_env.integrations.sb3_values import LOSS_STEERED, chosen_values, loss_steered_values
+from hpo_env.integrations.sb3_values import (
+    LOSS_STEERED,
+    check_moved,
+    chosen_values,
+    loss_steered_values,
+    numbers_among,
+)
 
 _callbacks = require("stable_baselines3.common.callbacks", extra="train")
 _on_policy = require("stable_baselines3.common.on_policy_algorithm", extra="train")
@@ -77,6 +86,7 @@ class LossSteeredHost(PlainHost):
         hyperparameters: What may be written, by name; None: all that such policies write.
 
     Attributes:
+        values: What is written, by hyperparameter.
         schedules: The agent's own.
 
     Raises:
@@ -96,9 +106,9 @@ class LossSteeredHost(PlainHost):
                 f"got {type(model).__name__}"
             )
         there = loss_steered_values(model)
-        values = chosen_values(there, hyperparameters, known=[*LOSS_STEERED])
-        super().__init__(values, None if validate is None else lambda: validate(model))
-        self.schedules = OwnSchedules(model, values)
+        self.values = chosen_values(there, hyperparameters, known=[*LOSS_STEERED])
+        super().__init__(self.values, None if validate is None else lambda: validate(model))
+        self.schedules = OwnSchedules(model, self.values)
         self._run: Steered | None = None
 
     def start_at(self, values: Mapping[str, float]) -> None:
@@ -126,6 +136,16 @@ class LossSteeredHost(PlainHost):
         """Return the learning rate in the middle of this interval and of the next."""
         return self.schedules.base_change(self._num_updates, self._rollouts_ahead)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was collected so far, and what was found where the run writes."""
+        return super().state_dict() | {"found": own_values(numbers_among(self.values))}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was called, also in another process."""
+        super().load_state_dict(state)
+        found = state.get("found", {})  # earlier versions do not say
+        take_for_own(numbers_among(self.values), found)
+
     @property
     def _rollouts_ahead(self) -> float:
         # Before the first rollout of all nothing is trained: its end is what comes next.
@@ -147,6 +167,7 @@ class LossSteeredTraining:
         **options: Any,
     ) -> None:
         host = LossSteeredHost(model, validate, hyperparameters)
+        check_moved(hyperparameters, controller.policy.space.names)
         if host.schedules.names and options.get("base_schedule") is not None:
             raise ConfigurationError(
                 "the agent's learning_rate is a schedule already, which is corrected: build the "
@@ -203,9 +224,11 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
 
     Raises:
         PolicyFileError: There is no such policy.
-        ConfigurationError: `validate` is missing, or is given to a policy that has no use for it.
+        UnknownArgumentError: An option is none.
+        ConfigurationError: `validate` is missing, or is given to a policy that has no use for it;
+            or `state` is that of no run.
             While training begins: the agent is of another kind, or has a schedule of its own
-            beside `base_schedule`.
+            beside `base_schedule`; or the callback is part of one that passes on steps alone.
     """
 
     def __init__(
@@ -231,8 +254,11 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
                 f"a policy of family {family!r} goes by the returns of training episodes: leave "
                 "validate= out"
             )
+        own = ["hyperparameters"] + (["is_guarded"] if self._by_returns else [])
+        taken = ("total_steps", "state")
+        check_options(type(self).__name__, options, of=Controller.steer, taken=taken, own=own)
         self._controller = controller
-        self._state = state
+        self._state = None if state is None else check_saved(state)
         self._options = options if validate is None else options | {"validate": validate}
         self._training: Training | None = None
 
@@ -253,34 +279,49 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
             )
         return self.run.state_dict()
 
+    def _init_callback(self) -> None:
+        if isinstance(self.parent, _callbacks.EventCallback):
+            raise ConfigurationError(
+                f"{type(self.parent).__name__} passes on single steps, and rollouts are what a "
+                "controller goes by: give HPOControlCallback to learn() itself, in a list beside it"
+            )
+
     def _on_training_start(self) -> None:
         make: Any = (
             LossSteeredTraining
             if self._by_returns is None
             else load_address("training", self._by_returns)
         )
+        if self.run is not None:  # nobody says that a training was interrupted
+            self.run.close()
         state, self._state = self._state, None
         total = self.locals["total_timesteps"]
         self._training = make(
             self.model, self._controller, total_timesteps=total, state=state, **self._options
         )
 
+    @property
+    def _steered(self) -> Training | None:
+        """The training; None before it, and once its run has let go of it."""
+        run = self.run
+        return None if run is not None and run.is_closed else self._training
+
     def _on_rollout_start(self) -> None:
-        if self._training is not None:
-            self._training.begin_rollout()
+        if (training := self._steered) is not None:
+            training.begin_rollout()
 
     def _on_step(self) -> bool:
-        if self._training is not None:
-            self._training.take_step(self.locals)
+        if (training := self._steered) is not None:
+            training.take_step(self.locals)
         return True
 
     def _on_rollout_end(self) -> None:
-        if self._training is not None:
-            self._training.end_rollout(self.locals)
+        if (training := self._steered) is not None:
+            training.end_rollout(self.locals)
 
     def _on_training_end(self) -> None:
-        if self._training is not None:
-            self._training.close()
+        if (training := self._steered) is not None:
+            training.close()
 
 
 def make_host(model: Any, validate: Callable[[Any], float] | None = None) -> LossSteeredHost:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hpo_env.control.host import Steered
 from hpo_env.integrations.borrowed import BorrowedValue
-from hpo_env.integrations.sb3_values import is_constant
+from hpo_env.integrations.sb3_values import SCHEDULED, is_constant
 
 
 class OwnSchedules:
@@ -23,7 +23,7 @@ class OwnSchedules:
 
     def __init__(self, model: Any, values: Mapping[str, BorrowedValue]) -> None:
         self._model = model
-        found = {n: values[n].found for n in ("learning_rate", "clip_range") if n in values}
+        found = {n: values[n].found for n in SCHEDULED if n in values}
         self._schedules = {name: one for name, one in found.items() if not is_constant(one)}
         self.names = frozenset(self._schedules)
 

@@ -22,6 +22,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hpo_env.arguments import listed
 from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.integrations.borrowed import BorrowedValue
 from hpo_env.integrations.extras import require
@@ -30,6 +31,8 @@ _utils = require("stable_baselines3.common.utils", extra="train")
 
 _ADVICE = "Take whatever sets it (another callback, a schedule) out, or this callback"
 _ANY = (-math.inf, math.inf)
+SCHEDULED = ("learning_rate", "clip_range")
+"""What an agent has as a function of its progress, if only a constant one."""
 _NUM_POINTS = 21  # of a schedule, to find its largest value
 
 
@@ -87,7 +90,9 @@ def all_values(model: Any, *, ends: Mapping[str, tuple[float, float]]) -> dict[s
             own = int(found["batch_size"].found)  # it may leave a rest: what is not moved stays
             return own if round(value) == own else fitting_batch(value, size)
 
-        found["batch_size"] = _attribute(model, "batch_size", "batch_size", make=fit)
+        found["batch_size"] = _attribute(
+            model, "batch_size", "batch_size", make=fit, make_own=_whole
+        )
     found["max_grad_norm"] = _attribute(model, "max_grad_norm", "max_grad_norm")
     rewards = reward_scaler(model.get_env())
     if rewards is not None:
@@ -111,6 +116,7 @@ def chosen_values(
     """
     if names is None:
         return dict(there)
+    names = listed("hyperparameters", names)
     for name in names:
         if name not in known:
             raise unknown_name("hyperparameter", name, known)
@@ -128,6 +134,33 @@ def chosen_values(
             f"hyperparameters must hold both or neither; got {list(names)}"
         )
     return chosen
+
+
+def check_moved(names: Sequence[str] | None, moved: Sequence[str]) -> None:
+    """Check that a policy moves all that somebody has named.
+
+    Args:
+        names: What may be written; None: nothing was named.
+        moved: What the policy moves.
+
+    Raises:
+        ConfigurationError: It does not, so that nothing would be done.
+    """
+    idle = [name for name in names or () if name not in moved]
+    if idle:
+        raise ConfigurationError(
+            f"hyperparameters must be some of what the policy moves, {list(moved)}; got {idle}. "
+            "Leave them out, or take a policy that was trained with them"
+        )
+
+
+def numbers_among(values: Mapping[str, BorrowedValue]) -> dict[str, BorrowedValue]:
+    """Return those that are numbers; an agent that is loaded brings its schedules along itself."""
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in SCHEDULED or is_constant(value.found)
+    }
 
 
 def reward_scaler(env: Any) -> Any:
@@ -181,6 +214,7 @@ def _attribute(
     name: str,
     *,
     make: Callable[[float], Any] = float,
+    make_own: Callable[[float], Any] | None = None,
     ends: tuple[float, float] = _ANY,
 ) -> BorrowedValue:
     return BorrowedValue(
@@ -189,7 +223,8 @@ def _attribute(
         read=lambda: getattr(owner, attribute),
         put=lambda new: setattr(owner, attribute, new),
         make=make,
-        number=_between(ends),
+        make_own=make_own,
+        ends=ends,
         advice=_ADVICE,
     )
 
@@ -197,23 +232,25 @@ def _attribute(
 def _in_buffer(
     model: Any, attribute: str, name: str, ends: tuple[float, float] = _ANY
 ) -> BorrowedValue:
-    def put(value: float) -> None:
-        setattr(model, attribute, value)
-        setattr(model.rollout_buffer, attribute, value)
+    """Borrow what an agent and its buffer both have: whoever else writes may write to either."""
+
+    def read() -> tuple[float, float]:
+        return getattr(model, attribute), getattr(model.rollout_buffer, attribute)
+
+    def put(values: tuple[float, float]) -> None:
+        for owner, value in zip((model, model.rollout_buffer), values, strict=True):
+            setattr(owner, attribute, value)
 
     return BorrowedValue(
         model,
         name,
-        read=lambda: getattr(model.rollout_buffer, attribute),
+        read=read,
         put=put,
-        number=_between(ends),
+        make=lambda value: (value, value),
+        number=lambda values: float(values[0]),
+        ends=ends,
         advice=_ADVICE,
     )
-
-
-def _between(ends: tuple[float, float]) -> Callable[[Any], float]:
-    low, high = ends
-    return lambda value: min(max(float(value), low), high)
 
 
 def _whole(value: float) -> int:

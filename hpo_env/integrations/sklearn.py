@@ -13,14 +13,14 @@ object of its own, which is written directly. `run.close()` gives the user's own
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import Run
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
-from hpo_env.integrations.borrowed import BorrowedValue
+from hpo_env.integrations.borrowed import BorrowedValue, own_values, take_for_own
 from hpo_env.integrations.extras import require
 
 _ADVICE = "Take out of the loop whatever sets it (set_params), or the controller"
@@ -57,12 +57,22 @@ class EstimatorHost(PlainHost):
     """An estimator that learns by `partial_fit`; arguments and errors are those of `attach`."""
 
     def __init__(self, estimator: Any, validate: Callable[[], Any] | None = None) -> None:
-        super().__init__(_found(estimator), validate)
+        self._values = _found(estimator)
+        super().__init__(self._values, validate)
         self._estimator = estimator
 
     def note_update(self, loss: Any) -> None:
         """Keep the loss; a network knows that of its last `partial_fit` by itself."""
         super().note_update(getattr(self._estimator, "loss_", None) if loss is None else loss)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the losses, and the values that were found."""
+        return super().state_dict() | {"own": own_values(self._values)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take the losses back; the values of an estimator that was saved are not its own."""
+        super().load_state_dict(state)
+        take_for_own(self._values, state.get("own", {}))  # earlier versions do not say
 
 
 def make_host(estimator: Any, validate: Callable[[], Any] | None = None) -> EstimatorHost:

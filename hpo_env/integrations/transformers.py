@@ -28,6 +28,7 @@ from hpo_env.control.torch_host import TorchHost
 from hpo_env.controller import Controller
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.lengths import steps_to_come
+from hpo_env.integrations.options import check_options
 
 _transformers = require("transformers", extra="hf")
 
@@ -49,6 +50,9 @@ class HPOControlCallback(_transformers.TrainerCallback):  # type: ignore[misc,na
 
     Attributes:
         run: The run of the last training, once it has begun.
+
+    Raises:
+        UnknownArgumentError: An option is none.
     """
 
     def __init__(
@@ -58,6 +62,8 @@ class HPOControlCallback(_transformers.TrainerCallback):  # type: ignore[misc,na
         validate: Callable[[Any], Any] | None = None,
         **options: Any,
     ) -> None:
+        taken = ("total_steps", "model", "validate", "state")
+        check_options(type(self).__name__, options, of=Controller.attach, taken=taken)
         self.run: Run[TorchHost] | None = None
         self._controller = controller
         self._validate = validate

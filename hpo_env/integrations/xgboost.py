@@ -55,6 +55,7 @@ class HPOControlCallback(_xgboost.callback.TrainingCallback):  # type: ignore[mi
             further arguments of `Controller.steer`.
 
     Raises:
+        UnknownArgumentError: An option is none.
         ConfigurationError: `total_steps` is not given. While training: several models are trained
             at once, the booster is not "gbtree" or grows forests, or the objective ranks; or no
             loss is evaluated.

@@ -9,6 +9,7 @@ Axes: `B` rows, `D` inputs, `K` outputs, `W` width.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import singledispatch
 from typing import Self
 
 import numpy as np
@@ -53,41 +54,72 @@ class ReferenceModule(nn.Module):
         return self
 
 
-def _load_layer(layer: nn.Module, weights: Iterator[NDArray[np.float32]]) -> None:
+Weights = Iterator[NDArray[np.float32]]
+
+
+@singledispatch
+def _load_layer(layer: nn.Module, weights: Weights) -> None:
     """Copy the next weights into a layer, turned to torch's layout."""
-    if isinstance(layer, nn.Identity):
-        return
-    if isinstance(layer, nn.Embedding):
-        layer.weight.copy_(torch.from_numpy(next(weights)))
-        return
-    if isinstance(layer, nn.Conv2d):
-        _load_convolution(layer, weights)
-        return
-    weight, bias = torch.from_numpy(next(weights)), torch.from_numpy(next(weights))
-    if isinstance(layer, nn.ModuleList):  # one embedding a token, stacked
-        for embed, w, b in zip(layer, weight, bias, strict=True):
-            _load_layer(embed, iter([w.numpy(), b.numpy()]))
-    elif isinstance(layer, nn.MultiheadAttention):
-        layer.in_proj_weight.copy_(weight.T)
-        layer.in_proj_bias.copy_(bias[0])
-        _load_layer(layer.out_proj, weights)
-    elif isinstance(layer, nn.LayerNorm | nn.BatchNorm2d):
-        layer.weight.copy_(weight[0])
-        layer.bias.copy_(bias[0])
-        if isinstance(layer, nn.BatchNorm2d):
-            for average in (layer.running_mean, layer.running_var):
-                assert average is not None
-                average.copy_(torch.from_numpy(next(weights)[0]))
-    else:
-        assert isinstance(layer, nn.Linear)
-        layer.weight.copy_(weight.T)
-        layer.bias.copy_(bias[0])
+    raise NotImplementedError(f"nobody has said how the weights of a {type(layer).__name__} lie")
 
 
-def _load_convolution(layer: nn.Conv2d, weights: Iterator[NDArray[np.float32]]) -> None:
-    height, width = layer.kernel_size
-    weight = torch.from_numpy(next(weights))  # its rows are (height, width, channel)
-    patches = weight.reshape(height, width, layer.in_channels, layer.out_channels)
+@_load_layer.register
+def _(layer: nn.Identity, weights: Weights) -> None:
+    pass
+
+
+@_load_layer.register
+def _(layer: nn.Linear, weights: Weights) -> None:
+    layer.weight.copy_(_next(weights).T)
+    layer.bias.copy_(_next(weights)[0])
+
+
+@_load_layer.register
+def _(layer: nn.Embedding, weights: Weights) -> None:
+    layer.weight.copy_(_next(weights))
+
+
+@_load_layer.register
+def _(layer: nn.Conv2d, weights: Weights) -> None:
+    height, width = layer.kernel_size  # rows of a weight are (height, width, channel)
+    patches = _next(weights).reshape(height, width, layer.in_channels, layer.out_channels)
     layer.weight.copy_(patches.permute(3, 2, 0, 1))
     if layer.bias is not None:
-        layer.bias.copy_(torch.from_numpy(next(weights)[0]))
+        layer.bias.copy_(_next(weights)[0])
+
+
+@_load_layer.register
+def _(layer: nn.LayerNorm, weights: Weights) -> None:
+    layer.weight.copy_(_next(weights)[0])
+    layer.bias.copy_(_next(weights)[0])
+
+
+@_load_layer.register
+def _(layer: nn.BatchNorm2d, weights: Weights) -> None:
+    for part in (layer.weight, layer.bias, layer.running_mean, layer.running_var):
+        assert part is not None
+        part.copy_(_next(weights)[0])
+
+
+@_load_layer.register
+def _(layer: nn.MultiheadAttention, weights: Weights) -> None:
+    layer.in_proj_weight.copy_(_next(weights).T)
+    layer.in_proj_bias.copy_(_next(weights)[0])
+    _load_layer(layer.out_proj, weights)
+
+
+@_load_layer.register
+def _(layer: nn.GRU, weights: Weights) -> None:
+    for part in ("ih", "hh"):  # of what is read, then of what is remembered
+        getattr(layer, f"weight_{part}_l0").copy_(_next(weights).T)
+        getattr(layer, f"bias_{part}_l0").copy_(_next(weights)[0])
+
+
+@_load_layer.register
+def _(layer: nn.ModuleList, weights: Weights) -> None:
+    for embed, *of_token in zip(layer, next(weights), next(weights), strict=True):
+        _load_layer(embed, iter(of_token))  # one embedding a token, stacked
+
+
+def _next(weights: Weights) -> Tensor:
+    return torch.from_numpy(next(weights))

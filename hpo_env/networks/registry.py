@@ -18,6 +18,7 @@ from hpo_env.networks.base import Architecture, Parameter
 from hpo_env.networks.cnn import CNN
 from hpo_env.networks.language import GPT
 from hpo_env.networks.mlp import MLP
+from hpo_env.networks.recurrent import GRU
 from hpo_env.networks.residual_cnn import ResidualCNN
 
 _T = TypeVar("_T")
@@ -49,6 +50,9 @@ ARCHITECTURES: dict[str, Architecture] = {
     "gpt_32x1_narrow_start": GPT(split="train", context=16, width=32, spread=0.02),
     "gpt_16x2": GPT(split="validation", context=24, width=16, num_blocks=2, spread=0.05),
     "gpt_32x2": GPT(split="test", context=32, width=32, num_blocks=2, num_heads=4, spread=0.02),
+    "gru_32": GRU(split="train", context=16, width=32),
+    "gru_24": GRU(split="validation", context=24, width=24),
+    "gru_48": GRU(split="test", context=32, width=48),
 }
 
 

@@ -139,6 +139,7 @@ class Recipe:
         seeds: Meta-training seeds.
         members: How many of the seeds, the best on meta-validation tasks, make up the policy.
         scope: Where it decides in place of another policy of the same hyperparameters.
+        lowest: The lowest values that it moves to, by name; see `hpo_env.lowest`.
     """
 
     name: str
@@ -152,6 +153,7 @@ class Recipe:
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     members: int = 3
     scope: Scope | None = None
+    lowest: Mapping[str, float] = field(default_factory=dict)
 
 
 class TaskFamily(ABC):

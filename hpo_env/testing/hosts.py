@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hpo_env.arguments import read_number
 from hpo_env.control.host import Host
-from hpo_env.control.plain_host import read_number
 from hpo_env.errors import ConfigurationError
 from hpo_env.telemetry import MEASUREMENTS, NOT_NEGATIVE, Telemetry
 

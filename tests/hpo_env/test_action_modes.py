@@ -13,7 +13,7 @@ from stable_baselines3.common.env_checker import check_env as check_with_stable_
 
 from hpo_env.env import HPOControlEnv
 from hpo_env.errors import ActionError, ConfigurationError
-from hpo_env.policy import split_joint_choices
+from hpo_env.hyperparameters import split_joint_choices
 from hpo_env.sharding import make_vector_env
 from hpo_env.tasks.registry import FAMILIES
 from hpo_env.vector_env import HPOControlVectorEnv

@@ -296,7 +296,8 @@ ACTS: dict[str, list[tuple[int, Act]]] = {
 def test_a_resumed_run_equals_the_uninterrupted_one_in_each_phase(acts: str) -> None:
     whole = Played(DECIDING, ACTS[acts])
     whole.play(80)
-    for saved_at in (5, 33, 41, 46, 56):
+    just_after = [step + late for step in dict(ACTS[acts]) for late in (0, 1)]
+    for saved_at in {5, 33, 41, 46, 56, *just_after}:
         part = Played(DECIDING, ACTS[acts])
         part.play(saved_at)
         part.resume()
@@ -306,13 +307,33 @@ def test_a_resumed_run_equals_the_uninterrupted_one_in_each_phase(acts: str) -> 
         assert repr(part.run.state_dict()["decider"]) == repr(whole.run.state_dict()["decider"])
 
 
+@pytest.mark.parametrize("late", [0, 1, 4])
+def test_a_run_that_was_extended_within_an_interval_is_saved_with_what_is_in_force(
+    late: int,
+) -> None:
+    acts: list[tuple[int, Act]] = [(22, lambda run: run.extend(90))]
+    whole = Played(DECIDING, acts, total_steps=60)
+    whole.play(80)
+    part = Played(DECIDING, acts, total_steps=60)
+    part.play(22 + late)
+    rate = part.optimizer.param_groups[0]["lr"]
+    part.optimizer.load_state_dict(part.optimizer.state_dict())  # what is in force is written anew
+    assert part.optimizer.param_groups[0]["lr"] == rate
+    part.resume()
+    assert part.optimizer.param_groups[0]["lr"] == rate
+    part.play(80)
+    assert part.rates == whole.rates
+
+
 class Played:
     """A run to which something is done after some of its updates."""
 
-    def __init__(self, policy: Any, acts: list[tuple[int, Act]]) -> None:
-        self.policy, self.acts = policy, dict(acts)
+    def __init__(
+        self, policy: Any, acts: list[tuple[int, Act]], total_steps: int | None = None
+    ) -> None:
+        self.policy, self.acts, self.total_steps = policy, dict(acts), total_steps
         self.rates: list[float] = []
-        self.run, self.training, self.optimizer = attached(policy)
+        self.run, self.training, self.optimizer = attached(policy, total_steps=total_steps)
 
     def play(self, until: int) -> None:
         while len(self.rates) < until:
@@ -331,7 +352,10 @@ class Played:
         self.optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=1e-3)
         self.optimizer.load_state_dict(held)
         self.run = Controller(self.policy).attach(
-            self.optimizer, total_steps=None, validate=self.training.validate, state=state
+            self.optimizer,
+            total_steps=self.total_steps,
+            validate=self.training.validate,
+            state=state,
         )
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError, UnknownNameError
 from hpo_env.familiarity import Familiarity
-from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
+from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace, split_joint_choices
 from hpo_env.observation import field_names
-from hpo_env.policy import Policy, num_outputs, split_joint_choices
+from hpo_env.policy import Policy, num_outputs
 
 SPACE = HyperparameterSpace(
     [

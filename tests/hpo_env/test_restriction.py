@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from hpo_env.errors import HyperparameterError, UnknownNameError
 from hpo_env.familiarity import Familiarity
-from hpo_env.hyperparameters import LEVELS
+from hpo_env.hyperparameters import LEVELS, split_joint_choices
 from hpo_env.observation import field_names
-from hpo_env.policy import Head, Policy, num_outputs, split_joint_choices
+from hpo_env.policy import Head, Policy, num_outputs
 from hpo_env.policy_file import load, save
 from hpo_env.restriction import restrict
 from tests.hpo_env.controlled_runs import SPACE

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from hpo_env.integrations.borrowed import own_values, take_for_own
 from hpo_env.integrations.sb3_agents.meter import AgentMeter
 from hpo_env.integrations.sb3_schedules import OwnSchedules
-from hpo_env.integrations.sb3_values import all_values, chosen_values
+from hpo_env.integrations.sb3_values import all_values, chosen_values, numbers_among
 from hpo_env.tasks.reinforcement.facts import Facts
 from hpo_env.tasks.reinforcement.learner_host import ENDS, LearnerHost
 from hpo_env.tasks.reinforcement.space import NAMES
@@ -96,13 +97,9 @@ class AgentHost(LearnerHost):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was collected so far, and what was found where the run writes."""
-        scheduled = self.schedules.names
-        found = {n: value.initial for n, value in self.values.items() if n not in scheduled}
-        return super().state_dict() | {"found": found}
+        return super().state_dict() | {"found": own_values(numbers_among(self.values))}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was called, also in another process."""
         super().load_state_dict(state)
-        for name, found in state["found"].items():
-            if name in self.values and name not in self.schedules.names:
-                self.values[name].was_found_as(found)
+        take_for_own(numbers_among(self.values), state["found"])

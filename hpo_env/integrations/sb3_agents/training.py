@@ -15,15 +15,20 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from hpo_env.arguments import listed
+from hpo_env.control.plan import whole_number
 from hpo_env.control.run import ControllerWarning, Run, RunLogger
+from hpo_env.control.saved import check_saved
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.sb3_agents.host import AgentHost
 from hpo_env.integrations.sb3_agents.meter import AgentMeter
 from hpo_env.integrations.sb3_logging import AgentLogger
+from hpo_env.integrations.sb3_values import check_moved
 from hpo_env.starts import Start
 from hpo_env.tasks.reinforcement.facts import Facts
+from hpo_env.tasks.reinforcement.learner_host import give_way
 
 _PATIENCE = 0.25  # share of a run without the end of an episode that is worth a warning
 
@@ -54,8 +59,8 @@ class AgentTraining:
         run: The run, once it has begun.
 
     Raises:
-        ConfigurationError: The algorithm is another, two schedules are asked for, or a learned
-            start where there can be none.
+        ConfigurationError: The algorithm is another, two schedules are asked for, a learned start
+            where there can be none, or to move what the policy does not.
     """
 
     def __init__(
@@ -73,11 +78,12 @@ class AgentTraining:
         **options: Any,
     ) -> None:
         check_agent(model)
+        give_way(model.policy)
         self.run: Run[AgentHost] | None = None
         self._model, self._controller = model, controller
         self._is_guarded, self._start, self._options = is_guarded, start, options
         self._hyperparameters = hyperparameters
-        self._loggers = [AgentLogger(model), *loggers]
+        self._loggers = [AgentLogger(model), *listed("loggers", loggers)]
         self._meter = AgentMeter(model)
         self._is_on_policy = hasattr(model, "rollout_buffer")
         made = model.num_timesteps
@@ -85,8 +91,9 @@ class AgentTraining:
             made = max(made, model.learning_starts)
         to_come = max(total_timesteps - made, 1)
         usual = _usual_decisions(to_come, controller.default_num_decisions)
-        saved = {} if state is None else state.get("asked", {})
+        saved = {} if state is None else check_saved(state).get("asked", {})
         asked = saved.get("num_decisions", usual) if num_decisions is None else num_decisions
+        asked = whole_number("num_decisions", asked)
         if self._is_on_policy:
             rollout = model.n_steps * model.n_envs
         else:
@@ -136,6 +143,11 @@ class AgentTraining:
     def close(self) -> None:
         """End the run with the update that no rollout follows, and give the values back."""
         if self.run is None:
+            _warn(
+                f"the training ended after {self._model.num_timesteps} steps and before the first "
+                "decision, which needs a rollout, and DQN's more than learning_starts steps: "
+                "nothing was steered. Train for longer"
+            )
             return
         self.begin_rollout()
         if self.run.host.has_updated and not self.run.is_over:
@@ -154,6 +166,11 @@ class AgentTraining:
         return True
 
     def _begin(self, state: Mapping[str, Any] | None) -> Run[AgentHost]:
+        if give_way(self._model.policy):
+            _warn(
+                "another HPOControlCallback has begun to steer this agent in the same learn(): it "
+                "steers no more, and this one does. Give learn() one of them"
+            )
         per_decision = max(round(self._total_steps / max(self._num_decisions, 1)), 1)
         facts = agent_facts(self._model, self._rollout_steps, per_decision)
         host = AgentHost(
@@ -168,6 +185,7 @@ class AgentTraining:
                 "the agent's learning_rate is a schedule already, which is corrected: build the "
                 "agent with a number, or leave out base_schedule"
             )
+        check_moved(self._hyperparameters, self._controller.policy.space.names)
         self._say_what_is_left_alone(host)
         self.run = self._controller.steer(
             host,
@@ -212,13 +230,21 @@ class AgentTraining:
 
     def _look_at_episodes(self, run: Run[AgentHost]) -> None:
         meter = self._meter
-        if meter.has_bad_rewards:
+        if meter.is_normaliser_spoilt:
+            self._say(
+                "spoilt",
+                "rewards that are paid as numbers come out of VecNormalize as none: its running "
+                "statistics have met one that was not finite, and will not recover. Every reward "
+                "counts as 0 from here on: begin anew with an environment that pays numbers",
+            )
+        elif meter.has_bad_rewards:
             self._say(
                 "bad",
                 "a reward was not finite. Such rewards count as 0 and such episodes are left out, "
                 "as nothing could be learned from them: look at what the environment pays",
             )
-        if meter.num_episodes == 0 and run.num_steps >= _PATIENCE * self._total_steps:
+        has_ended = meter.num_episodes + meter.num_left_out > 0
+        if not has_ended and run.num_steps >= _PATIENCE * self._total_steps:
             self._say(
                 "endless",
                 f"no episode has ended in {run.num_steps} rollouts, so no return is known: the "
@@ -305,7 +331,7 @@ def _algorithm(model: Any) -> str:
 
 def _num_choices(space: Any) -> int:
     if isinstance(space, spaces.MultiDiscrete):
-        return int(np.prod(space.nvec))
+        return math.prod(np.asarray(space.nvec).ravel().tolist())  # 64 bits may not hold it
     if isinstance(space, spaces.MultiBinary):
         return int(2 ** math.prod(space.shape))
     return int(space.n)

@@ -8,13 +8,14 @@ are computed after it. What is measured is what the family's lanes measure: see 
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from hpo_env.control.host import Steered
 from hpo_env.control.plain_host import PlainHost
@@ -41,6 +42,29 @@ which they are moved."""
 
 _LANE = np.array([0])
 _NOT_FINITE = "gradients are not finite"
+
+_attached: weakref.WeakKeyDictionary[nn.Module, weakref.ref[LearnerHost]] = (
+    weakref.WeakKeyDictionary()
+)
+"""Which host measures what is trained: of a run that was left behind, or interrupted, nobody else
+would take the hooks down."""
+
+
+def give_way(module: nn.Module) -> bool:
+    """Have the run that steers the training of a module let go of it, as another one comes.
+
+    Args:
+        module: All that is trained.
+
+    Returns:
+        Whether there was one.
+    """
+    earlier = _attached.pop(module, None)
+    host = None if earlier is None else earlier()
+    if host is None:
+        return False
+    host.give_way()
+    return True
 
 
 class LearnerHost(PlainHost):
@@ -133,6 +157,12 @@ class LearnerHost(PlainHost):
         """Hang the hooks up."""
         self._run = run
         self.meter.hang_up()
+        _attached[self.meter.module] = weakref.ref(self)
+
+    def give_way(self) -> None:
+        """Let go, as another run is attached to the same training."""
+        if self._run is not None:
+            self._run.supersede()
 
     def begin_interval(self, num_updates: int) -> None:
         """Copy the weights."""
@@ -223,6 +253,9 @@ class LearnerHost(PlainHost):
 
     def close(self) -> None:
         """Take the hooks down and give the values back."""
+        ours = _attached.get(self.meter.module)
+        if ours is not None and ours() is self:
+            del _attached[self.meter.module]
         self.meter.take_down()
         super().close()
 

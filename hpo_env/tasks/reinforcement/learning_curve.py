@@ -22,6 +22,7 @@ from hpo_env.tasks.reinforcement.space import NAMES
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+_MOST_CHOICES = 2**1000  # a float holds no more; so many are those of a thousand switches
 _SMOOTHING = 0.6  # memory of about two and a half intervals
 
 _MEMORY = (
@@ -52,7 +53,7 @@ def _row(facts: Facts) -> list[float]:
     known = {
         "is_ppo": 1.0 if facts.algorithm == "ppo" else -1.0,
         "is_discrete": 1.0 if facts.num_actions else -1.0,
-        "num_choices": facts.num_actions or 1 + facts.action_size,
+        "num_choices": min(int(facts.num_actions), _MOST_CHOICES) or 1 + facts.action_size,
         "action_size": facts.action_size,
         "observation_size": facts.observation_size,
         "num_envs": facts.num_envs,

@@ -60,7 +60,10 @@ class Meter:
         has_constant_returns: Whether all episodes so far had one and the same return.
         has_bad_rewards: Whether a reward was not finite; episodes with such are left out.
         has_bad_gradients: Whether a gradient was not finite, until somebody has taken note of it.
-        num_episodes: Episodes that have ended since the start.
+        is_normaliser_spoilt: Whether a reward was not finite although it was paid as a number: the
+            running statistics by which rewards are normalised have met another.
+        num_episodes: Episodes that have ended since the start, but for those that are left out.
+        num_left_out: Those whose return is not finite.
     """
 
     def __init__(
@@ -76,8 +79,8 @@ class Meter:
         self._running = np.zeros((2, num_envs))  # returns and lengths of unfinished episodes
         self._span = (math.inf, -math.inf)
         self._now = _Collected()
-        self.has_bad_rewards = self.has_bad_gradients = False
-        self.num_episodes = 0
+        self.has_bad_rewards = self.has_bad_gradients = self.is_normaliser_spoilt = False
+        self.num_episodes = self.num_left_out = 0
 
     @property
     def has_constant_returns(self) -> bool:
@@ -127,7 +130,9 @@ class Meter:
         """
         rewards = np.array(rewards, dtype=np.float64)  # a copy: it is written to afterwards
         is_good = np.isfinite(rewards)
-        self.has_bad_rewards |= not is_good.all()
+        if not is_good.all():
+            self.has_bad_rewards = True
+            self.is_normaliser_spoilt |= paid is not None and bool(np.isfinite(paid).all())
         self._now.rewards.append(np.where(is_good, rewards, 0.0))
         self._running += [rewards if paid is None else np.asarray(paid), np.ones(len(rewards))]
         for env in np.flatnonzero(dones).tolist():
@@ -165,6 +170,7 @@ class Meter:
             "running": self._running.tolist(),
             "span": list(self._span),
             "num_episodes": self.num_episodes,
+            "num_left_out": self.num_left_out,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -182,11 +188,13 @@ class Meter:
             self._running = running
         self._span = (state["span"][0], state["span"][1])
         self.num_episodes = int(state["num_episodes"])
+        self.num_left_out = int(state.get("num_left_out", 0))  # earlier versions did not count them
 
     # --------------------------------------------------------------------------------- the insides
 
     def _take_episode(self, result: float, length: float, is_truncated: bool) -> None:
         if not math.isfinite(result):
+            self.num_left_out += 1
             return
         self.num_episodes += 1
         self._span = (min(self._span[0], result), max(self._span[1], result))

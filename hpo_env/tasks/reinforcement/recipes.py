@@ -35,6 +35,7 @@ RECIPES: tuple[Recipe, ...] = (
         },
         seeds=(0, 1),
         members=2,
+        lowest={"learning_rate": 3e-4},
     ),
 )
 """With what the family draws itself, a third of the episodes begin at the learned start and a sixth

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from hpo_env.tasks.base import Split
 from hpo_env.tasks.reinforcement.environments import classic, games, grids, motion
 from hpo_env.tasks.reinforcement.environments.base import EnvironmentType
+from hpo_env.tasks.reinforcement.environments.long_types import JOURNEYS
 
 TYPES: tuple[EnvironmentType, ...] = (
     EnvironmentType(
@@ -365,6 +366,7 @@ TYPES: tuple[EnvironmentType, ...] = (
             "slow paddle": (0.06, 0.2, 0.04),
         },
     ),
+    *JOURNEYS,
 )
 
 NUMBER: Mapping[str, int] = {kind.name: k for k, kind in enumerate(TYPES)}

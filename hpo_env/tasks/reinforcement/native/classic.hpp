@@ -162,8 +162,10 @@ struct SparsePendulum : Discrete {  // paid for while it stands; physics: the sa
 };
 
 // Two links in gravity, as in Sutton and Barto's book; physics: gravity, length of the first link,
-// mass of the first, mass of the second, torque. `first` and `second` are torques at the joints.
-inline void two_links(const float* p, const float* s, float first, float second, float* rate) {
+// mass of the first, mass of the second, torque. `first` and `second` are torques at the joints. It is
+// never put in place: where a torque is known to be 0, sums would be rounded otherwise.
+inline __attribute__((noinline)) void two_links(const float* p, const float* s, float first,
+                                                float second, float* rate) {
     float gravity = p[0], length = p[1], m1 = p[2], m2 = p[3];
     float c1 = 0.5f * length, c2 = 0.5f, inertia = 1.0f;
     float cosine = std::cos(s[1]), sine = std::sin(s[1]);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "games.hpp"
+#include "journeys.hpp"
 #include "motion.hpp"
 
 namespace learners {
@@ -58,6 +59,12 @@ const Environment ENVIRONMENTS[] = {
     make<Crossing>(),
     make<Gather>(),
     make<Squash>(),
+    make<Docking>(),
+    make<Parking>(),
+    make<Trailer>(),
+    make<Crane>(),
+    make<Plate>(),
+    make<Channel>(),
 };
 
 constexpr int64_t NUM_ENVIRONMENTS = sizeof ENVIRONMENTS / sizeof *ENVIRONMENTS;

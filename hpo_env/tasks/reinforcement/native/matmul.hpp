@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include <utility>
+
 #include "numbers.hpp"
 
 namespace learners {
@@ -13,39 +15,97 @@ struct Left {
 };
 
 template <int ROWS, int VECS>
-inline __attribute__((always_inline)) void tile(int64_t k, const float* a, Left shape,
-                                                const float* b, float* c, const float* bias) {
+inline __attribute__((always_inline)) void tile(int64_t first, int64_t k, Left a, const float* b,
+                                                float* c, const float* bias) {
     constexpr int64_t WIDTH = VECS * LANES;
+    const float* factors = a.data + first * a.row;
+    float* to = c + first * WIDTH;
     Vec sums[ROWS][VECS];
     for (int i = 0; i < ROWS; ++i)
         for (int j = 0; j < VECS; ++j) sums[i][j] = bias ? load(bias + j * LANES) : Vec{};
     for (int64_t step = 0; step < k; ++step) {
         Vec row[VECS];
-        for (int j = 0; j < VECS; ++j) row[j] = load(b + step * WIDTH + j * LANES);
+        for (int j = 0; j < VECS; ++j) row[j] = held(load(b + step * WIDTH + j * LANES));
         for (int i = 0; i < ROWS; ++i) {
-            float factor = a[i * shape.row + step * shape.column];
+            float factor = factors[i * a.row + step * a.column];
             for (int j = 0; j < VECS; ++j) sums[i][j] += factor * row[j];
         }
     }
     for (int i = 0; i < ROWS; ++i)
-        for (int j = 0; j < VECS; ++j) store(c + i * WIDTH + j * LANES, sums[i][j]);
+        for (int j = 0; j < VECS; ++j) store(to + i * WIDTH + j * LANES, sums[i][j]);
 }
 
 template <int VECS>
 void multiply(int64_t m, int64_t k, Left a, const float* b, float* c, const float* bias) {
     constexpr int ROWS = VECS >= 4 ? 6 : 8;  // as many sums as registers hold, and measured
-    constexpr int64_t WIDTH = VECS * LANES;
     int64_t i = 0;
-    for (; i + ROWS <= m; i += ROWS)
-        tile<ROWS, VECS>(k, a.data + i * a.row, a, b, c + i * WIDTH, bias);
-    for (; i < m; ++i) tile<1, VECS>(k, a.data + i * a.row, a, b, c + i * WIDTH, bias);
+    for (; i + ROWS <= m; i += ROWS) tile<ROWS, VECS>(i, k, a, b, c, bias);
+    for (; i + 4 <= m; i += 4) tile<4, VECS>(i, k, a, b, c, bias);
+    for (; i < m; ++i) tile<1, VECS>(i, k, a, b, c, bias);
 }
 
-// sums[width] = the sum of the rows of x[rows, width]
-inline void add_up(const float* x, int64_t rows, int64_t width, float* sums) {
-    std::memset(sums, 0, sizeof(float) * width);
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define CAN_SHUFFLE
+#endif
+#endif
+
+#if defined(CAN_SHUFFLE)
+// One stage of a transposition: vectors `DISTANCE` apart exchange blocks of that size.
+template <int DISTANCE, int... I>
+inline __attribute__((always_inline)) void exchange(Vec* v,
+                                                    std::integer_sequence<int, I...> lanes) {
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; ++i) {
+        if (i & DISTANCE) continue;
+        const Vec a = v[i], b = v[i + DISTANCE];
+        v[i] = __builtin_shufflevector(a, b, ((I & DISTANCE) ? LANES + I - DISTANCE : I)...);
+        v[i + DISTANCE] =
+            __builtin_shufflevector(a, b, ((I & DISTANCE) ? LANES + I : I + DISTANCE)...);
+    }
+    if constexpr (DISTANCE > 1) exchange<DISTANCE / 2>(v, lanes);
+}
+#endif
+
+// One block of LANES x LANES of a square matrix with SIZE columns.
+template <int SIZE>
+void transpose_block(const float* from, float* to) {
+#if defined(CAN_SHUFFLE)
+    Vec v[LANES];
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; ++i) v[i] = load(from + i * SIZE);
+    exchange<LANES / 2>(v, std::make_integer_sequence<int, LANES>{});
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; ++i) store(to + i * SIZE, v[i]);
+#else
+    for (int i = 0; i < LANES; ++i)
+        for (int j = 0; j < LANES; ++j) to[j * SIZE + i] = from[i * SIZE + j];
+#endif
+}
+
+// to[j, i] = from[i, j] of [SIZE, SIZE], in blocks that stay in registers where the compiler has the
+// means.
+template <int SIZE>
+void transpose(const float* from, float* to) {
+    for (int i = 0; i < SIZE; i += LANES)
+        for (int j = 0; j < SIZE; j += LANES)
+            transpose_block<SIZE>(from + i * SIZE + j, to + j * SIZE + i);
+}
+
+// The sum of the rows of x[rows, VECS * LANES], each of which is put through change(row, vector, x)
+// and written back first.
+template <int VECS, typename Change>
+void add_up(float* x, int64_t rows, float* to, Change change) {
+    constexpr int64_t WIDTH = VECS * LANES;
+    Vec sums[VECS] = {};
     for (int64_t i = 0; i < rows; ++i)
-        for (int64_t j = 0; j < width; ++j) sums[j] += x[i * width + j];
+        for (int j = 0; j < VECS; ++j) {
+            float* at = x + i * WIDTH + j * LANES;
+            Vec changed = change(i, j, load(at));
+            store(at, changed);
+            sums[j] += changed;
+        }
+    for (int j = 0; j < VECS; ++j) store(to + j * LANES, sums[j]);
 }
 
 }  // namespace learners

@@ -104,16 +104,20 @@ struct Network {
         float *below = work.below.data(), *above = work.above.data(), *turned = work.transposed.data();
         float* slopes = work.slopes.data();
         const float *first = work.first.data(), *second = work.second.data();
-        for (int64_t i = 0; i < rows * HIDDEN; ++i) below[i] *= 1.0f - second[i] * second[i];
+        through_tangents(below, second, rows, slopes + at.second_bias);
         multiply<VECS>(HIDDEN, rows, {first, 1, HIDDEN}, below, slopes + at.second, nullptr);
-        add_up(below, rows, HIDDEN, slopes + at.second_bias);
-        for (int i = 0; i < HIDDEN; ++i)
-            for (int j = 0; j < HIDDEN; ++j)
-                turned[j * HIDDEN + i] = w[at.second + i * HIDDEN + j];
+        transpose<HIDDEN>(w + at.second, turned);
         multiply<VECS>(rows, HIDDEN, {below, HIDDEN, 1}, turned, above, nullptr);
-        for (int64_t i = 0; i < rows * HIDDEN; ++i) above[i] *= 1.0f - first[i] * first[i];
+        through_tangents(above, first, rows, slopes + at.first_bias);
         multiply<VECS>(s.inputs, rows, {x, 1, s.inputs}, above, slopes + at.first, nullptr);
-        add_up(above, rows, HIDDEN, slopes + at.first_bias);
+    }
+
+    // The slopes in what goes into tangents, from those in what comes out, and the sum of all rows.
+    static void through_tangents(float* slope, const float* tangents, int64_t rows, float* sums) {
+        add_up<VECS>(slope, rows, sums, [tangents](int64_t i, int j, Vec x) {
+            Vec out = load(tangents + i * HIDDEN + j * LANES);
+            return x * (1.0f - out * out);
+        });
     }
 
     // From work.head_slope, after `act` on the same samples.
@@ -122,7 +126,8 @@ struct Network {
         float* slopes = work.slopes.data();
         multiply<1>(HIDDEN, rows, {work.second.data(), 1, HIDDEN}, slope, slopes + s.actor.head,
                     nullptr);
-        add_up(slope, rows, HEAD, slopes + s.actor.head_bias);
+        add_up<1>(work.head_slope.data(), rows, slopes + s.actor.head_bias,
+                  [](int64_t, int, Vec x) { return x; });
         for (int i = 0; i < HIDDEN; ++i)
             for (int64_t a = 0; a < s.outputs; ++a)
                 work.transposed[a * HIDDEN + i] = w[s.actor.head + i * HEAD + a];
@@ -137,16 +142,16 @@ struct Network {
         float* slopes = work.slopes.data();
         const float* head = w + s.critic.head;
         float sum = 0.0f;
-        std::memset(slopes + s.critic.head, 0, sizeof(float) * HIDDEN);
+        Vec sums[VECS] = {};
         for (int64_t i = 0; i < rows; ++i) {
-            const float* h = work.second.data() + i * HIDDEN;
-            float* below = work.below.data() + i * HIDDEN;
+            const int64_t at = i * HIDDEN;
             sum += slope[i];
-            for (int j = 0; j < HIDDEN; ++j) {
-                slopes[s.critic.head + j] += slope[i] * h[j];
-                below[j] = slope[i] * head[j];
+            for (int j = 0; j < VECS; ++j) {
+                sums[j] += slope[i] * load(work.second.data() + at + j * LANES);
+                store(work.below.data() + at + j * LANES, slope[i] * load(head + j * LANES));
             }
         }
+        for (int j = 0; j < VECS; ++j) store(slopes + s.critic.head + j * LANES, sums[j]);
         slopes[s.critic.head_bias] = sum;
         body_back(s, s.critic, w, x, rows, work);
     }

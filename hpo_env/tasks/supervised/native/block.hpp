@@ -10,6 +10,7 @@
 #include "linear.hpp"
 #include "norm.hpp"
 #include "pass.hpp"
+#include "token_dropout.hpp"
 
 namespace kernels {
 
@@ -133,33 +134,15 @@ class Block {
     // h += dropout(branch); the factors of training rows are kept.
     void add_branch(const Pass& pass, int branch_number, float* h, float* branch) const {
         const int64_t columns = t_ * pass.b;
-        if (pass.dropout) drop(pass, branch_number, branch);
+        if (pass.dropout)
+            drop_tokens(pass, first_site_ + branch_number, t_, width_, branch,
+                        dropped_[branch_number]);
         add(branch, h, columns);
     }
 
     void add(const float* from, float* to, int64_t columns) const {
         for (int64_t at = 0; at < width_ * columns; at += LANES)
             store(to + at, load(to + at) + load(from + at));
-    }
-
-    // Row r's elements are numbered token by token.
-    void drop(const Pass& pass, int branch_number, float* branch) const {
-        const DropoutSite dropout(*pass.dropout,
-                                  static_cast<uint32_t>(first_site_ + branch_number));
-        float* factors = dropped_[branch_number];
-        const Bits row = (Bits)iota() + static_cast<uint32_t>(pass.first_row);
-        const uint32_t size = static_cast<uint32_t>(t_ * width_);
-        int64_t at = 0;
-        for (int64_t f = 0; f < width_; ++f)
-            for (int64_t t = 0; t < t_; ++t)
-                for (int64_t c = 0; c < pass.b; c += LANES, at += LANES) {
-                    Bits element = (row + static_cast<uint32_t>(c)) * size +
-                                   static_cast<uint32_t>(t * width_ + f);
-                    Int is_kept = dropout.keeps(element);
-                    store(factors + at, select(is_kept, all(dropout.scale()), Vec{}));
-                    store(branch + at,
-                          select(is_kept, load(branch + at) * dropout.scale(), Vec{}));
-                }
     }
 
     // The gradient of what was added to h: that of h, as dropout lets it through.

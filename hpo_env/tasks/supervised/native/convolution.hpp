@@ -5,9 +5,11 @@
 
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 
 #include "parameters.hpp"
+#include "transpose.hpp"
 
 namespace kernels {
 
@@ -19,49 +21,82 @@ struct Convolution {
     const int32_t* rows_at(int64_t position) const { return rows.data() + position * patch; }
 };
 
-constexpr int PATCH_ROWS = MANY_REGISTERS ? 8 : 4;  // of a tile that is 2 vectors wide
+constexpr int PATCH_ROWS = MANY_REGISTERS ? 8 : 4, PATCH_VECS = 2;  // of a tile
 
-// sums[i] = start[i] + sum over k of factors[i * factor_row + k * factor_column] * row(k)
-template <int ROWS, int VECS, class Row>
-INLINE void patch_sums(Vec (&sums)[ROWS][VECS], int64_t depth, const float* factors,
-                       int64_t factor_row, int64_t factor_column, Row row) {
-    for (int64_t k = 0; k < depth; ++k) {
-        const float* from = row(k);
-        Vec values[VECS];
-#pragma GCC unroll 4
-        for (int j = 0; j < VECS; ++j) values[j] = load(from + j * LANES);
-#pragma GCC unroll 8
-        for (int i = 0; i < ROWS; ++i) {
-            Vec factor = all(factors[i * factor_row]);
-#pragma GCC unroll 4
-            for (int j = 0; j < VECS; ++j) sums[i][j] += factor * values[j];
-        }
-        factors += factor_column;
-    }
-}
-
-// Calls work(rows, vectors, first row, first column), the first two as types, for tiles that cover
-// [count, B].
-template <class Work>
-INLINE void over_tiles(int64_t count, int64_t b, Work work) {
+// Calls work(rows, columns, first row, first column), the first two as types, for tiles that cover
+// [height, width].
+template <int ROWS, int COLUMNS, class Work>
+INLINE void over_tiles(int64_t height, int64_t width, Work work) {
     using std::integral_constant;
-    for (int64_t c = 0; c < b;) {
-        const bool is_wide = c + 2 * LANES <= b;
-        for (int64_t i = 0; i < count;) {
-            const bool is_tall = i + PATCH_ROWS <= count;
+    for (int64_t j = 0; j < width;) {
+        const bool is_wide = j + COLUMNS <= width;
+        for (int64_t i = 0; i < height;) {
+            const bool is_tall = i + ROWS <= height;
             if (is_tall && is_wide)
-                work(integral_constant<int, PATCH_ROWS>{}, integral_constant<int, 2>{}, i, c);
+                work(integral_constant<int, ROWS>{}, integral_constant<int, COLUMNS>{}, i, j);
             else if (is_tall)
-                work(integral_constant<int, PATCH_ROWS>{}, integral_constant<int, 1>{}, i, c);
+                work(integral_constant<int, ROWS>{}, integral_constant<int, 1>{}, i, j);
             else if (is_wide)
-                work(integral_constant<int, 1>{}, integral_constant<int, 2>{}, i, c);
+                work(integral_constant<int, 1>{}, integral_constant<int, COLUMNS>{}, i, j);
             else
-                work(integral_constant<int, 1>{}, integral_constant<int, 1>{}, i, c);
-            i += is_tall ? PATCH_ROWS : 1;
+                work(integral_constant<int, 1>{}, integral_constant<int, 1>{}, i, j);
+            i += is_tall ? ROWS : 1;
         }
-        c += is_wide ? 2 * LANES : LANES;
+        j += is_wide ? COLUMNS : 1;
     }
 }
+
+// Calls work(rows, vectors, first row, first column) for tiles that cover [height, B].
+template <class Work>
+INLINE void over_patches(int64_t height, int64_t b, Work work) {
+    over_tiles<PATCH_ROWS, PATCH_VECS>(
+        height, b / LANES, [&](auto tall, auto wide, int64_t row, int64_t vector) {
+            work(tall, wide, row, vector * LANES);
+        });
+}
+
+// Sums of a tile that is a few vectors wide.
+template <int ROWS, int VECS>
+struct PatchSums {
+    Vec sums[ROWS][VECS];
+
+    // All of a row are start(row).
+    template <class Start>
+    INLINE explicit PatchSums(Start start) {
+#pragma GCC unroll 8
+        for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 4
+            for (int j = 0; j < VECS; ++j) sums[i][j] = all(start(i));
+    }
+
+    // sums[i] += sum over k < depth of factors[i * factor_row + k * factor_column] * row(k)
+    template <class Row>
+    INLINE void add(int64_t depth, const float* factors, int64_t factor_row, int64_t factor_column,
+                    Row row) {
+        for (int64_t k = 0; k < depth; ++k) {
+            const float* from = row(k);
+            Vec values[VECS];
+#pragma GCC unroll 4
+            for (int j = 0; j < VECS; ++j) values[j] = held(load(from + j * LANES));
+#pragma GCC unroll 8
+            for (int i = 0; i < ROWS; ++i) {
+                Vec factor = all(factors[i * factor_row]);
+#pragma GCC unroll 4
+                for (int j = 0; j < VECS; ++j) sums[i][j] += factor * values[j];
+            }
+            factors += factor_column;
+        }
+    }
+
+    // Calls put(row, vector, sum).
+    template <class Put>
+    INLINE void each(Put put) const {
+#pragma GCC unroll 8
+        for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 4
+            for (int j = 0; j < VECS; ++j) put(i, j, sums[i][j]);
+    }
+};
 
 // z [position * out, B] of inputs h.
 inline void convolve(const Convolution& layer, const float* weight, const float* bias,
@@ -69,15 +104,13 @@ inline void convolve(const Convolution& layer, const float* weight, const float*
     for (int64_t position = 0; position < layer.num_positions; ++position) {
         const int32_t* rows = layer.rows_at(position);
         float* to = z + position * layer.num_outputs * b;
-        over_tiles(layer.num_outputs, b, [&](auto tall, auto wide, int64_t row, int64_t column) {
-            Vec sums[tall][wide];
-            for (int i = 0; i < tall; ++i)
-                for (int j = 0; j < wide; ++j) sums[i][j] = all(bias[row + i]);
-            patch_sums(sums, layer.patch, weight + row, 1, layer.num_outputs,
-                       [&](int64_t k) { return h + rows[k] * b + column; });
-            for (int i = 0; i < tall; ++i)
-                for (int j = 0; j < wide; ++j)
-                    store(to + (row + i) * b + column + j * LANES, sums[i][j]);
+        over_patches(layer.num_outputs, b, [&](auto tall, auto wide, int64_t row, int64_t column) {
+            PatchSums<tall, wide> sums([&](int i) { return bias[row + i]; });
+            sums.add(layer.patch, weight + row, 1, layer.num_outputs,
+                     [&](int64_t k) { return h + rows[k] * b + column; });
+            sums.each([&](int i, int j, Vec sum) {
+                store(to + (row + i) * b + column + j * LANES, sum);
+            });
         });
     }
 }
@@ -88,64 +121,69 @@ inline void convolve_backward(const Convolution& layer, const float* weight, con
     for (int64_t position = 0; position < layer.num_positions; ++position) {
         const int32_t* rows = layer.rows_at(position);
         const float* from = dz + position * layer.num_outputs * b;
-        over_tiles(layer.patch, b, [&](auto tall, auto wide, int64_t row, int64_t column) {
-            Vec sums[tall][wide] = {};
-            patch_sums(sums, layer.num_outputs, weight + row * layer.num_outputs,
-                       layer.num_outputs, 1, [&](int64_t k) { return from + k * b + column; });
-            for (int i = 0; i < tall; ++i)
-                for (int j = 0; j < wide; ++j)
-                    store(dh + rows[row + i] * b + column + j * LANES, sums[i][j]);
+        over_patches(layer.patch, b, [&](auto tall, auto wide, int64_t row, int64_t column) {
+            PatchSums<tall, wide> sums([](int) { return 0.0f; });
+            sums.add(layer.num_outputs, weight + row * layer.num_outputs, layer.num_outputs, 1,
+                     [&](int64_t k) { return from + k * b + column; });
+            sums.each([&](int i, int j, Vec sum) {
+                store(dh + rows[row + i] * b + column + j * LANES, sum);
+            });
         });
     }
 }
 
-// Gradients of weights [row.., column..] in a tile: products along the minibatch, summed at the end.
+// A tile of a weight's gradient: products along the minibatch, whose vectors are summed at the end.
 template <int ROWS, int COLUMNS>
-void convolution_gradient_tile(const Convolution& layer, const float* h, const float* dz, int64_t b,
-                               int64_t row, int64_t column, float* weight, bool adds) {
-    Vec sums[ROWS][COLUMNS] = {};
-    for (int64_t position = 0; position < layer.num_positions; ++position) {
-        const int32_t* rows = layer.rows_at(position) + row;
-        const float* from = dz + (position * layer.num_outputs + column) * b;
+class GradientTile {
+  public:
+    // Adds the products of `count` LANES of inputs h(i) and gradients dz, each in rows `b` apart.
+    template <class Input>
+    INLINE void add(Input h, const float* dz, int64_t b) {
         for (int64_t c = 0; c < b; c += LANES) {
             Vec values[ROWS];
 #pragma GCC unroll 4
-            for (int i = 0; i < ROWS; ++i) values[i] = load(h + rows[i] * b + c);
-#pragma GCC unroll 8
-            for (int j = 0; j < COLUMNS; ++j) {
-                Vec d = load(from + j * b + c);
+            for (int i = 0; i < ROWS; ++i) values[i] = held(load(h(i) + c));
 #pragma GCC unroll 4
-                for (int i = 0; i < ROWS; ++i) sums[i][j] += values[i] * d;
+            for (int j = 0; j < COLUMNS; ++j) {
+                Vec d = held(load(dz + j * b + c));
+#pragma GCC unroll 4
+                for (int i = 0; i < ROWS; ++i) sums_[i * COLUMNS + j] += values[i] * d;
             }
         }
     }
-    for (int i = 0; i < ROWS; ++i)
-        for (int j = 0; j < COLUMNS; ++j) {
-            float* at = weight + (row + i) * layer.num_outputs + column + j;
-            *at = sum(sums[i][j]) + (adds ? *at : 0.0f);
-        }
-}
 
-template <int COLUMNS>
-void convolution_gradient_columns(const Convolution& layer, const float* h, const float* dz,
-                                  int64_t b, int64_t column, float* weight, bool adds) {
-    constexpr int ROWS = MANY_REGISTERS ? 3 : 2;
-    int64_t row = 0;
-    for (; row + ROWS <= layer.patch; row += ROWS)
-        convolution_gradient_tile<ROWS, COLUMNS>(layer, h, dz, b, row, column, weight, adds);
-    for (; row < layer.patch; ++row)
-        convolution_gradient_tile<1, COLUMNS>(layer, h, dz, b, row, column, weight, adds);
-}
+    // Writes the sums to weight [row, column], whose rows are `width` long.
+    void put(float* weight, int64_t width, bool adds) {
+        for (int first = 0; first < ROWS * COLUMNS; first += LANES) {
+            float each[LANES];
+            sum_each(sums_ + first);
+            store(each, sums_[first]);
+            for (int k = first; k < std::min(first + LANES, ROWS * COLUMNS); ++k) {
+                float* at = weight + k / COLUMNS * width + k % COLUMNS;
+                *at = each[k - first] + (adds ? *at : 0.0f);
+            }
+        }
+    }
+
+  private:
+    Vec sums_[(ROWS * COLUMNS + LANES - 1) / LANES * LANES] = {};
+};
+
+constexpr int GRADIENT_ROWS = MANY_REGISTERS ? 4 : 2, GRADIENT_COLUMNS = 4;
 
 // The gradients of weight and bias.
 inline void convolution_gradient(const Convolution& layer, const float* h, const float* dz,
                                  int64_t b, float* weight, float* bias, bool adds) {
-    constexpr int COLUMNS = MANY_REGISTERS ? 8 : 4;
-    int64_t column = 0;
-    for (; column + COLUMNS <= layer.num_outputs; column += COLUMNS)
-        convolution_gradient_columns<COLUMNS>(layer, h, dz, b, column, weight, adds);
-    for (; column < layer.num_outputs; ++column)
-        convolution_gradient_columns<1>(layer, h, dz, b, column, weight, adds);
+    over_tiles<GRADIENT_ROWS, GRADIENT_COLUMNS>(
+        layer.patch, layer.num_outputs, [&](auto tall, auto wide, int64_t row, int64_t column) {
+            GradientTile<tall, wide> tile;
+            for (int64_t position = 0; position < layer.num_positions; ++position) {
+                const int32_t* rows = layer.rows_at(position) + row;
+                tile.add([&](int i) { return h + rows[i] * b; },
+                         dz + (position * layer.num_outputs + column) * b, b);
+            }
+            tile.put(weight + row * layer.num_outputs + column, layer.num_outputs, adds);
+        });
     for (int64_t o = 0; o < layer.num_outputs; ++o) {
         Vec part = Vec{};
         for (int64_t position = 0; position < layer.num_positions; ++position)

@@ -10,13 +10,15 @@
 #include "attention.hpp"
 #include "cnn.hpp"
 #include "gpt.hpp"
+#include "gru.hpp"
 #include "lanes.hpp"
 #include "mlp.hpp"
 #include "residual_cnn.hpp"
 
 namespace {
 
-enum Kind { MLP_KIND, ATTENTION_KIND, CNN_KIND, GPT_KIND, RESIDUAL_CNN_KIND };  // in the order of `kernel_kinds`
+// In the order of `kernel_kinds`.
+enum Kind { MLP_KIND, ATTENTION_KIND, CNN_KIND, GPT_KIND, RESIDUAL_CNN_KIND, GRU_KIND };
 
 }  // namespace
 
@@ -36,7 +38,7 @@ const char* kernel_objectives() { return "classification regression tokens"; }
 
 const char* kernel_activations() { return "relu tanh gelu silu"; }
 
-const char* kernel_kinds() { return "MLP Attention CNN GPT ResidualCNN"; }
+const char* kernel_kinds() { return "MLP Attention CNN GPT ResidualCNN GRU"; }
 
 void kernel_train(const TrainJob* job) {
     switch (job->model.kind) {
@@ -44,7 +46,8 @@ void kernel_train(const TrainJob* job) {
         case ATTENTION_KIND: return kernels::train_lanes<kernels::Attention>(*job);
         case CNN_KIND: return kernels::train_lanes<kernels::CNN>(*job);
         case GPT_KIND: return kernels::train_lanes<kernels::GPT>(*job);
-        default: return kernels::train_lanes<kernels::ResidualCNN>(*job);
+        case RESIDUAL_CNN_KIND: return kernels::train_lanes<kernels::ResidualCNN>(*job);
+        default: return kernels::train_lanes<kernels::GRU>(*job);
     }
 }
 
@@ -54,7 +57,8 @@ void kernel_evaluate(const EvaluateJob* job) {
         case ATTENTION_KIND: return kernels::evaluate_lanes<kernels::Attention>(*job);
         case CNN_KIND: return kernels::evaluate_lanes<kernels::CNN>(*job);
         case GPT_KIND: return kernels::evaluate_lanes<kernels::GPT>(*job);
-        default: return kernels::evaluate_lanes<kernels::ResidualCNN>(*job);
+        case RESIDUAL_CNN_KIND: return kernels::evaluate_lanes<kernels::ResidualCNN>(*job);
+        default: return kernels::evaluate_lanes<kernels::GRU>(*job);
     }
 }
 

@@ -33,7 +33,7 @@ INLINE void tile(const Product& p, int64_t row, int64_t column) {
     for (int64_t k = 0; k < p.k; ++k) {
         Vec bs[VECS];
 #pragma GCC unroll 8
-        for (int j = 0; j < VECS; ++j) bs[j] = load(b + j * LANES);
+        for (int j = 0; j < VECS; ++j) bs[j] = held(load(b + j * LANES));
 #pragma GCC unroll 16
         for (int i = 0; i < ROWS; ++i) {
             Vec factor = all(a[i * a_row]);

@@ -75,17 +75,12 @@ class ResidualCNN {
                         pass.num_outputs, b);
         unpool(pass);
         for (size_t i = layers_.size() - 1; i > 0; i -= 2) {
-            through_rectifier(layers_[i].h, dh_, b);
-            std::memcpy(dz_, dh_, static_cast<size_t>(pixels_ * channels_ * b) * 4);
-            differentiate(layers_[i], w, pass, layers_[i - 1].h, gradients);
+            differentiate(layers_[i], w, pass, layers_[i - 1].h, dh_, gradients);
             turn(w[layers_[i].weight], b, false);
-            through_rectifier(layers_[i - 1].h, dz_, b);
-            differentiate(layers_[i - 1], w, pass, layers_[i - 2].h, gradients);
+            differentiate(layers_[i - 1], w, pass, layers_[i - 2].h, dz_, gradients);
             turn(w[layers_[i - 1].weight], b, true);
         }
-        through_rectifier(layers_[0].h, dh_, b);
-        std::memcpy(dz_, dh_, static_cast<size_t>(pixels_ * channels_ * b) * 4);
-        differentiate(layers_[0], w, pass, x_, gradients);
+        differentiate(layers_[0], w, pass, x_, dh_, gradients);
     }
 
   private:
@@ -119,29 +114,20 @@ class ResidualCNN {
                  const float* before) const {
         const int64_t b = pass.b;
         float* h = layer.h;
-        apply_stencil(*layer.stencil, layer.num_inputs, channels_, w[layer.weight], from, h, b);
+        apply_stencil(*layer.stencil, layer.num_inputs, channels_, w[layer.weight], from, h, b,
+                      false);
         if (pass.is_training)
-            batch_normalize(layer.norm, w, h, layer.x, layer.inverse, pass.rows, b);
+            batch_normalize(layer.norm, w, before, h, layer.x, layer.inverse, pass.rows, b);
         else
-            normalize_by_averages(layer.norm, w, h, b);
-        for (int64_t at = 0; at < pixels_ * channels_ * b; at += LANES) {
-            Vec z = load(h + at);
-            if (before) z += load(before + at);
-            store(h + at, select(z <= 0.0f, Vec{}, z));  // NaN passes
-        }
+            normalize_by_averages(layer.norm, w, before, h, b);
     }
 
-    void through_rectifier(const float* h, float* d, int64_t b) const {
-        for (int64_t at = 0; at < pixels_ * channels_ * b; at += LANES)
-            store(d + at, select(load(h + at) > 0.0f, load(d + at), Vec{}));
-    }
-
-    // Gradients of a layer's own weights from dz, that of what its norm gives; dz becomes that of what
-    // its convolution gives.
+    // Gradients of a layer's own weights from dh, that of what it gives; dz becomes that of what its
+    // convolution gives.
     void differentiate(const Layer& layer, const Weights& w, const Pass& pass, const float* from,
-                       const Weights& gradients) const {
-        batch_normalize_backward(layer.norm, w, dz_, layer.x, layer.inverse, pass.rows, pass.b,
-                                 gradients);
+                       float* dh, const Weights& gradients) const {
+        batch_normalize_backward(layer.norm, w, layer.h, layer.x, layer.inverse, dh, dz_, pass.rows,
+                                 pass.b, gradients);
         stencil_gradient(*layer.stencil, layer.num_inputs, channels_, from, dz_, pass.b,
                          gradients[layer.weight]);
     }
@@ -153,10 +139,8 @@ class ResidualCNN {
             for (int64_t in = 0; in < c; ++in)
                 for (int64_t out = 0; out < c; ++out)
                     flipped_[(k * c + out) * c + in] = weight[(k * c + in) * c + out];
-        apply_stencil(turned_, c, c, flipped_, dz_, spare_, b);
-        if (!adds) return std::swap(dz_, spare_);
-        for (int64_t at = 0; at < pixels_ * c * b; at += LANES)
-            store(dh_ + at, load(dh_ + at) + load(spare_ + at));
+        apply_stencil(turned_, c, c, flipped_, dz_, adds ? dh_ : spare_, b, adds);
+        if (!adds) std::swap(dz_, spare_);
     }
 
     // The mean of all pixels, and dropout.

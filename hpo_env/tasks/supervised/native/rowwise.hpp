@@ -21,16 +21,20 @@ template <int ROWS, int COLUMNS>
 INLINE void rowwise_tile(int64_t depth, RowwiseMatrix a, RowwiseMatrix b, RowwiseMatrix c,
                          int64_t row, int64_t column) {
     Vec sums[ROWS][COLUMNS] = {};
+    const float* left = a.at(row, 0);
+    const float* right = b.at(0, column);
     for (int64_t k = 0; k < depth; ++k) {
         Vec bs[COLUMNS];
 #pragma GCC unroll 8
-        for (int j = 0; j < COLUMNS; ++j) bs[j] = load(b.at(k, column + j));
+        for (int j = 0; j < COLUMNS; ++j) bs[j] = held(load(right + j * b.column));
 #pragma GCC unroll 8
         for (int i = 0; i < ROWS; ++i) {
-            Vec factor = load(a.at(row + i, k));
+            Vec factor = held(load(left + i * a.row));
 #pragma GCC unroll 8
             for (int j = 0; j < COLUMNS; ++j) sums[i][j] += factor * bs[j];
         }
+        left += a.column;
+        right += b.row;
     }
     for (int i = 0; i < ROWS; ++i)
         for (int j = 0; j < COLUMNS; ++j) store(c.at(row + i, column + j), sums[i][j]);

@@ -48,74 +48,40 @@ class Stencil {
     std::vector<std::vector<Pair>> pairs_;  // by element
 };
 
-// z [pixel * out, B] of h [pixel * in, B].
+// z [pixel * out, B] of h [pixel * in, B]; or added to z.
 inline void apply_stencil(const Stencil& stencil, int64_t in, int64_t out, const float* weight,
-                          const float* h, float* z, int64_t b) {
+                          const float* h, float* z, int64_t b, bool adds) {
     for (int64_t output = 0; output < stencil.num_outputs(); ++output) {
         float* to = z + output * out * b;
-        over_tiles(out, b, [&](auto tall, auto wide, int64_t row, int64_t column) {
-            Vec sums[tall][wide] = {};
+        over_patches(out, b, [&](auto tall, auto wide, int64_t row, int64_t column) {
+            PatchSums<tall, wide> sums([](int) { return 0.0f; });
             for (const Stencil::Tap& tap : stencil.taps(output)) {
                 const float* from = h + tap.pixel * in * b + column;
-                patch_sums(sums, in, weight + tap.element * in * out + row, 1, out,
-                           [&](int64_t k) { return from + k * b; });
+                sums.add(in, weight + tap.element * in * out + row, 1, out,
+                         [&](int64_t k) { return from + k * b; });
             }
-            for (int i = 0; i < tall; ++i)
-                for (int j = 0; j < wide; ++j)
-                    store(to + (row + i) * b + column + j * LANES, sums[i][j]);
+            sums.each([&](int i, int j, Vec sum) {
+                float* at = to + (row + i) * b + column + j * LANES;
+                store(at, adds ? load(at) + sum : sum);
+            });
         });
     }
-}
-
-// Gradients of one element's weights [in.., out..] in a tile.
-template <int ROWS, int COLUMNS>
-void stencil_gradient_tile(const std::vector<Stencil::Pair>& pairs, int64_t in, int64_t out,
-                           const float* h, const float* dz, int64_t b, float* weight) {
-    Vec sums[ROWS][COLUMNS] = {};
-    for (const Stencil::Pair& pair : pairs) {
-        const float *input = h + pair.input * in * b, *output = dz + pair.output * out * b;
-        for (int64_t c = 0; c < b; c += LANES) {
-            Vec values[ROWS];
-#pragma GCC unroll 4
-            for (int i = 0; i < ROWS; ++i) values[i] = load(input + i * b + c);
-#pragma GCC unroll 8
-            for (int j = 0; j < COLUMNS; ++j) {
-                Vec d = load(output + j * b + c);
-#pragma GCC unroll 4
-                for (int i = 0; i < ROWS; ++i) sums[i][j] += values[i] * d;
-            }
-        }
-    }
-    for (int i = 0; i < ROWS; ++i)
-        for (int j = 0; j < COLUMNS; ++j) weight[i * out + j] = sum(sums[i][j]);
-}
-
-template <int COLUMNS>
-void stencil_gradient_columns(const std::vector<Stencil::Pair>& pairs, int64_t in, int64_t out,
-                              const float* h, const float* dz, int64_t b, float* weight) {
-    constexpr int ROWS = MANY_REGISTERS ? 3 : 2;
-    int64_t row = 0;
-    for (; row + ROWS <= in; row += ROWS)
-        stencil_gradient_tile<ROWS, COLUMNS>(pairs, in, out, h + row * b, dz, b,
-                                             weight + row * out);
-    for (; row < in; ++row)
-        stencil_gradient_tile<1, COLUMNS>(pairs, in, out, h + row * b, dz, b, weight + row * out);
 }
 
 // The gradient of the weight [9 * in, out] from inputs h and dz.
 inline void stencil_gradient(const Stencil& stencil, int64_t in, int64_t out, const float* h,
                              const float* dz, int64_t b, float* weight) {
-    constexpr int COLUMNS = MANY_REGISTERS ? 8 : 4;
-    for (int64_t k = 0; k < 9; ++k) {
-        float* to = weight + k * in * out;
-        int64_t column = 0;
-        for (; column + COLUMNS <= out; column += COLUMNS)
-            stencil_gradient_columns<COLUMNS>(stencil.pairs(k), in, out, h, dz + column * b, b,
-                                              to + column);
-        for (; column < out; ++column)
-            stencil_gradient_columns<1>(stencil.pairs(k), in, out, h, dz + column * b, b,
-                                        to + column);
-    }
+    for (int64_t k = 0; k < 9; ++k, weight += in * out)
+        over_tiles<GRADIENT_ROWS, GRADIENT_COLUMNS>(
+            in, out, [&](auto tall, auto wide, int64_t row, int64_t column) {
+                GradientTile<tall, wide> tile;
+                for (const Stencil::Pair& pair : stencil.pairs(k)) {
+                    const float* from = h + (pair.input * in + row) * b;
+                    tile.add([&](int i) { return from + i * b; },
+                             dz + (pair.output * out + column) * b, b);
+                }
+                tile.put(weight + row * out + column, out, false);
+            });
 }
 
 }  // namespace kernels

@@ -1,4 +1,4 @@
-// Transposition in blocks of registers.
+// Transposition in blocks of registers, and sums along them.
 
 #pragma once
 
@@ -23,6 +23,17 @@ INLINE void transpose_stage(Vec* v) {
         if (!(i & DISTANCE))
             exchange<DISTANCE>(v[i], v[i + DISTANCE], std::make_integer_sequence<int, LANES>{});
     if constexpr (DISTANCE > 1) transpose_stage<DISTANCE / 2>(v);
+}
+
+// The sums of LANES vectors, side by side in the first of them; each is that of `sum`, to the bit.
+template <int DISTANCE = LANES / 2>
+INLINE void sum_each(Vec* v) {
+#pragma GCC unroll 16
+    for (int i = 0; i < DISTANCE; ++i) {
+        exchange<DISTANCE>(v[i], v[i + DISTANCE], std::make_integer_sequence<int, LANES>{});
+        v[i] += v[i + DISTANCE];
+    }
+    if constexpr (DISTANCE > 1) sum_each<DISTANCE / 2>(v);
 }
 
 // One block of LANES x LANES; `from(i)` is the address of its row i.

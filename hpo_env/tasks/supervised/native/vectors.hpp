@@ -47,6 +47,18 @@ INLINE Int iota() {
     return v;
 }
 
+// The same number, which the compiler keeps in a register: it would else load it again for each use.
+INLINE Vec held(Vec x) {
+#if defined(__AVX512F__)
+    asm("" : "+v"(x));
+#elif defined(__x86_64__) || defined(_M_X64)
+    asm("" : "+x"(x));
+#elif defined(__aarch64__)
+    asm("" : "+w"(x));
+#endif
+    return x;
+}
+
 INLINE float sum(Vec v) {
     float part[LANES];
     std::memcpy(part, &v, sizeof v);

@@ -30,6 +30,7 @@ from hpo_env.networks.language import GPT
 from hpo_env.networks.mlp import MLP
 from hpo_env.networks.objectives import objective
 from hpo_env.networks.optimizers import OPTIMIZERS
+from hpo_env.networks.recurrent import GRU
 from hpo_env.networks.registry import ARCHITECTURES, ModelSpec, architecture
 from hpo_env.networks.residual_cnn import ResidualCNN
 from hpo_env.tasks.base import Engine
@@ -56,8 +57,8 @@ _FAILURE = build_failure()
 needs_compiler = pytest.mark.skipif(_FAILURE is not None, reason=f"no kernel: {_FAILURE}")
 
 MODELS = tuple(ARCHITECTURES)
-OTHER_KINDS = ("attention_8x32", "cnn_8x8", "cnn_28x28", "gpt_16x1", "resnet_12x12")
-ONE_OF_EACH_KIND = ("mlp_32x2_relu", "attention_8x32", "cnn_8x8", "gpt_16x1", "resnet_12x12")
+OTHER_KINDS = ("attention_8x32", "cnn_8x8", "cnn_28x28", "gpt_16x1", "gru_32", "resnet_12x12")
+ONE_OF_EACH_KIND = ("mlp_32x2_relu", *(name for name in OTHER_KINDS if name != "cnn_28x28"))
 OTHERS: tuple[Engine, ...] = ("eager", "reference")
 DATASETS = (CLASSES, NUMBERS, IMAGES)
 KNOBS: dict[str, dict[str, float]] = {
@@ -268,6 +269,14 @@ def test_any_size_of_gpt_agrees(
     )
     name = f"gpt_{context}x{model.width}x{num_blocks}_{num_heads}"
     assert_agrees_with_eager(name, model, batch_size=float(batch_size))
+
+
+@needs_compiler
+@settings(max_examples=4, deadline=None)
+@given(context=st.integers(1, 19), width=st.integers(1, 33), batch_size=st.integers(1, 70))
+def test_any_size_of_gru_agrees(context: int, width: int, batch_size: int) -> None:
+    model = GRU(split="test", context=context, width=width)
+    assert_agrees_with_eager(f"gru_{context}x{width}", model, batch_size=float(batch_size))
 
 
 @needs_compiler
