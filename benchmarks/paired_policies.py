@@ -99,10 +99,12 @@ def _trained(
     updates = np.array([env.family.interval_updates(task) for task in env.tasks])
     acts = [policy.actor(num_tasks) for policy in (general, other) if policy is not None]
     handed = np.zeros(num_tasks)
+    has_left = np.zeros(num_tasks, dtype=bool)
     for interval in range(options["num_decisions"]):
         moves, *asked = (act(observations) for act in acts)
         if other is not None:
-            is_others = _is_in_scope(other, env, updates, is_first=interval == 0)
+            lengths = updates if interval else np.zeros_like(updates)
+            is_others = _is_in_scope(other, env, lengths, has_left)
             moves = np.where(is_others[:, None], asked[0], moves)
             handed += is_others
         observations, *_, info = env.step(moves)
@@ -113,18 +115,25 @@ def _trained(
 
 
 def _is_in_scope(
-    policy: Policy, env: HPOControlVectorEnv, updates: NDArray[np.int64], *, is_first: bool
+    policy: Policy,
+    env: HPOControlVectorEnv,
+    lengths: NDArray[np.int64],
+    has_left: NDArray[np.bool_],
 ) -> NDArray[np.bool_]:
+    """Say where a policy decides `[N]`, and note in `has_left` where it does so no more."""
     if policy.scope is None:
-        return np.ones(len(updates), dtype=bool)
-    if is_first:
-        return np.zeros(len(updates), dtype=bool)
+        return np.ones(len(lengths), dtype=bool)
+    is_in = np.zeros(len(lengths), dtype=bool)
     known = env.steering.telemetry
-    rows = zip(updates.tolist(), known.train_loss, known.validation_loss, strict=True)
-    contains = policy.scope.contains
-    return np.array(
-        [contains(n, train_loss=float(t), validation_loss=float(v)) for n, t, v in rows]
-    )
+    for lane, updates in enumerate(lengths.tolist()):
+        losses = {
+            "train_loss": float(known.train_loss[lane]),
+            "validation_loss": float(known.validation_loss[lane]),
+        }
+        change = -float(env.steering.observer.memory.drop[lane])
+        has_left[lane] |= policy.scope.is_left(updates, **losses)
+        is_in[lane] = policy.scope.contains(updates, **losses, change=change) and not has_left[lane]
+    return is_in
 
 
 def table(before: Ends, after: Ends) -> str:

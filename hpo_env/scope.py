@@ -21,53 +21,79 @@ class Scope:
     Long runs on rows that are hardly seen twice are limited by optimisation, and a loss that falls
     slowly asks for a rate that is kept up; long runs on few rows overfit, and the same loss asks
     for a lower one. In the first the losses of training and validation are the same within a few
-    per cent, all the while; in the second they part after some intervals. At the very start
-    validation lies below, as the training loss is a mean over the interval: that says nothing yet.
+    per cent, all the while; in the second they part after some intervals, and what was decided
+    from then on must not be taken back in the next interval by chance: a run in which validation
+    once lay above training by more is out of the scope for good. At the very start it lies below,
+    as the training loss is a mean over the interval: that says nothing yet.
+
+    A loss that falls fast, or has just jumped, is another matter, as squared errors at the start.
 
     Args:
         min_interval_updates: Updates that the interval has at least, from 1 on.
         max_loss_gap: The most that the logarithm of the validation loss over the training loss of
             the interval differs from 0, either way; above 0.
+        max_change_per_update: The most that the logarithm of the validation loss changed in the
+            interval, either way, over its updates; above 0.
 
     Raises:
         ConfigurationError: A number is out of range, or none.
 
     Example:
-        >>> scope = Scope(min_interval_updates=20, max_loss_gap=0.1)
-        >>> scope.contains(20, train_loss=1.0, validation_loss=1.05)
+        >>> scope = Scope(min_interval_updates=20, max_loss_gap=0.1, max_change_per_update=0.005)
+        >>> scope.contains(20, train_loss=1.0, validation_loss=1.05, change=-0.02)
         True
-        >>> scope.contains(19, train_loss=1.0, validation_loss=1.05)
+        >>> scope.contains(19, train_loss=1.0, validation_loss=1.05, change=-0.02)
         False
-        >>> scope.contains(20, train_loss=1.0, validation_loss=1.2)
+        >>> scope.contains(20, train_loss=1.0, validation_loss=1.05, change=-0.3)
+        False
+        >>> scope.is_left(20, train_loss=1.0, validation_loss=1.2)
+        True
+        >>> scope.is_left(20, train_loss=1.0, validation_loss=0.8)
         False
     """
 
     min_interval_updates: int
     max_loss_gap: float
+    max_change_per_update: float
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        least, most = self.min_interval_updates, self.max_loss_gap
+        least = self.min_interval_updates
         if type(least) is not int or least < 1:
             raise ConfigurationError(
                 f"min_interval_updates must be a whole number from 1 on; got {least!r}"
             )
-        if not (is_number(most) and 0.0 < most < math.inf):
-            raise ConfigurationError(f"max_loss_gap must be a finite number above 0; got {most!r}")
+        for name in ("max_loss_gap", "max_change_per_update"):
+            most = getattr(self, name)
+            if not (is_number(most) and 0.0 < most < math.inf):
+                raise ConfigurationError(f"{name} must be a finite number above 0; got {most!r}")
 
-    def contains(self, interval_updates: int, *, train_loss: float, validation_loss: float) -> bool:
+    def contains(
+        self, interval_updates: int, *, train_loss: float, validation_loss: float, change: float
+    ) -> bool:
         """Say whether an interval is in it; never where a loss is not known, or not above 0.
 
         Args:
             interval_updates: Updates in the interval.
             train_loss: Mean training loss in it; NaN where there is none.
             validation_loss: At its end; NaN where there is none.
+            change: Of the logarithm of the validation loss in it; NaN where it is not known.
         """
+        gap = self._gap(interval_updates, train_loss, validation_loss)
+        most = self.max_change_per_update * interval_updates
+        return abs(gap) <= self.max_loss_gap and abs(change) <= most
+
+    def is_left(self, interval_updates: int, *, train_loss: float, validation_loss: float) -> bool:
+        """Say whether a run is out of it for good after an interval; arguments as of `contains`."""
+        return self._gap(interval_updates, train_loss, validation_loss) > self.max_loss_gap
+
+    def _gap(self, interval_updates: int, train_loss: float, validation_loss: float) -> float:
+        """Return the logarithm of validation over training loss, NaN where it says nothing."""
         if interval_updates < self.min_interval_updates:
-            return False
+            return math.nan
         if not (0.0 < train_loss < math.inf and 0.0 < validation_loss < math.inf):
-            return False
-        return abs(math.log(validation_loss / train_loss)) <= self.max_loss_gap
+            return math.nan
+        return math.log(validation_loss / train_loss)
 
     def to_json(self) -> dict[str, Any]:
         """Describe it in plain data; `from_json` is the inverse."""

@@ -133,6 +133,7 @@ class Decider:
         self._corrected: tuple[bytes, Array, Array] = (b"", nothing, nothing)
         self.knows_kind = knows_kind
         self.is_harmful = False
+        self.has_left_scope = False
         self.is_frozen = False
         self.is_guarded = True
         self.sight: Sight = "clear"
@@ -212,13 +213,15 @@ class Decider:
     def _deciding(self, interval_updates: int) -> Policy:
         """Return the policy in whose scope the interval is that is over; else the general one."""
         scoped, telemetry = self.scoped, self.steering.telemetry
-        if scoped is None or scoped.scope is None:
+        if scoped is None or scoped.scope is None or self.has_left_scope:
             return self.policy
-        is_in_scope = scoped.scope.contains(
-            interval_updates,
-            train_loss=float(telemetry.train_loss[0]),
-            validation_loss=float(telemetry.validation_loss[0]),
-        )
+        losses = {
+            "train_loss": float(telemetry.train_loss[0]),
+            "validation_loss": float(telemetry.validation_loss[0]),
+        }
+        change = -float(self.steering.observer.memory.drop[0])
+        self.has_left_scope = scoped.scope.is_left(interval_updates, **losses)
+        is_in_scope = scoped.scope.contains(interval_updates, **losses, change=change)
         return scoped if is_in_scope else self.policy
 
     @property
@@ -304,6 +307,7 @@ class Decider:
             "is_frozen": self.is_frozen,
             "knows_kind": self.knows_kind,
             "is_harmful": self.is_harmful,
+            "has_left_scope": self.has_left_scope,
             "is_guarded": self.is_guarded,
             "sight": self.sight,
             "memory": {name: array.tolist() for name, array in memory.items()},
@@ -332,6 +336,7 @@ class Decider:
         # What was steered goes on being steered; states of earlier versions knew no other way.
         self.knows_kind |= bool(state.get("knows_kind", True))
         self.is_harmful = bool(state.get("is_harmful", False))
+        self.has_left_scope = bool(state.get("has_left_scope", False))
         self.is_guarded = bool(state["is_guarded"])
         self.sight = state.get("sight", "clear")
         # States that were saved before policies had a memory have no such entry.

@@ -34,8 +34,8 @@ def test_another_policy_decides_always_or_after_the_intervals_of_its_scope(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     general, other = fixed_policy(0.0, THREE), fixed_policy(0.5, THREE)
-    wide = Scope(min_interval_updates=5, max_loss_gap=1e3)
-    never = Scope(min_interval_updates=100, max_loss_gap=1e3)
+    wide = Scope(min_interval_updates=5, max_loss_gap=1e3, max_change_per_update=1e3)
+    never = Scope(min_interval_updates=100, max_loss_gap=1e3, max_change_per_update=1e3)
     folders = {
         "general": general,
         "always": other,

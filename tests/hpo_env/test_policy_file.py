@@ -40,7 +40,7 @@ LEARNED_START = LearnedStart(
     )
 )
 
-SCOPE = Scope(min_interval_updates=20, max_loss_gap=0.1)
+SCOPE = Scope(min_interval_updates=20, max_loss_gap=0.1, max_change_per_update=0.005)
 
 
 @st.composite

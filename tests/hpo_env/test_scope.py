@@ -32,7 +32,7 @@ SIX = (
     "gradient_clip",
 )
 THREE = SIX[:3]
-SCOPE = Scope(min_interval_updates=20, max_loss_gap=0.1)
+SCOPE = Scope(min_interval_updates=20, max_loss_gap=0.1, max_change_per_update=0.005)
 GENERAL = fixed_policy(0.25, THREE)
 LONG = replace(fixed_policy(-0.5, THREE), scope=SCOPE)
 
@@ -58,7 +58,37 @@ LONG = replace(fixed_policy(-0.5, THREE), scope=SCOPE)
 def test_what_lies_in_a_scope(
     updates: int, train: float, validation: float, expected: bool
 ) -> None:
-    assert SCOPE.contains(updates, train_loss=train, validation_loss=validation) is expected
+    assert (
+        SCOPE.contains(updates, train_loss=train, validation_loss=validation, change=0.0)
+        is expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [(-0.1, True), (0.1, True), (-0.11, False), (0.11, False), (math.nan, False)],
+)
+def test_a_loss_that_falls_fast_or_has_jumped_is_in_no_scope(change: float, expected: bool) -> None:
+    assert SCOPE.contains(20, train_loss=1.0, validation_loss=1.0, change=change) is expected
+    assert SCOPE.contains(40, train_loss=1.0, validation_loss=1.0, change=2 * change) is expected
+
+
+@pytest.mark.parametrize(
+    ("updates", "train", "validation", "expected"),
+    [
+        (20, 1.0, 1.11, True),
+        (20, 1.0, 1.1, False),
+        (20, 1.0, 0.5, False),  # the training loss is a mean over the interval
+        (19, 1.0, 2.0, False),
+        (20, 1.0, math.inf, False),
+        (20, math.nan, 1.0, False),
+        (0, math.nan, 1.0, False),
+    ],
+)
+def test_what_leads_out_of_a_scope_for_good(
+    updates: int, train: float, validation: float, expected: bool
+) -> None:
+    assert SCOPE.is_left(updates, train_loss=train, validation_loss=validation) is expected
 
 
 @pytest.mark.parametrize(
@@ -70,6 +100,10 @@ def test_what_lies_in_a_scope(
         ({"max_loss_gap": math.nan}, "max_loss_gap must be a finite number above 0"),
         ({"max_loss_gap": 0.0}, "got 0.0"),
         ({"max_loss_gap": "0.1"}, "got '0.1'"),
+        (
+            {"max_change_per_update": math.inf},
+            "max_change_per_update must be a finite number above 0",
+        ),
         ({"other": 1}, "a scope must have"),
     ],
 )
@@ -151,6 +185,38 @@ def test_a_run_that_is_resumed_goes_the_way_of_one_that_was_not_interrupted() ->
         state = copy.deepcopy(half.state_dict())
         rest = steered((GENERAL, LONG), 160, state=state, steps=160 - steps)
         assert decided(rest) == decided(whole)
+
+
+def going(losses: list[float], steps: int = 160, state: Any = None) -> Run[Any]:
+    """Go through intervals of 20 updates with these validation losses; training losses are 1."""
+    coming = iter(losses[len(losses) - steps // 20 :] if state else losses)
+    run = Controller(GENERAL, [LONG]).attach(
+        torch.optim.AdamW(nn.Linear(2, 1).parameters(), lr=1e-3),
+        total_steps=160,
+        num_decisions=8,
+        validate=lambda: next(coming) * 1.0,
+        state=state,
+    )
+    for _ in range(steps):
+        run.step(1.0)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        ([1.0, 0.8, 0.8, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0], "ggggssss"),  # below, then a jump: not yet
+        ([1.0, 1.0, 1.0, 1.2, 1.0, 1.0, 1.0, 1.0, 1.0], "gssggggg"),  # above: no more
+        ([1.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0], "ggssssss"),  # a fast fall
+    ],
+)
+def test_a_run_that_left_the_scope_stays_out_of_it_also_when_it_is_resumed(
+    losses: list[float], expected: str
+) -> None:
+    assert who_decided(going(losses)) == expected
+    for steps in range(20, 160, 20):
+        state = copy.deepcopy(going(losses, steps).state_dict())
+        assert who_decided(going(losses, 160 - steps, state)) == expected
 
 
 def test_a_state_of_before_there_were_scopes_is_read() -> None:
