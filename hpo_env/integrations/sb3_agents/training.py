@@ -49,8 +49,8 @@ class AgentTraining:
             every 2,048 steps, but no fewer than in the policy's training and no more than 100.
         loggers: Told of every decision, after the agent's own logger.
         hyperparameters: What may be moved, by name; None: all that agent and policy have. What is
-            left out stays as the agent has it, as `epochs` may have to, which cost time; and so does
-            what the policy moves in shorter runs alone (`Policy.most_decisions`).
+            left out stays as the agent has it, as `epochs` may have to, which cost time, and so
+            does what the policy moves in shorter runs alone (`Policy.most_decisions`).
         start: "user" to begin at the agent's own values, "learned" at the policy's learned start;
             None: what was measured to be better, and the agent's own values where they are
             schedules, or DQN's.
