@@ -246,7 +246,7 @@ def _in_buffer(
         name,
         read=read,
         put=put,
-        make=lambda value: (value, value),
+        make=lambda value: (float(value),) * 2,  # a number of NumPy's widens what it multiplies
         number=lambda values: float(values[0]),
         ends=ends,
         advice=_ADVICE,
