@@ -35,8 +35,9 @@ import pandas as pd
 import tyro
 from numpy.typing import NDArray
 
+from hpo_env.limits import moved_in
 from hpo_env.policy_file import load
-from hpo_env.restriction import moved_in, restrict
+from hpo_env.restriction import restrict
 from hpo_env.seeding import stream
 from hpo_env.tasks.base import Split
 from hpo_env.tasks.reinforcement.environments.registry import types_of
@@ -166,7 +167,7 @@ def follow_policy(
     The threshold of what is familiar to it is multiplied by a gate.
     """
     policy = load(folder)
-    policy = restrict(policy, moved_in(policy, policy.space.names, num_decisions))
+    policy = restrict(policy, moved_in(num_decisions, policy.space.names, policy.most_decisions))
     known = policy.familiarity
     if known is not None and gate != 1.0:
         policy = replace(policy, familiarity=replace(known, threshold=gate * known.threshold))

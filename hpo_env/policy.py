@@ -22,7 +22,7 @@ from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.familiarity import Familiarity
 from hpo_env.familiarity import tensor_shapes as familiarity_shapes
 from hpo_env.hyperparameters import LEVELS, HyperparameterSpace, split_joint_choices
-from hpo_env.lowest import Bounds, check_lowest
+from hpo_env.limits import Bounds, check_lowest, check_most_decisions
 from hpo_env.lstm import Lstm
 from hpo_env.lstm import tensor_shapes as memory_shapes
 from hpo_env.observation import field_names
@@ -92,11 +92,9 @@ class Policy:
             training tasks; None: there are none, runs begin at the user's own.
         kinds: Kinds of problem (`Problem.kind`) that meta-training contained. Runs of other kinds
             keep their values, see `knows`; None: it is not said, and every run is steered.
-        scope: Where it decides in place of another policy of the same hyperparameters, if it is not
-            the only one; None: where no other does.
-        lowest: The lowest values that it moves to, by name; see `hpo_env.lowest`.
-        most_decisions: How many decisions a run has at most in which it moves a hyperparameter, by
-            name; what is not named is moved in every run. See `restriction.moved_in`.
+        scope: Where it decides in place of another policy; None: where no other does.
+        lowest: The lowest values that it moves to, by name; see `hpo_env.limits`.
+        most_decisions: The most decisions of a run in which a hyperparameter is moved, by name.
 
     Raises:
         ConfigurationError: A shape, a dtype or a value contradicts the above.
@@ -157,7 +155,7 @@ class Policy:
             self.learned_start.check(self.space)
         check_kinds(self.kinds)
         check_lowest(self.lowest, self.space)
-        _check_most_decisions(self.most_decisions, self.space)
+        check_most_decisions(self.most_decisions, self.space)
         width = None if self.memory is None else self.memory.width
         shapes = tensor_shapes(self.layer_sizes, width) | familiarity_shapes(len(self.fields))
         for name, tensor in self.tensors().items():
@@ -376,15 +374,6 @@ class Policy:
         columns = [self.fields.index(f"{name}/correction") for name in self.space.names]
         ranges = self.space.to_axis(self.space.high) - self.space.to_axis(self.space.low)
         return columns, self.space.steps / ranges
-
-
-def _check_most_decisions(most: Mapping[str, int], space: HyperparameterSpace) -> None:
-    for name, count in most.items():
-        space.index(name)
-        if type(count) is not int or count < 1:
-            raise ConfigurationError(
-                f"most_decisions: that of {name} must be a whole number from 1 on; got {count!r}"
-            )
 
 
 def tensor_shapes(

@@ -102,26 +102,6 @@ def policy_for(policies: Sequence[Policy], names: Sequence[str]) -> Policy:
     return just[0] if just else restrict(first, names)
 
 
-def moved_in(policy: Policy, names: Sequence[str], num_decisions: int | None) -> list[str]:
-    """Return which of some hyperparameters a policy moves in a run.
-
-    What is good in runs as long as those of meta-training may do harm in longer ones; a policy that
-    says where (`Policy.most_decisions`) leaves those hyperparameters as they are there.
-
-    Args:
-        policy: It.
-        names: What can be moved.
-        num_decisions: Of the run; None: its end is not known, and all are moved.
-
-    Returns:
-        Those names that are left, in their order; all where none would be.
-    """
-    if num_decisions is None:
-        return list(names)
-    most = policy.most_decisions
-    return [n for n in names if num_decisions <= most.get(n, num_decisions)] or list(names)
-
-
 def scoped_for(policies: Sequence[Policy], names: Sequence[str]) -> Policy | None:
     """Return what decides in place of `policy_for` after intervals of its scope; mostly nothing.
 

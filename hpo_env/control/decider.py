@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
+from hpo_env.limits import moved_in
 from hpo_env.policy import Policy
-from hpo_env.restriction import moved_in, policy_for, scoped_for
+from hpo_env.restriction import policy_for, scoped_for
 from hpo_env.steering import RollBack, Steering
 from hpo_env.telemetry import Telemetry
 
@@ -90,7 +91,7 @@ class Decider:
         features: Entries of the observation that only this kind of training has, by name.
         knows_kind: Whether the policy knows runs of this kind; else they are watched and guarded,
             and the policy moves nothing.
-        num_decisions: Of the run, where its end is known; see `restriction.moved_in`.
+        num_decisions: Of the run, where its end is known; see `limits.moved_in`.
 
     Raises:
         ConfigurationError: No hyperparameter of the policies can be written, or the policy reads
@@ -113,9 +114,11 @@ class Decider:
                 f"the policy moves {list(known.names)}, and none of them can be written "
                 f"here (there is {dict(initial)}): bind one with bind={{name: function}}"
             )
-        movable = moved_in(policies[0], movable, num_decisions)
-        self.policy = policy_for(policies, movable)
-        self.scoped = scoped_for(policies, movable)
+        most = policies[0].most_decisions
+        moved = moved_in(num_decisions, movable, most)
+        self.left_alone = {name: most[name] for name in movable if name not in moved}
+        self.policy = policy_for(policies, moved)
+        self.scoped = scoped_for(policies, moved)
         self.space = self.policy.space
         missing = [name for name in self.policy.features if name not in features]
         if missing:

@@ -56,6 +56,7 @@ class Explanation:
         replaced: The loop's own values that the run did not begin at, as they would have wrecked
             the weights, by name.
         known_kinds: Kinds of run that the policy knows, where this is another and nobody decided.
+        left_alone: What the policy moves in shorter runs alone, by name the most decisions of them.
     """
 
     hyperparameters: tuple[str, ...]
@@ -65,16 +66,22 @@ class Explanation:
     before: dict[str, float]
     replaced: dict[str, float] = field(default_factory=dict)
     known_kinds: tuple[str, ...] = ()
+    left_alone: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [f"A policy of {', '.join(self.hyperparameters)}"]
-        missing = [n for n in self.hyperparameters if n not in self.decisions[0].moves]
+        gone = [n for n in self.hyperparameters if n not in self.decisions[0].moves]
+        missing = [name for name in gone if name not in self.left_alone]
         if missing:
             lines[0] += f", without {', '.join(missing)}, which this run cannot write"
         lines += [
             f"It did not begin at the loop's own {name}, {value:g}: the first update would have "
             "wrecked the weights"
             for name, value in self.replaced.items()
+        ]
+        lines += [
+            f"It leaves {name} alone, which it moves in runs of at most {most} decisions"
+            for name, most in self.left_alone.items()
         ]
         if self.known_kinds:
             lines.append(
@@ -101,6 +108,7 @@ def explain(
     earlier: Sequence[Decision] = (),
     replaced: Mapping[str, float] | None = None,
     scoped: Policy | None = None,
+    left_alone: Mapping[str, int] | None = None,
 ) -> Explanation:
     """Explain decisions that the policy made, one after the other.
 
@@ -114,6 +122,7 @@ def explain(
             something.
         replaced: See `Explanation`.
         scoped: What decided where a decision says `in_scope`; None: no decision does.
+        left_alone: See `Explanation`.
     """
     own = f"Of {policy.family!r} alone"
     docs = field_docs(policy.space.names) | dict.fromkeys(policy.features, own)
@@ -134,6 +143,7 @@ def explain(
         before=dict(before or {}),
         replaced=dict(replaced or {}),
         known_kinds=policy.kinds or () if is_unknown else (),
+        left_alone=dict(left_alone or {}),
     )
 
 

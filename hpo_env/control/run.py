@@ -267,6 +267,7 @@ class Run(Generic[HostT]):
             earlier=earlier,
             replaced=self.replaced,
             scoped=self._decider.scoped,
+            left_alone=self._decider.left_alone,
         )
 
     def save_schedule(self, path: str | Path) -> Path:

@@ -139,7 +139,7 @@ class Recipe:
         seeds: Meta-training seeds.
         members: How many of the seeds, the best on meta-validation tasks, make up the policy.
         scope: Where it decides in place of another policy of the same hyperparameters.
-        lowest: The lowest values that it moves to, by name; see `hpo_env.lowest`.
+        lowest: The lowest values that it moves to, by name; see `hpo_env.limits`.
         most_decisions: In how long runs it moves a hyperparameter, by name; see `Policy`.
     """
 

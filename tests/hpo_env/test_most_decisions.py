@@ -13,9 +13,10 @@ import torch
 from hpo_env.control.run import Run
 from hpo_env.controller import Controller
 from hpo_env.errors import HPOControlError
+from hpo_env.limits import moved_in
 from hpo_env.policy import Policy
 from hpo_env.policy_file import load, save
-from hpo_env.restriction import moved_in, restrict
+from hpo_env.restriction import restrict
 from hpo_env.shipped import shipped
 from tests.hpo_env.controlled_runs import Training, random_policy
 
@@ -66,6 +67,13 @@ def test_a_short_run_does_not_know_of_it() -> None:
         assert repr(one) == repr(other)
 
 
+@pytest.mark.parametrize(("num_decisions", "is_said"), [(6, False), (7, True)])
+def test_what_is_left_alone_is_said_and_why(num_decisions: int, is_said: bool) -> None:
+    told = str(run_of(policy_for_short_runs(), num_decisions)[0].explain())
+    assert ("leaves weight_decay alone, which it moves in runs of at most 6" in told) == is_said
+    assert "cannot write" not in told
+
+
 def test_a_run_whose_end_is_not_known_moves_all() -> None:
     training = Training()
     optimizer = torch.optim.AdamW(training.model.parameters(), lr=1e-3, weight_decay=1e-2)
@@ -89,7 +97,7 @@ def test_a_run_whose_end_is_not_known_moves_all() -> None:
 def test_what_is_moved(
     names: tuple[str, ...], most: dict[str, int], num_decisions: int | None, expected: list[str]
 ) -> None:
-    assert moved_in(policy_for_short_runs(most), names, num_decisions) == expected
+    assert moved_in(num_decisions, names, most) == tuple(expected)
 
 
 def test_a_saved_long_run_goes_on_as_it_would_have() -> None:

@@ -1,16 +1,17 @@
-"""The lowest values that a policy may bring hyperparameters down to.
+"""The limits within which a policy moves hyperparameters: lowest values, and longest runs.
 
-What a policy does late in runs that are longer than those of its meta-training can be wrong: a rate
-that falls with every decision has fallen too far after many. A bound that costs nothing where it
+What a policy does in runs that are longer than those of its meta-training can be wrong: a rate that
+falls with every decision has fallen too far after many. A lowest value that costs nothing where it
 was trained keeps it from that. It holds the policy's moves up, and no others: a user's own value
-may lie below, and the guard cuts a rate as far as it has to.
+may lie below, and the guard cuts a rate as far as it has to. And what pays in short runs alone is
+left as it is in long ones.
 
 Axes: `N` lanes, `H` hyperparameters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,44 @@ def check_lowest(lowest: Mapping[str, float], space: HyperparameterSpace) -> Non
             raise ConfigurationError(
                 f"lowest: {name} must lie in [{known.low:g}, {known.high:g}]; got {value!r}"
             )
+
+
+def check_most_decisions(most: Mapping[str, int], space: HyperparameterSpace) -> None:
+    """Check the lengths of runs in which hyperparameters of a space are moved.
+
+    Raises:
+        UnknownNameError: There is one of another hyperparameter.
+        ConfigurationError: One is no whole number from 1 on.
+    """
+    for name, count in most.items():
+        space.index(name)
+        if type(count) is not int or count < 1:
+            raise ConfigurationError(
+                f"most_decisions: that of {name} must be a whole number from 1 on; got {count!r}"
+            )
+
+
+def moved_in(
+    num_decisions: int | None, names: Sequence[str], most: Mapping[str, int]
+) -> tuple[str, ...]:
+    """Return which of some hyperparameters are moved in a run, in their order.
+
+    Args:
+        num_decisions: Of the run; None: its end is not known, and all are moved.
+        names: What can be moved.
+        most: How many decisions a run has at most in which they are, by name; see
+            `Policy.most_decisions`.
+
+    Returns:
+        Those that are left; all where none would be, as that were no steered run.
+
+    Example:
+        >>> moved_in(60, ["learning_rate", "epochs"], {"epochs": 50})
+        ('learning_rate',)
+    """
+    if num_decisions is None:
+        return tuple(names)
+    return tuple(n for n in names if num_decisions <= most.get(n, num_decisions)) or tuple(names)
 
 
 @dataclass(frozen=True)
