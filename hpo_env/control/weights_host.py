@@ -263,11 +263,12 @@ class WeightsHost(Host):
 
     def _measure_unseen(self, part: int) -> None:
         """Measure an optimiser whose step was not announced, after it."""
-        if not self._is_due:
+        if self._is_over:
             return
         parameters, measurement = self.parameters[part], self.measurement
         start = measurement.start[part]
-        if start is not None and _have_moved(parameters, start):  # an idle one has no gradients
+        is_due = measurement.is_due and start is not None
+        if is_due and _have_moved(parameters, start):  # an idle one has no gradients
             self._measure(lambda: measurement.measure_gradients(_gradients(parameters), part=part))
         if measurement.num_done + 1 == measurement.num_updates // 2:
             measurement.copy_middle(parameters, part=part)
@@ -284,7 +285,11 @@ class WeightsHost(Host):
 
     @property
     def _is_due(self) -> bool:
-        return self.measurement.is_due and not (self._run is not None and self._run.is_over)
+        return self.measurement.is_due and not self._is_over
+
+    @property
+    def _is_over(self) -> bool:
+        return self._run is not None and self._run.is_over
 
 
 def _gradients(parameters: Iterable[Tensor]) -> list[Tensor]:

@@ -631,6 +631,25 @@ def test_steps_that_are_not_announced_are_rolled_back_in_every_interval(bad: int
     assert run.decisions[-1].observation["has_gradient"] == 1.0
 
 
+@pytest.mark.parametrize("decisions", [2, 4, 8, 12])
+def test_steps_that_are_not_announced_are_measured_as_others_are(decisions: int) -> None:
+    seen = []
+    for is_announced in (True, False):
+        training = Training()
+        optimizer = TwoSteps(training.model.parameters(), lr=0.01)
+        run = Controller(random_policy(["learning_rate"])).attach(
+            optimizer, total_steps=STEPS, num_decisions=decisions, validate=training.validate
+        )
+        for step in range(STEPS):
+            loss = training.loss(step)
+            optimizer.zero_grad()
+            loss.backward()
+            (optimizer.step if is_announced else optimizer.second_step)()
+            run.step(loss)
+        seen.append([list(d.observation.values()) for d in run.decisions])
+    assert np.allclose(seen[0], seen[1], rtol=0.0, atol=1e-5)
+
+
 @pytest.mark.parametrize("from_step", [STEPS, 10])
 def test_an_optimiser_that_idles_has_no_gradients(from_step: int) -> None:
     seen = []
