@@ -64,6 +64,23 @@ def read(group: Group, name: str) -> float:
     return float(value[0] if isinstance(value, tuple | list) else value)
 
 
+def copied(value: Any) -> Any:
+    """Copy a value of a param group: torch writes into tensors, so that none may have two owners.
+
+    Example:
+        >>> rate = torch.tensor(0.5)
+        >>> (other,) = copied((rate,))
+        >>> _ = other.fill_(0.25)
+        >>> rate.item()
+        0.5
+    """
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if type(value) in (tuple, list):
+        return type(value)(map(copied, value))
+    return value
+
+
 def put(group: Group, name: str, value: float) -> float:
     """Write a hyperparameter of a param group, and return what `read` would."""
     key = key_of(group, name)

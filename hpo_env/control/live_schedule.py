@@ -18,7 +18,15 @@ import torch
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from hpo_env.control.foresight import can_be_run_ahead
-from hpo_env.control.group_values import GROUP_HYPERPARAMETERS, Group, GroupKey, has, put, read
+from hpo_env.control.group_values import (
+    GROUP_HYPERPARAMETERS,
+    Group,
+    GroupKey,
+    copied,
+    has,
+    put,
+    read,
+)
 from hpo_env.errors import ConfigurationError
 
 _MOST_SIMULATED_STEPS = 2000  # 10 ms; a schedule does not turn faster than that
@@ -39,15 +47,15 @@ class ShadowOptimizer:
         self.keys = [GroupKey(optimizer, i) for i in range(num_groups)]
         self.state: dict[Any, Any] = {}
         self.param_groups = [
-            {k: v for k, v in group.items() if k != "params"}
+            {k: copied(v) for k, v in group.items() if k != "params"}
             for group in optimizer.param_groups[:num_groups]
         ]
-        for group in self.param_groups:
-            group["lr"] = float(group["lr"])  # a tensor would be shared with the optimiser
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ShadowOptimizer:
         shadow = copy.copy(self)
-        shadow.param_groups = [dict(group) for group in self.param_groups]
+        shadow.param_groups = [
+            {k: copied(v) for k, v in group.items()} for group in self.param_groups
+        ]
         return shadow
 
     def step(self) -> None:
@@ -93,13 +101,9 @@ class LiveSchedule:
         """Return the base values of a hyperparameter, one for each param group that has it."""
         return [read(g, name) for s in self._shadows for g in s.param_groups if has(g, name)]
 
-    def now(self) -> list[tuple[Any, ...]]:
+    def now(self) -> list[list[float]]:
         """Return all that is asked for, to be compared."""
-        return [
-            (g["lr"], g.get("weight_decay"), g.get("momentum"), g.get("betas"))
-            for shadow in self._shadows
-            for g in shadow.param_groups
-        ]
+        return [self.groups(name) for name in GROUP_HYPERPARAMETERS]
 
     def asked(self, key: GroupKey) -> Group | None:
         """Return what is written to in a group's place.
@@ -119,7 +123,7 @@ class LiveSchedule:
         """
         shadow = next((s for s in self._shadows if s._optimizer is optimizer), None)
         groups = [] if shadow is None else shadow.param_groups
-        factors = [(g["lr"] / _initial(g), g) for g in groups if _initial(g) > 0.0]
+        factors = [(float(g["lr"]) / _initial(g), g) for g in groups if _initial(g) > 0.0]
         if not factors:
             return None
         lowest, highest = (choose(factor for factor, _ in factors) for choose in (min, max))

@@ -18,11 +18,14 @@ from tests.hpo_env.controlled_runs import Training, fixed_policy, random_policy
 STEPS = 24
 
 
-def groups(training: Training) -> list[dict[str, Any]]:
+def groups(training: Training, kind: Callable[[float], Any] = float) -> list[dict[str, Any]]:
     return [
-        {"params": training.model[0].parameters(), "lr": 0.004},
-        {"params": training.model[3].parameters(), "lr": 0.01},
+        {"params": training.model[0].parameters(), "lr": kind(0.004)},
+        {"params": training.model[3].parameters(), "lr": kind(0.01)},
     ]
+
+
+KINDS = pytest.mark.parametrize("kind", [float, torch.tensor], ids=["number", "tensor"])
 
 
 SCHEDULERS: dict[str, Callable[[Any], Any]] = {
@@ -39,12 +42,13 @@ SCHEDULERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@KINDS
 @pytest.mark.parametrize("name", SCHEDULERS)
-def test_a_policy_that_does_nothing_leaves_a_torch_scheduler_alone(name: str) -> None:
+def test_a_policy_that_does_nothing_leaves_a_torch_scheduler_alone(name: str, kind: Any) -> None:
     plain, controlled = Training(), Training()
     rates = []
     for training in (plain, controlled):
-        optimizer = torch.optim.SGD(groups(training), momentum=0.9)
+        optimizer = torch.optim.SGD(groups(training, kind), momentum=0.9)
         scheduler = SCHEDULERS[name](optimizer)
         run: Any = _Nothing()
         if training is controlled:
@@ -62,27 +66,33 @@ class _Nothing:
         pass
 
 
+@KINDS
 @pytest.mark.parametrize("name", SCHEDULERS)
-def test_what_a_torch_scheduler_asks_for_is_corrected_and_not_compounded(name: str) -> None:
+def test_what_a_torch_scheduler_asks_for_is_corrected_and_not_compounded(
+    name: str, kind: Any
+) -> None:
     training = Training()
-    alone = torch.optim.SGD(groups(Training()), momentum=0.9)
+    alone = torch.optim.SGD(groups(Training(), kind), momentum=0.9)
     reference = SCHEDULERS[name](alone)
-    optimizer = torch.optim.SGD(groups(training), momentum=0.9)
+    optimizer = torch.optim.SGD(groups(training, kind), momentum=0.9)
     scheduler = SCHEDULERS[name](optimizer)
     run = Controller(fixed_policy(-0.5)).attach(
         optimizer, total_steps=STEPS, num_decisions=3, base_schedule=scheduler
     )
     alone.step()
     for step in range(STEPS):
-        asked = [group["lr"] for group in alone.param_groups]
+        asked = [float(group["lr"]) for group in alone.param_groups]
         factor = max(0.5 ** (1 + step // 8), 1e-6)
         training.train(optimizer, run, [step])
-        used = [group["lr"] for group in optimizer.param_groups]
+        used = [float(group["lr"]) for group in optimizer.param_groups]
         if (step + 1) % 8:  # at an interval's end the next one's values are already there
-            assert used == pytest.approx([rate * factor for rate in asked], rel=1e-9)
+            assert used == pytest.approx([rate * factor for rate in asked], rel=1e-7)
         scheduler.step()
         reference.step()
     assert scheduler.get_last_lr() == reference.get_last_lr()
+    run.close()
+    left = [[group["lr"] for group in o.param_groups] for o in (optimizer, alone)]
+    assert left[0] == left[1]
 
 
 def test_a_scheduler_that_waits_for_a_metric_goes_on_doing_so() -> None:
