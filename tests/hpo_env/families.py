@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from hpo_env.few_shot import characters
 from hpo_env.tasks import local_level
 from hpo_env.tasks.automl import native_boosters
 from hpo_env.tasks.automl import problem as automl_problem
@@ -79,8 +80,12 @@ class Reinforcement(FamilyUnderTest):
         )
 
 
+_HAS_FONTS = all((characters._FONTS / folder).is_dir() for folder in characters.PACKAGES.values())
+
+
 class FewShot(FamilyUnderTest):
     family: ClassVar[str] = "few_shot"
+    options: ClassVar[Mapping[str, Any]] = {} if _HAS_FONTS else {"source": "tables"}
 
     def mislead(self, monkeypatch: pytest.MonkeyPatch) -> None:
         prepared = preparation.prepare

@@ -120,10 +120,11 @@ class FewShotFamily(TaskFamily):
 
     def sample(self, rng: np.random.Generator) -> FewShotTask:
         """Draw a source, classes and shots, the problem itself, and initial values."""
+        for name in self.sources:  # whose data are missing is told now, and not at one draw in three
+            source_of(name, *self.shapes[name][0])
         source = self.sources[int(rng.integers(len(self.sources)))]
         shapes = self.shapes[source]
         ways, shots = shapes[int(rng.integers(len(shapes)))]
-        source_of(source, ways, shots)  # whose data are missing is told now
         count = int(DECISIONS[int(rng.integers(len(DECISIONS)))])
         classes = f" {ways}-way" if ways > 1 else ""
         return FewShotTask(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from typing import Any
@@ -216,8 +217,10 @@ def test_without_fonts_the_packages_are_named_and_other_sources_work(
         monkeypatch.setattr(characters, known.__name__, known.__wrapped__)
     monkeypatch.setattr(characters, "_FONTS", tmp_path)
     monkeypatch.setattr("hpo_env.tasks.few_shot.family.source_of", _uncached_source)
-    with pytest.raises(MissingExtraError, match="apt-get install culmus"):
-        FewShotFamily(source="characters").sample(stream(0))
+    families = FewShotFamily(source="characters"), FewShotFamily()
+    for family, seed in itertools.product(families, range(5)):  # also where others would be drawn
+        with pytest.raises(MissingExtraError, match="apt-get install culmus"):
+            family.sample(stream(seed))
     for source in ("digits", "tables", "sinusoids"):
         FewShotFamily(source=source).sample(stream(0))
 
