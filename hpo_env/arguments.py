@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from hpo_env.errors import ConfigurationError, UnknownArgumentError, near_names
 
 _LARGEST = 2**63 - 1
+
+T = TypeVar("T")
 
 
 def whole_number(name: str, value: Any) -> int:
@@ -62,6 +65,44 @@ def share(name: str, value: Any) -> float:
     if not (is_number(value) and 0.0 <= value <= 1.0):
         raise ConfigurationError(f"{name} must lie in [0, 1]; got {value!r}")
     return float(value)
+
+
+def instance(name: str, value: Any, kind: type[T], hint: str = "") -> T:
+    """Return an argument that must be an object of a class.
+
+    Args:
+        name: The argument's.
+        value: What was given.
+        kind: The class.
+        hint: How to get one, as a sentence's end.
+
+    Raises:
+        ConfigurationError: It is anything else.
+
+    Example:
+        >>> instance("seed", 3, int)
+        3
+    """
+    if not isinstance(value, kind):
+        raise ConfigurationError(
+            f"{name} must be a {kind.__module__}.{kind.__qualname__}{hint}; got {value!r:.60}"
+        )
+    return value
+
+
+def file_path(name: str, value: Any) -> Path:
+    """Return an argument that names a file or a folder as a path.
+
+    Raises:
+        ConfigurationError: It is neither a text nor a path, or no file can be called so.
+
+    Example:
+        >>> file_path("memory", "runs.jsonl").suffix
+        '.jsonl'
+    """
+    if not isinstance(value, str | os.PathLike) or "\0" in str(value):
+        raise ConfigurationError(f"{name} must be a path, as a text or a Path; got {value!r:.60}")
+    return Path(value)
 
 
 def ordered_names(name: str, value: Any) -> tuple[str, ...]:

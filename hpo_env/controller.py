@@ -74,7 +74,7 @@ class Controller:
         memory: str | Path | None = None,
         stored: StoredTasks | None = None,
     ) -> None:
-        self.policies = (policy, *smaller)
+        self.policies = (policy, *listed("smaller", smaller))
         check_together(self.policies)
         self.memory = None if memory is None else RunMemory(memory, policy, stored=stored)
 
@@ -108,7 +108,7 @@ class Controller:
                 folder has no table of stored tasks that can be read, and one is asked for.
             UnknownNameError: `explores` is none of these.
         """
-        if explores not in get_args(Explores):
+        if not isinstance(explores, str) or explores not in get_args(Explores):
             raise unknown_name("explores", explores, get_args(Explores))
         folder = policy_folder(name_or_path)
         policy = load(folder)

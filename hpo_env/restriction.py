@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo_env.arguments import instance
 from hpo_env.errors import ConfigurationError
 from hpo_env.familiarity import Familiarity
 from hpo_env.hyperparameters import LEVELS
@@ -123,6 +124,8 @@ def check_together(policies: Sequence[Policy]) -> None:
         ConfigurationError: One moves what the first does not, or corrects another schedule; or one
             that has a scope would take turns with what it cannot.
     """
+    for policy in policies:
+        instance("what decides", policy, Policy, hint=", as Controller.from_pretrained loads it")
     first, *others = policies
     scoped: list[frozenset[str]] = []
     for other in others:

@@ -37,16 +37,18 @@ class Problem:
             not known.
 
     Raises:
-        ConfigurationError: The size is negative or no number.
+        ConfigurationError: The size is negative or no number, or the kind no text.
     """
 
     kind: str | None = None
     size: float | None = None
 
     def __post_init__(self) -> None:
-        """Check the size."""
+        """Check both."""
         if self.size is not None and not (is_number(self.size) and self.size >= 0.0):
             raise ConfigurationError(f"size must be a number from 0 on; got {self.size!r}")
+        if self.kind is not None and not isinstance(self.kind, str):
+            raise ConfigurationError(f"kind must be a text or None; got {self.kind!r}")
 
 
 def check_kinds(kinds: tuple[str, ...] | None) -> None:
@@ -257,7 +259,7 @@ def chosen_start(
     """
     if isinstance(start, Mapping):
         return dict(StartCase(values=start).values) if start else {}
-    if start not in ("user", "learned", None) or isinstance(start, bool):
+    if start is not None and not (isinstance(start, str) and start in ("user", "learned")):
         raise unknown_name("start", start, ("user", "learned"))
     if start == "learned" and learned is None:
         raise ConfigurationError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hpo_env.arguments import instance
 from hpo_env.control.decider import movable
 from hpo_env.control.host import Host
 from hpo_env.control.run_memory import Recorder, RunMemory
@@ -57,9 +58,16 @@ def begin_at(
         steers_unknown: Whether runs of a kind that the policy does not know are steered.
 
     Raises:
-        ConfigurationError: The values cannot be, or the host cannot begin elsewhere.
+        ConfigurationError: The values cannot be, the host cannot begin elsewhere, or an argument is
+            of another kind.
         UnknownNameError: There is no such start, or no hyperparameter of a name.
     """
+    if problem is not None:
+        instance("problem", problem, Problem, hint="(kind=..., size=...)")
+    if not isinstance(steers_unknown, bool):
+        raise ConfigurationError(
+            f"steers_unknown must be True or False; got {steers_unknown!r:.60}"
+        )
     there = host.initial
     own = host.problem() if problem is None else problem
     learned = host.learned_start() if policy.learned_start is None else policy.learned_start

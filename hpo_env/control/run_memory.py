@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hpo_env.arguments import is_number
+from hpo_env.arguments import file_path, is_number
 from hpo_env.control.decider import Decision
 from hpo_env.control.looks import SPREADS, check_look, distance
 from hpo_env.control.stored_tasks import StoredTasks
@@ -115,7 +115,7 @@ class RunMemory:
         seed: int | None = None,
         stored: StoredTasks | None = None,
     ) -> None:
-        self.path, self._stored = Path(path), stored
+        self.path, self._stored = file_path("memory", path), stored
         self._policy = _fingerprint(policy)
         self.rng = np.random.default_rng(seed)
         self.read()

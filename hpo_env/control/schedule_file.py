@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from hpo_env.arguments import file_path
 from hpo_env.errors import ConfigurationError
 
 ScheduleRow = dict[str, float]
@@ -35,7 +36,7 @@ def write_schedule(
     Raises:
         ConfigurationError: Another ending.
     """
-    path = Path(path)
+    path = file_path("the path of a schedule", path)
     if path.suffix == ".json":
         document = {
             "format": FORMAT,
@@ -61,7 +62,7 @@ def read_schedule(path: str | Path) -> list[ScheduleRow]:
     Raises:
         ConfigurationError: The file is missing, of another kind, or says something impossible.
     """
-    path = Path(path)
+    path = file_path("the path of a schedule", path)
     try:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".json":

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from hpo_env.controller import Controller, ControllerWarning, replay_schedule
-from hpo_env.errors import ConfigurationError
+from hpo_env.errors import ConfigurationError, HPOControlError
+from hpo_env.starts import Problem
 from hpo_env.testing.policies import steady_policy
 
 STEPS = 6
@@ -56,6 +57,8 @@ REFUSED: Mapping[str, tuple[dict[str, Any], str]] = {
     "a clip that turns round": ({"initial": {"gradient_clip": -1.0}}, "must be above 0.* got -1"),
     "a clip to nothing": ({"initial": {"gradient_clip": 0.0}}, "must be above 0"),
     "a length": ({"total_steps": 6.5}, "total_steps must be .* got 6.5.* total_steps=None leaves"),
+    "no problem": ({"problem": 3}, r"problem must be a .*Problem\(kind=..., size=...\); got 3"),
+    "no yes or no": ({"steers_unknown": np.zeros(2)}, "steers_unknown must be True or False"),
     "no decisions": ({"num_decisions": "3"}, "num_decisions must be a whole number; got '3'$"),
 }
 
@@ -78,6 +81,35 @@ def test_without_torch_arguments_are_looked_at_too(tmp_path: Any) -> None:
     optimiser = torch.optim.SGD(nn.Linear(3, 1).parameters(), lr=0.01)
     with pytest.raises(ConfigurationError, match="bind must hold functions"):
         replay_schedule(path, optimiser, bind={"label_smoothing": 3})  # type: ignore[dict-item]
+
+
+CALLS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
+    "a policy": (Controller.from_pretrained, "a policy must be a path"),
+    "a memory": (lambda v: Controller(POLICY, memory=v), "memory must be a path"),
+    "a schedule": (lambda v: replay_schedule(v, None), "the path of a schedule must be a path"),
+    "a schedule to write": (lambda v: attach().save_schedule(v), "the path of a schedule must"),
+    "policies": (lambda v: Controller(POLICY, [v]), "what decides must be a .*Policy, as Controll"),
+    "a start": (lambda v: attach(start=v), "unknown start"),
+    "a kind": (lambda v: Problem(kind=v), "kind must be a text or None"),
+    "where to explore": (
+        lambda v: Controller.from_pretrained("supervised", explores=v),
+        "unknown explores",
+    ),
+}
+POLICY = steady_policy("supervised", ("learning_rate",))
+
+
+@pytest.mark.parametrize("value", [3, b"x", [1, 2], np.zeros(2)], ids=type)
+@pytest.mark.parametrize("call", CALLS)
+def test_what_is_of_another_kind_is_refused_by_its_name(call: str, value: Any) -> None:
+    function, message = CALLS[call]
+    with pytest.raises(HPOControlError, match=message):
+        function(value)
+
+
+def test_a_name_that_no_file_can_have_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="memory must be a path"):
+        Controller(POLICY, memory="a\0b")
 
 
 def test_a_value_that_stands_elsewhere_is_not_left_out_in_silence() -> None:

@@ -120,7 +120,7 @@ class FewShotFamily(TaskFamily):
 
     def sample(self, rng: np.random.Generator) -> FewShotTask:
         """Draw a source, classes and shots, the problem itself, and initial values."""
-        for name in self.sources:  # whose data are missing is told now, and not at one draw in three
+        for name in self.sources:  # whose data are missing is told now, not at one draw in three
             source_of(name, *self.shapes[name][0])
         source = self.sources[int(rng.integers(len(self.sources)))]
         shapes = self.shapes[source]
