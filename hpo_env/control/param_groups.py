@@ -42,6 +42,8 @@ class Place:
         asked: The group that a live schedule writes to in its place, where there is one; or, of one
             that came later, a group that moves as this one should.
         shares: `start` and `found` over what is asked for.
+        brought: Of a group that came later, the value of the whole at that time and its own, which
+            it keeps to the bit while the whole has that value.
     """
 
     owner: torch.optim.Optimizer
@@ -52,6 +54,7 @@ class Place:
     written: float
     asked: Group | None = None
     shares: tuple[float, float] = (1.0, 1.0)
+    brought: tuple[float, float] | None = None
 
 
 class GroupWriter:
@@ -74,6 +77,7 @@ class GroupWriter:
         self._places: list[Place] = []  # of those that have the hyperparameter
         self._uncorrected: Callable[[float], float] | None = None
         self._live: Asking | None = None
+        self._whole = math.nan  # the value of the whole that was written last
         places = self.places()
         self._reference = max(places, key=lambda place: place.start)
         self.initial = self._reference.start
@@ -125,6 +129,7 @@ class GroupWriter:
         reference = self.base
         for place in self.places():
             place.start = self._in_ratio(value, place.start, reference)
+            place.brought = None
         self.initial = self.base
 
     def meet_with(self, uncorrected: Callable[[float], float]) -> None:
@@ -148,6 +153,7 @@ class GroupWriter:
         is_there = self._reference in places
         return {
             "found": [place.found for place in places],
+            "brought": [place.brought for place in places],
             "reference": places.index(self._reference) if is_there else None,
         }
 
@@ -163,6 +169,8 @@ class GroupWriter:
         found = state.get("found", starts)
         for place, start, without in zip(places, starts, found, strict=False):
             place.start, place.found = start, without
+        for place, brought in zip(places, state.get("brought", ()), strict=False):
+            place.brought = None if brought is None else (brought[0], brought[1])
         reference = state.get("reference")
         if reference is not None and reference < len(places):
             self._reference = places[reference]
@@ -193,8 +201,11 @@ class GroupWriter:
             base: The base value of the reference.
             corrected: Corrects the base value of any other group.
         """
+        self._whole = value
         for place in self._places:
             new = value if place.start == base else corrected(place.start)
+            if place.brought is not None and place.brought[0] == value:
+                new = place.brought[1]  # by way of `start` it would be off in the last digit
             if self.name == "momentum" and isinstance(place.owner, torch.optim.RMSprop):
                 new = max(new, _LEAST_RMSPROP_MOMENTUM) if place.found > 0.0 else 0.0
             place.written = put(place.group, self.name, new)
@@ -262,7 +273,13 @@ class GroupWriter:
             value = read(group, self.name)
             start = value if self._uncorrected is None else self._uncorrected(value)
             place = Place(
-                owner=optimizer, key=key, group=group, start=start, found=value, written=value
+                owner=optimizer,
+                key=key,
+                group=group,
+                start=start,
+                found=value,
+                written=value,
+                brought=None if self._uncorrected is None else (self._whole, value),
             )
             self._ask_for(place)
             self._known[key] = place

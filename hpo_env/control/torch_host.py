@@ -121,7 +121,8 @@ class TorchHost(Host):
         )
         self._is_checked = False  # for writes of others, right now
         self._asked: tuple[int, Any] = (-1, None)  # in which interval, and by the schedulers
-        self._frozen: list[Tensor] = []
+        self._uncopied: list[Tensor] = []  # frozen when the interval began, or not there
+        self._num_groups = [0] * len(self._optimizers)
         self._measurement = self.weights.measurement
         self._watches_first_step = False
         self._run: Steered | None = None
@@ -188,14 +189,7 @@ class TorchHost(Host):
         """See `WeightsHost.begin_interval`."""
         self.weights.begin_interval(num_updates)
         self._measurement = self.weights.measurement
-        self._frozen = [
-            p
-            for optimizer in self._optimizers
-            for group in optimizer.param_groups
-            for p in group["params"]
-            if not p.requires_grad
-        ]
-        self._is_idle = self._live is None and self._clip is None and not self._frozen
+        self._find_uncopied()
 
     def note_update(self, loss: Any) -> None:
         """See `WeightsHost.note_update`."""
@@ -280,6 +274,7 @@ class TorchHost(Host):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take them back."""
         self.weights.load_state_dict(state)
+        self._find_uncopied()
         self._watches_first_step = bool(state.get("watches_first_step", False))
         for name, base in state["base"].items():
             if name in self._groups:  # states of earlier versions hold base values alone
@@ -326,6 +321,7 @@ class TorchHost(Host):
             return None
         is_untouched = optimizer.param_groups[0]["lr"] is self._rates[part]
         is_due = self._measurement.is_due or part in self.weights.unseen
+        is_untouched &= len(optimizer.param_groups) == self._num_groups[part]
         if is_untouched and self._is_idle and not is_due and len(args) < 2:
             return None
         run = self._run
@@ -335,8 +331,7 @@ class TorchHost(Host):
                 self._follow(self._live, run)  # the schedule may go on
             return None
         self._check_foreign_writes()
-        if self._frozen:
-            self._copy_thawed()
+        self._copy_newcomers(part)
         if self._live is not None:
             if self._measurement.is_halfway:
                 self._live.note_middle(0.5 if run.interval == 0 else 1.0)
@@ -361,12 +356,27 @@ class TorchHost(Host):
             run.write()
             self._asked = asked
 
-    def _copy_thawed(self) -> None:
-        """Copy weights that were frozen when the interval began and are about to be trained."""
-        thawed = [p for p in self._frozen if p.requires_grad]
-        if thawed:
-            self.weights.copy_too(thawed)
-            self._frozen = [p for p in self._frozen if not p.requires_grad]
+    def _find_uncopied(self) -> None:
+        """Find the weights of the optimisers that a roll back would not put back."""
+        copied = self.weights.copied()
+        self._uncopied = [
+            p
+            for optimizer in self._optimizers
+            for group in optimizer.param_groups
+            for p in group["params"]
+            if id(p) not in copied
+        ]
+        self._num_groups = [len(optimizer.param_groups) for optimizer in self._optimizers]
+        self._is_idle = self._live is None and self._clip is None and not self._uncopied
+
+    def _copy_newcomers(self, part: int) -> None:
+        """Copy weights that have thawed or come within the interval and are about to be trained."""
+        if len(self._optimizers[part].param_groups) != self._num_groups[part]:
+            self._find_uncopied()
+        newcomers = [p for p in self._uncopied if p.requires_grad]
+        if newcomers:
+            self.weights.copy_too(newcomers)
+            self._uncopied = [p for p in self._uncopied if not p.requires_grad]
 
     def _measuring(
         self, closure: Callable[[], Any], part: int, optimizer: torch.optim.Optimizer

@@ -138,6 +138,11 @@ class WeightsHost(Host):
             if not any(map(is_lazy, self.parameters[part])):  # they get their shape in an update
                 self.measurement.copy_weights(self.parameters[part], part=part)
 
+    def copied(self) -> set[int]:
+        """Return the identities of the weights that a roll back of this interval puts back."""
+        parts = (tensor for part in self.parameters for tensor in part)
+        return set(map(id, (*parts, *(tensor for tensor, _ in self._copies))))
+
     def copy_too(self, tensors: Iterable[Tensor]) -> None:
         """Copy further tensors, which a roll back of this interval puts back."""
         self._copies += [(tensor, tensor.detach().clone()) for tensor in tensors]
@@ -226,11 +231,18 @@ class WeightsHost(Host):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the measurement so far."""
-        return {"interval": self.measurement.state_dict(), "unseen": sorted(self.unseen)}
+        return {
+            "interval": self.measurement.state_dict(),
+            "unseen": sorted(self.unseen),
+            "sizes": [len(part) for part in self.parameters],
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take the measurement back, but for copies of weights that are others now."""
         self.measurement.load_state_dict(state["interval"])
+        # Weights that came within the interval, and so at the end, are not among those measured.
+        for part, size in enumerate(state.get("sizes", ())[: len(self.parameters)]):
+            self.parameters[part] = self.parameters[part][:size]
         shapes = [[parameter.shape for parameter in part] for part in self.parameters]
         self.measurement.keep_copies_of(shapes)
         # States of earlier versions do not say; there nothing was copied of such parts.

@@ -367,6 +367,34 @@ def test_a_resumed_run_keeps_its_reference_beside_a_larger_group() -> None:
     assert rates(optimizer) == pytest.approx([0.01, 0.5])
 
 
+@every("make")
+@pytest.mark.parametrize("has_scheduler", [False, True])
+@pytest.mark.parametrize("at", [9, 10])  # in mid-interval, and in the middle of the next decisions
+def test_a_group_that_was_added_and_saved_at_once_goes_on_bit_for_bit(
+    make: Make, has_scheduler: bool, at: int
+) -> None:
+    controller = Controller(random_policy(NAMES))
+    ends = []
+    for is_resumed in (False, True):
+        training = Training()
+        optimizer = make(training.model[0].parameters())
+        scheduler = ls.CosineAnnealingLR(optimizer, STEPS) if has_scheduler else None
+        after = scheduler.step if scheduler else None
+        run = controller.attach(optimizer, total_steps=STEPS, base_schedule=scheduler)
+        training.train(optimizer, run, range(at), after=after)
+        optimizer.add_param_group({"params": training.model[3].parameters(), "lr": 0.00123})
+        if is_resumed:
+            saved = copy.deepcopy((optimizer.state_dict(), run.state_dict()))
+            run.close()
+            optimizer.load_state_dict(saved[0])
+            run = controller.attach(
+                optimizer, total_steps=STEPS, base_schedule=scheduler, state=saved[1]
+            )
+        used = training.train(optimizer, run, range(at, STEPS), after=after)
+        ends.append((used, rates(optimizer), training.weights().tolist()))
+    assert ends[0] == ends[1]
+
+
 # ------------------------------------------------------------------------------------------ losses
 
 
@@ -473,6 +501,20 @@ def test_weights_that_thaw_within_an_interval_are_put_back_too() -> None:
     with pytest.warns(ControllerWarning):
         training.train(optimizer, run, range(11, 12))
     assert torch.equal(training.weights(), before)
+
+
+def test_weights_that_come_within_an_interval_are_put_back_too() -> None:
+    training = Training()
+    optimizer = OPTIMIZERS["adamw"](training.model[0].parameters())
+    run = Controller(fixed_policy(0.0)).attach(optimizer, total_steps=STEPS, num_decisions=4)
+    training.train(optimizer, run, range(2))
+    optimizer.add_param_group({"params": training.model[3].parameters(), "lr": 0.01})
+    before = [p.detach().clone() for p in training.model[3].parameters()]
+    training.train(optimizer, run, range(2, 4))
+    training.x[:] = math.nan
+    with pytest.warns(ControllerWarning, match="rolled back"):
+        training.train(optimizer, run, range(4, 6))
+    assert all(map(torch.equal, training.model[3].parameters(), before))
 
 
 def test_what_cannot_be_restored_is_said_once_and_ends_the_guard() -> None:
