@@ -22,7 +22,7 @@ from typing import Any
 from hpo_env.control.live_schedule import unwrapped
 from hpo_env.control.run import Run
 from hpo_env.control.torch_host import TorchHost
-from hpo_env.controller import Controller
+from hpo_env.integrations.callbacks import Decides, controller_of
 from hpo_env.integrations.extras import require
 
 
@@ -42,19 +42,17 @@ class _Checkpointed:
         self.run.load_state_dict(state)
 
 
-def attach(
-    controller: Controller, accelerator: Any, optimizer: Any, **options: Any
-) -> Run[TorchHost]:
+def attach(controller: Decides, accelerator: Any, optimizer: Any, **options: Any) -> Run[TorchHost]:
     """Attach to prepared optimisers, and register the run for the accelerator's checkpoints.
 
     Args:
-        controller: What decides.
+        controller: What decides; a controller, or the name or the folder of a policy.
         accelerator: The loop's `Accelerator`.
         optimizer: One prepared optimiser, or a list.
         **options: As for `Controller.attach`.
     """
     require("accelerate", extra="hf")
-    run = controller.attach(optimizer, **options)
+    run = controller_of(controller).attach(optimizer, **options)
     first = unwrapped(optimizer[0] if isinstance(optimizer, list | tuple) else optimizer)
     # An accelerator forgets nothing that was registered, and would load into runs that are over.
     for known in getattr(accelerator, "_custom_objects", ()):

@@ -19,6 +19,7 @@ from hpo_env.control.saved import check_saved
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.borrowed import BorrowedValue
+from hpo_env.integrations.callbacks import Decides, controller_of
 from hpo_env.integrations.lengths import num_saved
 from hpo_env.integrations.options import check_options
 from hpo_env.policy import Policy
@@ -147,7 +148,7 @@ class SteeredBoosting:
     """Steers one boosting after another.
 
     Args:
-        controller: What decides.
+        controller: What decides; a controller, or the name or the folder of a policy.
         shrinkage: What the policy calls the shrinkage.
         **options: Further arguments of `Controller.steer`; a `state` to go on from is used once.
 
@@ -161,14 +162,14 @@ class SteeredBoosting:
     """
 
     def __init__(
-        self, controller: Controller, *, shrinkage: str = "learning_rate", **options: Any
+        self, controller: Decides, *, shrinkage: str = "learning_rate", **options: Any
     ) -> None:
-        controller.policy.space.index(shrinkage)
+        self._controller = controller_of(controller)
+        self._controller.policy.space.index(shrinkage)
         taken = ("total_steps",)
         check_options("the callback", options, of=Controller.steer, taken=taken)
         self.run: Run[Any] | None = None
-        self.moves_all = is_for_boosting(controller.policy)
-        self._controller = controller
+        self.moves_all = is_for_boosting(self._controller.policy)
         self._shrinkage = shrinkage
         state = options.pop("state", None)
         self._state = None if state is None else check_saved(state)

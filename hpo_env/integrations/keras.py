@@ -20,9 +20,9 @@ import torch
 
 from hpo_env.control.run import Run
 from hpo_env.control.weights_host import WeightsHost
-from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.borrowed import BorrowedValue, own_values, take_for_own
+from hpo_env.integrations.callbacks import Callback, Decides, controller_of
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.lengths import num_saved
 
@@ -102,13 +102,13 @@ class ModelHost(WeightsHost):
         return self._batch * self._mean - (self._batch - 1) * before
 
 
-class HPOControlCallback(_keras.callbacks.Callback):  # type: ignore[misc,name-defined]
+class HPOControlCallback(Callback, _keras.callbacks.Callback):  # type: ignore[misc,name-defined]
     """Steers the optimiser of a Keras model: learning rate, weight decay, momentum.
 
     After each training the optimiser has its own values back, and the next begins anew.
 
     Args:
-        controller: What decides.
+        controller: What decides; a controller, or the name or the folder of a policy.
         validate: Takes the model and returns the validation loss; called without gradients at the
             start and after every decision interval. None: the training loss.
         total_steps: Batches in the run; by default those of the epochs to come (and, with `state`,
@@ -127,7 +127,7 @@ class HPOControlCallback(_keras.callbacks.Callback):  # type: ignore[misc,name-d
 
     def __init__(
         self,
-        controller: Controller,
+        controller: Decides,
         *,
         validate: Callable[[Any], Any] | None = None,
         total_steps: int | None = None,
@@ -144,7 +144,7 @@ class HPOControlCallback(_keras.callbacks.Callback):  # type: ignore[misc,name-d
                 "environment variable KERAS_BACKEND=torch before keras is imported"
             )
         self.run: Run[ModelHost] | None = None
-        self._controller = controller
+        self._controller = controller_of(controller)
         self._validate = validate
         self._total_steps = total_steps
         self._num_decisions = num_decisions

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from hpo_env.control.run import Run
-from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.boosting import Found, Labels, SteeredBoosting, constant_losses
+from hpo_env.integrations.callbacks import Callback, Decides
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.lightgbm_parameters import (
     LightGBMParameters,
@@ -42,11 +42,11 @@ _HAVE_KNOWN_METRIC = ("regression", "regression_l2", "l2", "mse", "rmse", "binar
 """Objectives whose own metric is one of these."""
 
 
-class HPOControl:
+class HPOControl(Callback):
     """Steers `lightgbm.train`, and `fit` of the scikit-learn interface; any number of times.
 
     Args:
-        controller: What decides.
+        controller: What decides; a controller, or the name or the folder of a policy.
         **options: `shrinkage`, what the policy calls it where that is not "learning_rate", and
             further arguments of `Controller.steer`.
 
@@ -56,7 +56,7 @@ class HPOControl:
             shrunk once for all ("dart", "rf"), or the objective ranks; or no loss is evaluated.
     """
 
-    def __init__(self, controller: Controller, **options: Any) -> None:
+    def __init__(self, controller: Decides, **options: Any) -> None:
         require("lightgbm", extra="boost")
         self._boosting = SteeredBoosting(controller, **options)
 

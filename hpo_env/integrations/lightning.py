@@ -20,6 +20,7 @@ from hpo_env.control.run import Run
 from hpo_env.control.torch_host import TorchHost
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
+from hpo_env.integrations.callbacks import Callback, Decides, controller_of
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.lengths import steps_to_come
 from hpo_env.integrations.options import check_options
@@ -27,13 +28,13 @@ from hpo_env.integrations.options import check_options
 _lightning = require("lightning.pytorch", extra="lightning")
 
 
-class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined]
+class HPOControlCallback(Callback, _lightning.Callback):  # type: ignore[misc,name-defined]
     """Steers the optimisers of a Lightning module, any number of times.
 
     After each training they have their own values back, and the next begins anew.
 
     Args:
-        controller: What decides.
+        controller: What decides; a controller, or the name or the folder of a policy.
         validate: Takes the module and returns the validation loss; called in eval mode without
             gradients, at the start and after every decision interval. None: the training loss.
         total_steps: Optimiser steps in the whole training, with those made before it was resumed;
@@ -50,7 +51,7 @@ class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined
 
     def __init__(
         self,
-        controller: Controller,
+        controller: Decides,
         *,
         validate: Callable[[Any], Any] | None = None,
         total_steps: int | None = None,
@@ -60,7 +61,7 @@ class HPOControlCallback(_lightning.Callback):  # type: ignore[misc,name-defined
         taken = ("total_steps", "model", "validate", "state")
         check_options(type(self).__name__, options, of=Controller.attach, taken=taken)
         self.run: Run[TorchHost] | None = None
-        self._controller = controller
+        self._controller = controller_of(controller)
         self._validate = validate
         self._total_steps = total_steps
         self._options = options

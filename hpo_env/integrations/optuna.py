@@ -32,6 +32,7 @@ from hpo_env.control.run import HostT, Run, RunLogger
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError, RunStoppedError
 from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
+from hpo_env.integrations.callbacks import Decides, controller_of
 from hpo_env.integrations.extras import require
 from hpo_env.starts import Problem, Start, chosen_start, usual_ranges
 
@@ -61,7 +62,7 @@ class TrialController(Controller):
 
     Args:
         trial: What the objective is called with; also a `FixedTrial`, or the study's best trial.
-        controller: What decides.
+        controller: What decides; a controller, or the name or the folder of a policy.
         prunes: Whether validation losses are reported, and the study's pruner asked. False leaves
             both to the objective, as studies need that maximise or have several objectives.
 
@@ -69,7 +70,8 @@ class TrialController(Controller):
         ConfigurationError: The study does not minimise one value, and losses would be reported.
     """
 
-    def __init__(self, trial: Any, controller: Controller, *, prunes: bool = True) -> None:
+    def __init__(self, trial: Any, controller: Decides, *, prunes: bool = True) -> None:
+        controller = controller_of(controller)
         super().__init__(controller.policy, controller.policies[1:])
         self._trial = trial
         self._prunes = prunes
@@ -205,7 +207,7 @@ class _Reporter:
 
 
 def create_study(
-    controller: Controller,
+    controller: Decides,
     *,
     initial: Mapping[str, float] | None = None,
     ranges: Ranges | None = None,
@@ -220,7 +222,7 @@ def create_study(
     one. Runs of before count as trials that are over.
 
     Args:
-        controller: What decides in its trials.
+        controller: What decides in its trials; a controller, or the name or the folder of a policy.
         initial: Your own values, by hyperparameter; the usual defaults where none is given.
         ranges: What is searched, and where; by default all that the policy can move in the loop,
             in `usual_ranges`. What is not named begins at the loop's own value.
@@ -240,6 +242,7 @@ def create_study(
         ConfigurationError: A range is none, lies outside of the hyperparameter's own, or does not
             hold your own value; or the study that is there has other ranges.
     """
+    controller = controller_of(controller)
     space = controller.policy.space
     widest = {h.name: (h.low, h.high) for h in space.hyperparameters}
     given = _checked_own(widest if ranges is None else ranges, initial or {})
@@ -276,7 +279,7 @@ def _usual_options(controller: Controller, seed: int | None) -> dict[str, Any]:
     }
 
 
-def controlled_halving(controller: Controller, *, reduction_factor: int = 2) -> Any:
+def controlled_halving(controller: Decides, *, reduction_factor: int = 2) -> Any:
     """Return a pruner: asynchronous successive halving over decision intervals.
 
     Li et al., "A System for Massively Parallel Hyperparameter Tuning" (MLSys 2020). A trial is
@@ -289,7 +292,7 @@ def controlled_halving(controller: Controller, *, reduction_factor: int = 2) -> 
         controller: How many intervals a run has.
         reduction_factor: At least 2.
     """
-    first = max(controller.default_num_decisions // 2, 1)
+    first = max(controller_of(controller).default_num_decisions // 2, 1)
     return optuna.pruners.SuccessiveHalvingPruner(
         min_resource=first, reduction_factor=reduction_factor
     )

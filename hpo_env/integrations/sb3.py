@@ -26,7 +26,6 @@ the callback, or another one, is given to; or with `callback.run.close()`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from hpo_env.addresses import load_address
@@ -37,6 +36,7 @@ from hpo_env.control.saved import check_saved
 from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.borrowed import own_values, take_for_own
+from hpo_env.integrations.callbacks import Callback, Decides, controller_of
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.lengths import num_saved
 from hpo_env.integrations.options import check_options
@@ -202,15 +202,14 @@ class LossSteeredTraining:
         self.run.close()
 
 
-class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-defined]
+class HPOControlCallback(Callback, _callbacks.BaseCallback):  # type: ignore[misc,name-defined]
     """Steers `model.learn` of an agent, any number of times; the agent's own values are put back.
 
     Policies of the reinforcement family steer PPO and A2C, and DQN where they know it or
     `steers_unknown=True` is given, see `Controller.attach`; those that go by a loss, PPO and A2C.
 
     Args:
-        controller: What decides, or the name or folder of a policy: see
-            `Controller.from_pretrained`.
+        controller: What decides; a controller, or the name or the folder of a policy.
         validate: For policies that go by a loss: takes the agent and returns a positive number that
             should fall, such as the distance of its mean return from the best return there is.
         state: A saved `callback.state_dict()` to go on from; it is used once.
@@ -233,15 +232,14 @@ class HPOControlCallback(_callbacks.BaseCallback):  # type: ignore[misc,name-def
 
     def __init__(
         self,
-        controller: Controller | str | Path,
+        controller: Decides,
         *,
         validate: Callable[[Any], float] | None = None,
         state: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
-        if not isinstance(controller, Controller):
-            controller = Controller.from_pretrained(controller)
+        controller = controller_of(controller)
         family = controller.policy.family
         self._by_returns = _BY_RETURNS.get(family)
         if self._by_returns is None and validate is None:

@@ -18,16 +18,16 @@ from typing import Any
 
 from hpo_env.control.plain_host import PlainHost
 from hpo_env.control.run import Run
-from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.borrowed import BorrowedValue, own_values, take_for_own
+from hpo_env.integrations.callbacks import Decides, controller_of
 from hpo_env.integrations.extras import require
 
 _ADVICE = "Take out of the loop whatever sets it (set_params), or the controller"
 
 
 def attach(
-    controller: Controller,
+    controller: Decides,
     estimator: Any,
     *,
     total_steps: int,
@@ -37,7 +37,7 @@ def attach(
     """Steer an estimator that learns by `partial_fit`.
 
     Args:
-        controller: What decides.
+        controller: What decides; a controller, or the name or the folder of a policy.
         estimator: Of one of the four classes.
         total_steps: How often `run.step` will be called: once after each `partial_fit`; with
             `state` also before it was saved.
@@ -49,7 +49,7 @@ def attach(
         ConfigurationError: The estimator is of another class, or changes its own learning rate.
     """
     host = make_host(estimator, validate)
-    run = controller.steer(host, total_steps=total_steps, **options)
+    run = controller_of(controller).steer(host, total_steps=total_steps, **options)
     return run
 
 

@@ -26,6 +26,7 @@ from hpo_env.control.frames import variables
 from hpo_env.control.run import Run
 from hpo_env.control.torch_host import TorchHost
 from hpo_env.controller import Controller
+from hpo_env.integrations.callbacks import Callback, Decides, controller_of
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.lengths import steps_to_come
 from hpo_env.integrations.options import check_options
@@ -36,13 +37,13 @@ STATE_FILE = "hpo_control.pt"
 """Name of the run's file in the trainer's checkpoint folders."""
 
 
-class HPOControlCallback(_transformers.TrainerCallback):  # type: ignore[misc,name-defined]
+class HPOControlCallback(Callback, _transformers.TrainerCallback):  # type: ignore[misc,name-defined]
     """Steers the optimiser of a Hugging Face `Trainer`, any number of times.
 
     After each training it has its own values back, and the next begins anew.
 
     Args:
-        controller: What decides.
+        controller: What decides; a controller, or the name or the folder of a policy.
         validate: Takes the model and returns the validation loss; called in eval mode without
             gradients, at the start and after every decision interval. None: the loss of the
             trainer's own evaluation, where it made one in the interval, and else the training loss.
@@ -57,7 +58,7 @@ class HPOControlCallback(_transformers.TrainerCallback):  # type: ignore[misc,na
 
     def __init__(
         self,
-        controller: Controller,
+        controller: Decides,
         *,
         validate: Callable[[Any], Any] | None = None,
         **options: Any,
@@ -65,7 +66,7 @@ class HPOControlCallback(_transformers.TrainerCallback):  # type: ignore[misc,na
         taken = ("total_steps", "model", "validate", "state")
         check_options(type(self).__name__, options, of=Controller.attach, taken=taken)
         self.run: Run[TorchHost] | None = None
-        self._controller = controller
+        self._controller = controller_of(controller)
         self._validate = validate
         self._options = options
         self._evaluated = float("nan")

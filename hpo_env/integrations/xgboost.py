@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 
 from hpo_env.control.run import Run
-from hpo_env.controller import Controller, ControllerWarning
+from hpo_env.controller import ControllerWarning
 from hpo_env.errors import ConfigurationError
 from hpo_env.integrations.boosting import Found, Labels, SteeredBoosting, constant_losses
 from hpo_env.integrations.borrowed import BorrowedValue
+from hpo_env.integrations.callbacks import Callback, Decides
 from hpo_env.integrations.extras import require
 from hpo_env.integrations.xgboost_parameters import (
     XGBoostParameters,
@@ -41,11 +42,11 @@ _SCORES = ("auc", "aucpr", "pre", "ndcg", "map")
 _ADVICE = "Take xgboost.callback.LearningRateScheduler out of the callbacks, or this one"
 
 
-class HPOControlCallback(_xgboost.callback.TrainingCallback):  # type: ignore[misc,name-defined]
+class HPOControlCallback(Callback, _xgboost.callback.TrainingCallback):  # type: ignore[misc,name-defined]
     """Steers `xgboost.train`, and `fit` of the scikit-learn interface; any number of times.
 
     Args:
-        controller: What decides.
+        controller: What decides; a controller, or the name or the folder of a policy.
         total_steps: Boosting rounds in each training, which XGBoost does not tell; with `state`
             also those made before it was saved.
         evals: The same as that of `xgboost.train`. From it a policy of boosting learns how large
@@ -63,7 +64,7 @@ class HPOControlCallback(_xgboost.callback.TrainingCallback):  # type: ignore[mi
 
     def __init__(
         self,
-        controller: Controller,
+        controller: Decides,
         *,
         total_steps: int | None = None,
         evals: Sequence[tuple[Any, str]] = (),

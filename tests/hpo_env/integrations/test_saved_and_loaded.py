@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import os
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hpo_env.controller import Controller
-from hpo_env.errors import ConfigurationError, UnknownArgumentError
+from hpo_env.errors import ConfigurationError, PolicyFileError, UnknownArgumentError
 from tests.hpo_env.controlled_runs import random_policy
 from tests.hpo_env.integrations.host_data import rows
 
@@ -106,19 +108,45 @@ CALLBACKS: Mapping[str, tuple[str, str, dict[str, Any]]] = {
     "transformers": ("transformers", "transformers:HPOControlCallback", {}),
     "lightgbm": ("lightgbm", "lightgbm:HPOControl", {}),
     "xgboost": ("xgboost", "xgboost:HPOControlCallback", {"total_steps": 3}),
+    "keras": ("keras", "keras:HPOControlCallback", {}),
 }
 """Library, callback, and what it needs."""
 
 
-def _make(name: str, **options: Any) -> Any:
+def _make(name: str, decides: Any = None, **options: Any) -> Any:
     library, address, needed = CALLBACKS[name]
+    decides = Controller(random_policy()) if decides is None else decides
     pytest.importorskip(library)
     module, _, kind = address.partition(":")
     make = getattr(importlib.import_module(f"hpo_env.integrations.{module}"), kind)
-    return make(Controller(random_policy()), **needed, **options)
+    return make(decides, **needed, **options)
 
 
 @pytest.mark.parametrize("name", CALLBACKS)
+def test_a_policy_may_be_named(name: str) -> None:
+    assert _make(name, "supervised").run is None
+    with pytest.raises(PolicyFileError, match="'supervise' is neither a folder nor a policy"):
+        _make(name, "supervise")
+    with pytest.raises(ConfigurationError, match=r"controller must be a Controller.* got 3"):
+        _make(name, 3)
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps])
+def test_a_callback_can_be_copied_before_it_steers_and_not_after(name: str, copied: Any) -> None:
+    callback = _make(name)
+    copied(callback)
+    # Each library begins in its own way; what counts is that there is a run.
+    steered = {"stable-baselines3": "_training", "lightgbm": "_boosting", "xgboost": "_boosting"}
+    if name in steered:
+        setattr(callback, steered[name], SimpleNamespace(run=object()))
+    else:
+        callback.run = object()
+    with pytest.raises(ConfigurationError, match="cannot be copied or pickled: save the state"):
+        copied(callback)
+
+
+@pytest.mark.parametrize("name", [n for n in CALLBACKS if n != "keras"])  # whose names are its own
 def test_an_option_that_nobody_takes_is_named_before_anything_is_trained(name: str) -> None:
     with pytest.raises(UnknownArgumentError, match=r"'num_decision'.*num_decisions"):
         _make(name, num_decision=3)
