@@ -17,10 +17,12 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from hpo_env.arguments import whole_number
-from hpo_env.errors import ConfigurationError
+from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.seeding import lane_seeds
 from hpo_env.tasks.base import Task
+
+_RESET_OPTIONS = ("tasks", "reset_mask")
 
 
 def check_lanes(num_envs: int, tasks: Sequence[Task] | None) -> None:
@@ -174,13 +176,17 @@ def reset_tasks(
 
 
 def check_options(options: Any) -> None:
-    """Check that the options of a reset are named.
+    """Check the options of a reset: what is not known would do nothing.
 
     Raises:
         ConfigurationError: They are no dictionary.
+        UnknownNameError: There is no option of a name.
     """
     if options is not None and not isinstance(options, Mapping):
         raise ConfigurationError(f"options must be a dictionary or None; got {options!r}")
+    for name in options or ():
+        if name not in _RESET_OPTIONS:
+            raise unknown_name("option of reset", name, _RESET_OPTIONS)
 
 
 def reset_mask(

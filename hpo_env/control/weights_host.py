@@ -279,8 +279,8 @@ class WeightsHost(Host):
             return
         parameters, measurement = self.parameters[part], self.measurement
         start = measurement.start[part]
-        is_due = measurement.is_due and start is not None
-        if is_due and _have_moved(parameters, start):  # an idle one has no gradients
+        # An idle one has no gradients.
+        if measurement.is_due and start is not None and _have_moved(parameters, start):
             self._measure(lambda: measurement.measure_gradients(_gradients(parameters), part=part))
         if measurement.num_done + 1 == measurement.num_updates // 2:
             measurement.copy_middle(parameters, part=part)

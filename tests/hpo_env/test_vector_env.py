@@ -54,6 +54,9 @@ def test_bad_calls_are_named() -> None:
     env.reset(seed=[1, None])
     with pytest.raises(ConfigurationError, match="reset_mask"):
         env.reset(options={"reset_mask": np.array([1, 0])})
+    for any_env in (env, gym.make("HPOControl-v0", family="quadratic")):
+        with pytest.raises(UnknownNameError, match="option of reset 'task': did you mean 'tasks'"):
+            any_env.reset(options={"task": None})
     with pytest.raises(ActionError, match="finite"):
         env.step(np.array([[0.0], [np.nan]]))
 
