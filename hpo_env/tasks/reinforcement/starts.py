@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.starts import LearnedStart, Problem, StartCase
 from hpo_env.tasks.reinforcement.facts import CONTINUOUS, DISCRETE
-from hpo_env.tasks.reinforcement.space import CONTROLLED
+from hpo_env.tasks.reinforcement.space import CONTROLLED, DQN_CONTROLLED, NAMES
 from hpo_env.tasks.reinforcement.task import Algorithm
 
 Start = Literal["default", "tuned", "random", "mixed"]
@@ -22,6 +22,7 @@ Start = Literal["default", "tuned", "random", "mixed"]
 DEFAULTS: Mapping[Algorithm, Mapping[str, float]] = {
     "ppo": {},
     "a2c": {"learning_rate": 7e-4, "gae_lambda": 0.999},  # SB3's own is 1, off this axis's end
+    "dqn": {"learning_rate": 1e-4, "batch_size": 32, "max_grad_norm": 10.0},
 }
 """Stable-Baselines3's defaults where they are not those of the space."""
 
@@ -48,6 +49,10 @@ Stable-Baselines3's defaults."""
 _SHARES: Mapping[Start, float] = {"default": 0.35, "tuned": 0.4, "random": 0.25}
 """Of mixed starts: users come with defaults, with what they have tuned, and with anything."""
 
+_NUM_FIRST = NAMES.index("target_update_interval")
+"""Hyperparameters that are drawn for every algorithm; one that came later is drawn for DQN alone,
+so that tasks of the others stay what they were."""
+
 _NEAR = 0.5  # standard deviation of half of the tuned starts, in whole steps: users' own differ
 
 
@@ -73,17 +78,21 @@ def draw_start(
     values = default_values(algorithm, space)
     if kind == "default":
         return values
-    moved = [space.index(name) for name in CONTROLLED]
+    is_dqn = algorithm == "dqn"
+    moved = [space.index(name) for name in (DQN_CONTROLLED if is_dqn else CONTROLLED)]
+    count = len(space) if is_dqn else _NUM_FIRST
+    shift = np.zeros(len(space))
     if kind == "tuned":
         for name, value in LEARNED_START.values_for(problem).items():
             values[space.index(name)] = value
         if start == "tuned" or rng.random() < 0.5:
             return values
-        drawn = space.values(values, _NEAR * space.steps * rng.standard_normal(len(space)))
+        shift[:count] = _NEAR * space.steps[:count] * rng.standard_normal(count)
     else:
         low, high, own = space.to_axis(np.stack([space.low, space.high, values]))
-        drawn = space.values(values, rng.uniform(low, high) - own)
+        shift[:count] = rng.uniform(low[:count], high[:count]) - own[:count]
         moved.append(space.index("batch_size"))
+    drawn = space.values(values, shift)
     values[moved] = drawn[moved]
     return values
 

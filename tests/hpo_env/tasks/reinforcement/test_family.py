@@ -18,7 +18,7 @@ from hpo_env.tasks.reinforcement.features import FEATURES
 from hpo_env.tasks.reinforcement.measures import MEASURES, OF_UPDATES
 from hpo_env.tasks.reinforcement.memory import Learner
 from hpo_env.tasks.reinforcement.native.kernel import Kernel
-from hpo_env.tasks.reinforcement.space import A2C_LACKS, HYPERPARAMETERS, IN_SB3, NAMES
+from hpo_env.tasks.reinforcement.space import HYPERPARAMETERS, IN_SB3, LACKS, NAMES
 from hpo_env.tasks.reinforcement.starts import LEARNED_START
 from hpo_env.vector_env import HPOControlVectorEnv
 
@@ -199,7 +199,7 @@ def test_a_default_start_is_that_of_stable_baselines() -> None:
         task = family.sample(np.random.default_rng(0))
         model = kind("MlpPolicy", "CartPole-v1", device="cpu")
         for name, value in zip(NAMES, task.initial, strict=True):
-            if name == "reward_scale" or (algorithm == "a2c" and name in A2C_LACKS):
+            if name == "reward_scale" or (algorithm == "a2c" and name in LACKS["a2c"]):
                 continue
             theirs = getattr(model, IN_SB3[name])
             theirs = theirs(1.0) if callable(theirs) else theirs
