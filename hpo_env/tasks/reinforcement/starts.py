@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.starts import LearnedStart, Problem, StartCase
 from hpo_env.tasks.reinforcement.facts import CONTINUOUS, DISCRETE
-from hpo_env.tasks.reinforcement.space import CONTROLLED, DQN_CONTROLLED, NAMES
+from hpo_env.tasks.reinforcement.space import CONTROLLED, DQN_CONTROLLED, ENTROPY_FLOOR, NAMES
 from hpo_env.tasks.reinforcement.task import Algorithm
 
 Start = Literal["default", "tuned", "random", "mixed"]
@@ -27,8 +27,8 @@ DEFAULTS: Mapping[Algorithm, Mapping[str, float]] = {
 """Stable-Baselines3's defaults where they are not those of the space."""
 
 
-def _values(*values: float) -> dict[str, float]:
-    return dict(zip(CONTROLLED, values, strict=True))
+def _values(*values: float, copied: float = 10_000) -> dict[str, float]:
+    return dict(zip(CONTROLLED, values, strict=True)) | {"target_update_interval": copied}
 
 
 LEARNED_START = LearnedStart(
@@ -37,6 +37,8 @@ LEARNED_START = LearnedStart(
         StartCase(kind=CONTINUOUS, values=_values(2.29e-3, 0.972, 0.9847, 1.63e-3, 0.396, 8)),
         # A2C has no clip range and no epochs: what stands there is read by nobody.
         StartCase(kind="a2c", values=_values(4.02e-3, 0.9786, 0.9486, 2.65e-4, 0.2, 1)),
+        # Nor has DQN what policy gradients have.
+        StartCase(kind="dqn", values=_values(2e-3, 0.98, 0.95, ENTROPY_FLOOR, 0.2, 10, copied=250)),
         StartCase(values=_values(2.17e-3, 0.9856, 0.97, 6.75e-4, 0.362, 7)),
     ),
     is_default=False,

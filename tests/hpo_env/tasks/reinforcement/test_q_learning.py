@@ -184,10 +184,9 @@ def test_a_users_agent_is_steered_as_the_reference(shape: tuple[int, int, int]) 
         "environment": "cart_pole",
         "algorithm": "dqn",
         "shape": shape,
-        "num_decisions": 4,
     }
     contract.controlled = (*DQN_CONTROLLED, "batch_size", "max_grad_norm", "reward_scale")
-    run = contract.check_parity(contract.random_policy("squashed"), 3)
+    run = contract.check_parity(contract.random_policy("squashed"), 4)
     assert len({str(decision.values) for decision in run.decisions}) == 4
 
 
