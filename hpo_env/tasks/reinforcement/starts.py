@@ -93,7 +93,8 @@ def draw_start(
     else:
         low, high, own = space.to_axis(np.stack([space.low, space.high, values]))
         shift[:count] = rng.uniform(low[:count], high[:count]) - own[:count]
-        moved.append(space.index("batch_size"))
+        if not is_dqn:  # whose minibatches of a thousand would cost as much as thirty of its runs
+            moved.append(space.index("batch_size"))
     drawn = space.values(values, shift)
     values[moved] = drawn[moved]
     return values
