@@ -45,7 +45,7 @@ from hpo_env.tasks.reinforcement.family import ReinforcementFamily, stretches
 from hpo_env.tasks.reinforcement.measures import COLUMN
 from hpo_env.tasks.reinforcement.returns import REGRET_FLOOR
 from hpo_env.tasks.reinforcement.space import CONTROLLED, HYPERPARAMETERS
-from hpo_env.tasks.reinforcement.task import ReinforcementTask
+from hpo_env.tasks.reinforcement.task import Algorithm, ReinforcementTask
 from hpo_env.tasks.reinforcement.trainer import ReinforcementTrainer
 from hpo_env.vector_env import HPOControlVectorEnv
 
@@ -83,6 +83,7 @@ class Config:
         longest: Steps up to which episodes are stretched; 0: as they are.
         hidden: Units of each hidden layer, 32 or 64.
         normalises: Whether observations and rewards are normalised; None: half of the runs.
+        algorithm: By which agents learn: "ppo", "a2c" or "dqn", whose shape is (1, 1024, 1) or like it.
         gates: Thresholds of familiarity that each policy is run with, as shares of its own.
         out: Where the tables go.
     """
@@ -96,6 +97,7 @@ class Config:
     longest: int = 0
     hidden: int = 32
     normalises: bool | None = None
+    algorithm: Algorithm = "ppo"
     gates: tuple[float, ...] = (1.0,)
     out: Path = Path("benchmarks/results/reinforcement")
 
@@ -104,11 +106,13 @@ def drawn_tasks(config: Config, split: Split, start: str, runs: int) -> list[Rei
     """Draw as many tasks of each type of a side."""
     tasks = []
     for kind in types_of(split):
+        if config.algorithm == "dqn" and not kind.rules.is_discrete:
+            continue
         family = ReinforcementFamily(
             split=split,
             environment=kind.name,
             shape=config.shape,
-            algorithm="ppo",
+            algorithm=config.algorithm,
             num_decisions=config.num_decisions,
             hidden=config.hidden,
             normalises=config.normalises,
@@ -202,8 +206,9 @@ def compared(config: Config) -> pd.DataFrame:
             "kept": (tasks, keep, 0, CONTROLLED),
             "kept, other seeds": (tasks, keep, 10_000, CONTROLLED),
             "goto": (there, keep, 0, CONTROLLED),
-            "KL-adaptive": (tasks, follow_divergence, 0, CONTROLLED),
         }
+        if config.algorithm == "ppo":
+            opponents["KL-adaptive"] = (tasks, follow_divergence, 0, CONTROLLED)
         named = {
             f"{folder} {gate:g}": follow_policy(folder, config.num_decisions, gate)
             for folder in config.policies

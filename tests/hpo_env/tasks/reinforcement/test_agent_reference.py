@@ -77,7 +77,10 @@ def test_a_learned_start_is_a_run_that_was_made_there() -> None:
     assert learned.initial != task.initial
     contract = ParityContract()
     contract.family = "reinforcement"
-    policy = replace(contract.random_policy("squashed"), learned_start=family.learned_start)
+    policy = contract.random_policy("squashed")
+    assert family.learned_start is not None
+    start = family.learned_start.subset(policy.space.names)
+    policy = replace(policy, learned_start=start)
     there = train(family, learned, 5, Controller(policy))
     callback = HPOControlCallback(
         Controller(policy), is_guarded=False, num_decisions=3, start="learned"
