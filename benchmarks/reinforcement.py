@@ -83,7 +83,7 @@ class Config:
         longest: Steps up to which episodes are stretched; 0: as they are.
         hidden: Units of each hidden layer, 32 or 64.
         normalises: Whether observations and rewards are normalised; None: half of the runs.
-        algorithm: By which agents learn: "ppo", "a2c" or "dqn", whose shape is (1, 1024, 1) or like it.
+        algorithm: By which agents learn: "ppo", "a2c" or "dqn" (shape: 1, 1024, 1).
         gates: Thresholds of familiarity that each policy is run with, as shares of its own.
         out: Where the tables go.
     """
