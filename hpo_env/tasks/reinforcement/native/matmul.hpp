@@ -14,34 +14,68 @@ struct Left {
     int64_t row, column;  // steps from row to row, and from column to column
 };
 
-template <int ROWS, int VECS>
+// What a register holds, and how many of them, by how many rows, a tile of C has whose sums stay in
+// registers: AVX-512 has 32, others 16; measured. A sum is the same in any tile.
+#if defined(__AVX512F__)
+constexpr int SIDE = LANES;
+template <int VECS>
+constexpr int TILE_ROWS = VECS >= 4 ? 6 : 8;
+template <int VECS>
+constexpr int TILE_PARTS = VECS;
+#else
+constexpr int SIDE = LANES / 2;
+template <int VECS>
+constexpr int TILE_ROWS = 6;
+template <int VECS>
+constexpr int TILE_PARTS = 2;
+#endif
+typedef float Part __attribute__((vector_size(4 * SIDE)));
+typedef float AnyPart __attribute__((vector_size(4 * SIDE), aligned(4), may_alias));
+
+inline Part part(const float* p) { return *reinterpret_cast<const AnyPart*>(p); }
+
+// The same numbers, which the compiler keeps in a register: it would else load them again for each use.
+inline Part held(Part x) {
+#if defined(__AVX512F__)
+    asm("" : "+v"(x));
+#endif
+    return x;
+}
+
+// A tile of so many rows and parts, of matrices of `WIDTH` columns.
+template <int ROWS, int PARTS, int64_t WIDTH>
 inline __attribute__((always_inline)) void tile(int64_t first, int64_t k, Left a, const float* b,
                                                 float* c, const float* bias) {
-    constexpr int64_t WIDTH = VECS * LANES;
     const float* factors = a.data + first * a.row;
     float* to = c + first * WIDTH;
-    Vec sums[ROWS][VECS];
+    Part sums[ROWS][PARTS];
     for (int i = 0; i < ROWS; ++i)
-        for (int j = 0; j < VECS; ++j) sums[i][j] = bias ? load(bias + j * LANES) : Vec{};
+        for (int j = 0; j < PARTS; ++j) sums[i][j] = bias ? part(bias + j * SIDE) : Part{};
     for (int64_t step = 0; step < k; ++step) {
-        Vec row[VECS];
-        for (int j = 0; j < VECS; ++j) row[j] = held(load(b + step * WIDTH + j * LANES));
+        Part row[PARTS];
+        for (int j = 0; j < PARTS; ++j) row[j] = held(part(b + step * WIDTH + j * SIDE));
         for (int i = 0; i < ROWS; ++i) {
             float factor = factors[i * a.row + step * a.column];
-            for (int j = 0; j < VECS; ++j) sums[i][j] += factor * row[j];
+            for (int j = 0; j < PARTS; ++j) sums[i][j] += factor * row[j];
         }
     }
     for (int i = 0; i < ROWS; ++i)
-        for (int j = 0; j < VECS; ++j) store(to + i * WIDTH + j * LANES, sums[i][j]);
+        for (int j = 0; j < PARTS; ++j)
+            *reinterpret_cast<AnyPart*>(to + i * WIDTH + j * SIDE) = sums[i][j];
 }
 
 template <int VECS>
 void multiply(int64_t m, int64_t k, Left a, const float* b, float* c, const float* bias) {
-    constexpr int ROWS = VECS >= 4 ? 6 : 8;  // as many sums as registers hold, and measured
-    int64_t i = 0;
-    for (; i + ROWS <= m; i += ROWS) tile<ROWS, VECS>(i, k, a, b, c, bias);
-    for (; i + 4 <= m; i += 4) tile<4, VECS>(i, k, a, b, c, bias);
-    for (; i < m; ++i) tile<1, VECS>(i, k, a, b, c, bias);
+    constexpr int ROWS = TILE_ROWS<VECS>, PARTS = TILE_PARTS<VECS>;
+    constexpr int64_t WIDTH = VECS * LANES;
+    for (int64_t at = 0; at < WIDTH; at += PARTS * SIDE) {
+        const float *from = b + at, *start = bias ? bias + at : nullptr;
+        float* to = c + at;
+        int64_t i = 0;
+        for (; i + ROWS <= m; i += ROWS) tile<ROWS, PARTS, WIDTH>(i, k, a, from, to, start);
+        for (; i + 4 <= m; i += 4) tile<4, PARTS, WIDTH>(i, k, a, from, to, start);
+        for (; i < m; ++i) tile<1, PARTS, WIDTH>(i, k, a, from, to, start);
+    }
 }
 
 #if defined(__has_builtin)

@@ -18,14 +18,6 @@ typedef float AnyVec __attribute__((vector_size(4 * LANES), aligned(4), may_alia
 inline Vec load(const float* p) { return *reinterpret_cast<const AnyVec*>(p); }
 inline void store(float* p, Vec v) { *reinterpret_cast<AnyVec*>(p) = v; }
 
-// The same number, which the compiler keeps in a register: it would else load it again for each use.
-inline Vec held(Vec x) {
-#if defined(__AVX512F__)
-    asm("" : "+v"(x));
-#endif
-    return x;
-}
-
 // SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 struct Random {
     uint64_t& state;
