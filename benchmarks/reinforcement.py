@@ -7,9 +7,10 @@ Beside each policy run, on the same tasks and from the same starts: what was the
 with other seeds, for the size of chance; the family's learned start, kept from the first update on
 (goto: the start "tuned" begins there); and a learning rate that follows the divergence of updates,
 as in rsl_rl. From random starts, at which policies begin as with `start="user"`, each runs twice
-more: as a run begins where nothing is said of its start, which replaces values that no tuned setting
-has; and as with `start="learned"`, begun at goto. Measured is the share `u` of the way from the random to the best known return, 1 at the best:
-at the end (mean of the last three intervals) and over the whole curve (area). Differences are
+more: as a run begins where nothing is said of its start, which replaces values that no tuned
+setting has; and as with `start="learned"`, begun at goto. Measured is the share `u` of the way from
+the random to the best known return, 1 at the best: at the end (mean of the last three intervals)
+and over the whole curve (area). Differences are
 paired over runs, meaned within a type, and their intervals of 95 % resample types, or the runs
 where there is one type.
 

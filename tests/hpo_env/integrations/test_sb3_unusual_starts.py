@@ -1,4 +1,4 @@
-"""A value that nobody's tuned setting has is no knowledge: a run begins at a learned one instead."""
+"""A value that no tuned setting has is no knowledge: a run begins at a learned one instead."""
 
 from __future__ import annotations
 

@@ -109,8 +109,8 @@ def test_a_value_that_nobody_has_is_replaced_as_in_a_run_that_was_made_there() -
     policy = replace(contract.random_policy("squashed"), learned_start=learned)
     there = train(family, at(**better), 5, Controller(policy))
     callback = HPOControlCallback(Controller(policy), is_guarded=False, num_decisions=3)
+    wild = make_agent(at(learning_rate=0.05, epochs=2.0), 5)
     with pytest.warns(ControllerWarning, match="no tuned setting has") as said:
-        wild = make_agent(at(learning_rate=0.05, epochs=2.0), 5)
         wild.learn(task.total_steps, callback=callback)
     assert len(said) == 2
     assert callback.run is not None
