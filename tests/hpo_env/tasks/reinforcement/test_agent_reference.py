@@ -98,7 +98,11 @@ def test_a_value_that_nobody_has_is_replaced_as_in_a_run_that_was_made_there() -
     family = make_family("reinforcement", **{**SMALL, "start": "default"})
     task = family.sample(stream(0, "task"))
     assert isinstance(task, ReinforcementTask)
-    learned = family.learned_start
+    contract = ParityContract()
+    contract.family = "reinforcement"
+    policy = contract.random_policy("squashed")
+    assert family.learned_start is not None
+    learned = family.learned_start.subset(policy.space.names)
     better = learned.values_for(family.problem(task))
     rate, epochs = (family.space.index(name) for name in ("learning_rate", "epochs"))
 
@@ -107,9 +111,7 @@ def test_a_value_that_nobody_has_is_replaced_as_in_a_run_that_was_made_there() -
         initial[rate], initial[epochs] = values["learning_rate"], values["epochs"]
         return replace(task, initial=tuple(initial))
 
-    contract = ParityContract()
-    contract.family = "reinforcement"
-    policy = replace(contract.random_policy("squashed"), learned_start=learned)
+    policy = replace(policy, learned_start=learned)
     there = train(family, at(**better), 5, Controller(policy))
     callback = HPOControlCallback(Controller(policy), is_guarded=False, num_decisions=3)
     wild = make_agent(at(learning_rate=0.05, epochs=2.0), 5)
