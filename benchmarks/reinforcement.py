@@ -201,7 +201,7 @@ def as_begun(family: ReinforcementFamily, task: ReinforcementTask) -> Reinforcem
     """Let a task start where a user's run with its values begins."""
     better = family.learned_start.values_for(family.problem(task))
     own = {h.name: v for h, v in zip(HYPERPARAMETERS, task.initial, strict=True)}
-    replaced = unusual({name: own[name] for name in better}, TUNED, better)
+    replaced = unusual({name: own[name] for name in better}, TUNED[task.algorithm], better)
     return setting_of({name: better[name] for name in replaced}, task)
 
 
@@ -226,12 +226,13 @@ def compared(config: Config) -> pd.DataFrame:
             for gate in config.gates
         }
         opponents |= {name: (tasks, act, 0, moved) for name, (act, moved) in named.items()}
-        if start == "random":
-            begun = [as_begun(family, task) for task in tasks]
+        begun = [as_begun(family, task) for task in tasks]
+        if begun != tasks:
             opponents |= {
                 f"{name}, as runs begin": (begun, act, 0, moved)
                 for name, (act, moved) in named.items()
             }
+        if start == "random":
             opponents |= {
                 f"{name}, begun there": (there, act, 0, moved)
                 for name, (act, moved) in named.items()

@@ -116,8 +116,8 @@ class LearnerHost(PlainHost):
         return Problem(kind=self._facts.kind)
 
     def tuned(self) -> Mapping[str, tuple[float, float]]:
-        """Return what rl-zoo's tuned settings of policy gradients span."""
-        return TUNED if self._facts.algorithm in ("ppo", "a2c") else {}
+        """Return what rl-zoo's tuned settings of the algorithm span."""
+        return TUNED.get(self._facts.algorithm, {})
 
     def start_at(self, values: Mapping[str, float]) -> None:
         """See `Host.start_at`; the first rollout counts as collected under these values."""
