@@ -34,7 +34,7 @@ from hpo_env.errors import ConfigurationError, unknown_name
 from hpo_env.policy import Policy
 from hpo_env.policy_file import load
 from hpo_env.restriction import check_together
-from hpo_env.shipped import policy_folder, shipped, shipped_for_other_kinds, shipped_smaller
+from hpo_env.shipped import policy_folder, shipped, shipped_smaller
 from hpo_env.starts import Problem, Start
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ class Controller:
             cannot move all that it moves, it decides about the rest (`restriction.restrict`).
         smaller: Policies of some of its hyperparameters. In a loop that can move just those of one
             of them, that one decides; one that has a scope (`hpo_env.scope`) in intervals of it.
-        others: Policies that know other kinds of runs; see `knowing`.
         memory: The file of a job's memory, see `hpo_env.control.run_memory`: each of its runs
             begins where the ones before fared best. None: runs know nothing of each other.
         stored: Tasks of the policy's meta-training, by which a memory chooses where to explore;
@@ -73,13 +72,11 @@ class Controller:
         policy: Policy,
         smaller: Sequence[Policy] = (),
         *,
-        others: Sequence[Policy] = (),
         memory: str | Path | None = None,
         stored: StoredTasks | None = None,
     ) -> None:
         self.policies = (policy, *smaller)
         check_together(self.policies)
-        self._others = tuple(others)
         self.memory = None if memory is None else RunMemory(memory, policy, stored=stored)
 
     @property
@@ -99,8 +96,7 @@ class Controller:
 
         Args:
             name_or_path: The name of a policy that we ship, or the folder of one. A name brings the
-                smaller policies that we ship as well, see `hpo_env.shipped.shipped_smaller`, and
-                for `knowing` those of its family that know other kinds of runs.
+                smaller policies that we ship as well, see `hpo_env.shipped.shipped_smaller`.
             memory: The file of a job's memory, see the class.
             explores: Where a memory begins runs that try something else: at values "drawn" widely,
                 or "matched" to how the first interval looked, where the policy's folder says what
@@ -120,30 +116,8 @@ class Controller:
         is_name = isinstance(name_or_path, str) and folder == shipped().get(name_or_path)
         smaller = shipped_smaller(folder.name) if is_name else ()
         stored = read_stored_tasks(folder) if explores == "matched" else None
-        others = shipped_for_other_kinds(folder.name) if is_name else ()
-        return cls(
-            policy,
-            [load(shipped()[name]) for name in smaller],
-            others=[load(shipped()[name]) for name in others],
-            memory=memory,
-            stored=stored,
-        )
-
-    def knowing(self, problem: Problem) -> Controller:
-        """Return this one, or where its policy does not know such runs one whose policy does.
-
-        Args:
-            problem: What is known of the run.
-
-        Returns:
-            A controller of one of `others`; this one where none of them knows them, or where it
-            has a memory, which is of its policy's runs.
-        """
-        known = (policy for policy in self._others if policy.knows(problem))
-        if self.memory is not None or self.policy.knows(problem):
-            return self
-        found = next(known, None)
-        return self if found is None else Controller(found)
+        others = [load(shipped()[name]) for name in smaller]
+        return cls(policy, others, memory=memory, stored=stored)
 
     def attach(
         self,

@@ -62,33 +62,8 @@ def shipped_smaller(name: str) -> list[str]:
     ]
 
 
-def shipped_for_other_kinds(name: str) -> list[str]:
-    """Name the shipped policies of the same family that know kinds of runs that one does not.
-
-    Args:
-        name: Of a shipped policy.
-
-    Example:
-        >>> shipped_for_other_kinds("supervised")
-        []
-    """
-    own = _document(shipped()[name])
-    known = set(own.get("kinds") or ())
-    return [
-        other
-        for other, folder in sorted(shipped().items())
-        if (document := _document(folder))["family"] == own["family"]
-        and not set(document.get("kinds") or ()) <= known
-    ]
-
-
-def _document(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / CONTROLLER_FILE).read_text(encoding="utf-8"))
-    return found
-
-
 def _facts(folder: Path) -> tuple[tuple[Any, ...], frozenset[str], bool]:
     """Read of a shipped policy what it is for, what it moves, and whether it has a scope."""
-    document = _document(folder)
+    document = json.loads((folder / CONTROLLER_FILE).read_text(encoding="utf-8"))
     names = frozenset(entry["name"] for entry in document["hyperparameters"])
     return (document["family"], document["base_schedule"]), names, "scope" in document

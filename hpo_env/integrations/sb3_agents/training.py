@@ -26,7 +26,7 @@ from hpo_env.integrations.sb3_agents.host import AgentHost
 from hpo_env.integrations.sb3_agents.meter import AgentMeter
 from hpo_env.integrations.sb3_logging import AgentLogger
 from hpo_env.integrations.sb3_values import check_moved
-from hpo_env.starts import Problem, Start
+from hpo_env.starts import Start
 from hpo_env.tasks.reinforcement.facts import Facts
 from hpo_env.tasks.reinforcement.learner_host import give_way
 
@@ -81,9 +81,7 @@ class AgentTraining:
         check_agent(model)
         give_way(model.policy)
         self.run: Run[AgentHost] | None = None
-        problem = Problem(kind=agent_facts(model, model.n_envs, 1).kind)
-        self._model, self._controller = model, controller.knowing(problem)
-        controller = self._controller
+        self._model, self._controller = model, controller
         self._is_guarded, self._start, self._options = is_guarded, start, options
         self._hyperparameters = hyperparameters
         self._loggers = [AgentLogger(model), *listed("loggers", loggers)]
