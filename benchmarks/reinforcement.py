@@ -6,9 +6,11 @@
 Beside each policy run, on the same tasks and from the same starts: what was there, kept; the same
 with other seeds, for the size of chance; the family's learned start, kept from the first update on
 (goto: the start "tuned" begins there); and a learning rate that follows the divergence of updates,
-as in rsl_rl. From random starts each policy runs once more as with `start="learned"`, begun at
-goto. Measured is the share `u` of the way from the random to the best known return, 1 at the best:
-at the end (mean of the last three intervals) and over the whole curve (area). Differences are
+as in rsl_rl. From random starts, at which policies begin as with `start="user"`, each runs twice
+more: as a run begins where nothing is said of its start, which replaces values that no tuned
+setting has; and as with `start="learned"`, begun at goto. Measured is the share `u` of the way from
+the random to the best known return, 1 at the best: at the end (mean of the last three intervals)
+and over the whole curve (area). Differences are
 paired over runs, meaned within a type, and their intervals of 95 % resample types, or the runs
 where there is one type.
 
@@ -39,13 +41,14 @@ from hpo_env.limits import moved_in
 from hpo_env.policy_file import load
 from hpo_env.restriction import restrict
 from hpo_env.seeding import stream
+from hpo_env.starts import unusual
 from hpo_env.tasks.base import Split
 from hpo_env.tasks.reinforcement.environments.registry import types_of
 from hpo_env.tasks.reinforcement.family import ReinforcementFamily, stretches
 from hpo_env.tasks.reinforcement.measures import COLUMN
 from hpo_env.tasks.reinforcement.returns import REGRET_FLOOR
-from hpo_env.tasks.reinforcement.space import CONTROLLED, HYPERPARAMETERS
-from hpo_env.tasks.reinforcement.task import ReinforcementTask
+from hpo_env.tasks.reinforcement.space import CONTROLLED, HYPERPARAMETERS, TUNED
+from hpo_env.tasks.reinforcement.task import Algorithm, ReinforcementTask
 from hpo_env.tasks.reinforcement.trainer import ReinforcementTrainer
 from hpo_env.vector_env import HPOControlVectorEnv
 
@@ -83,6 +86,7 @@ class Config:
         longest: Steps up to which episodes are stretched; 0: as they are.
         hidden: Units of each hidden layer, 32 or 64.
         normalises: Whether observations and rewards are normalised; None: half of the runs.
+        algorithm: By which agents learn: "ppo", "a2c" or "dqn" (shape: 1, 1024, 1).
         gates: Thresholds of familiarity that each policy is run with, as shares of its own.
         out: Where the tables go.
     """
@@ -96,6 +100,7 @@ class Config:
     longest: int = 0
     hidden: int = 32
     normalises: bool | None = None
+    algorithm: Algorithm = "ppo"
     gates: tuple[float, ...] = (1.0,)
     out: Path = Path("benchmarks/results/reinforcement")
 
@@ -104,11 +109,13 @@ def drawn_tasks(config: Config, split: Split, start: str, runs: int) -> list[Rei
     """Draw as many tasks of each type of a side."""
     tasks = []
     for kind in types_of(split):
+        if config.algorithm == "dqn" and not kind.rules.is_discrete:
+            continue
         family = ReinforcementFamily(
             split=split,
             environment=kind.name,
             shape=config.shape,
-            algorithm="ppo",
+            algorithm=config.algorithm,
             num_decisions=config.num_decisions,
             hidden=config.hidden,
             normalises=config.normalises,
@@ -190,6 +197,14 @@ def setting_of(values: Mapping[str, float], task: ReinforcementTask) -> Reinforc
     return replace(task, initial=tuple(initial))
 
 
+def as_begun(family: ReinforcementFamily, task: ReinforcementTask) -> ReinforcementTask:
+    """Let a task start where a user's run with its values begins."""
+    better = family.learned_start.values_for(family.problem(task))
+    own = {h.name: v for h, v in zip(HYPERPARAMETERS, task.initial, strict=True)}
+    replaced = unusual({name: own[name] for name in better}, TUNED[task.algorithm], better)
+    return setting_of({name: better[name] for name in replaced}, task)
+
+
 def compared(config: Config) -> pd.DataFrame:
     """Run everybody; a row a run."""
     family, frames = ReinforcementFamily(), []
@@ -202,15 +217,22 @@ def compared(config: Config) -> pd.DataFrame:
             "kept": (tasks, keep, 0, CONTROLLED),
             "kept, other seeds": (tasks, keep, 10_000, CONTROLLED),
             "goto": (there, keep, 0, CONTROLLED),
-            "KL-adaptive": (tasks, follow_divergence, 0, CONTROLLED),
         }
+        if config.algorithm == "ppo":
+            opponents["KL-adaptive"] = (tasks, follow_divergence, 0, CONTROLLED)
         named = {
             f"{folder} {gate:g}": follow_policy(folder, config.num_decisions, gate)
             for folder in config.policies
             for gate in config.gates
         }
         opponents |= {name: (tasks, act, 0, moved) for name, (act, moved) in named.items()}
-        if start == "random":  # what somebody gets who asks for the learned start
+        begun = [as_begun(family, task) for task in tasks]
+        if begun != tasks:
+            opponents |= {
+                f"{name}, as runs begin": (begun, act, 0, moved)
+                for name, (act, moved) in named.items()
+            }
+        if start == "random":
             opponents |= {
                 f"{name}, begun there": (there, act, 0, moved)
                 for name, (act, moved) in named.items()

@@ -30,7 +30,7 @@ from hpo_env.starts import Problem
 from hpo_env.tasks.reinforcement.environments.registry import types_of
 from hpo_env.tasks.reinforcement.facts import CONTINUOUS, DISCRETE
 from hpo_env.tasks.reinforcement.family import ReinforcementFamily
-from hpo_env.tasks.reinforcement.space import A2C_LACKS
+from hpo_env.tasks.reinforcement.space import LACKS
 from hpo_env.tasks.reinforcement.starts import LEARNED_START
 from hpo_env.tasks.reinforcement.task import Algorithm, ReinforcementTask
 
@@ -127,7 +127,7 @@ def searched(
     def setting(point: Array) -> dict[str, float]:
         values = space.values(space.defaults, point - space.to_axis(space.defaults))
         named = dict(zip(RANGES, values.tolist(), strict=True))
-        return {n: v for n, v in named.items() if algorithm == "ppo" or n not in A2C_LACKS}
+        return {n: v for n, v in named.items() if algorithm == "ppo" or n not in LACKS["a2c"]}
 
     for generation in range(config.generations):
         noise = rng.standard_normal((config.candidates, len(mean)))

@@ -24,6 +24,7 @@ from hpo_env.arguments import functions_by_name, listed, numbers_by_name
 from hpo_env.control.beginning import begin_at
 from hpo_env.control.host import Host
 from hpo_env.control.plain_host import PlainHost
+from hpo_env.control.plan import Plan, plan_of
 from hpo_env.control.run import ControllerWarning, HostT, Run, RunLogger
 from hpo_env.control.run_memory import Explores, RunMemory
 from hpo_env.control.schedule_file import Replay, read_schedule
@@ -173,7 +174,8 @@ class Controller:
                 learning rate that follows from the optimiser's kind and the weights' sizes; what
                 the policy does not move stays. None: what was measured to be better; for a policy
                 without a learned start the loop's own values, but for a learning rate whose first
-                update would wreck the weights, which one warning names. Values by name: at those.
+                update would wreck the weights, and of an agent but for values that no tuned setting
+                has; one warning each names them. Values by name: at those.
             problem: What a learned start goes by, where it tells kinds and sizes apart.
             steers_unknown: Whether to steer a run of a kind that the policy's meta-training did not
                 contain, as far as both say what they are. Otherwise such a run is watched and
@@ -317,7 +319,9 @@ class Controller:
                 written.
             UnknownNameError: There is no schedule of that name.
         """
+        num_decisions = self.default_num_decisions if num_decisions is None else num_decisions
         try:
+            plan = plan_of(total_steps, num_decisions)
             memory = self.memory if state is None else None  # a run that goes on began long ago
             begun = begin_at(
                 self.policy,
@@ -325,6 +329,7 @@ class Controller:
                 start,
                 problem,
                 memory,
+                num_decisions=plan.num_intervals if isinstance(plan, Plan) else None,
                 is_new=state is None,
                 steers_unknown=steers_unknown,
             )
@@ -332,9 +337,7 @@ class Controller:
                 self.policies,
                 host,
                 total_steps=total_steps,
-                num_decisions=self.default_num_decisions
-                if num_decisions is None
-                else num_decisions,
+                num_decisions=num_decisions,
                 base_schedule=self.policy.base_schedule if base_schedule is None else base_schedule,
                 loggers=[*listed("loggers", loggers), *begun.recorders],
                 on_roll_back=on_roll_back,

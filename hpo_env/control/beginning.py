@@ -14,8 +14,9 @@ from hpo_env.control.host import Host
 from hpo_env.control.run_memory import Recorder, RunMemory
 from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import HyperparameterSpace
+from hpo_env.limits import moved_in
 from hpo_env.policy import Policy
-from hpo_env.starts import Problem, Start, chosen_start, unbearable
+from hpo_env.starts import Problem, Start, chosen_start, unbearable, unusual
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,8 @@ class Beginning:
     """How a run has begun.
 
     Args:
-        replaced: The host's own values that a training would not have survived, by name.
+        replaced: The host's own values that a training would not have survived, or that no tuned
+            setting has, by name.
         recorders: Note the run for the memory; none without one.
         unknown_kind: The kind of the run where the policy does not know it, and may not steer it.
     """
@@ -40,13 +42,14 @@ def begin_at(
     problem: Problem | None,
     memory: RunMemory | None,
     *,
+    num_decisions: int | None = None,
     is_new: bool = True,
     steers_unknown: bool = False,
 ) -> Beginning:
     """Let a host begin where it should.
 
     A run of a kind that the policy does not know begins at the host's own values, unless a start
-    was asked for.
+    was asked for. What a run of its length leaves alone stays as the host has it.
 
     Args:
         policy: What will steer.
@@ -54,6 +57,7 @@ def begin_at(
         start: See `Controller.attach`.
         problem: What a learned start goes by; None: what the host says of it.
         memory: Of the job; it chooses where `start` is None.
+        num_decisions: Of the run, where its end is known; see `limits.moved_in`.
         is_new: Whether nothing was trained; a saved run brings the values that it began at.
         steers_unknown: Whether runs of a kind that the policy does not know are steered.
 
@@ -62,13 +66,10 @@ def begin_at(
             of another kind.
         UnknownNameError: There is no such start, or no hyperparameter of a name.
     """
-    if problem is not None:
-        instance("problem", problem, Problem, hint="(kind=..., size=...)")
-    if not isinstance(steers_unknown, bool):
-        raise ConfigurationError(
-            f"steers_unknown must be True or False; got {steers_unknown!r:.60}"
-        )
-    there = host.initial
+    _check_arguments(problem, steers_unknown)
+    names = [name for name in policy.space.names if name in host.initial]
+    moved = moved_in(num_decisions, names, policy.most_decisions)
+    there = {n: v for n, v in host.initial.items() if n in moved or n not in names}
     own = host.problem() if problem is None else problem
     learned = host.learned_start() if policy.learned_start is None else policy.learned_start
     unknown = None if steers_unknown or policy.knows(own) else own.kind
@@ -79,7 +80,9 @@ def begin_at(
         _check(values, policy.space, there)
     if learned is not None and start is None and not values and is_new:
         better = learned.values_for(own)
-        replaced = unbearable({n: there[n] for n in better if n in there}, host.bearable())
+        mine = {n: there[n] for n in better if n in there}
+        tuned = host.tuned() if policy.knows(own) else {}
+        replaced = unbearable(mine, host.bearable()) | unusual(mine, tuned, better)
         values = {name: better[name] for name in replaced}
         if not replaced and memory is None:  # a memory says itself where to begin
             host.watch_first_step()
@@ -100,6 +103,15 @@ def begin_at(
     identity = f"{host.agreed([memory.rng.random()])[0]:.17f}"
     recorder = Recorder(memory, movable(policy.space, {**there, **values}), identity)
     return Beginning(replaced=replaced, recorders=(recorder,), unknown_kind=unknown)
+
+
+def _check_arguments(problem: Problem | None, steers_unknown: bool) -> None:
+    if problem is not None:
+        instance("problem", problem, Problem, hint="(kind=..., size=...)")
+    if not isinstance(steers_unknown, bool):
+        raise ConfigurationError(
+            f"steers_unknown must be True or False; got {steers_unknown!r:.60}"
+        )
 
 
 def _check(

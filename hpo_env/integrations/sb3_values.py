@@ -1,19 +1,20 @@
 """Where an agent of Stable-Baselines3 reads its hyperparameters, and how they are written there.
 
-==================  =============================================  ================================
-hyperparameter      written to                                     read by
-==================  =============================================  ================================
-learning_rate       `model.lr_schedule`                            every call of `train()`
-discount            `model.gamma` and the rollout buffer           the computation of advantages
-gae_lambda          `model.gae_lambda` and the rollout buffer      the computation of advantages
-entropy             `model.ent_coef`                               every call of `train()`
-clip_range          `model.clip_range`                             every call of `train()`
-epochs              `model.n_epochs`                               every call of `train()`
-batch_size          `model.batch_size`                             every call of `train()`
-value_coefficient   `model.vf_coef`                                every call of `train()`
-max_grad_norm       `model.max_grad_norm`                          every call of `train()`
-reward_scale        `ScaledRewards.reward_scale`, if there is one  every step of the environments
-==================  =============================================  ================================
+======================  =============================================  ==========================
+hyperparameter          written to                                     read by
+======================  =============================================  ==========================
+learning_rate           `model.lr_schedule`                            every `train()`
+discount                `model.gamma` and the rollout buffer           the computation of targets
+gae_lambda              `model.gae_lambda` and the rollout buffer      the computation of targets
+entropy                 `model.ent_coef`                               every `train()`
+clip_range              `model.clip_range`                             every `train()`
+epochs                  `model.n_epochs`                               every `train()`
+batch_size              `model.batch_size`                             every `train()`
+value_coefficient       `model.vf_coef`                                every `train()`
+max_grad_norm           `model.max_grad_norm`                          every `train()`
+reward_scale            `ScaledRewards.reward_scale`, if there is one  every step
+target_update_interval  `model.target_update_interval`, of DQN         every step
+======================  =============================================  ==========================
 """
 
 from __future__ import annotations
@@ -80,6 +81,9 @@ def all_values(model: Any, *, ends: Mapping[str, tuple[float, float]]) -> dict[s
         found = {
             "learning_rate": _schedule(model, "lr_schedule", "learning_rate"),
             "discount": _attribute(model, "gamma", "discount", ends=ends["discount"]),
+            "target_update_interval": _attribute(
+                model, "target_update_interval", "target_update_interval", make=_whole
+            ),
         }
     if hasattr(model, "n_epochs"):
         found["epochs"] = _attribute(model, "n_epochs", "epochs", make=_whole)

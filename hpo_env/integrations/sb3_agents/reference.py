@@ -55,14 +55,25 @@ def make_agent(task: ReinforcementTask, seed: int) -> Any:
     shared: dict[str, Any] = {
         "learning_rate": values["learning_rate"],
         "gamma": values["discount"],
-        "gae_lambda": values["gae_lambda"],
-        "ent_coef": values["entropy"],
-        "vf_coef": values["value_coefficient"],
         "max_grad_norm": values["max_grad_norm"],
-        "n_steps": task.num_steps,
         "policy_kwargs": {"net_arch": [task.hidden, task.hidden]},
         "seed": seed % 2**32,  # what NumPy's old generator takes
         "device": "cpu",
+    }
+    if task.algorithm == "dqn":
+        return _sb3.DQN(
+            "MlpPolicy",
+            env,
+            buffer_size=task.buffer_size,
+            batch_size=round(values["batch_size"]),
+            target_update_interval=round(values["target_update_interval"]),
+            **shared,
+        )
+    shared |= {
+        "gae_lambda": values["gae_lambda"],
+        "ent_coef": values["entropy"],
+        "vf_coef": values["value_coefficient"],
+        "n_steps": task.num_steps,
     }
     if task.algorithm == "a2c":
         return _sb3.A2C("MlpPolicy", env, **shared)
@@ -156,22 +167,38 @@ class _Agent:
             self._random = _generators()
         self._last: tuple[Any, Any] = (None, None)
         self._collect()
+        while task.algorithm == "dqn" and self.model.num_timesteps <= self.model.learning_starts:
+            self._collect()
         self.host = self._new_host()
 
     def advance(self, values: Mapping[str, float]) -> tuple[Telemetry, Mapping[str, float]]:
         """Train for an interval; return what it measured and the values that were in force."""
-        host, model, count = self.host, self.model, self.task.rollouts_per_decision
+        host, count = self.host, self.task.rollouts_per_decision
         host.begin_interval(count)
         used = host.write({name: values[name] for name in host.initial})
         for _ in range(count):
             host.begin_update(*self._last)
-            with self._own_generators():
-                model._update_current_progress_remaining(model.num_timesteps, self.task.total_steps)
-                model.train()
-            host.end_update()
-            self._collect()
+            for _ in range(self._updates_of_rollout):
+                self._learn()
+                host.end_update()
+                self._collect()
             host.note_update(None)
         return self.evaluated(host.measure(np.nan)), used
+
+    @property
+    def _updates_of_rollout(self) -> int:
+        """How often it learns in what is counted as a rollout."""
+        is_dqn = self.task.algorithm == "dqn"
+        return self.task.num_steps // self.model.train_freq.frequency if is_dqn else 1
+
+    def _learn(self) -> None:
+        model = self.model
+        with self._own_generators():
+            if self.task.algorithm == "dqn":
+                model.train(batch_size=model.batch_size, gradient_steps=model.gradient_steps)
+                return
+            model._update_current_progress_remaining(model.num_timesteps, self.task.total_steps)
+            model.train()
 
     def evaluated(self, telemetry: Telemetry) -> Telemetry:
         """Fill in the loss: regret on episodes that are the same in every interval."""
@@ -187,6 +214,7 @@ class _Agent:
         total, running = 0.0, list(range(num_episodes))
         with _generators_kept():
             torch.manual_seed(int(stream(self.seed, purpose).integers(2**63)))
+            np.random.seed(int(stream(self.seed, purpose, "actions").integers(2**32)))
             drawn = stream(self.seed, purpose, "episodes").integers(2**32, size=num_episodes)
             seen = [env.reset(seed=int(k))[0] for env, k in zip(envs, drawn, strict=True)]
             for _ in range(envs[0].max_steps):
@@ -194,13 +222,23 @@ class _Agent:
                     break
                 rows = np.array([seen[k] for k in running])
                 rows = rows if normalizer is None else normalizer.normalize_obs(rows)
-                actions, _ = self.model.predict(rows, deterministic=False)
+                actions = self._act(rows)
                 for k, action in zip(tuple(running), actions, strict=True):
                     seen[k], reward, is_end, *_ = envs[k].step(action)
                     total += reward
                     if is_end:
                         running.remove(k)
         return total / num_episodes
+
+    def _act(self, seen: NDArray[np.float32]) -> Any:
+        """Act as while learning; DQN by its last exploration, each episode for itself."""
+        model = self.model
+        actions, _ = model.predict(seen, deterministic=self.task.algorithm == "dqn")
+        if self.task.algorithm == "dqn":
+            is_random = np.random.rand(len(seen)) < model.exploration_final_eps
+            drawn = np.random.randint(model.action_space.n, size=len(seen))
+            actions = np.where(is_random, drawn, actions)
+        return actions
 
     def copy(self) -> _Agent:
         """Copy everything, so that both go on alike."""
@@ -227,6 +265,15 @@ class _Agent:
         model, collector = self.model, _Collector(self._meter)
         collector.init_callback(model)
         with self._own_generators():
+            if self.task.algorithm == "dqn":
+                model.collect_rollouts(
+                    model.env,
+                    collector,
+                    model.train_freq,
+                    model.replay_buffer,
+                    learning_starts=model.learning_starts,
+                )
+                return
             model.collect_rollouts(model.env, collector, model.rollout_buffer, model.n_steps)
         self._last = collector.locals["values"], collector.locals["dones"]
 

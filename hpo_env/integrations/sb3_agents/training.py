@@ -206,13 +206,19 @@ class AgentTraining:
                 "start='learned' and a schedule of the agent's own cannot both hold: give the "
                 "agent numbers, or leave start out"
             )
-        if self._start == "learned" and not self._is_on_policy:
+        is_known = self._is_on_policy or self._has_met(host)
+        if self._start == "learned" and not is_known:
             raise ConfigurationError(
-                f"start='learned' is known of PPO and A2C alone; got {type(self._model).__name__}: "
-                "leave start out, and it begins at its own values"
+                f"start='learned' is not known of {type(self._model).__name__}, which the policy "
+                "has not learned on: leave start out, and it begins at its own values"
             )
-        is_ones_own = bool(host.schedules.names) or not self._is_on_policy
+        is_ones_own = bool(host.schedules.names) or not is_known
         return "user" if self._start is None and is_ones_own else self._start
+
+    def _has_met(self, host: AgentHost) -> bool:
+        """Say whether the policy says that meta-training contained such agents."""
+        policy = self._controller.policy
+        return policy.kinds is not None and policy.knows(host.problem())
 
     def _say_what_is_left_alone(self, host: AgentHost) -> None:
         model = self._model
@@ -223,9 +229,10 @@ class AgentTraining:
                 "you. Give a number to have it steered"
             )
         policy, is_asked = self._controller.policy, self._options.get("steers_unknown", False)
-        if not self._is_on_policy and (is_asked or policy.knows(host.problem())):
+        is_met = self._is_on_policy or self._has_met(host)
+        if not is_met and (is_asked or policy.knows(host.problem())):
             _warn(
-                f"the policy has learned on PPO and A2C; of {type(model).__name__} it moves "
+                f"the policy has not learned on {type(model).__name__}, of which it moves "
                 f"{', '.join(host.values)}, and sees little more than the returns"
             )
 

@@ -1,8 +1,9 @@
-"""Learning by reinforcement as a task: agents of PPO and A2C whose hyperparameters are turned.
+"""Learning by reinforcement as a task: agents of PPO, A2C and DQN whose hyperparameters are turned.
 
 A lane is one agent on one environment. It keeps to Stable-Baselines3 in every rule, so that what a
 policy sees of it a callback sees of a user's model; `measures` says which number is which. A
-decision is taken where Stable-Baselines3 calls `_on_rollout_end`, once in so many rollouts.
+decision is taken where Stable-Baselines3 calls `_on_rollout_end`, once in so many rollouts or, of
+DQN, which learns while it plays, in so many steps.
 
 What is to fall is the regret of the return against the best that is known for the environment. That
 is privileged, makes the reward and the figures, and is never observed.
@@ -33,6 +34,7 @@ from hpo_env.tasks.base import (
     check_choice,
 )
 from hpo_env.tasks.building import BuildError
+from hpo_env.tasks.reinforcement.dqn import TRAIN_FREQ
 from hpo_env.tasks.reinforcement.environments.base import EnvironmentType
 from hpo_env.tasks.reinforcement.environments.registry import TYPE, TYPES, types_of
 from hpo_env.tasks.reinforcement.facts import CONTINUOUS, DISCRETE
@@ -42,7 +44,7 @@ from hpo_env.tasks.reinforcement.native.kernel import Kernel, set_num_threads
 from hpo_env.tasks.reinforcement.recipes import PPO_SETTINGS, RECIPES
 from hpo_env.tasks.reinforcement.reference import Reference
 from hpo_env.tasks.reinforcement.returns import REGRET_FLOOR
-from hpo_env.tasks.reinforcement.space import A2C_LACKS, CONTROLLED, HYPERPARAMETERS
+from hpo_env.tasks.reinforcement.space import CONTROLLED, HYPERPARAMETERS, LACKS
 from hpo_env.tasks.reinforcement.starts import (
     LEARNED_START,
     Start,
@@ -59,6 +61,12 @@ _SHAPES = ((1, 2048, 1), (8, 128, 1), (4, 256, 1), (16, 64, 1), (1, 1024, 1), (4
 """Environments side by side, steps of a rollout, rollouts in an interval: 1,024 to 2,048 steps."""
 
 _A2C_SHAPES = ((8, 16, 8), (16, 5, 13), (4, 32, 8))
+_DQN_SHAPES = ((1, 2048, 1), (1, 1024, 1), (4, 256, 1))
+_SHAPES_OF: Mapping[Algorithm, tuple[tuple[int, int, int], ...]] = {
+    "ppo": _SHAPES,
+    "a2c": _A2C_SHAPES,
+    "dqn": _DQN_SHAPES,
+}
 _A2C_SHARE = 0.15
 _DECISIONS = (15, 20, 30, 50)
 _MANY_DECISIONS = 100
@@ -68,17 +76,18 @@ _REWARD_SCALES = (0.1, 30.0)
 
 
 class ReinforcementFamily(TaskFamily):
-    """Agents of PPO or A2C on small environments.
+    """Agents of PPO, A2C or DQN on small environments.
 
     Args:
         split: Which types of environment; see `environments.registry`.
         num_decisions: Of every run; None draws 15, 20, 30 or 50.
         environment: Name of a type; None draws from all of the split.
         physics: Name of a physics of that type; None draws.
-        algorithm: "ppo", "a2c", or None to draw, PPO six times as often.
+        algorithm: "ppo", "a2c", "dqn", or None to draw one of the first two, PPO six times as
+            often. DQN is for discrete actions, and moves `space.DQN_CONTROLLED`.
         hidden: 32 or 64 units of each hidden layer.
         shape: Environments side by side, steps of each in a rollout, rollouts in an interval; None
-            draws.
+            draws. Of DQN a multiple of 4 steps, which are those of an interval, and 1.
         start: Which initial values: "default" for those of Stable-Baselines3, "tuned" for
             what is good on the training types (`starts.LEARNED_START`), "random" for any, "mixed"
             for all of these.
@@ -156,6 +165,8 @@ class ReinforcementFamily(TaskFamily):
         self.stretch = stretch
         self.is_wide = is_wide
         self.types = _types(split, environment)
+        if algorithm == "dqn":
+            self.types = _discrete(self.types)
         self.physics = physics
         self._check()
 
@@ -171,10 +182,11 @@ class ReinforcementFamily(TaskFamily):
         physics = self.physics or names[int(rng.integers(len(names)))]
         drawn: Algorithm = "a2c" if rng.random() < _A2C_SHARE else "ppo"
         algorithm = self.algorithm or drawn
-        shapes = _SHAPES if algorithm == "ppo" else _A2C_SHAPES
+        shapes = _SHAPES_OF[algorithm]
         shape = self.shape or shapes[int(rng.integers(len(shapes)))]
         count = int(_DECISIONS[int(rng.integers(len(_DECISIONS)))])
         normalises = bool(rng.random() < 0.5) if self.normalises is None else self.normalises
+        normalises &= algorithm != "dqn"  # which does so when it replays, if at all
         task = ReinforcementTask(
             name=kind.name,
             num_decisions=self.num_decisions or count,
@@ -218,22 +230,26 @@ class ReinforcementFamily(TaskFamily):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What learns in its tasks: PPO by the kinds of action of its types, or A2C."""
+        """What learns in its tasks: PPO by the kinds of action of its types, A2C, or DQN."""
+        if self.algorithm == "dqn":
+            return ("dqn",)
         acts = {DISCRETE if kind.rules.is_discrete else CONTINUOUS for kind in self.types}
         ppo = () if self.algorithm == "a2c" else sorted(acts, reverse=True)
         return (*ppo, *(() if self.algorithm == "ppo" else ("a2c",)))
 
     def has(self, task: Task) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """A2C has no clip range, epochs and minibatches; see `TaskFamily.has`."""
+        """Each algorithm lacks what is another's; see `TaskFamily.has`."""
         assert isinstance(task, ReinforcementTask)
-        lacks = A2C_LACKS if task.algorithm == "a2c" else ()
-        return ~np.isin(self.space.names, lacks)
+        return ~np.isin(self.space.names, LACKS[task.algorithm])
 
     def effort(self, task: Task) -> float:
         """Estimate the work: samples that pass through both nets, forward and back."""
         assert isinstance(task, ReinforcementTask)
         epochs = task.initial[self.space.index("epochs")] if task.algorithm == "ppo" else 1.0
         weights = task.hidden * (task.hidden + task.rules.observation_size)
+        if task.algorithm == "dqn":  # a minibatch passes twice forward and once back
+            size = task.initial[self.space.index("batch_size")]
+            return float(task.total_steps * (1.0 + size * 4.0 / TRAIN_FREQ) * weights)
         return float(task.total_steps * (1.0 + 3.0 * epochs) * 2 * weights)
 
     def make_trainer(self, num_lanes: int, *, engine: Engine, device: str) -> Trainer:
@@ -273,6 +289,8 @@ class ReinforcementFamily(TaskFamily):
             raise ConfigurationError(
                 f"shape must have at most {MAX_ENVS} environments side by side; got {self.shape[0]}"
             )
+        if self.algorithm == "dqn":
+            self._check_dqn()
         if self.physics is not None:
             if len(self.types) != 1:
                 raise ConfigurationError(
@@ -282,6 +300,18 @@ class ReinforcementFamily(TaskFamily):
                 raise unknown_name(
                     f"physics of {self.types[0].name}", self.physics, self.types[0].physics
                 )
+
+    def _check_dqn(self) -> None:
+        if self.normalises:
+            raise ConfigurationError(
+                "normalises must be False or None for algorithm 'dqn', whose lanes replay what the "
+                "environment shows and pays; got normalises=True"
+            )
+        if self.shape is not None and (self.shape[1] % TRAIN_FREQ or self.shape[2] != 1):
+            raise ConfigurationError(
+                f"shape of algorithm 'dqn' must have a multiple of {TRAIN_FREQ} steps, at which it "
+                f"learns, and 1 rollout in an interval; got {self.shape}"
+            )
 
 
 def stretches(environment: str, longest: int) -> tuple[int, ...]:
@@ -315,3 +345,13 @@ def _types(split: Split, environment: str | None) -> tuple[EnvironmentType, ...]
             )
         raise unknown_name(f"environment of the {split} side", environment, [k.name for k in types])
     return chosen
+
+
+def _discrete(types: tuple[EnvironmentType, ...]) -> tuple[EnvironmentType, ...]:
+    found = tuple(kind for kind in types if kind.rules.is_discrete)
+    if not found:
+        raise ConfigurationError(
+            f"environment {types[0].name!r} has continuous actions, of which algorithm 'dqn' knows "
+            "nothing: give another environment, or algorithm='ppo'"
+        )
+    return found

@@ -19,7 +19,8 @@ from hpo_env.tasks.reinforcement.nets import layers, log_density, log_softmax, s
 
 Ints = NDArray[np.int64]
 
-_FIRST, _SECOND, _ADAM_EPSILON = 0.9, 0.999, 1e-5
+_FIRST, _SECOND = 0.9, 0.999
+_ADAM_EPSILONS = {"ppo": 1e-5, "dqn": 1e-8}
 _DECAY, _RMS_EPSILON = 0.99, 1e-5
 
 
@@ -88,6 +89,14 @@ class Progress:
         self.divergences: list[float] = []
         self.lacking: tuple[str, ...] = ()  # what the algorithm does not have
 
+    def take_replay(self, value_loss: float, norm: float, limit: float) -> None:
+        """Take in an update of Q-learning: a single gradient step."""
+        self.lacking = tuple(name for name in self.sums if name != "value_loss")
+        self.num_updates += 1
+        self.norms.append(norm)
+        self.over_limit += norm > limit
+        self.sums["value_loss"] += value_loss
+
     def close(
         self, update: Progress, learner: Learner, advantages: Floats, returns: Floats
     ) -> None:
@@ -139,7 +148,7 @@ def learn_from(
     slopes["log_std"] = log_std_slope
     norm = math.sqrt(sum(float(np.sum(part.astype(np.float64) ** 2)) for part in slopes.values()))
     limit = float(values["max_grad_norm"])
-    _step(learner, slopes, min(1.0, limit / (norm + 1e-6)), values["learning_rate"])
+    step(learner, slopes, min(1.0, limit / (norm + 1e-6)), values["learning_rate"])
     progress.norms.append(norm)
     progress.over_limit += norm > limit
     progress.sums["clip_fraction"] += float(np.mean(np.abs(ratio - 1.0) > clip))
@@ -183,8 +192,8 @@ def _policy_slopes(
     return slope, log_std_slope, entropy
 
 
-def _step(learner: Learner, slopes: Mapping[str, Floats], scale: float, rate: np.float32) -> None:
-    """Make one step of Adam for PPO, of RMSprop for A2C, on all weights."""
+def step(learner: Learner, slopes: Mapping[str, Floats], scale: float, rate: np.float32) -> None:
+    """Make one step of RMSprop for A2C, of Adam for the others, on all weights with slopes."""
     learner.counters[1] += np.uint64(1)
     t = int(learner.counters[1])
     weights, moment, square = map(learner.views_of, ("weights", "moment", "square"))
@@ -198,4 +207,4 @@ def _step(learner: Learner, slopes: Mapping[str, Floats], scale: float, rate: np
         square[name][:] = _SECOND * square[name] + (1.0 - _SECOND) * g**2
         size = rate / (1.0 - _FIRST**t)
         root = np.sqrt(square[name]) / math.sqrt(1.0 - _SECOND**t)
-        weights[name] -= size * moment[name] / (root + _ADAM_EPSILON)
+        weights[name] -= size * moment[name] / (root + _ADAM_EPSILONS[learner.task.algorithm])

@@ -2,8 +2,9 @@
 
 A snapshot is a copy of both, and the kernel and its twin in NumPy work on the same memory.
 
-Axes: `P` weights, `E` environments, `R` steps of a rollout, time by time the environments side by
-side, `D` numbers in an observation, `A` outputs of the actor, padded to `HEAD`.
+Axes: `P` weights, `E` environments, `R` steps of a rollout or of a replay buffer, time by time the
+environments side by side, `D` numbers in an observation, `A` outputs of the actor, padded to
+`HEAD`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from hpo_env.seeding import stream
 from hpo_env.tasks.reinforcement.environments.base import MAX_PHYSICS
 from hpo_env.tasks.reinforcement.environments.registry import NUMBER
-from hpo_env.tasks.reinforcement.task import ReinforcementTask
+from hpo_env.tasks.reinforcement.task import Algorithm, ReinforcementTask
 
 Floats = NDArray[np.float32]
 
@@ -37,15 +38,19 @@ SETTINGS = (
     "num_rollouts",
     "normalises",
     "stretch",
+    "buffer_size",
+    "total_steps",
 )
 """Whole numbers that say what a learner is like."""
 
-ALGORITHMS = ("ppo", "a2c")
+ALGORITHMS: tuple[Algorithm, ...] = ("ppo", "a2c", "dqn")
 
 _GAINS = {"body": math.sqrt(2.0), "actor": 0.01, "critic": 1.0}
 """Scale of the orthogonal matrices, as in Stable-Baselines3's `ActorCriticPolicy`."""
 
-_NUM_COUNTERS = 2  # the learner's random state and its updates, before the environments'
+NUM_COUNTERS = 3
+"""Of a learner, before the random states of its environments: its own random state, its updates,
+and in Q-learning the steps that its environments have made together."""
 
 
 class Part(NamedTuple):
@@ -61,11 +66,11 @@ class Part(NamedTuple):
 
 
 @cache
-def weights_of(inputs: int, hidden: int) -> dict[str, Part]:
+def weights_of(algorithm: Algorithm, inputs: int, hidden: int) -> dict[str, Part]:
     """Return where each matrix and bias lies among the weights; rows belong to inputs."""
     shapes = {
         f"{net}.{name}": shape
-        for net, width in (("actor", HEAD), ("critic", 1))
+        for net, width in _nets(algorithm)
         for name, shape in (
             ("first", (inputs, hidden)),
             ("first_bias", (hidden,)),
@@ -78,13 +83,39 @@ def weights_of(inputs: int, hidden: int) -> dict[str, Part]:
     return _placed({**shapes, "log_std": (HEAD,)})
 
 
+def _nets(algorithm: Algorithm) -> tuple[tuple[str, int], tuple[str, int]]:
+    """Return the names of both nets and the columns of their last layers."""
+    if algorithm == "dqn":
+        return ("actor", HEAD), ("target", HEAD)
+    return ("actor", HEAD), ("critic", 1)
+
+
 @cache
 def parts_of(
-    inputs: int, width: int, state_size: int, hidden: int, num_envs: int, num_steps: int
+    algorithm: Algorithm,
+    inputs: int,
+    width: int,
+    state_size: int,
+    hidden: int,
+    num_envs: int,
+    num_kept: int,
 ) -> dict[str, Part]:
-    """Return where each part of a learner's memory lies."""
-    count = max(part.end for part in weights_of(inputs, hidden).values())
-    rollout = num_envs * num_steps
+    """Return where each part of a learner's memory lies.
+
+    Args:
+        algorithm: By which it learns.
+        inputs: `D`.
+        width: Numbers of an action.
+        state_size: Numbers of an environment's state.
+        hidden: Units of a hidden layer.
+        num_envs: `E`.
+        num_kept: `R`.
+    """
+    count = max(part.end for part in weights_of(algorithm, inputs, hidden).values())
+    if algorithm == "dqn":
+        kept = {"following": (num_kept, inputs), "ended": (num_kept,)}
+    else:
+        kept = dict.fromkeys(("values", "log_probs", "first"), (num_kept,))
     return _placed(
         {
             **dict.fromkeys(("weights", "moment", "square"), (count,)),
@@ -97,9 +128,10 @@ def parts_of(
             "seen_mean": (inputs,),
             "seen_var": (inputs,),
             "scales": (4,),
-            "observations": (rollout, inputs),
-            "actions": (rollout, width),
-            **dict.fromkeys(("rewards", "values", "log_probs", "first"), (rollout,)),
+            "observations": (num_kept, inputs),
+            "actions": (num_kept, width),
+            "rewards": (num_kept,),
+            **kept,
         }
     )
 
@@ -123,6 +155,8 @@ def settings_of(task: ReinforcementTask) -> NDArray[np.int64]:
         "num_rollouts": task.rollouts_per_decision,
         "normalises": int(task.normalises),
         "stretch": task.stretch,
+        "buffer_size": task.buffer_size,
+        "total_steps": task.total_steps,
     }
     return np.array([known[name] for name in SETTINGS], dtype=np.int64)
 
@@ -136,7 +170,7 @@ class Learner:
 
     Attributes:
         numbers: All floats, float32.
-        counters: The learner's random state, its updates, the random states of the environments.
+        counters: See `NUM_COUNTERS`; then the random states of the environments.
         settings: See `SETTINGS`.
         physics: Padded, float32 `[MAX_PHYSICS]`.
     """
@@ -148,18 +182,20 @@ class Learner:
         self.physics = np.zeros(MAX_PHYSICS, dtype=np.float32)
         self.physics[: len(task.numbers)] = task.numbers
         width = 1 if rules.is_discrete else rules.num_outputs
+        is_dqn = task.algorithm == "dqn"
         self._parts = parts_of(
+            task.algorithm,
             rules.observation_size,
             width,
             rules.state_size,
             task.hidden,
             task.num_envs,
-            task.num_steps,
+            (task.buffer_size // task.num_envs if is_dqn else task.num_steps) * task.num_envs,
         )
         self.numbers = np.zeros(max(p.end for p in self._parts.values()), dtype=np.float32)
         draws = stream(seed, "randoms").integers(2**63, size=1 + task.num_envs)
-        self.counters = np.zeros(_NUM_COUNTERS + task.num_envs, dtype=np.uint64)
-        self.counters[0], self.counters[_NUM_COUNTERS:] = draws[0], draws[1:]
+        self.counters = np.zeros(NUM_COUNTERS + task.num_envs, dtype=np.uint64)
+        self.counters[0], self.counters[NUM_COUNTERS:] = draws[0], draws[1:]
         self._draw_weights(stream(seed, "weights"))
 
     def part(self, name: str) -> Floats:
@@ -170,11 +206,14 @@ class Learner:
     def views_of(self, name: str) -> dict[str, Floats]:
         """Return the matrices and biases of "weights", "moment" or "square", views."""
         row, task = self.part(name), self.task
-        places = weights_of(task.rules.observation_size, task.hidden)
+        places = weights_of(task.algorithm, task.rules.observation_size, task.hidden)
         return {key: row[p.start : p.end].reshape(p.shape) for key, p in places.items()}
 
     def _draw_weights(self, rng: np.random.Generator) -> None:
         outputs = self.task.rules.num_outputs
+        if self.task.algorithm == "dqn":
+            self._draw_evenly(rng, outputs)
+            return
         for name, view in self.views_of("weights").items():
             net, _, layer = name.partition(".")
             if layer in ("first", "second"):
@@ -182,6 +221,17 @@ class Learner:
             elif layer == "head":
                 columns = outputs if net == "actor" else 1
                 view[:, :columns] = _GAINS[net] * _orthogonal(rng, len(view), columns)
+
+    def _draw_evenly(self, rng: np.random.Generator, outputs: int) -> None:
+        """Draw as torch's `Linear` does, within a root of the inputs; the target is a copy."""
+        views = self.views_of("weights")
+        for layer in ("first", "second", "head"):
+            matrix, bias = views[f"actor.{layer}"], views[f"actor.{layer}_bias"]
+            columns = outputs if layer == "head" else len(bias)
+            bound = 1.0 / math.sqrt(len(matrix))
+            matrix[:, :columns] = rng.uniform(-bound, bound, (len(matrix), columns))
+            bias[:columns] = rng.uniform(-bound, bound, columns)
+            views[f"target.{layer}"][:], views[f"target.{layer}_bias"][:] = matrix, bias
 
 
 def _orthogonal(rng: np.random.Generator, rows: int, columns: int) -> NDArray[np.float64]:

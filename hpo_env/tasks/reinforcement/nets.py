@@ -1,4 +1,4 @@
-"""Actor and critic in NumPy, forward and back, over the weights in a learner's memory.
+"""A learner's nets in NumPy, forward and back, over the weights in its memory.
 
 Axes: `B` samples, `D` numbers in an observation, `A` outputs of the actor.
 """
@@ -16,15 +16,26 @@ _LOG_ROOT = 0.5 * math.log(2.0 * math.pi)
 
 
 def layers(learner: Learner, net: str, x: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return both hidden layers and the last one of "actor" or "critic" for `x [B, D]`."""
+    """Return both hidden layers and the last one of a net for `x [B, D]`."""
     w = learner.views_of("weights")
-    first = np.tanh(x @ w[f"{net}.first"] + w[f"{net}.first_bias"])
-    second = np.tanh(first @ w[f"{net}.second"] + w[f"{net}.second_bias"])
+    first = _units(learner, x @ w[f"{net}.first"] + w[f"{net}.first_bias"])
+    second = _units(learner, first @ w[f"{net}.second"] + w[f"{net}.second_bias"])
     return first, second, second @ w[f"{net}.head"] + w[f"{net}.head_bias"]
 
 
+def _units(learner: Learner, x: Floats) -> Floats:
+    return np.asarray(np.maximum(x, 0.0) if learner.task.algorithm == "dqn" else np.tanh(x))
+
+
+def _slope_of_units(learner: Learner, out: Floats) -> Floats:
+    """Return the slope in hidden units by what comes out of them."""
+    if learner.task.algorithm == "dqn":
+        return np.asarray(out > 0.0, dtype=np.float32)
+    return np.asarray(1.0 - out**2)
+
+
 def policy_of(learner: Learner, x: Floats) -> Floats:
-    """Return logits or means `[B, A]`."""
+    """Return logits, means or action values `[B, A]`."""
     return layers(learner, "actor", x)[2][:, : learner.task.rules.num_outputs]
 
 
@@ -56,15 +67,15 @@ def slopes_of(
 
     Args:
         learner: Whose weights.
-        net: "actor" or "critic".
+        net: "actor" or "critic", which are both nets of policy gradients.
         x: Samples `[B, D]`.
         hidden: Both hidden layers, of `layers`.
         slope: Of the loss in the last layer `[B, A]`, padded.
     """
     w = learner.views_of("weights")
     first, second = hidden
-    below = slope @ w[f"{net}.head"].T * (1.0 - second**2)
-    under = below @ w[f"{net}.second"].T * (1.0 - first**2)
+    below = slope @ w[f"{net}.head"].T * _slope_of_units(learner, second)
+    under = below @ w[f"{net}.second"].T * _slope_of_units(learner, first)
     return {
         f"{net}.first": x.T @ under,
         f"{net}.first_bias": under.sum(axis=0),

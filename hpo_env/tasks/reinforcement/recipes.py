@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hpo_env.tasks.base import Recipe
+from hpo_env.tasks.reinforcement.space import DQN_CONTROLLED
 
 PPO_SETTINGS: dict[str, Any] = {
     "n_steps": 20,
@@ -37,6 +38,24 @@ RECIPES: tuple[Recipe, ...] = (
         members=2,
         lowest={"learning_rate": 3e-4},
         most_decisions={"gae_lambda": 50, "epochs": 50},
+    ),
+    Recipe(
+        name="reinforcement-dqn",
+        help="rate, discount and interval between copies of the target of DQN",
+        runs="reinforcement-dqn",
+        settings={
+            "num_envs": 128,
+            "steps": 102_400,
+            "segment_steps": 25_600,
+            "validation_lanes": 64,
+            "hyperparameters": DQN_CONTROLLED,
+            "family_options": {"algorithm": "dqn", "is_wide": True},
+            "batch_size": 512,
+            "learned_start": 0.15,
+            **PPO_SETTINGS,
+        },
+        seeds=(0,),
+        members=1,
     ),
 )
 """With what the family draws itself, a third of the episodes begin at the learned start and a sixth

@@ -15,11 +15,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo_env.tasks.reinforcement.environments.base import Environment, Floats, Random
+from hpo_env.tasks.reinforcement.dqn import LAST_EXPLORATION
+from hpo_env.tasks.reinforcement.environments.base import Floats, Random
 from hpo_env.tasks.reinforcement.learning import Minibatch, Progress, learn_from, targets_of
 from hpo_env.tasks.reinforcement.memory import Learner
 from hpo_env.tasks.reinforcement.nets import log_density, policy_of, value_of
 from hpo_env.tasks.reinforcement.normalising import Normaliser
+from hpo_env.tasks.reinforcement.playing import Player, bounded
+from hpo_env.tasks.reinforcement.q_learning import best_actions, fill, learn_and_play
 from hpo_env.tasks.reinforcement.space import NAMES
 from hpo_env.tasks.reinforcement.tally import Tally, report, way
 
@@ -35,7 +38,10 @@ class Reference:
         for learner, row in zip(learners, values, strict=True):
             tally = Tally()
             _start(learner)
-            _collect(learner, _named(row), tally)
+            if learner.task.algorithm == "dqn":
+                fill(learner, _named(row), tally)
+            else:
+                _collect(learner, _named(row), tally)
             rows.append(report(tally, Progress()))
         return np.array(rows)
 
@@ -50,6 +56,9 @@ class Reference:
             for k in range(count):
                 if k == count // 2:
                     middle = weights.copy()
+                if learner.task.algorithm == "dqn":
+                    learn_and_play(learner, _named(row), tally, progress)
+                    continue
                 _learn(learner, _named(row), progress)
                 _collect(learner, _named(row), tally)
             moved = way(start, middle if count > 1 else None, weights)
@@ -71,30 +80,13 @@ def _named(row: Array) -> dict[str, np.float32]:
     return dict(zip(NAMES, row.astype(np.float32), strict=True))
 
 
-def _environments(learner: Learner) -> list[Environment]:
-    """Return the environments of a learner; their states are views of its memory."""
-    rules, numbers = learner.task.rules, learner.task.numbers
-    made = []
-    for e, state in enumerate(learner.part("states")):
-        env = rules(numbers, Random(int(learner.counters[2 + e])))
-        env.state = state
-        made.append(env)
-    return made
-
-
 def _start(learner: Learner) -> None:
-    envs = _environments(learner)
-    for env in envs:
-        env.reset()
-    for name in ("returns", "lengths", "phases"):
-        learner.part(name)[:] = 0.0
-    learner.part("starts")[:] = 1.0
-    normaliser = Normaliser(learner)
+    player, normaliser = Player(learner), Normaliser(learner)
+    seen = player.reset()
     normaliser.begin()
-    seen = np.stack([env.observe() for env in envs])
     normaliser.take_observations(seen)
     learner.part("seen")[:] = normaliser.seen(seen)
-    learner.counters[2:] = [env.random.state for env in envs]
+    player.close()
 
 
 def _draw(learner: Learner, row: Floats, random: Random) -> tuple[Floats, np.float32]:
@@ -114,7 +106,7 @@ def _draw(learner: Learner, row: Floats, random: Random) -> tuple[Floats, np.flo
 
 
 def _collect(learner: Learner, values: dict[str, np.float32], tally: Tally) -> None:
-    task, envs = learner.task, _environments(learner)
+    task, player = learner.task, Player(learner)
     normaliser, draws = Normaliser(learner), Random(int(learner.counters[0]))
     part = {
         name: learner.part(name).reshape(task.num_steps, task.num_envs, -1)
@@ -123,7 +115,6 @@ def _collect(learner: Learner, values: dict[str, np.float32], tally: Tally) -> N
         name: learner.part(name).reshape(task.num_steps, task.num_envs)
         for name in ("rewards", "values", "log_probs", "first")
     }
-    returns, lengths = learner.part("returns"), learner.part("lengths")
     starts, seen = learner.part("starts"), learner.part("seen")
     for t in range(task.num_steps):
         part["observations"][t] = seen
@@ -132,21 +123,11 @@ def _collect(learner: Learner, values: dict[str, np.float32], tally: Tally) -> N
         paid, raw = np.zeros(task.num_envs, np.float32), np.zeros_like(seen)
         over, cut = np.zeros((2, task.num_envs), dtype=bool)
         final = np.zeros_like(seen)
-        for e, env in enumerate(envs):
+        for e in range(task.num_envs):
             action, part["log_probs"][t, e] = _draw(learner, outputs[e], draws)
             part["actions"][t, e], part["first"][t, e] = action, starts[e]
-            paid[e], is_end = _step(learner, env, e, action)
-            returns[e] += paid[e]
-            lengths[e] += 1.0
-            cut[e] = not is_end and lengths[e] >= env.max_steps * task.stretch
+            paid[e], is_end, cut[e], final[e], raw[e] = player.step(e, action, tally)
             over[e] = is_end or cut[e]
-            if over[e]:
-                tally.add_episode(returns[e], lengths[e], was_cut=bool(cut[e]))
-                returns[e] = lengths[e] = 0.0
-                final[e] = env.observe()
-                env.reset()
-            raw[e] = env.observe()
-        starts[:] = over
         normaliser.take_observations(raw)
         seen[:] = normaliser.seen(raw)
         part["rewards"][t] = values["reward_scale"] * normaliser.rewards(paid, over)
@@ -156,22 +137,7 @@ def _collect(learner: Learner, values: dict[str, np.float32], tally: Tally) -> N
             part["rewards"][t, cut] += values["discount"] * after
     learner.part("last_values")[:] = value_of(learner, seen)
     learner.counters[0] = draws.state
-    learner.counters[2:] = [env.random.state for env in envs]
-
-
-def _step(learner: Learner, env: Environment, e: int, action: Floats) -> tuple[float, bool]:
-    """Make a step, of which `task.stretch` make one of the environment."""
-    phases, held = learner.part("phases"), learner.part("held")
-    before = int(phases[e])
-    if before == 0 or env.random.below(before + 1) == 0:
-        held[e] = _bounded(env, action)
-    phases[e] = (before + 1) % learner.task.stretch
-    return env.step(held[e].copy()) if phases[e] == 0 else (0.0, False)
-
-
-def _bounded(env: Environment, action: Floats) -> Floats:
-    """Return what the environment is given: the drawn action within the bounds."""
-    return action if env.is_discrete else np.clip(action, env.low, env.high)
+    player.close()
 
 
 def _learn(learner: Learner, values: dict[str, np.float32], total: Progress) -> None:
@@ -207,10 +173,20 @@ def _play(learner: Learner, random: Random) -> float:
     normaliser, total = Normaliser(learner), 0.0
     env.reset()
     for _ in range(env.max_steps):
-        row = policy_of(learner, normaliser.seen(env.observe()[None]))[0]
-        action, _ = _draw(learner, row, env.random)
-        reward, is_end = env.step(_bounded(env, action))
+        seen = normaliser.seen(env.observe()[None])
+        action = _chosen(learner, seen, env.random)
+        reward, is_end = env.step(bounded(env, action))
         total += reward
         if is_end:
             break
     return total
+
+
+def _chosen(learner: Learner, seen: Floats, random: Random) -> Floats:
+    """Choose an action where `seen [1, D]`, as while learning; of DQN by its last exploration."""
+    if learner.task.algorithm != "dqn":
+        return _draw(learner, policy_of(learner, seen)[0], random)[0]
+    is_random = random.uniform() < LAST_EXPLORATION
+    count = learner.task.rules.num_outputs
+    chosen = random.below(count) if is_random else best_actions(learner, seen)[0]
+    return np.array([chosen], dtype=np.float32)

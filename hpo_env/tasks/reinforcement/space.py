@@ -54,17 +54,54 @@ HYPERPARAMETERS: tuple[Hyperparameter, ...] = (
     Hyperparameter(name="value_coefficient", low=0.05, high=4.0, default=0.5, max_step=2.0),
     Hyperparameter(name="max_grad_norm", low=0.05, high=10.0, default=0.5, max_step=2.0),
     Hyperparameter(name="reward_scale", low=1e-3, high=1e2, default=1.0, max_step=2.5),
+    Hyperparameter(
+        name="target_update_interval",
+        low=10,
+        high=10_000,
+        default=10_000,
+        max_step=4.0,
+        scale="log_integer",
+    ),
 )
 """In the order of every array of values. The ranges hold what rl-zoo's tuned settings span
 (`hyperparams/ppo.yml` of DLR-RM/rl-baselines3-zoo, commit 22e3ff2: lambda .8 to 1, clip range .1 to
 .4, 4 to 20 epochs): what lies beyond pays on toys and does harm where episodes are long. An action
 of 1 multiplies or divides by `max_step`; on the axes of discount and lambda, their distance from
-1."""
+1. The steps between two copies of DQN's target go from what rl-zoo has for CartPole, 10, to
+Stable-Baselines3's default (`hyperparams/dqn.yml`)."""
 
 NAMES: tuple[str, ...] = tuple(h.name for h in HYPERPARAMETERS)
 
 CONTROLLED: tuple[str, ...] = NAMES[:6]
 """What an agent has when nobody asks for more."""
+
+DQN_CONTROLLED = ("learning_rate", "discount", "target_update_interval")
+"""What decides most of what DQN learns; beside them it has the size of minibatches, the limit of
+gradients and the scale of rewards."""
+
+_OF_POLICY_GRADIENTS: Mapping[str, tuple[float, float]] = {
+    "learning_rate": (2.0633e-5, 1e-3),
+    "discount": (0.9, 0.9999),
+    "gae_lambda": (0.8, 0.999),
+    "entropy": (ENTROPY_FLOOR, 0.01),
+    "clip_range": (0.1, 0.4),
+    "epochs": (4.0, 20.0),
+}
+TUNED: Mapping[str, Mapping[str, tuple[float, float]]] = {
+    "ppo": _OF_POLICY_GRADIENTS,
+    "a2c": _OF_POLICY_GRADIENTS,
+    "dqn": {
+        "learning_rate": (1e-4, 4e-3),
+        "discount": (0.98, 0.99),
+        "target_update_interval": (10.0, 1000.0),
+    },
+}
+"""Lowest and highest value among rl-zoo's tuned settings, by algorithm: all entries with an
+`MlpPolicy` in `hyperparams/ppo.yml` (41) and `a2c.yml` (20) together, and all five of `dqn.yml`,
+same commit. What an entry leaves out has Stable-Baselines3's default, of a schedule counts the
+number, and 0 and 1 are taken for the ends of their axes. A value beyond is nobody's, and no
+knowledge of the problem: among them are DQN's 10,000 steps between two copies of the target, which
+is the default that nobody keeps."""
 
 IN_SB3: Mapping[str, str] = {
     "learning_rate": "lr_schedule",
@@ -77,9 +114,14 @@ IN_SB3: Mapping[str, str] = {
     "value_coefficient": "vf_coef",
     "max_grad_norm": "max_grad_norm",
     "reward_scale": "",  # a wrapper's: the model has no such thing
+    "target_update_interval": "target_update_interval",
 }
 """Attribute of a model of Stable-Baselines3 that `train()` reads. `lr_schedule` and `clip_range`
 are schedules, `gamma` and `gae_lambda` stand in `rollout_buffer` a second time."""
 
-A2C_LACKS: tuple[str, ...] = ("clip_range", "epochs", "batch_size")
-"""What A2C does not have: it makes one update of all that was collected."""
+LACKS: Mapping[str, tuple[str, ...]] = {
+    "ppo": ("target_update_interval",),
+    "a2c": ("clip_range", "epochs", "batch_size", "target_update_interval"),
+    "dqn": ("gae_lambda", "entropy", "clip_range", "epochs", "value_coefficient"),
+}
+"""What an algorithm does not have. A2C makes one update of all that was collected."""

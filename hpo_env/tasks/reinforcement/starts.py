@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.starts import LearnedStart, Problem, StartCase
 from hpo_env.tasks.reinforcement.facts import CONTINUOUS, DISCRETE
-from hpo_env.tasks.reinforcement.space import CONTROLLED
+from hpo_env.tasks.reinforcement.space import CONTROLLED, DQN_CONTROLLED, ENTROPY_FLOOR, NAMES
 from hpo_env.tasks.reinforcement.task import Algorithm
 
 Start = Literal["default", "tuned", "random", "mixed"]
@@ -22,12 +22,13 @@ Start = Literal["default", "tuned", "random", "mixed"]
 DEFAULTS: Mapping[Algorithm, Mapping[str, float]] = {
     "ppo": {},
     "a2c": {"learning_rate": 7e-4, "gae_lambda": 0.999},  # SB3's own is 1, off this axis's end
+    "dqn": {"learning_rate": 1e-4, "batch_size": 32, "max_grad_norm": 10.0},
 }
 """Stable-Baselines3's defaults where they are not those of the space."""
 
 
-def _values(*values: float) -> dict[str, float]:
-    return dict(zip(CONTROLLED, values, strict=True))
+def _values(*values: float, copied: float = 10_000) -> dict[str, float]:
+    return dict(zip(CONTROLLED, values, strict=True)) | {"target_update_interval": copied}
 
 
 LEARNED_START = LearnedStart(
@@ -36,6 +37,8 @@ LEARNED_START = LearnedStart(
         StartCase(kind=CONTINUOUS, values=_values(2.29e-3, 0.972, 0.9847, 1.63e-3, 0.396, 8)),
         # A2C has no clip range and no epochs: what stands there is read by nobody.
         StartCase(kind="a2c", values=_values(4.02e-3, 0.9786, 0.9486, 2.65e-4, 0.2, 1)),
+        # Nor has DQN what policy gradients have.
+        StartCase(kind="dqn", values=_values(2e-3, 0.98, 0.95, ENTROPY_FLOOR, 0.2, 10, copied=250)),
         StartCase(values=_values(2.17e-3, 0.9856, 0.97, 6.75e-4, 0.362, 7)),
     ),
     is_default=False,
@@ -47,6 +50,10 @@ Stable-Baselines3's defaults."""
 
 _SHARES: Mapping[Start, float] = {"default": 0.35, "tuned": 0.4, "random": 0.25}
 """Of mixed starts: users come with defaults, with what they have tuned, and with anything."""
+
+_NUM_FIRST = NAMES.index("target_update_interval")
+"""Hyperparameters that are drawn for every algorithm; one that came later is drawn for DQN alone,
+so that tasks of the others stay what they were."""
 
 _NEAR = 0.5  # standard deviation of half of the tuned starts, in whole steps: users' own differ
 
@@ -73,17 +80,22 @@ def draw_start(
     values = default_values(algorithm, space)
     if kind == "default":
         return values
-    moved = [space.index(name) for name in CONTROLLED]
+    is_dqn = algorithm == "dqn"
+    moved = [space.index(name) for name in (DQN_CONTROLLED if is_dqn else CONTROLLED)]
+    count = len(space) if is_dqn else _NUM_FIRST
+    shift = np.zeros(len(space))
     if kind == "tuned":
         for name, value in LEARNED_START.values_for(problem).items():
             values[space.index(name)] = value
         if start == "tuned" or rng.random() < 0.5:
             return values
-        drawn = space.values(values, _NEAR * space.steps * rng.standard_normal(len(space)))
+        shift[:count] = _NEAR * space.steps[:count] * rng.standard_normal(count)
     else:
         low, high, own = space.to_axis(np.stack([space.low, space.high, values]))
-        drawn = space.values(values, rng.uniform(low, high) - own)
-        moved.append(space.index("batch_size"))
+        shift[:count] = rng.uniform(low[:count], high[:count]) - own[:count]
+        if not is_dqn:  # whose minibatches of a thousand would cost as much as thirty of its runs
+            moved.append(space.index("batch_size"))
+    drawn = space.values(values, shift)
     values[moved] = drawn[moved]
     return values
 

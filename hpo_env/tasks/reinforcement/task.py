@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hpo_env.tasks.base import Task
+from hpo_env.tasks.reinforcement.dqn import LEARNING_STARTS, MOST_KEPT
 from hpo_env.tasks.reinforcement.environments.base import Environment
 from hpo_env.tasks.reinforcement.environments.registry import TYPE
 from hpo_env.tasks.reinforcement.facts import Facts
 
-Algorithm = Literal["ppo", "a2c"]
+Algorithm = Literal["ppo", "a2c", "dqn"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +25,12 @@ class ReinforcementTask(Task):
     Args:
         environment: Name of the type; the task is called by it, too.
         physics: Which of the type's physics.
-        algorithm: "ppo" or "a2c".
-        hidden: Units of each of the two hidden layers of tanh, 32 or 64, of actor and critic.
+        algorithm: "ppo", "a2c" or "dqn".
+        hidden: Units of each of the two hidden layers, 32 or 64: of tanh in actor and critic,
+            rectified in the nets of DQN.
         num_envs: Environments side by side.
-        num_steps: Steps of each in a rollout.
-        rollouts_per_decision: Rollouts in an interval.
+        num_steps: Steps of each in a rollout; of DQN, which learns all the while, in an interval.
+        rollouts_per_decision: Rollouts in an interval, of DQN one.
         normalises: Whether observations and rewards are normalised as `VecNormalize` does by
             default.
         stretch: Steps of the learner that make one step of the environment: of their actions one,
@@ -89,4 +91,10 @@ class ReinforcementTask(Task):
     @property
     def total_steps(self) -> int:
         """`total_timesteps` of `learn()`."""
-        return self.num_updates * self.num_envs * self.num_steps
+        first = LEARNING_STARTS if self.algorithm == "dqn" else 0
+        return first + self.num_updates * self.num_envs * self.num_steps
+
+    @property
+    def buffer_size(self) -> int:
+        """Steps that DQN replays from, all environments together; 0 for others."""
+        return min(self.total_steps, MOST_KEPT) if self.algorithm == "dqn" else 0

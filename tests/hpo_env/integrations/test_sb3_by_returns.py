@@ -21,7 +21,7 @@ from hpo_env.starts import LearnedStart, StartCase
 from hpo_env.tasks.reinforcement.facts import CONTINUOUS, DISCRETE
 from hpo_env.tasks.reinforcement.learning_curve import LearningCurve
 from hpo_env.tasks.reinforcement.measures import missing
-from hpo_env.tasks.reinforcement.space import HYPERPARAMETERS, IN_SB3, NAMES
+from hpo_env.tasks.reinforcement.space import HYPERPARAMETERS, IN_SB3, LACKS, NAMES
 from hpo_env.testing.hosts import HostContract, HostUnderTest
 from hpo_env.testing.policies import steady_policy
 from tests.hpo_env.integrations.agents import (
@@ -38,14 +38,7 @@ sb3 = pytest.importorskip("stable_baselines3")
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:stable_baselines3")
 
-LACKING = {
-    "PPO": ("reward_scale",),
-    "A2C": ("reward_scale", "clip_range", "epochs", "batch_size"),
-    "DQN": (
-        *("reward_scale", "clip_range", "epochs", "gae_lambda", "entropy"),
-        "value_coefficient",
-    ),
-}
+LACKING = {kind: ("reward_scale", *LACKS[kind.lower()]) for kind in ("PPO", "A2C", "DQN")}
 """What each algorithm has not, where no wrapper scales rewards."""
 
 

@@ -1,6 +1,6 @@
 // Learners in lanes; `kernel.py` calls these functions, `reference.py` is the same in NumPy.
 
-#include "update.hpp"
+#include "q_learning.hpp"
 
 namespace learners {
 
@@ -39,7 +39,7 @@ Memory& memory() {
     return kept;
 }
 
-void report(const Tally& t, const Progress& p, bool is_ppo, double* out) {
+void report(const Tally& t, const Progress& p, int64_t algorithm, double* out) {
     std::fill_n(out, NUM_COLUMNS, NAN);
     out[NUM_EPISODES] = t.episodes;
     if (t.episodes > 0) {
@@ -51,17 +51,19 @@ void report(const Tally& t, const Progress& p, bool is_ppo, double* out) {
     double mean = out[REWARD_MEAN] = t.reward / t.steps;
     out[REWARD_SPREAD] = std::sqrt(std::max(0.0, t.square_reward / t.steps - mean * mean));
     if (p.updates == 0) return;
-    out[EXPLAINED_VARIANCE] = p.explained / p.updates;
-    if (is_ppo) {
+    if (algorithm == PPO) {
         out[APPROX_KL] = p.divergence / p.updates;
         out[CLIP_FRACTION] = p.clipped / p.updates;
     }
-    out[POLICY_ENTROPY] = p.entropy / p.updates;
+    if (algorithm != DQN) {
+        out[EXPLAINED_VARIANCE] = p.explained / p.updates;
+        out[POLICY_ENTROPY] = p.entropy / p.updates;
+        out[ADVANTAGE_SPREAD] = p.advantage / p.updates;
+        out[TARGET_SPREAD] = p.target / p.updates;
+    }
     out[VALUE_LOSS] = p.value_loss / p.updates;
     out[GRADIENT_NORM] = p.norm / p.minibatches;
     out[CLIPPED_SHARE] = p.over_limit / p.minibatches;
-    out[ADVANTAGE_SPREAD] = p.advantage / p.updates;
-    out[TARGET_SPREAD] = p.target / p.updates;
     out[FIRST_GRADIENT_NORM] = p.first_norm;
     out[LAST_GRADIENT_NORM] = p.last_norm;
 }
@@ -87,8 +89,12 @@ template <int HIDDEN>
 void begin(Lane& lane, const double* values, double* out) {
     Tally tally;
     start(lane);
-    collect<HIDDEN>(lane, (float)values[DISCOUNT], (float)values[REWARD_SCALE], memory().work, tally);
-    report(tally, Progress(), true, out);
+    if (lane.is_q_learning())
+        fill<HIDDEN>(lane, values, memory().work, tally);
+    else
+        collect<HIDDEN>(lane, (float)values[DISCOUNT], (float)values[REWARD_SCALE], memory().work,
+                        tally);
+    report(tally, Progress(), lane.settings[ALGORITHM], out);
 }
 
 template <int HIDDEN>
@@ -100,12 +106,35 @@ void advance(Lane& lane, const double* values, double* out) {
     std::vector<float> middle = before;
     for (int64_t k = 0; k < rollouts; ++k) {
         if (k == half) middle.assign(lane.weights, lane.weights + lane.shape.count);
+        if (lane.is_q_learning()) {
+            learn_and_play<HIDDEN>(lane, values, memory().work, memory().batch, tally, progress);
+            continue;
+        }
         learn<HIDDEN>(lane, values, memory().work, memory().batch, progress);
         collect<HIDDEN>(lane, (float)values[DISCOUNT], (float)values[REWARD_SCALE], memory().work,
                         tally);
     }
-    report(tally, progress, lane.settings[ALGORITHM] == PPO, out);
+    report(tally, progress, lane.settings[ALGORITHM], out);
     report_way(before.data(), middle.data(), lane.weights, lane.shape.count, half > 0, out);
+}
+
+template <int HIDDEN>
+void evaluate(Lane& lane, int64_t num_episodes, uint64_t seed, double* totals) {
+    Work& work = memory().work;
+    const Shape& shape = lane.shape;
+    if (lane.is_q_learning()) {
+        auto choose = [&](const float* row, float* action, Random random) {
+            const bool is_random = random.uniform() < LAST_EXPLORATION;
+            action[0] =
+                (float)(is_random ? random.below((int)shape.outputs) : best(row, shape.outputs));
+        };
+        evaluate<QNetwork<HIDDEN>>(lane, num_episodes, seed, work, totals, choose);
+    } else {
+        auto choose = [&](const float* row, float* action, Random random) {
+            draw(shape, lane.weights, row, action, random);
+        };
+        evaluate<Network<HIDDEN>>(lane, num_episodes, seed, work, totals, choose);
+    }
 }
 
 template <typename Call>
@@ -173,9 +202,8 @@ void learners_evaluate(int64_t num_lanes, const int64_t* settings, const float* 
                        const uint64_t* seeds, double* out) {
     each(num_lanes, settings, physics, memories, counters, [&](Lane& lane, int64_t n) {
         double* row = out + n * num_episodes;
-        Work& work = memory().work;
-        lane.shape.hidden == 32 ? evaluate<32>(lane, num_episodes, seeds[n], work, row)
-                                : evaluate<64>(lane, num_episodes, seeds[n], work, row);
+        lane.shape.hidden == 32 ? evaluate<32>(lane, num_episodes, seeds[n], row)
+                                : evaluate<64>(lane, num_episodes, seeds[n], row);
     });
 }
 

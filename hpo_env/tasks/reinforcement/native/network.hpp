@@ -1,4 +1,5 @@
-// Actor and critic: two nets of two hidden layers of tanh, as Stable-Baselines3's MlpPolicy.
+// Two nets of two hidden layers, as Stable-Baselines3's MlpPolicy: actor and critic, of tanh, or what
+// acts in Q-learning and its target, of rectified units.
 
 #pragma once
 
@@ -18,10 +19,10 @@ struct Places {
 struct Shape {
     int64_t inputs, outputs, hidden;
     bool is_discrete;
-    Places actor, critic;
+    Places actor, critic;  // in Q-learning the target is in the critic's place
     int64_t log_std, count;
 
-    Shape(int64_t inputs, int64_t outputs, int64_t hidden, bool is_discrete)
+    Shape(int64_t inputs, int64_t outputs, int64_t hidden, bool is_discrete, int64_t critic_width)
         : inputs(inputs), outputs(outputs), hidden(hidden), is_discrete(is_discrete) {
         int64_t next = 0;
         auto take = [&next](int64_t size) {
@@ -40,7 +41,7 @@ struct Shape {
             return at;
         };
         actor = net(HEAD);
-        critic = net(1);
+        critic = net(critic_width);
         log_std = take(HEAD);
         count = next;
     }
@@ -63,7 +64,20 @@ struct Work {
     }
 };
 
-template <int HIDDEN>
+// Hidden units: what comes out of them, and the slope there by what came out.
+struct Tangent {
+    static void apply(float* x, int64_t count) { tangents(x, count); }
+    static Vec through(Vec slope, Vec out) { return slope * (1.0f - out * out); }
+};
+
+struct Rectified {
+    static void apply(float* x, int64_t count) {
+        for (int64_t i = 0; i < count; ++i) x[i] = x[i] < 0.0f ? 0.0f : x[i];  // NaN stays NaN
+    }
+    static Vec through(Vec slope, Vec out) { return out > 0.0f ? slope : Vec{}; }
+};
+
+template <int HIDDEN, typename Unit = Tangent>
 struct Network {
     static constexpr int VECS = HIDDEN / LANES;
 
@@ -72,17 +86,23 @@ struct Network {
                      Work& work) {
         float *first = work.first.data(), *second = work.second.data();
         multiply<VECS>(rows, s.inputs, {x, s.inputs, 1}, w + at.first, first, w + at.first_bias);
-        tangents(first, rows * HIDDEN);
+        Unit::apply(first, rows * HIDDEN);
         multiply<VECS>(rows, HIDDEN, {first, HIDDEN, 1}, w + at.second, second,
                        w + at.second_bias);
-        tangents(second, rows * HIDDEN);
+        Unit::apply(second, rows * HIDDEN);
     }
 
-    // Logits or means into work.head[rows, HEAD].
+    // The outputs of a net of HEAD columns into work.head[rows, HEAD].
+    static void outputs(const Shape& s, const Places& at, const float* w, const float* x,
+                        int64_t rows, Work& work) {
+        body(s, at, w, x, rows, work);
+        multiply<1>(rows, HIDDEN, {work.second.data(), HIDDEN, 1}, w + at.head, work.head.data(),
+                    w + at.head_bias);
+    }
+
+    // Logits, means or action values.
     static void act(const Shape& s, const float* w, const float* x, int64_t rows, Work& work) {
-        body(s, s.actor, w, x, rows, work);
-        multiply<1>(rows, HIDDEN, {work.second.data(), HIDDEN, 1}, w + s.actor.head,
-                    work.head.data(), w + s.actor.head_bias);
+        outputs(s, s.actor, w, x, rows, work);
     }
 
     // Values of states [rows].
@@ -104,19 +124,18 @@ struct Network {
         float *below = work.below.data(), *above = work.above.data(), *turned = work.transposed.data();
         float* slopes = work.slopes.data();
         const float *first = work.first.data(), *second = work.second.data();
-        through_tangents(below, second, rows, slopes + at.second_bias);
+        through_units(below, second, rows, slopes + at.second_bias);
         multiply<VECS>(HIDDEN, rows, {first, 1, HIDDEN}, below, slopes + at.second, nullptr);
         transpose<HIDDEN>(w + at.second, turned);
         multiply<VECS>(rows, HIDDEN, {below, HIDDEN, 1}, turned, above, nullptr);
-        through_tangents(above, first, rows, slopes + at.first_bias);
+        through_units(above, first, rows, slopes + at.first_bias);
         multiply<VECS>(s.inputs, rows, {x, 1, s.inputs}, above, slopes + at.first, nullptr);
     }
 
-    // The slopes in what goes into tangents, from those in what comes out, and the sum of all rows.
-    static void through_tangents(float* slope, const float* tangents, int64_t rows, float* sums) {
-        add_up<VECS>(slope, rows, sums, [tangents](int64_t i, int j, Vec x) {
-            Vec out = load(tangents + i * HIDDEN + j * LANES);
-            return x * (1.0f - out * out);
+    // The slopes in what goes into units, from those in what comes out, and the sum of all rows.
+    static void through_units(float* slope, const float* units, int64_t rows, float* sums) {
+        add_up<VECS>(slope, rows, sums, [units](int64_t i, int j, Vec x) {
+            return Unit::through(x, load(units + i * HIDDEN + j * LANES));
         });
     }
 

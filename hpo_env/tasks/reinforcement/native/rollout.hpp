@@ -150,13 +150,41 @@ inline float step(Lane& lane, int64_t env, const float* action, bool& is_end) {
     return lane.kind.step(lane.physics, lane.state(env), held, random, is_end);
 }
 
+// What a step of one environment came to.
+struct Outcome {
+    float reward;
+    bool is_end, is_cut;  // by the rules, or by the time limit
+};
+
+// Make a step and count it. What is seen then goes to `seen`; where the episode is over, the last that
+// was seen of it goes to `last`, and another begins.
+inline Outcome take_step(Lane& lane, int64_t e, const float* action, float* seen, float* last,
+                         Tally& tally) {
+    const Environment& kind = lane.kind;
+    const float limit = (float)(kind.max_steps * lane.settings[STRETCH]);
+    bool is_end = false;
+    const float reward = step(lane, e, action, is_end);
+    lane.returns[e] += reward;
+    lane.lengths[e] += 1.0f;
+    const bool is_cut = !is_end && lane.lengths[e] >= limit, is_over = is_end || is_cut;
+    kind.observe(lane.physics, lane.state(e), seen);
+    if (is_over) {
+        tally.add_episode(lane.returns[e], lane.lengths[e], is_cut);
+        lane.returns[e] = lane.lengths[e] = 0.0f;
+        std::memcpy(last, seen, sizeof(float) * lane.shape.inputs);
+        Random random{lane.env_randoms[e]};
+        kind.reset(lane.physics, lane.state(e), random);
+        kind.observe(lane.physics, lane.state(e), seen);
+    }
+    lane.starts[e] = is_over;
+    return {reward, is_end, is_cut};
+}
+
 template <int HIDDEN>
 void collect(Lane& lane, float discount, float reward_scale, Work& work, Tally& tally) {
-    const Environment& kind = lane.kind;
     const Shape& shape = lane.shape;
     const int64_t count = lane.num_envs, width = shape.inputs, action_width = lane.action_width();
     const bool normalises = lane.settings[NORMALISES];
-    const float limit = (float)(kind.max_steps * lane.settings[STRETCH]);
     work.fit(shape, count);
     std::vector<float> raw(count * width), final(count * width), paid(count), cut_values(count);
     std::vector<char> is_cut(count);
@@ -173,25 +201,12 @@ void collect(Lane& lane, float discount, float reward_scale, Work& work, Tally& 
             lane.log_probs[at + e] = draw(shape, lane.weights, work.head.data() + e * HEAD, action,
                                           Random{*lane.random});
             lane.first[at + e] = lane.starts[e];
-            bool is_end = false;
-            float reward = step(lane, e, action, is_end);
-            paid[e] = reward;
-            lane.returns[e] += reward;
-            lane.lengths[e] += 1.0f;
-            is_cut[e] = !is_end && lane.lengths[e] >= limit;
-            over[e] = is_end || is_cut[e];
-            float* place = raw.data() + e * width;
-            kind.observe(lane.physics, lane.state(e), place);
-            if (over[e]) {
-                tally.add_episode(lane.returns[e], lane.lengths[e], is_cut[e]);
-                lane.returns[e] = lane.lengths[e] = 0.0f;
-                std::memcpy(final.data() + e * width, place, sizeof(float) * width);
-                Random random{lane.env_randoms[e]};
-                kind.reset(lane.physics, lane.state(e), random);
-                kind.observe(lane.physics, lane.state(e), place);
-                any_cut |= is_cut[e];
-            }
-            lane.starts[e] = over[e];
+            const Outcome made = take_step(lane, e, action, raw.data() + e * width,
+                                           final.data() + e * width, tally);
+            paid[e] = made.reward;
+            is_cut[e] = made.is_cut;
+            over[e] = made.is_end || made.is_cut;
+            any_cut |= made.is_cut;
         }
         if (normalises) {
             Normaliser::take_observations(lane, raw.data());
@@ -218,9 +233,11 @@ void collect(Lane& lane, float discount, float reward_scale, Work& work, Tally& 
     Network<HIDDEN>::value(shape, lane.weights, lane.seen, count, work, lane.last_values);
 }
 
-// Play whole episodes without learning; the returns, undiscounted and unscaled.
-template <int HIDDEN>
-void evaluate(Lane& lane, int64_t num_episodes, uint64_t seed, Work& work, double* totals) {
+// Play whole episodes without learning; the returns, undiscounted and unscaled. `choose(row, action,
+// random)` takes an action by a row of the outputs of a net.
+template <typename Net, typename Choose>
+void evaluate(Lane& lane, int64_t num_episodes, uint64_t seed, Work& work, double* totals,
+              Choose choose) {
     const Environment& kind = lane.kind;
     const Shape& shape = lane.shape;
     const int64_t width = shape.inputs;
@@ -242,13 +259,13 @@ void evaluate(Lane& lane, int64_t num_episodes, uint64_t seed, Work& work, doubl
             kind.observe(lane.physics, states.data() + running[i] * kind.state_size,
                          raw.data() + i * width);
         if (lane.settings[NORMALISES]) Normaliser::apply(lane, raw.data(), rows, raw.data());
-        Network<HIDDEN>::act(shape, lane.weights, raw.data(), rows, work);
+        Net::act(shape, lane.weights, raw.data(), rows, work);
         int64_t kept = 0;
         for (int64_t i = 0; i < rows; ++i) {
             const int64_t k = running[i];
             Random random{randoms[k]};
             float action[HEAD], given[HEAD];
-            draw(shape, lane.weights, work.head.data() + i * HEAD, action, random);
+            choose(work.head.data() + i * HEAD, action, random);
             bounded(kind, action, given);
             bool is_end = false;
             totals[k] += kind.step(lane.physics, states.data() + k * kind.state_size, given,

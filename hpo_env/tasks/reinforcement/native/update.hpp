@@ -52,17 +52,19 @@ struct Targets {
 };
 
 struct Adam {
-    static constexpr float FIRST = 0.9f, SECOND = 0.999f, EPSILON = 1e-5f;
+    static constexpr float FIRST = 0.9f, SECOND = 0.999f;
 
-    static void step(Lane& lane, const float* slopes, float scale, float rate) {
+    // Of the first `count` weights.
+    static void step(Lane& lane, const float* slopes, int64_t count, float scale, float rate,
+                     float epsilon) {
         double t = (double)++*lane.num_updates;
         float size = (float)(rate / (1.0 - std::pow((double)FIRST, t)));
         float root = (float)(1.0 / std::sqrt(1.0 - std::pow((double)SECOND, t)));
-        for (int64_t i = 0; i < lane.shape.count; ++i) {
+        for (int64_t i = 0; i < count; ++i) {
             float g = slopes[i] * scale;
             float m = lane.moment[i] = FIRST * lane.moment[i] + (1.0f - FIRST) * g;
             float v = lane.square[i] = SECOND * lane.square[i] + (1.0f - SECOND) * g * g;
-            lane.weights[i] -= size * m / (std::sqrt(v) * root + EPSILON);
+            lane.weights[i] -= size * m / (std::sqrt(v) * root + epsilon);
         }
     }
 };
@@ -195,7 +197,7 @@ void learn_batch(Lane& lane, const double* values, const int32_t* chosen, int64_
     const float norm = std::sqrt(total), limit = (float)values[MAX_GRAD_NORM];
     const float scale = std::min(1.0f, limit / (norm + 1e-6f));
     if (is_ppo)
-        Adam::step(lane, slopes, scale, (float)values[LEARNING_RATE]);
+        Adam::step(lane, slopes, shape.count, scale, (float)values[LEARNING_RATE], 1e-5f);
     else
         RmsProp::step(lane, slopes, scale, (float)values[LEARNING_RATE]);
     if (progress.minibatches == 0) progress.first_norm = norm;

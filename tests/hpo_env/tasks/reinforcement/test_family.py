@@ -18,7 +18,7 @@ from hpo_env.tasks.reinforcement.features import FEATURES
 from hpo_env.tasks.reinforcement.measures import MEASURES, OF_UPDATES
 from hpo_env.tasks.reinforcement.memory import Learner
 from hpo_env.tasks.reinforcement.native.kernel import Kernel
-from hpo_env.tasks.reinforcement.space import A2C_LACKS, HYPERPARAMETERS, IN_SB3, NAMES
+from hpo_env.tasks.reinforcement.space import HYPERPARAMETERS, IN_SB3, LACKS, NAMES
 from hpo_env.tasks.reinforcement.starts import LEARNED_START
 from hpo_env.vector_env import HPOControlVectorEnv
 
@@ -193,13 +193,13 @@ def test_a2c_has_no_clip_range_and_what_it_lacks_is_masked() -> None:
 
 def test_a_default_start_is_that_of_stable_baselines() -> None:
     sb3 = pytest.importorskip("stable_baselines3")
-    kinds: dict[Any, Any] = {"ppo": sb3.PPO, "a2c": sb3.A2C}
+    kinds: dict[Any, Any] = {"ppo": sb3.PPO, "a2c": sb3.A2C, "dqn": sb3.DQN}
     for algorithm, kind in kinds.items():
         family = ReinforcementFamily(algorithm=algorithm, start="default")
         task = family.sample(np.random.default_rng(0))
         model = kind("MlpPolicy", "CartPole-v1", device="cpu")
         for name, value in zip(NAMES, task.initial, strict=True):
-            if name == "reward_scale" or (algorithm == "a2c" and name in A2C_LACKS):
+            if name in ("reward_scale", *LACKS[algorithm]):
                 continue
             theirs = getattr(model, IN_SB3[name])
             theirs = theirs(1.0) if callable(theirs) else theirs
@@ -258,7 +258,7 @@ def test_what_is_measured_and_what_is_seen_have_names_of_their_own() -> None:
         ({"environment": "acrobot"}, ConfigurationError, "test side"),
         ({"physics": "usual"}, ConfigurationError, "environment must be given"),
         ({"environment": "cart_pole", "physics": "heavy"}, UnknownNameError, "heavy pole"),
-        ({"algorithm": "dqn"}, UnknownNameError, "dqn"),
+        ({"algorithm": "sac"}, UnknownNameError, "sac"),
         ({"hidden": 48}, ConfigurationError, "32 or 64"),
         ({"shape": (8, 128)}, ConfigurationError, "three"),
         ({"shape": (64, 128, 1)}, ConfigurationError, "32 environments"),
