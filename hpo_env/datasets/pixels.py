@@ -81,12 +81,14 @@ class MissingPixels:
 def _portrait() -> NDArray[Any]:
     require("PIL.Image")  # which matplotlib reads it with
     image = require("matplotlib.image").imread(_sample("grace_hopper.jpg"))
-    return image.astype(np.float64) @ np.array(_LUMINANCE)
+    grey: NDArray[Any] = image.astype(np.float64) @ np.array(_LUMINANCE)
+    return grey
 
 
 def _terrain() -> NDArray[Any]:
     with np.load(_sample("jacksboro_fault_dem.npz")) as arrays:
-        return arrays["elevation"].astype(np.float64)
+        heights: NDArray[Any] = arrays["elevation"].astype(np.float64)
+    return heights
 
 
 def _sample(file: str) -> str:
