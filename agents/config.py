@@ -75,6 +75,8 @@ class TrainConfig:
             evenly between this and 1, in [0, 1].
         learned_start: Share of the episodes, in [0, 1], that begin at the family's learned start
             in place of what the task drew; for families that have one.
+        hidden_end: Share of the episodes, in [0, 1], whose end is hidden from the agent until a
+            tenth to a half of them is left, as in a user's run of unknown length.
         num_decisions: Decisions in an episode; the family draws its own when not given.
         updates_per_decision: Inner updates between two decisions; the family's own when not given.
         family_options: Further options of the family, for instance `dataset=digits optimizer=sgd`.
@@ -128,6 +130,7 @@ class TrainConfig:
     base_schedule: str | None = None
     availability: float = 1.0
     learned_start: float = 0.0
+    hidden_end: float = 0.0
     num_decisions: int | None = None
     updates_per_decision: int | None = None
     family_options: Annotated[Mapping[str, Any], FAMILY_OPTIONS] = field(default_factory=dict)
@@ -292,6 +295,7 @@ class TrainConfig:
             "action_mode": self.action_mode,
             "base_schedule": self.base_schedule,
             "learned_start": self.learned_start,
+            "hidden_end": self.hidden_end,
             "engine": self.engine,
             "device": self.device,
             **options,

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from agents.family_options import FAMILY_OPTIONS
 from hpo_env.policy import Policy
 from hpo_env.policy_file import load
+from hpo_env.scope import Turns
 from hpo_env.shipped import policy_folder
 from hpo_env.tasks.registry import family_class
 from hpo_env.vector_env import HPOControlVectorEnv
@@ -99,12 +100,15 @@ def _trained(
     updates = np.array([env.family.interval_updates(task) for task in env.tasks])
     acts = [policy.actor(num_tasks) for policy in (general, other) if policy is not None]
     handed = np.zeros(num_tasks)
-    has_left = np.zeros(num_tasks, dtype=bool)
+    turns = Turns(None if other is None else other.scope, num_tasks)
     for interval in range(options["num_decisions"]):
         moves, *asked = (act(observations) for act in acts)
         if other is not None:
             lengths = updates if interval else np.zeros_like(updates)
-            is_others = _is_in_scope(other, env, lengths, has_left)
+            known, changes = env.steering.telemetry, -env.steering.observer.memory.drop
+            is_others = turns.after(lengths, known, changes)
+            if other.scope is None:
+                is_others = np.ones(num_tasks, dtype=bool)
             moves = np.where(is_others[:, None], asked[0], moves)
             handed += is_others
         observations, *_, info = env.step(moves)
@@ -112,28 +116,6 @@ def _trained(
     env.close()
     share = handed / options["num_decisions"]
     return Ends(log_losses=np.log(losses), updates=updates, share=share)
-
-
-def _is_in_scope(
-    policy: Policy,
-    env: HPOControlVectorEnv,
-    lengths: NDArray[np.int64],
-    has_left: NDArray[np.bool_],
-) -> NDArray[np.bool_]:
-    """Say where a policy decides `[N]`, and note in `has_left` where it does so no more."""
-    if policy.scope is None:
-        return np.ones(len(lengths), dtype=bool)
-    is_in = np.zeros(len(lengths), dtype=bool)
-    known = env.steering.telemetry
-    for lane, updates in enumerate(lengths.tolist()):
-        losses = {
-            "train_loss": float(known.train_loss[lane]),
-            "validation_loss": float(known.validation_loss[lane]),
-        }
-        change = -float(env.steering.observer.memory.drop[lane])
-        has_left[lane] |= policy.scope.is_left(updates, **losses)
-        is_in[lane] = policy.scope.contains(updates, **losses, change=change) and not has_left[lane]
-    return is_in
 
 
 def table(before: Ends, after: Ends) -> str:

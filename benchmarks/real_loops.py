@@ -7,7 +7,8 @@ Plain PyTorch; text of the standard library, digits and photographs that scikit-
 characters in fonts that matplotlib ships, tables.
 The rows of a run are written as it ends, and those that are in the file are not run again: a
 benchmark that was stopped goes on. The opponent of a single run is the best of four cosines, each a
-run of its own. With `--rescue` badly set optimisers are steered beside a well set one, see
+run of its own, and beside it what a sweep gives its user: the one of the lowest validation loss.
+With `--rescue` badly set optimisers are steered beside a well set one, see
 `benchmarks/loops/rescue.py`.
 """
 
@@ -25,6 +26,7 @@ import torch
 import tyro
 
 from benchmarks.loops import rescue as rescuing
+from benchmarks.loops.gaps import summary
 from benchmarks.loops.opponents import OPPONENTS
 from benchmarks.loops.running import Outcome, Setting, train
 from benchmarks.loops.tables import markdown
@@ -82,7 +84,12 @@ def main(
             of = f"{setting.workload} {setting.opponent} {setting.optimizer} {setting.rate:g}"
             print(f"{of} {done[setting].test:.4f}", flush=True)
     alike = {s: outcome for s, outcome in done.items() if s.scale == scale}
-    table = rescuing.markdown(alike, names, controllers) if rescue else markdown(alike, names)
+    if rescue:
+        table = rescuing.markdown(alike, names, controllers)
+    else:
+        table = markdown(alike, names) + "".join(
+            f"\n{summary(alike, c, names)}" for c in controllers
+        )
     print(table)
     if markdown_path is not None:
         markdown_path.write_text(table)

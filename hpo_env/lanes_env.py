@@ -57,6 +57,7 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
         on_divergence: OnDivergence | None = None,
         availability: float = 1.0,
         learned_start: float = 0.0,
+        hidden_end: float = 0.0,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
         tasks: Sequence[Task] | None = None,
@@ -85,6 +86,7 @@ class LanesEnv(VectorEnv[Any, Any, Any]):
         self.action_mode = action_mode
         self.availability = availability
         self.learned_start = _checked_learned_start(learned_start, family, self.family)
+        self.hidden_end = share("hidden_end", hidden_end)
         self.num_envs = num_envs
         self.render_mode = render_mode
         self.autoreset_mode = checked_autoreset_mode(autoreset_mode)

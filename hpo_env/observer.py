@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.observation import (
@@ -166,6 +166,10 @@ class Observer:
         self.telemetry = telemetry.copy()
         floored = self.telemetry.validation_loss
         np.maximum(floored, self.loss_floor, out=floored)
+
+    def tell_time(self, done: ArrayLike, whole: ArrayLike) -> None:
+        """Tell how many of how many intervals are over, where these are not those counted `[N]`."""
+        self.memory.interval[:], self.memory.num_intervals[:] = done, whole
 
     def observe(self) -> NDArray[np.float32]:
         """Return the observation of every lane, float32 `[N, D]`, each entry in `[-1, 1]`."""

@@ -1,6 +1,8 @@
 """Where a policy decides in place of a more general one of the same hyperparameters.
 
 Needs numpy alone.
+
+Axes: `N` runs.
 """
 
 from __future__ import annotations
@@ -10,8 +12,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hpo_env.arguments import is_number
 from hpo_env.errors import ConfigurationError
+from hpo_env.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,3 +116,45 @@ class Scope:
         if set(data) != names:
             raise ConfigurationError(f"a scope must have {sorted(names)}; got {sorted(data)}")
         return cls(**data)
+
+
+class Turns:
+    """Which of N runs a policy with a scope decides about next, interval after interval.
+
+    Args:
+        scope: The policy's; None: it decides about none.
+        num_lanes: `N`.
+
+    Attributes:
+        has_left: Which runs are out of the scope for good, bool `[N]`.
+    """
+
+    def __init__(self, scope: Scope | None, num_lanes: int) -> None:
+        self._scope = scope
+        self.has_left = np.zeros(num_lanes, dtype=bool)
+
+    def after(
+        self,
+        interval_updates: NDArray[np.int64],
+        telemetry: Telemetry,
+        changes: NDArray[np.float64],
+    ) -> NDArray[np.bool_]:
+        """Return which runs are in it after the interval that is over, bool `[N]`.
+
+        Args:
+            interval_updates: Updates in it `[N]`; 0 before the first.
+            telemetry: What it measured `[N]`.
+            changes: Of the logarithm of the validation loss in it `[N]`.
+        """
+        is_in = np.zeros(len(self.has_left), dtype=bool)
+        if self._scope is None:
+            return is_in
+        for lane in np.flatnonzero(~self.has_left).tolist():
+            updates = int(interval_updates[lane])
+            losses = {
+                "train_loss": float(telemetry.train_loss[lane]),
+                "validation_loss": float(telemetry.validation_loss[lane]),
+            }
+            self.has_left[lane] = self._scope.is_left(updates, **losses)
+            is_in[lane] = self._scope.contains(updates, **losses, change=float(changes[lane]))
+        return is_in

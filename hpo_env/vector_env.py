@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
 from hpo_env.guard import as_hosts_measure
+from hpo_env.hidden_end import draw_course, told
 from hpo_env.hidden_loss import TrueCourse, as_users_know
 from hpo_env.lane_info import closing_info, running_info
 from hpo_env.lanes_env import ActionMode, Array, Lanes, LanesEnv, OnDivergence
@@ -43,7 +44,7 @@ from hpo_env.vector_conventions import (
 
 __all__ = ["ActionMode", "HPOControlVectorEnv", "OnDivergence"]
 
-_LANE_STATE = ("_interval", "_num_intervals", "_initial", "_values", "_loss", "_over")
+_LANE_STATE = ("_interval", "_num_intervals", "_course", "_initial", "_values", "_loss", "_over")
 """Arrays by lane that a snapshot holds, beside what trainer and steering keep."""
 
 
@@ -110,6 +111,9 @@ class HPOControlVectorEnv(LanesEnv):
             numbers of hyperparameters are equally frequent, with 1 all can always be moved.
         learned_start: Share, in [0, 1], of the drawn episodes that begin at the family's learned
             start in place of the values that the task drew. Needs a family that has one.
+        hidden_end: Share, in [0, 1], of the episodes whose end is hidden, as that of a user's run
+            with `total_steps=None`: they stand in the middle of their course until a tenth to a
+            half of the episode is left.
         engine: "native" is the fastest: every architecture has a fused kernel, which a C++ compiler
             builds once a machine. "compiled" is torch.compile and takes seconds to start, "eager"
             starts at once, "reference" trains with torch.optim, one lane after the other. "auto"
@@ -143,6 +147,7 @@ class HPOControlVectorEnv(LanesEnv):
         on_divergence: OnDivergence | None = None,
         availability: float = 1.0,
         learned_start: float = 0.0,
+        hidden_end: float = 0.0,
         engine: Engine = "auto",
         device: str = "cpu",
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
@@ -164,6 +169,7 @@ class HPOControlVectorEnv(LanesEnv):
             on_divergence=on_divergence,
             availability=availability,
             learned_start=learned_start,
+            hidden_end=hidden_end,
             autoreset_mode=autoreset_mode,
             render_mode=render_mode,
             tasks=tasks,
@@ -183,6 +189,7 @@ class HPOControlVectorEnv(LanesEnv):
         self._rngs: list[np.random.Generator] = []
         self._interval = np.zeros(num_envs, dtype=np.int64)
         self._num_intervals = np.ones(num_envs, dtype=np.int64)
+        self._course = np.ones(num_envs, dtype=np.int64)
         self._initial = np.tile(self.space.defaults, (num_envs, 1))  # [N, H of the family]
         self._values = self._initial.copy()
         self._loss = np.ones(num_envs)
@@ -343,14 +350,13 @@ class HPOControlVectorEnv(LanesEnv):
         idle = None if running.all() else np.flatnonzero(~running)
         held = None if idle is None else self.snapshot(idle)
         self.steering.move(moves)
-        factors = interval_factors(self.base_schedule, self._interval, self._num_intervals)
+        factors = self._factors(self._interval)
         given = self.steering.values(self.space.base(self._initial, factors))
         telemetry, self._values = self.trainer.advance(given)
         check_telemetry(self.family, telemetry, self._lanes)
         check_used(self.family, self._values, given)
         self._interval += 1
-        following = np.minimum(self._interval, self._num_intervals - 1)
-        next_factors = interval_factors(self.base_schedule, following, self._num_intervals)
+        next_factors = self._factors(np.minimum(self._interval, self._num_intervals - 1))
         measured = as_hosts_measure(telemetry) if self.on_divergence == "cut" else telemetry
         self.steering.close_interval(
             measured if self._truth is None else as_users_know(measured),
@@ -358,6 +364,7 @@ class HPOControlVectorEnv(LanesEnv):
             base_change=log_change(factors, next_factors),
             roll_back=None if self.on_divergence == "end" else self._roll_back,
         )
+        self.steering.observer.tell_time(self._told(self._interval), self._course)
         if self._truth is not None:
             self._truth.close_interval(measured, was_rolled_back=self.steering.was_rolled_back)
         reward = self._reward()
@@ -370,6 +377,14 @@ class HPOControlVectorEnv(LanesEnv):
         if self._histories:
             self._record(np.flatnonzero(running))
         return reward
+
+    def _told(self, interval: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many intervals are over, as policy and base schedule are told `[N]`."""
+        return told(interval, self._num_intervals, self._course)
+
+    def _factors(self, interval: NDArray[np.int64]) -> Array:
+        """Return the base schedule's factors in intervals `[N]`."""
+        return interval_factors(self.base_schedule, self._told(interval), self._course)
 
     def _roll_back(self, lanes: NDArray[np.int64]) -> bool:
         """Put back what the lanes started the interval from, where hosts of the family can."""
@@ -409,13 +424,12 @@ class HPOControlVectorEnv(LanesEnv):
         check_telemetry(self.family, telemetry, lanes)
         self._interval[lanes] = 0
         self._num_intervals[lanes] = [task.num_decisions for task in tasks]
+        self._course[lanes] = [self._draw_course(int(lane)) for lane in lanes]
         self._initial[lanes] = [task.initial for task in tasks]
         self._loss[lanes] = telemetry.validation_loss
         self._over[lanes] = False
-        factors = interval_factors(
-            self.base_schedule, self._interval[lanes], self._num_intervals[lanes]
-        )
-        self._values[lanes] = base = self.space.base(self._initial[lanes], factors)
+        base = self.space.base(self._initial[lanes], self._factors(self._interval)[lanes])
+        self._values[lanes] = base
         if self._truth is not None:
             self._truth.begin(lanes, telemetry)
         self.steering.begin(
@@ -423,7 +437,7 @@ class HPOControlVectorEnv(LanesEnv):
             telemetry if self._truth is None else as_users_know(telemetry),
             initial=self._initial[lanes],
             base=base,
-            num_intervals=self._num_intervals[lanes],
+            num_intervals=self._course[lanes],
             available=np.stack([self._draw_available(int(lane)) for lane in lanes]),
         )
         if self._histories:
@@ -437,6 +451,13 @@ class HPOControlVectorEnv(LanesEnv):
         if self.learned_start > 0.0 and rng.random() < self.learned_start:
             return self.family.at_learned_start(task)
         return task
+
+    def _draw_course(self, lane: int) -> int:
+        """Draw how many intervals of an episode are told as all; all where none are hidden."""
+        num_intervals, rng = self.tasks[lane].num_decisions, self._rngs[lane]
+        if self.hidden_end > 0.0 and rng.random() < self.hidden_end:
+            return draw_course(rng, num_intervals)
+        return num_intervals
 
     def _draw_available(self, lane: int) -> NDArray[np.bool_]:
         """Draw what can be moved in a lane's episode, of what its task has at all `[H]`."""

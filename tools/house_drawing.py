@@ -17,9 +17,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "steering": tuple(
         f"hpo_env.{name}"
         for name in (
-            *("axes", "guard", "hidden_loss", "hyperparameters", "loss_summary", "measuring"),
-            *("observation", "observer", "reward", "schedules", "seeding", "steering"),
-            "telemetry",
+            *("axes", "guard", "hidden_end", "hidden_loss", "hyperparameters"),
+            *("loss_summary", "measuring", "observation", "observer", "reward", "schedules"),
+            *("seeding", "steering", "telemetry"),
         )
     ),
     "policies": tuple(

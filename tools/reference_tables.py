@@ -37,6 +37,7 @@ from agents.learners.base import Learner
 from agents.learners.registry import LEARNERS, learner_class
 from agents.tags import TAGS
 from hpo_env.datasets import dataset_info, dataset_names, image_names, load_dataset, text_names
+from hpo_env.datasets.pixels import TABLES as MISSING_PIXELS
 from hpo_env.datasets.texts import TEXTS
 from hpo_env.networks.registry import ARCHITECTURES
 from hpo_env.observation import field_docs
@@ -110,6 +111,15 @@ def photographs() -> str:
             shape = f"{height} × {width}"
             rows.append((split, f"`{name}`", info.description, shape, info.source, info.licence))
     return _table(("split", "images", "what is to be said", "pixels", "source", "licence"), rows)
+
+
+def pixels() -> str:
+    """Every table of missing pixels."""
+    rows = [
+        (info.split, f"`{info.name}`", info.description, info.source, info.licence)
+        for info in (table.info() for table in MISSING_PIXELS)
+    ]
+    return _table(("split", "data set", "what is to be told", "source", "licence"), rows)
 
 
 def architectures() -> str:
@@ -227,6 +237,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "observation": observation,
     "datasets": datasets,
     "photographs": photographs,
+    "pixels": pixels,
     "texts": texts,
     "architectures": architectures,
     "environments": environments,

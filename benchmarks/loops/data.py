@@ -29,7 +29,6 @@ _CHARACTERS = "abdeghkmnqrt"
 _FONTS = ("DejaVuSans*.ttf", "DejaVuSerif*.ttf", "STIXGeneral*.ttf")
 """Of those that matplotlib ships."""
 _SIDE = 12
-_NOISE = 0.25
 
 Part = tuple[Tensor, Tensor]
 """Inputs and targets, first axis `B`."""
@@ -153,11 +152,12 @@ def photographs() -> Part:
 
 
 @functools.cache
-def characters(num_pictures: int) -> Part:
+def characters(num_pictures: int, *, noise: float = 0.25) -> Part:
     """Draw characters, turned, moved and noisy, `[B, 1, 12, 12]`; which one each is, classes `[B]`.
 
     Args:
         num_pictures: `B`, always the same.
+        noise: Its standard deviation, of ink that is 1.
     """
     rng = np.random.default_rng(0)
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -167,7 +167,7 @@ def characters(num_pictures: int) -> Part:
     fonts = [ImageFont.truetype(str(file), size) for file in sorted(files) for size in sizes]
     classes = rng.integers(len(_CHARACTERS), size=num_pictures)
     drawn = [_drawn(_CHARACTERS[c], fonts[rng.integers(len(fonts))], rng) for c in classes]
-    noisy = np.stack(drawn) + rng.normal(0.0, _NOISE, (num_pictures, _SIDE, _SIDE))
+    noisy = np.stack(drawn) + rng.normal(0.0, noise, (num_pictures, _SIDE, _SIDE))
     return torch.from_numpy(noisy.astype(np.float32))[:, None], torch.from_numpy(classes)
 
 

@@ -188,6 +188,19 @@ def autoencoder(num_inputs: int, *, width: int, code: int) -> nn.Module:
     )
 
 
+def perceptron(num_inputs: int, num_outputs: int, *, width: int) -> nn.Module:
+    """Build a perceptron of three hidden layers."""
+    return nn.Sequential(
+        nn.Linear(num_inputs, width),
+        nn.ReLU(),
+        nn.Linear(width, width),
+        nn.ReLU(),
+        nn.Linear(width, width),
+        nn.ReLU(),
+        nn.Linear(width, num_outputs),
+    )
+
+
 class LowRank(nn.Module):
     """A frozen linear layer and a product of two narrow ones, begun at 0 (Hu et al., 2021)."""
 

@@ -133,12 +133,28 @@ def _residual(
     return Training(model=model, parts=parts, loss=F.cross_entropy, batch_size=32)
 
 
-def _autoencoder(seed: int, *, photograph: str, size: int, width: int, code: int) -> Training:
+def _autoencoder(
+    seed: int,
+    *,
+    images: Callable[[], Tensor],
+    width: int,
+    code: int,
+    ends: tuple[float, float] = (0.6, 0.8),
+) -> Training:
     torch.manual_seed(seed)
-    images = data.patches(photograph, size, 4000)
-    model = models.autoencoder(3 * size * size, width=width, code=code)
-    parts = data.split(images, images, seed=seed)
+    rows = images()
+    model = models.autoencoder(rows[0].numel(), width=width, code=code)
+    parts = data.split(rows, rows, seed=seed, ends=ends)
     return Training(model=model, parts=parts, loss=_rebuilt, batch_size=64)
+
+
+def _regression(seed: int, *, table: str, width: int) -> Training:
+    torch.manual_seed(seed)
+    x, y = _standardised(table)
+    y = ((y - y.mean()) / y.std())[:, None]
+    model = models.perceptron(x.shape[1], 1, width=width)
+    parts = data.split(x, y.float(), seed=seed)
+    return Training(model=model, parts=parts, loss=F.mse_loss, batch_size=64)
 
 
 def _wrong_labels(seed: int) -> Training:
@@ -185,13 +201,18 @@ def _fine_tuned_text(
 
 def _columns(seed: int, *, table: str, width: int) -> Training:
     torch.manual_seed(seed)
+    x, y = _standardised(table)
+    model = models.Columns(x.shape[1], int(y.max()) + 1, width=width, layers=2)
+    parts = data.split(x, y, seed=seed)
+    return Training(model=model, parts=parts, loss=F.cross_entropy, batch_size=32)
+
+
+def _standardised(table: str) -> data.Part:
+    """Return the columns of a table, standardised, and its target as it is."""
     held = load_dataset(table)
     x = torch.tensor(held.x).nan_to_num()
     x = ((x - x.mean(dim=0)) / (x.std(dim=0) + 1e-6)).clamp(-5.0, 5.0).float()
-    y = torch.tensor(held.y)
-    model = models.Columns(x.shape[1], held.num_classes, width=width, layers=2)
-    parts = data.split(x, y, seed=seed)
-    return Training(model=model, parts=parts, loss=F.cross_entropy, batch_size=32)
+    return x, torch.tensor(held.y)
 
 
 _VALIDATION: dict[str, Workload] = {
@@ -220,7 +241,34 @@ _VALIDATION: dict[str, Workload] = {
     ),
     "patch_autoencoder": Workload(
         steps=700,
-        build=functools.partial(_autoencoder, photograph="flower", size=8, width=96, code=12),
+        build=functools.partial(
+            _autoencoder,
+            images=functools.partial(data.patches, "flower", 8, 4000),
+            width=96,
+            code=12,
+        ),
+    ),
+    "small_gru": Workload(
+        steps=500,
+        build=functools.partial(
+            _recurrent,
+            packages=("argparse", "optparse", "tarfile", "zipfile"),
+            width=56,
+            kind=nn.GRU,
+        ),
+    ),
+    "housing_regression": Workload(
+        steps=600, build=functools.partial(_regression, table="texas_housing", width=64)
+    ),
+    "character_autoencoder": Workload(
+        steps=800,
+        build=functools.partial(
+            _autoencoder,
+            images=lambda: data.characters(8000, noise=0.0)[0],
+            width=128,
+            code=24,
+            ends=(0.5, 0.625),  # 4,000 rows train, and 3,000 test
+        ),
     ),
     "digits_fine_tuning": Workload(steps=200, build=_fine_tuned_digits, is_tuned_already=True),
     "low_rank_8": Workload(
@@ -252,7 +300,12 @@ _TEST: dict[str, Workload] = {
     ),
     "wide_autoencoder": Workload(
         steps=900,
-        build=functools.partial(_autoencoder, photograph="china", size=6, width=160, code=20),
+        build=functools.partial(
+            _autoencoder,
+            images=functools.partial(data.patches, "china", 6, 4000),
+            width=160,
+            code=20,
+        ),
         is_test=True,
     ),
     "wrong_labels": Workload(steps=450, build=_wrong_labels, is_test=True),

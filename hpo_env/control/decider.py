@@ -21,6 +21,7 @@ from hpo_env.hyperparameters import Hyperparameter, HyperparameterSpace
 from hpo_env.limits import moved_in
 from hpo_env.policy import Policy
 from hpo_env.restriction import policy_for, scoped_for
+from hpo_env.scope import Turns
 from hpo_env.steering import RollBack, Steering
 from hpo_env.telemetry import Telemetry
 
@@ -136,7 +137,7 @@ class Decider:
         self._corrected: tuple[bytes, Array, Array] = (b"", nothing, nothing)
         self.knows_kind = knows_kind
         self.is_harmful = False
-        self.has_left_scope = False
+        self._turns = Turns(None if self.scoped is None else self.scoped.scope, 1)
         self.is_frozen = False
         self.is_guarded = True
         self.sight: Sight = "clear"
@@ -215,17 +216,12 @@ class Decider:
 
     def _deciding(self, interval_updates: int) -> Policy:
         """Return the policy in whose scope the interval is that is over; else the general one."""
-        scoped, telemetry = self.scoped, self.steering.telemetry
-        if scoped is None or scoped.scope is None or self.has_left_scope:
+        if self.scoped is None:
             return self.policy
-        losses = {
-            "train_loss": float(telemetry.train_loss[0]),
-            "validation_loss": float(telemetry.validation_loss[0]),
-        }
-        change = -float(self.steering.observer.memory.drop[0])
-        self.has_left_scope = scoped.scope.is_left(interval_updates, **losses)
-        is_in_scope = scoped.scope.contains(interval_updates, **losses, change=change)
-        return scoped if is_in_scope else self.policy
+        steering = self.steering
+        changes = -steering.observer.memory.drop
+        is_in = self._turns.after(np.array([interval_updates]), steering.telemetry, changes)
+        return self.scoped if is_in[0] else self.policy
 
     @property
     def initial(self) -> Array:
@@ -291,8 +287,7 @@ class Decider:
 
     def tell_time(self, done: float, whole: float) -> None:
         """Tell the policy how many of how many intervals are done: a run may change its length."""
-        memory = self.steering.observer.memory
-        memory.interval[:], memory.num_intervals[:] = done, whole
+        self.steering.observer.tell_time(done, whole)
 
     def state_dict(self) -> dict[str, Any]:
         """Return all state as plain data; `load_state_dict` is the inverse."""
@@ -310,7 +305,7 @@ class Decider:
             "is_frozen": self.is_frozen,
             "knows_kind": self.knows_kind,
             "is_harmful": self.is_harmful,
-            "has_left_scope": self.has_left_scope,
+            "has_left_scope": bool(self._turns.has_left[0]),
             "is_guarded": self.is_guarded,
             "sight": self.sight,
             "memory": {name: array.tolist() for name, array in memory.items()},
@@ -339,7 +334,7 @@ class Decider:
         # What was steered goes on being steered; states of earlier versions knew no other way.
         self.knows_kind |= bool(state.get("knows_kind", True))
         self.is_harmful = bool(state.get("is_harmful", False))
-        self.has_left_scope = bool(state.get("has_left_scope", False))
+        self._turns.has_left[:] = state.get("has_left_scope", False)
         self.is_guarded = bool(state["is_guarded"])
         self.sight = state.get("sight", "clear")
         # States that were saved before policies had a memory have no such entry.

@@ -20,6 +20,7 @@ from hpo_env.datasets.registry import (
     dataset_names,
     image_names,
     is_named,
+    large_names,
     load_dataset,
     load_mixed,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "is_named",
     "is_path",
     "is_text",
+    "large_names",
     "load",
     "load_dataset",
     "load_file",

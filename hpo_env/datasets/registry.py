@@ -14,6 +14,7 @@ from functools import cache
 from hpo_env.datasets import (
     debian_images,
     photographs,
+    pixels,
     rdatasets_boosting,
     rdatasets_classification,
     rdatasets_regression,
@@ -31,9 +32,13 @@ __all__ = [
     "dataset_names",
     "image_names",
     "is_named",
+    "large_names",
     "load_dataset",
     "load_mixed",
 ]
+
+
+_FEWEST_OF_LARGE = 2500
 
 
 @cache
@@ -46,6 +51,7 @@ def _registry() -> dict[str, DatasetInfo]:
             rdatasets_regression,
             debian_images,
             photographs,
+            pixels,
             rdatasets_boosting,
         )
         for table in source.TABLES
@@ -87,6 +93,31 @@ def image_names(*, split: Split | None = None) -> tuple[str, ...]:
         info.name
         for info in _registry().values()
         if split in (None, info.split) and info.image_shape is not None
+    )
+
+
+@cache
+def large_names(*, split: Split) -> tuple[str, ...]:
+    """List the tables of many rows and a number to predict, in alphabetical order.
+
+    They are those that have at least 2,500 rows, on request or not, and are loaded to be counted.
+
+    Args:
+        split: The side that they lie on.
+
+    Raises:
+        MissingExtraError: The package that carries one is not installed.
+
+    Example:
+        >>> large_names(split="validation")
+        ('chemistry_grades', 'life_expectancy', 'london_exams', 'texas_housing', 'vietnam_spending')
+    """
+    return tuple(
+        info.name
+        for info in _registry().values()
+        if info.split == split
+        and info.kind == "regression"
+        and len(load_dataset(info.name).x) >= _FEWEST_OF_LARGE
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.loops.gaps import gaps, summary
 from benchmarks.loops.nadamw import NAdamW
 from benchmarks.loops.opponents import (
     OPPONENTS,
@@ -96,6 +97,35 @@ def test_gaps_are_to_the_best_rate_of_the_baseline() -> None:
     assert f"| controller | 0.1 | 2.000 | {gap} | {gap} |" in lines
     assert "| cosine | 0.01 | 1.000 | +0.000 | +0.000 |" in lines
     assert not any("5.000" in line for line in lines)
+
+
+def test_a_sweep_is_chosen_by_test_or_by_validation_loss_of_the_same_seed() -> None:
+    def ended(test: float, validation: float) -> Outcome:
+        return Outcome(test=test, validation=validation, untrained=9.0, seconds=1.0)
+
+    done = {
+        setting(rate=1e-3): ended(1.0, 3.0),
+        setting(rate=1e-2): ended(2.0, 1.0),
+        setting(rate=1e-2, seed=1): ended(8.0, 1.0),
+        setting(workload="gpt", rate=1e-2): ended(1.0, 1.0),
+        setting(opponent="controller", rate=1e-5): ended(4.0, 1.0),
+        setting(opponent="controller", rate=1e-1, seed=1): ended(4.0, 1.0),
+        setting(workload="gpt", opponent="controller", rate=1e-5): ended(1.0, 1.0),
+        setting(workload="gpt", opponent="controller", rate=1e-5, seed=1): ended(1.0, 1.0),
+    }
+    both = ["gpt", "patch_autoencoder"]
+    by_test = gaps(done, "controller", "test", both)
+    assert sorted(by_test.values) == pytest.approx([math.log(0.5), 0.0, math.log(4.0)])
+    by_validation = gaps(done, "controller", "validation", both)
+    assert sorted(by_validation.values) == pytest.approx([math.log(0.5), 0.0, math.log(2.0)])
+    assert gaps(done, "controller", "test", both[:1]).values == pytest.approx([0.0])
+    mean = by_test.mean()  # of one workload or the other: 0, 0 and log 0.5, log 4
+    assert (mean.low, mean.high) == pytest.approx((0.0, 0.5 * math.log(2.0)))
+    lines = summary(done, "controller", both).splitlines()
+    assert len(lines) == 2
+    assert "lowest validation loss: mean +0.000 [" in lines[1]
+    assert "level or ahead in 2 of 3, within .05 in 2" in lines[0]
+    assert summary(done, "controller_open", both) == ""
 
 
 def test_nadamw_goes_by_the_formula_of_its_paper() -> None:

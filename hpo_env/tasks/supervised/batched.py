@@ -13,14 +13,13 @@ import torch
 from numpy.typing import NDArray
 
 from hpo_env.errors import ConfigurationError
-from hpo_env.networks.registry import ModelSpec
 from hpo_env.networks.updaters import Updater
 from hpo_env.tasks.base import Engine, Task, Trainer
 from hpo_env.tasks.supervised.cohort import Cohort
 from hpo_env.tasks.supervised.data import SupervisedTask, prepare
 from hpo_env.tasks.supervised.native.cohort import NativeCohort
 from hpo_env.tasks.supervised.native.kernel import build_failure, has_kernel
-from hpo_env.tasks.supervised.slots import LaneSnapshot, spec_for
+from hpo_env.tasks.supervised.slots import LaneSnapshot, Room, room_for
 from hpo_env.tasks.supervised.space import HYPERPARAMETERS, MAX_BATCH_SIZE
 from hpo_env.tasks.supervised.step import CompileMode, missing_for_compiling
 from hpo_env.telemetry import Telemetry
@@ -64,15 +63,15 @@ class BatchedTrainer(Trainer):
         mode = _mode(engine, num_lanes, self._device)
         self._mode: CompileMode = mode if updater is None else "eager"
         self._updater = updater
-        self._cohorts: dict[ModelSpec, Cohort] = {}
-        self._specs: list[ModelSpec | None] = [None] * num_lanes
+        self._cohorts: dict[Room, Cohort] = {}
+        self._rooms: list[Room | None] = [None] * num_lanes
 
     def reset(self, lanes: NDArray[np.int64], tasks: list[Task], seeds: list[int]) -> Telemetry:
         """Start new runs; see `Trainer.reset`."""
         for lane, task, seed in zip(lanes.tolist(), tasks, seeds, strict=True):
             supervised = cast(SupervisedTask, task)
             problem = prepare(supervised)
-            cohort = self._enter(lane, spec_for(supervised.architecture, problem))
+            cohort = self._enter(lane, room_for(supervised.architecture, problem))
             cohort.slots.add(
                 lane,
                 problem,
@@ -125,37 +124,37 @@ class BatchedTrainer(Trainer):
     def restore(self, lanes: NDArray[np.int64], snapshot: list[LaneSnapshot]) -> None:
         """Put a snapshot into lanes; see `Trainer.restore`."""
         for lane, state in zip(lanes.tolist(), snapshot, strict=True):
-            self._enter(lane, state.spec).slots.restore(lane, state)
+            self._enter(lane, state.room).slots.restore(lane, state)
 
-    def _enter(self, lane: int, spec: ModelSpec) -> Cohort:
+    def _enter(self, lane: int, room: Room) -> Cohort:
         """Take a lane out of its cohort, if it has to change it, and return the one to join."""
-        if self._specs[lane] not in (None, spec):
+        if self._rooms[lane] not in (None, room):
             self._cohort_of(lane).slots.remove(lane)
-        self._specs[lane] = spec
-        if spec not in self._cohorts:
-            kind = NativeCohort if self._is_native and has_kernel(spec) else Cohort
-            self._cohorts[spec] = kind(
-                spec,
+        self._rooms[lane] = room
+        if room not in self._cohorts:
+            kind = NativeCohort if self._is_native and has_kernel(room.spec) else Cohort
+            self._cohorts[room] = kind(
+                room,
                 mode=self._mode,
                 device=self._device,
                 batch=MAX_BATCH_SIZE,
                 updater=self._updater,
             )
-        return self._cohorts[spec]
+        return self._cohorts[room]
 
     def _cohort_of(self, lane: int) -> Cohort:
-        spec = self._specs[lane]
-        if spec is None:
+        room = self._rooms[lane]
+        if room is None:
             raise ConfigurationError(f"lane {lane} has no run yet: call reset first")
-        return self._cohorts[spec]
+        return self._cohorts[room]
 
     def _by_cohort(self, lanes: NDArray[np.int64]) -> list[tuple[Cohort, NDArray[np.int64]]]:
         """Group places in `lanes` by the cohort of the lane there."""
-        specs = [self._specs[lane] for lane in lanes]
+        rooms = [self._rooms[lane] for lane in lanes]
         return [
             (self._cohort_of(int(lanes[places[0]])), places)
-            for spec in dict.fromkeys(specs)
-            if len(places := np.array([i for i, s in enumerate(specs) if s == spec]))
+            for room in dict.fromkeys(rooms)
+            if len(places := np.array([i for i, r in enumerate(rooms) if r == room]))
         ]
 
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hpo_env.networks.optimizers import coefficients
-from hpo_env.networks.registry import ModelSpec
 from hpo_env.networks.updaters import Updater
 from hpo_env.tasks.supervised.data import MAX_VALIDATION_ROWS
 from hpo_env.tasks.supervised.measurement import (
@@ -32,6 +31,7 @@ from hpo_env.tasks.supervised.replacement import STILL, STILL_VALUES, Replacemen
 from hpo_env.tasks.supervised.slots import (
     LaneTensors,
     Part,
+    Room,
     Slots,
     dynamic,
     most_measured,
@@ -58,7 +58,7 @@ class Cohort:
     """Lanes that share a model.
 
     Args:
-        spec: Their model.
+        room: Their model, and the rows that each may have.
         mode: How the model's functions run.
         device: Where the buffers are.
         batch: The largest minibatch.
@@ -73,20 +73,20 @@ class Cohort:
 
     def __init__(
         self,
-        spec: ModelSpec,
+        room: Room,
         *,
         mode: CompileMode,
         device: torch.device,
         batch: int,
         updater: Updater | None = None,
     ) -> None:
+        spec = self.spec = room.spec
         parameters = spec.parameters()
-        self.spec = spec
         self._replacement = (
             None if updater is None else Replacement(updater, spec.trained(parameters))
         )
         self.slots = Slots(
-            spec,
+            room,
             device=device,
             replacement=self._replacement,
             keeps_middle=self.keeps_middle or updater is not None,

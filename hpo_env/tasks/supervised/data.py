@@ -36,6 +36,8 @@ from hpo_env.tasks.base import Task, check_choice
 from hpo_env.tasks.supervised.rows import Rows, Windows
 
 MAX_TRAIN_ROWS = 1024
+LARGE_TRAIN_ROWS = 4000
+"""To train on in a task of a large table: so many that a net of our sizes seldom overfits them."""
 MAX_VALIDATION_ROWS = 512
 MAX_TEST_ROWS = 512
 MAX_TRAIN_TOKENS = 2**17
@@ -50,7 +52,9 @@ HeldOut = Literal["unused", "tested"]
 
 _TRAIN_SHARE = 0.6
 _VALIDATION_SHARE = 0.2
-_OF_SOME = frozenset({"kind", "reading", "fingerprint", "held_out", "updates_per_decision"})
+_OF_SOME = frozenset(
+    {"kind", "reading", "fingerprint", "held_out", "updates_per_decision", "most_rows"}
+)
 _LARGEST_INPUT = 8.0
 """Standard deviations at which an input is cut off: one wild cell must not decide a run."""
 
@@ -78,6 +82,7 @@ class SupervisedTask(Task):
             none is held out.
         updates_per_decision: Updates of the network in one interval; None: as many as the trainer
             was told.
+        most_rows: Rows to train on at most, up to `LARGE_TRAIN_ROWS`; None: `MAX_TRAIN_ROWS`.
     """
 
     dataset: str
@@ -95,6 +100,7 @@ class SupervisedTask(Task):
     input_scale: float = 1.0
     held_out: HeldOut | None = None
     updates_per_decision: int | None = None
+    most_rows: int | None = None
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -118,12 +124,13 @@ class Problem:
     """The arrays of a task.
 
     Args:
-        train: Rows to train on, at most `MAX_TRAIN_ROWS`; or windows of a text.
+        train: Rows to train on, at most `most_rows`; or windows of a text.
         validation: Rows whose loss is rewarded, at most `MAX_VALIDATION_ROWS`; or windows.
         test: Rows for results, at most `MAX_TEST_ROWS`; or windows.
         objective: What y is, and what is to be made of it.
         num_outputs: Real outputs of the model: classes, tokens, or 1.
         is_image: Whether the features are the pixels of an image.
+        most_rows: The most that `train` may have, `MAX_TRAIN_ROWS` but for large tables.
     """
 
     train: Rows | Windows
@@ -132,6 +139,7 @@ class Problem:
     objective: Objective
     num_outputs: int
     is_image: bool
+    most_rows: int = MAX_TRAIN_ROWS
 
     @property
     def num_features(self) -> int:
@@ -202,7 +210,8 @@ def prepare(task: SupervisedTask) -> Problem:
     rng = stream(task.augmentation_seed, "augmentation")
     kept, held_out = split_off(len(dataset.x), task.held_out)
     rows = kept[rng.permutation(len(kept))[: task.num_rows]]
-    parts = _split(rows)
+    most_rows = task.most_rows or MAX_TRAIN_ROWS
+    parts = _split(rows, most_rows)
     if task.held_out == "tested":
         parts[-1] = held_out[:MAX_TEST_ROWS]
     features = _choose_features(dataset.x.shape[1], task.num_features, rng)
@@ -226,6 +235,7 @@ def prepare(task: SupervisedTask) -> Problem:
         objective=wanted,
         num_outputs=wanted.num_outputs(dataset.num_classes),
         is_image=dataset.image_shape is not None,
+        most_rows=most_rows,
     )
 
 
@@ -295,11 +305,11 @@ def _stretch(tokens: Tokens, length: int, rng: np.random.Generator) -> Tokens:
     return tokens[first : first + length]
 
 
-def _split(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+def _split(rows: NDArray[np.int64], most_rows: int) -> list[NDArray[np.int64]]:
     first = int(_TRAIN_SHARE * len(rows))
     second = first + int(_VALIDATION_SHARE * len(rows))
     return [
-        rows[:first][:MAX_TRAIN_ROWS],
+        rows[:first][:most_rows],
         rows[first:second][:MAX_VALIDATION_ROWS],
         rows[second:][:MAX_TEST_ROWS],
     ]

@@ -22,6 +22,7 @@ from hpo_env.datasets import (
     image_names,
     is_named,
     is_text,
+    large_names,
     load_text,
     text_names,
 )
@@ -31,6 +32,8 @@ from hpo_env.networks.registry import ARCHITECTURES, architecture
 from hpo_env.seeding import draw_episode_seed
 from hpo_env.tasks.base import Split
 from hpo_env.tasks.supervised.data import (
+    LARGE_TRAIN_ROWS,
+    MAX_TRAIN_ROWS,
     MAX_TRAIN_TOKENS,
     HeldOut,
     SupervisedTask,
@@ -96,6 +99,7 @@ class Distribution:
     clock: Clock
     most_effort: float
     share_of_tables: float | None
+    share_of_large: float
     num_decisions: int | None
     updates_per_decision: int
     dataset: str | None
@@ -132,6 +136,12 @@ class Distribution:
                     f"modalities={self.modalities!r}, model={self.model!r}, "
                     f"dataset={self.dataset!r}"
                 )
+        if self.share_of_large > 0.0 and (self.dataset is not None or "tables" not in wanted):
+            raise ConfigurationError(
+                f"share_of_large={self.share_of_large:g} is for tables that are drawn, and says "
+                f"how many of them are large; got modalities={self.modalities!r}, "
+                f"model={self.model!r}, dataset={self.dataset!r}"
+            )
 
     def _misfit(self) -> str:
         """Say why models and data do not go together."""
@@ -203,7 +213,13 @@ class Distribution:
         modalities = self._drawn_modalities()
         # No number is drawn where the answer is known, so that tasks of other splits stay the same.
         modality = modalities[0] if len(modalities) == 1 else self._draw_modality(modalities, rng)
-        name = choose(self._names(modality), rng)
+        is_large = (
+            self.share_of_large > 0.0
+            and modality == "tables"
+            and bool(rng.random() < self.share_of_large)
+        )
+        names = large_names(split=self.split) if is_large else self._names(modality)
+        name = choose(names, rng)
         optimizer = choose(self.optimizers, rng)
         is_augmented = self.augmented == 1.0 or (
             self.augmented > 0.0 and bool(rng.random() < self.augmented)
@@ -211,12 +227,16 @@ class Distribution:
         if modality == "tokens":
             task = self._sample_text(name, optimizer, rng, is_augmented=is_augmented)
         else:
-            task = self._sample_rows(modality, name, optimizer, rng, is_augmented=is_augmented)
+            task = self._sample_rows(
+                modality, name, optimizer, rng, is_augmented=is_augmented, is_large=is_large
+            )
+        if self.share_of_large > 0.0:  # said of all, so that all are described by as many numbers
+            task = replace(task, most_rows=LARGE_TRAIN_ROWS if is_large else MAX_TRAIN_ROWS)
         if self.clock == "usual":
             return task
         by_modality = self.clock in ("by_modality", "blended")
         is_wide = self.clock == "wide" or (
-            modality != "tables" if by_modality else rng.random() < _SHARE_WIDE
+            modality != "tables" or is_large if by_modality else rng.random() < _SHARE_WIDE
         )
         if is_wide:
             return self._with_wide_clock(task, rng)
@@ -244,6 +264,7 @@ class Distribution:
         rng: np.random.Generator,
         *,
         is_augmented: bool,
+        is_large: bool,
     ) -> SupervisedTask:
         dataset = self.load(name)
         num_rows = len(split_off(len(dataset.x), self.held_out)[0])
@@ -259,7 +280,7 @@ class Distribution:
             architecture=self._draw_architecture(modality, dataset.image_shape, rng),
             optimizer=optimizer,
             augmentation_seed=draw_episode_seed(rng),
-            num_rows=draw_num_rows(num_rows, rng) if is_augmented else num_rows,
+            num_rows=draw_num_rows(num_rows, rng) if is_augmented and not is_large else num_rows,
             num_features=self._draw_num_features(dataset, rng, is_augmented=is_augmented),
             label_noise=draw_noise(_MAX_LABEL_NOISE, rng) if is_augmented else 0.0,
             target_noise=draw_noise(_MAX_TARGET_NOISE, rng) if is_augmented else 0.0,

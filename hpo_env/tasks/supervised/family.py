@@ -96,6 +96,10 @@ class SupervisedFamily(TaskFamily):
             seconds of one core.
         share_of_tables: Share in [0, 1] of tables where `modalities` is "all", of the others half
             the rest each; None: a third.
+        share_of_large: Share in [0, 1] of large ones among the tables: those with a number to
+            predict and 2,500 rows or more, of which up to 4,000 are trained on (else 1,024) and
+            none left out, so that training and validation loss long fall together. A clock by
+            modality, or a blended one, is drawn for them as for texts.
         model: Only this architecture; None: any of `architectures` that fits the data.
         optimizer: Only this optimiser; None: any but those held out from meta-training.
         architectures: Which side of the architectures to draw from; None: that of `split`.
@@ -160,6 +164,7 @@ class SupervisedFamily(TaskFamily):
         clock: Clock = "usual",
         most_effort: float = 1e10,
         share_of_tables: float | None = None,
+        share_of_large: float = 0.0,
         model: str | None = None,
         optimizer: str | None = None,
         architectures: ModelSplit | None = None,
@@ -215,6 +220,7 @@ class SupervisedFamily(TaskFamily):
             clock=clock,
             most_effort=float(most_effort),
             share_of_tables=share_of_tables,
+            share_of_large=share("share_of_large", share_of_large),
             num_decisions=self.num_decisions,
             updates_per_decision=updates_per_decision,
             dataset=self.dataset,

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from hpo_env.networks.random_numbers import ORDER, WINDOWS, combine, mix, uniform
 from hpo_env.seeding import stream
-from hpo_env.tasks.supervised.data import MAX_TRAIN_ROWS, MAX_TRAIN_TOKENS
+from hpo_env.tasks.supervised.data import LARGE_TRAIN_ROWS, MAX_TRAIN_TOKENS
 from hpo_env.tasks.supervised.rows import Rows, Windows
 
 NUM_STRIDES = 16
@@ -32,7 +32,7 @@ FEWEST_ROWS = 64
 """The step computes so many rows at least: half as many would not take half the time."""
 
 # float32 holds every whole number up to 2^24, and the quotients below are exact when floored.
-assert MAX_TRAIN_ROWS * (MAX_TRAIN_ROWS + 1) < 2**24
+assert LARGE_TRAIN_ROWS * (LARGE_TRAIN_ROWS + 1) < 2**24
 assert MAX_TRAIN_TOKENS < 2**24
 
 

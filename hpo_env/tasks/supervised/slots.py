@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +22,6 @@ from hpo_env.networks.registry import ModelSpec
 from hpo_env.tasks.supervised.data import (
     MAX_TEST_ROWS,
     MAX_TEST_TOKENS,
-    MAX_TRAIN_ROWS,
     MAX_TRAIN_TOKENS,
     MAX_VALIDATION_ROWS,
     MAX_VALIDATION_TOKENS,
@@ -40,7 +39,6 @@ _TABLE_PADDING = 32
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
-_PART_ROWS = (MAX_TRAIN_ROWS, MAX_VALIDATION_ROWS, MAX_TEST_ROWS)
 _MOST_ROWS: dict[Part, int] = {
     "train": MAX_VALIDATION_ROWS,  # of 1,024: a look at them, as long as the one at validation
     "validation": MAX_VALIDATION_ROWS,
@@ -55,7 +53,6 @@ _MOST_TOKENS: dict[Part, int] = {
 """Tokens of a part that are told at most."""
 
 _PART_TOKENS = (MAX_TRAIN_TOKENS, MAX_VALIDATION_TOKENS + 1, MAX_TEST_TOKENS + 1)
-
 _RECORD = np.dtype(
     [
         ("lane", np.int64),
@@ -80,12 +77,7 @@ _RECORD = np.dtype(
 
 
 def most_measured(part: Part, window: int | None) -> int:
-    """Return how many rows, or tokens, of a part are measured at most.
-
-    Args:
-        part: The part.
-        window: Tokens of a window; None where rows are numbers.
-    """
+    """Return how many rows of a part are measured at most, or tokens if there is a window."""
     return _MOST_ROWS[part] if window is None else _MOST_TOKENS[part] + 1
 
 
@@ -101,23 +93,31 @@ def num_measured(record: Any, part: Part, window: int | None) -> NDArray[np.floa
     return rows
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LaneSnapshot:
-    """All state of one lane: its model, its record and a copy of its slot of every buffer."""
+class Room(NamedTuple):
+    """What lanes of a cohort have room for: a padded model, and rows to train on if not a text."""
 
     spec: ModelSpec
+    train_rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LaneSnapshot:
+    """All state of one lane: its room, its record and a copy of its slot of every buffer."""
+
+    room: Room
     record: Any
     tensors: tuple[Tensor, ...]
 
 
-def spec_for(name: str, problem: Problem) -> ModelSpec:
-    """Choose the padded model of a problem; what is alike shares a cohort."""
+def room_for(name: str, problem: Problem) -> Room:
+    """Choose the padded model and the rows of a problem; what is alike shares a cohort."""
     unit = 1 if problem.is_image or problem.is_text else _TABLE_PADDING
-    return ModelSpec(
+    spec = ModelSpec(
         architecture=name,
         num_inputs=-(-problem.num_features // unit) * unit,
         num_outputs=-(-problem.num_outputs // _PADDING) * _PADDING,
     )
+    return Room(spec, problem.most_rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -180,7 +180,7 @@ class Slots:
     """Lanes of one model in slots `0..N-1` of common buffers.
 
     Args:
-        spec: Their model.
+        room: What each has room for.
         device: Where the buffers are.
         replacement: What takes the place of their optimisers, if anything does.
         keeps_middle: Whether the weights in the middle of an interval are kept.
@@ -193,13 +193,13 @@ class Slots:
 
     def __init__(
         self,
-        spec: ModelSpec,
+        room: Room,
         *,
         device: torch.device,
         replacement: Replacement | None,
         keeps_middle: bool,
     ) -> None:
-        self.spec = spec
+        self.room, self.spec = room, room.spec
         self.num_lanes = 0
         self.records = np.zeros(0, dtype=_RECORD)
         self._device = device
@@ -281,7 +281,7 @@ class Slots:
         """Copy the state of a lane."""
         slot = self.slot_of(lane)
         return LaneSnapshot(
-            spec=self.spec,
+            room=self.room,
             record=self.records[slot].copy(),
             tensors=tuple(buffer[slot].clone() for buffer in self.tensors.state),
         )
@@ -366,7 +366,7 @@ class Slots:
             ]
         return [
             (shape, torch.float32)
-            for rows in _PART_ROWS
+            for rows in (self.room.train_rows, MAX_VALIDATION_ROWS, MAX_TEST_ROWS)
             for shape in ((rows, self.spec.num_inputs), (rows,))
         ]
 

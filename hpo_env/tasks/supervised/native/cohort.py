@@ -12,12 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hpo_env.networks.registry import ModelSpec
 from hpo_env.networks.updaters import Updater
 from hpo_env.tasks.supervised.cohort import Cohort, copy_each, to_numpy
 from hpo_env.tasks.supervised.measurement import Float64
 from hpo_env.tasks.supervised.native.kernel import COUNTERS, FACTS, Int64, Trained, kernel
-from hpo_env.tasks.supervised.slots import LaneTensors, Part, num_measured
+from hpo_env.tasks.supervised.slots import LaneTensors, Part, Room, num_measured
 from hpo_env.tasks.supervised.step import CompileMode, weight_movement
 
 
@@ -28,15 +27,15 @@ class NativeCohort(Cohort):
 
     def __init__(
         self,
-        spec: ModelSpec,
+        room: Room,
         *,
         mode: CompileMode,
         device: torch.device,
         batch: int,
         updater: Updater | None = None,
     ) -> None:
-        super().__init__(spec, mode=mode, device=device, batch=batch, updater=updater)
-        self._kernel = kernel(spec)
+        super().__init__(room, mode=mode, device=device, batch=batch, updater=updater)
+        self._kernel = kernel(room.spec)
 
     def _run_interval(
         self, values: dict[str, Float64], batch_sizes: NDArray[np.int64]

@@ -13,8 +13,9 @@ from hpo_env.errors import ConfigurationError
 from hpo_env.networks.registry import ARCHITECTURES, ModelSpec, architecture
 from hpo_env.tasks.supervised.batched import BatchedTrainer
 from hpo_env.tasks.supervised.cohort import Cohort
-from hpo_env.tasks.supervised.data import SupervisedTask
+from hpo_env.tasks.supervised.data import MAX_TRAIN_ROWS, SupervisedTask
 from hpo_env.tasks.supervised.family import SupervisedFamily
+from hpo_env.tasks.supervised.slots import Room
 from hpo_env.tasks.supervised.step import Kernels
 from hpo_env.telemetry import Telemetry
 from tests.hpo_env.tasks.supervised.runs import (
@@ -117,7 +118,7 @@ def test_lanes_that_change_model_from_run_to_run_disturb_nobody() -> None:
 
 def test_calls_cover_all_lanes_with_at_least_two_where_one_would_be_a_constant() -> None:
     spec = ModelSpec("mlp_32x2_relu", num_inputs=32, num_outputs=16)
-    cohort = Cohort(spec, mode="eager", device=torch.device("cpu"), batch=64)
+    cohort = Cohort(Room(spec, MAX_TRAIN_ROWS), mode="eager", device=torch.device("cpu"), batch=64)
     never_called: Any = run
     compiled = Kernels(
         train=never_called, evaluate=never_called, compare=never_called, least_lanes=2
