@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -207,12 +207,9 @@ class Decider:
             reason = "guard" if guarded[0] else "policy"
         steering.take(np.array([agreed(moves[0].tolist())]))
         seen = dict(zip(steering.names, observation[0].tolist(), strict=True))
-        return Verdict(
-            reason=reason,
-            trust=trust,
-            observation=seen,
-            in_scope=reason == "policy" and policy is not self.policy,
-        )
+        in_scope = reason == "policy" and policy is not self.policy
+        self._turns.is_in[0] = in_scope
+        return Verdict(reason=reason, trust=trust, observation=seen, in_scope=in_scope)
 
     def _deciding(self, interval_updates: int) -> Policy:
         """Return the policy in whose scope the interval is that is over; else the general one."""
@@ -257,8 +254,11 @@ class Decider:
 
         Where it has no loss, nobody decides next: the corrections stay as they are when there was
         one before, and go when there never was one. A policy that reads entries of the observation
-        that only its family has goes by those, whether there is a loss or not.
+        that only its family has goes by those, whether there is a loss or not. What a policy has
+        spoilt in its scope has failed, and is taken back.
         """
+        if self.is_guarded and self._turns.spoiled(self.steering.telemetry, telemetry)[0]:
+            telemetry = replace(telemetry, diverged=np.array([True]))
         either = (telemetry.validation_loss[0], telemetry.train_loss[0])
         has_loss = not all(map(math.isnan, either))
         if has_loss or telemetry.diverged[0] or self.policy.features:
@@ -306,6 +306,7 @@ class Decider:
             "knows_kind": self.knows_kind,
             "is_harmful": self.is_harmful,
             "has_left_scope": bool(self._turns.has_left[0]),
+            "is_in_scope": bool(self._turns.is_in[0]),
             "is_guarded": self.is_guarded,
             "sight": self.sight,
             "memory": {name: array.tolist() for name, array in memory.items()},
@@ -335,6 +336,7 @@ class Decider:
         self.knows_kind |= bool(state.get("knows_kind", True))
         self.is_harmful = bool(state.get("is_harmful", False))
         self._turns.has_left[:] = state.get("has_left_scope", False)
+        self._turns.is_in[:] = state.get("is_in_scope", False)
         self.is_guarded = bool(state["is_guarded"])
         self.sight = state.get("sight", "clear")
         # States that were saved before policies had a memory have no such entry.
