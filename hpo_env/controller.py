@@ -75,7 +75,7 @@ class Controller:
         memory: str | Path | None = None,
         stored: StoredTasks | None = None,
     ) -> None:
-        self.policies = (policy, *listed("smaller", smaller))
+        self.policies: tuple[Policy, ...] = (policy, *listed("smaller", smaller))
         check_together(self.policies)
         self.memory = None if memory is None else RunMemory(memory, policy, stored=stored)
 

@@ -83,6 +83,8 @@ def test_without_torch_arguments_are_looked_at_too(tmp_path: Any) -> None:
         replay_schedule(path, optimiser, bind={"label_smoothing": 3})  # type: ignore[dict-item]
 
 
+POLICY = steady_policy("supervised", ("learning_rate",))
+
 CALLS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "a policy": (Controller.from_pretrained, "a policy must be a path"),
     "a memory": (lambda v: Controller(POLICY, memory=v), "memory must be a path"),
@@ -96,7 +98,6 @@ CALLS: Mapping[str, tuple[Callable[[Any], Any], str]] = {
         "unknown explores",
     ),
 }
-POLICY = steady_policy("supervised", ("learning_rate",))
 
 
 @pytest.mark.parametrize("value", [3, b"x", [1, 2], np.zeros(2)], ids=type)
