@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import nn
 
 from hpo_env import Controller
 from hpo_env.control.explain import explain
-from hpo_env.control.run import Run
+from hpo_env.control.run import ControllerWarning, Run
 from hpo_env.errors import ConfigurationError
 from hpo_env.policy import Policy
 from hpo_env.restriction import restrict
@@ -189,7 +190,7 @@ def test_a_run_that_is_resumed_goes_the_way_of_one_that_was_not_interrupted() ->
 
 def going(losses: list[float], steps: int = 160, state: Any = None) -> Run[Any]:
     """Go through intervals of 20 updates with these validation losses; training losses are 1."""
-    coming = iter(losses[len(losses) - steps // 20 :] if state else losses)
+    coming = iter(losses[len(losses) + -steps // 20 :] if state else losses)
     run = Controller(GENERAL, [LONG]).attach(
         torch.optim.AdamW(nn.Linear(2, 1).parameters(), lr=1e-3),
         total_steps=160,
@@ -217,6 +218,54 @@ def test_a_run_that_left_the_scope_stays_out_of_it_also_when_it_is_resumed(
     for steps in range(20, 160, 20):
         state = copy.deepcopy(going(losses, steps).state_dict())
         assert who_decided(going(losses, 160 - steps, state)) == expected
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected", "failed"),
+    [
+        ([1.0, 1.0, 1.0, 1.6, 1.0, 1.0, 1.0, 1.0, 1.0], "gssggggg", [3]),  # it decided: taken back
+        ([1.0, 1.0, 1.0, 1.4, 1.0, 1.0, 1.0, 1.0, 1.0], "gssggggg", []),
+        ([1.0, 1.7, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0], "gggggggg", []),  # the general one had
+    ],
+)
+def test_what_is_spoilt_in_the_scope_is_taken_back_also_when_it_is_resumed(
+    losses: list[float], expected: str, failed: list[int]
+) -> None:
+    def told(run: Run[Any]) -> tuple[str, list[int]]:
+        return who_decided(run), [d.interval for d in run.decisions if d.reason == "guard"]
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the training diverged", ControllerWarning)
+        assert told(going(losses)) == (expected, failed)
+        for steps in (*range(20, 160, 20), 50):
+            state = copy.deepcopy(going(losses, steps).state_dict())
+            assert told(going(losses, 160 - steps, state)) == (expected, failed)
+
+
+def test_weights_of_before_a_spoilt_interval_return() -> None:
+    model = nn.Linear(2, 1)
+    losses = iter([1.0, 1.0, 1.0, 1.6, 1.0])
+    run = Controller(GENERAL, [LONG]).attach(
+        torch.optim.AdamW(model.parameters(), lr=1e-3),
+        total_steps=160,
+        num_decisions=8,
+        validate=lambda: next(losses) * 1.0,
+    )
+    at_starts, rates = [], []
+    for step in range(80):
+        if step % 20 == 0:
+            at_starts.append(model.weight.detach().clone())
+            rates.append(run.values["learning_rate"])
+        with torch.no_grad():
+            model.weight += 1.0
+        if step == 59:
+            with pytest.warns(ControllerWarning, match="diverged in interval 2.*rolled back"):
+                run.step(1.0)
+        else:
+            run.step(1.0)
+    assert torch.equal(at_starts[3], at_starts[2])
+    assert not torch.equal(at_starts[2], at_starts[1])
+    assert rates[3] == pytest.approx(rates[2] / 4.0, rel=0.5)
 
 
 def test_a_state_of_before_there_were_scopes_is_read() -> None:
