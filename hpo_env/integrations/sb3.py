@@ -207,6 +207,8 @@ class HPOControlCallback(Callback, _callbacks.BaseCallback):  # type: ignore[mis
 
     Policies of the reinforcement family steer PPO and A2C, and DQN where they know it or
     `steers_unknown=True` is given, see `Controller.attach`; those that go by a loss, PPO and A2C.
+    A run begins at the agent's own values, and of the reinforcement family but for those that no
+    tuned setting has; `start="learned"` and `start="user"` say otherwise.
 
     Args:
         controller: What decides; a controller, or the name or the folder of a policy.
