@@ -14,7 +14,7 @@ import pytest
 from hpo_env.controller import Controller
 from hpo_env.policy import Policy
 from hpo_env.reinforcement import AgentLoop
-from hpo_env.starts import LearnedStart, StartCase
+from hpo_env.starts import LearnedStart, Start, StartCase
 from hpo_env.tasks.reinforcement.facts import CONTINUOUS, DISCRETE
 from hpo_env.tasks.reinforcement.space import TUNED
 from tests.hpo_env.integrations.agents import ROLLOUT, learn, make_agent, make_callback, make_policy
@@ -37,7 +37,7 @@ UNUSUAL: Mapping[str, Mapping[str, float]] = {
     "clip_range": {"clip_range": 0.05},
     "epochs": {"n_epochs": 2},
 }
-OWN = {"n_epochs": 4}  # of the smallest agent whose values all are usual
+OWN: Mapping[str, Any] = {"n_epochs": 4}  # of the smallest agent whose values all are usual
 KNOWN = (DISCRETE, CONTINUOUS, "a2c")
 
 
@@ -130,7 +130,7 @@ def test_the_defaults_of_stable_baselines3_are_within() -> None:
 
 
 def test_whoever_asks_for_his_own_values_has_them_whatever_they_are() -> None:
-    wild = {"learning_rate": 0.05, "gamma": 0.85, "n_epochs": 1, "ent_coef": 0.05}
+    wild: dict[str, Any] = {"learning_rate": 0.05, "gamma": 0.85, "n_epochs": 1, "ent_coef": 0.05}
     callback, said = steered(agent=make_agent(**wild), start="user")
     assert (said, callback.run.replaced) == ([], {})
     values = callback.run.decisions[0].values
@@ -143,7 +143,7 @@ def test_nothing_takes_its_place_where_nothing_is_known() -> None:
     schedule = sb3.common.utils.LinearSchedule(0.05, 0.01, 1.0)
     nowhere = replace(beginning_at(), learned_start=None)
     stranger = replace(beginning_at(), kinds=("a2c",))
-    wild = {**OWN, "learning_rate": 0.05}
+    wild: dict[str, Any] = {**OWN, "learning_rate": 0.05}
     for policy, agent, options in (
         (beginning_at(), make_agent(**OWN, learning_rate=schedule, gamma=0.5), {}),
         (beginning_at(), make_agent("DQN", learning_rate=0.05), {"steers_unknown": True}),
@@ -208,7 +208,8 @@ def test_a_run_that_goes_on_is_not_begun_again() -> None:
 def test_a_loop_of_ones_own_begins_there_too() -> None:
     from hpo_env.integrations.sb3_agents.training import agent_facts
 
-    for start, rate, discount in ((None, 2e-3, 0.97), ("user", 0.05, 0.5)):
+    begun: tuple[tuple[Start | None, float, float], ...] = ((None, 2e-3, 0.97), ("user", 0.05, 0.5))
+    for start, rate, discount in begun:
         agent = make_agent()
         agent.policy.optimizer.param_groups[0]["lr"] = 0.05
         set_to: list[float] = []

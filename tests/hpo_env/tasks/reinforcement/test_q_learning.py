@@ -13,7 +13,9 @@ from hpo_env.errors import ConfigurationError
 from hpo_env.seeding import stream
 from hpo_env.tasks.reinforcement.columns import COLUMNS
 from hpo_env.tasks.reinforcement.dqn import LEARNING_STARTS, TRAIN_FREQ, exploration
+from hpo_env.tasks.reinforcement.environments.base import Random
 from hpo_env.tasks.reinforcement.family import ReinforcementFamily
+from hpo_env.tasks.reinforcement.learning import Progress
 from hpo_env.tasks.reinforcement.memory import HEAD, Learner
 from hpo_env.tasks.reinforcement.native.kernel import Kernel
 from hpo_env.tasks.reinforcement.reference import Reference
@@ -47,7 +49,7 @@ MEASURED = (
 
 
 def learner_of(name: str, seed: int = 3, **change: Any) -> tuple[Learner, np.ndarray]:
-    options = {"start": "default", "num_decisions": 4} | SITUATIONS[name] | change
+    options: dict[str, Any] = {"start": "default", "num_decisions": 4} | SITUATIONS[name] | change
     task = ReinforcementFamily(algorithm="dqn", **options).sample(np.random.default_rng(1))
     initial = dict(zip(NAMES, task.initial, strict=True)) | VALUES
     task = replace(task, initial=tuple(initial[known] for known in NAMES))
@@ -75,8 +77,8 @@ def test_the_kernel_plays_and_learns_as_its_twin(name: str) -> None:
     assert np.isnan(measured["approx_kl"])
     assert measured["update_ratio"] > 1e-3
     seeds = np.array([17], dtype=np.uint64)
-    played = [engine.evaluate([fast], 3, seeds) for engine in (kernel, twin)]
-    np.testing.assert_allclose(*played, rtol=1e-3, atol=1e-3)
+    one, other = kernel.evaluate([fast], 3, seeds), twin.evaluate([fast], 3, seeds)
+    np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
 
 
 def test_a_buffer_that_is_full_forgets_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +135,7 @@ def test_an_update_is_that_of_stable_baselines(name: str, monkeypatch: pytest.Mo
     agent.set_logger(configure(None, []))
     chosen = np.arange(48) * 2
     drawn = iter(chosen)
-    monkeypatch.setattr(q_learning.Random, "below", lambda self, count: next(drawn))
+    monkeypatch.setattr(Random, "below", lambda self, count: next(drawn))
     part = {
         n: torch.tensor(learner.part(n)[chosen].copy())
         for n in ("observations", "actions", "following", "ended", "rewards")
@@ -146,7 +148,7 @@ def test_an_update_is_that_of_stable_baselines(name: str, monkeypatch: pytest.Mo
         rewards=part["rewards"].reshape(-1, 1),
     )
     agent.train(gradient_steps=1, batch_size=48)
-    progress = q_learning.Progress()
+    progress = Progress()
     row = dict(zip(NAMES, values[0].astype(np.float32), strict=True))
     before = views["actor.second"].copy()
     q_learning._replay(learner, row, progress)
