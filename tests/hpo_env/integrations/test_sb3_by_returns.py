@@ -357,7 +357,10 @@ WARNINGS: Mapping[str, tuple[dict[str, Any], str]] = {
         {"clip_range": lambda progress: 0.2 * progress},
         "clip_range is a schedule of yours and learning_rate is not",
     ),
-    "an algorithm that no policy has met": ({"kind": "DQN"}, "has learned on PPO and A2C; of DQN"),
+    "an algorithm that no policy has met": (
+        {"kind": "DQN"},
+        "has not learned on DQN, of which it moves",
+    ),
     "a training shorter than a rollout": ({"n_steps": 512}, "less than one rollout of 512 steps"),
 }
 
