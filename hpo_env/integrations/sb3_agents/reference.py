@@ -104,7 +104,8 @@ class ReferenceTrainer(Trainer):
         telemetry = Telemetry.missing(len(lanes))
         for row, (lane, task, seed) in enumerate(zip(lanes, tasks, seeds, strict=True)):
             assert isinstance(task, ReinforcementTask)
-            agent = self._agents[lane] = _Agent(task, seed)
+            kind = _ReplayingAgent if task.algorithm == "dqn" else _Agent
+            agent = self._agents[lane] = kind(task, seed)
             telemetry.put(np.array([row]), agent.evaluated(Telemetry.missing(1)))
         return telemetry
 
@@ -166,9 +167,7 @@ class _Agent:
             self._meter = AgentMeter(self.model)
             self._random = _generators()
         self._last: tuple[Any, Any] = (None, None)
-        self._collect()
-        while task.algorithm == "dqn" and self.model.num_timesteps <= self.model.learning_starts:
-            self._collect()
+        self._collect_first()
         self.host = self._new_host()
 
     def advance(self, values: Mapping[str, float]) -> tuple[Telemetry, Mapping[str, float]]:
@@ -179,26 +178,12 @@ class _Agent:
         for _ in range(count):
             host.begin_update(*self._last)
             for _ in range(self._updates_of_rollout):
-                self._learn()
+                with self._own_generators():
+                    self._learn()
                 host.end_update()
                 self._collect()
             host.note_update(None)
         return self.evaluated(host.measure(np.nan)), used
-
-    @property
-    def _updates_of_rollout(self) -> int:
-        """How often it learns in what is counted as a rollout."""
-        is_dqn = self.task.algorithm == "dqn"
-        return self.task.num_steps // self.model.train_freq.frequency if is_dqn else 1
-
-    def _learn(self) -> None:
-        model = self.model
-        with self._own_generators():
-            if self.task.algorithm == "dqn":
-                model.train(batch_size=model.batch_size, gradient_steps=model.gradient_steps)
-                return
-            model._update_current_progress_remaining(model.num_timesteps, self.task.total_steps)
-            model.train()
 
     def evaluated(self, telemetry: Telemetry) -> Telemetry:
         """Fill in the loss: regret on episodes that are the same in every interval."""
@@ -230,20 +215,10 @@ class _Agent:
                         running.remove(k)
         return total / num_episodes
 
-    def _act(self, seen: NDArray[np.float32]) -> Any:
-        """Act as while learning; DQN by its last exploration, each episode for itself."""
-        model = self.model
-        actions, _ = model.predict(seen, deterministic=self.task.algorithm == "dqn")
-        if self.task.algorithm == "dqn":
-            is_random = np.random.rand(len(seen)) < model.exploration_final_eps
-            drawn = np.random.randint(model.action_space.n, size=len(seen))
-            actions = np.where(is_random, drawn, actions)
-        return actions
-
     def copy(self) -> _Agent:
         """Copy everything, so that both go on alike."""
         self._meter.take_down()  # hooks belong to the parameters that they were hung on
-        new = object.__new__(_Agent)
+        new = object.__new__(type(self))
         new.task, new.seed = self.task, self.seed
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -262,20 +237,37 @@ class _Agent:
         return host
 
     def _collect(self) -> None:
-        model, collector = self.model, _Collector(self._meter)
-        collector.init_callback(model)
+        collector = _Collector(self._meter)
+        collector.init_callback(self.model)
         with self._own_generators():
-            if self.task.algorithm == "dqn":
-                model.collect_rollouts(
-                    model.env,
-                    collector,
-                    model.train_freq,
-                    model.replay_buffer,
-                    learning_starts=model.learning_starts,
-                )
-                return
-            model.collect_rollouts(model.env, collector, model.rollout_buffer, model.n_steps)
-        self._last = collector.locals["values"], collector.locals["dones"]
+            self.model.collect_rollouts(self.model.env, collector, **self._collecting)
+        self._last = tuple(collector.locals.get(name) for name in ("values", "dones"))
+
+    # -------------------------------------------------------------- what differs between algorithms
+
+    @property
+    def _updates_of_rollout(self) -> int:
+        """How often it learns in what is counted as a rollout."""
+        return 1
+
+    @property
+    def _collecting(self) -> dict[str, Any]:
+        """How much it collects at once, and where to."""
+        model = self.model
+        return {"rollout_buffer": model.rollout_buffer, "n_rollout_steps": model.n_steps}
+
+    def _collect_first(self) -> None:
+        """Collect what there is before the first decision."""
+        self._collect()
+
+    def _learn(self) -> None:
+        model = self.model
+        model._update_current_progress_remaining(model.num_timesteps, self.task.total_steps)
+        model.train()
+
+    def _act(self, seen: NDArray[np.float32]) -> Any:
+        """Act as while learning."""
+        return self.model.predict(seen, deterministic=False)[0]
 
     @contextmanager
     def _own_generators(self) -> Iterator[None]:
@@ -283,6 +275,38 @@ class _Agent:
             _set_generators(self._random)
             yield
             self._random = _generators()
+
+
+class _ReplayingAgent(_Agent):
+    """An agent of DQN, which learns every few steps from what it replays."""
+
+    @property
+    def _updates_of_rollout(self) -> int:
+        return int(self.task.num_steps // self.model.train_freq.frequency)
+
+    @property
+    def _collecting(self) -> dict[str, Any]:
+        model = self.model
+        return {
+            "train_freq": model.train_freq,
+            "replay_buffer": model.replay_buffer,
+            "learning_starts": model.learning_starts,
+        }
+
+    def _collect_first(self) -> None:
+        while self.model.num_timesteps <= self.model.learning_starts:
+            self._collect()
+
+    def _learn(self) -> None:
+        model = self.model
+        model.train(batch_size=model.batch_size, gradient_steps=model.gradient_steps)
+
+    def _act(self, seen: NDArray[np.float32]) -> Any:
+        """Act by the last exploration, each episode for itself."""
+        greedy, _ = self.model.predict(seen, deterministic=True)
+        is_random = np.random.rand(len(seen)) < self.model.exploration_final_eps
+        drawn = np.random.randint(self.model.action_space.n, size=len(seen))
+        return np.where(is_random, drawn, greedy)
 
 
 class _Collector(_callbacks.BaseCallback):  # type: ignore[misc,name-defined]

@@ -29,7 +29,7 @@ class Notes(sb3.common.callbacks.BaseCallback):  # type: ignore[name-defined]
 
 def trained(num_decisions: int, **options: Any) -> tuple[HPOControlCallback, Notes, Any]:
     agent = sb3.PPO(
-        "MlpPolicy", "CartPole-v1", n_steps=ROLLOUT, batch_size=16, n_epochs=4, seed=0, device="cpu"
+        "MlpPolicy", "CartPole-v1", n_steps=ROLLOUT, batch_size=16, n_epochs=2, seed=0, device="cpu"
     )
     callback = HPOControlCallback("reinforcement", num_decisions=num_decisions, **options)
     notes = Notes()
@@ -39,13 +39,13 @@ def trained(num_decisions: int, **options: Any) -> tuple[HPOControlCallback, Not
 
 def test_a_long_run_leaves_them_to_the_agent_and_says_so() -> None:
     callback, notes, agent = trained(51)
-    assert notes.seen == {(0.95, 0.95, 4)}
+    assert notes.seen == {(0.95, 0.95, 2)}
     assert all(list(decision.values) == IN_LONG_RUNS for decision in callback.run.decisions)
     told = str(callback.run.explain())
     for name in IN_SHORT_RUNS:
         assert f"leaves {name} alone, which it moves in runs of at most 50 decisions" in told
     assert "cannot write" not in told
-    assert (agent.gae_lambda, agent.n_epochs) == (0.95, 4)
+    assert (agent.gae_lambda, agent.n_epochs) == (0.95, 2)
 
 
 def test_it_is_the_run_in_which_somebody_names_the_others() -> None:
