@@ -132,26 +132,28 @@ class Turns:
 
     Attributes:
         has_left: Which runs are out of the scope for good, bool `[N]`.
-        is_in: Where the policy has decided about the running interval, bool `[N]`.
+        has_decided: Where the policy has decided about the running interval, bool `[N]`; whoever
+            has it decide notes it here.
     """
 
     def __init__(self, scope: Scope | None, num_lanes: int) -> None:
         self._scope = scope
         self.has_left = np.zeros(num_lanes, dtype=bool)
-        self.is_in = np.zeros(num_lanes, dtype=bool)
+        self.has_decided = np.zeros(num_lanes, dtype=bool)
 
-    def spoiled(self, before: Telemetry, after: Telemetry) -> NDArray[np.bool_]:
-        """Return where an interval that was decided here has spoilt the run, bool `[N]`.
-
-        Such a run is out of the scope for good.
+    def leave_spoiled(self, before: Telemetry, after: Telemetry) -> NDArray[np.bool_]:
+        """Leave runs for good that an interval has spoilt which the policy decided about.
 
         Args:
             before: What was measured at the interval's start `[N]`.
             after: At its end `[N]`.
+
+        Returns:
+            Which these are, bool `[N]`.
         """
         with np.errstate(invalid="ignore"):  # a loss that is missing has not risen
             has_risen = after.validation_loss > SPOILED_RATIO * before.validation_loss
-        found = np.asarray(self.is_in & has_risen)
+        found = np.asarray(self.has_decided & has_risen)
         self.has_left |= found
         return found
 
@@ -169,7 +171,6 @@ class Turns:
             changes: Of the logarithm of the validation loss in it `[N]`.
         """
         is_in = np.zeros(len(self.has_left), dtype=bool)
-        self.is_in = is_in
         if self._scope is None:
             return is_in
         for lane in np.flatnonzero(~self.has_left).tolist():

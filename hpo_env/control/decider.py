@@ -208,7 +208,7 @@ class Decider:
         steering.take(np.array([agreed(moves[0].tolist())]))
         seen = dict(zip(steering.names, observation[0].tolist(), strict=True))
         in_scope = reason == "policy" and policy is not self.policy
-        self._turns.is_in[0] = in_scope
+        self._turns.has_decided[0] = in_scope
         return Verdict(reason=reason, trust=trust, observation=seen, in_scope=in_scope)
 
     def _deciding(self, interval_updates: int) -> Policy:
@@ -257,7 +257,8 @@ class Decider:
         that only its family has goes by those, whether there is a loss or not. What a policy has
         spoilt in its scope has failed, and is taken back.
         """
-        if self.is_guarded and self._turns.spoiled(self.steering.telemetry, telemetry)[0]:
+        before = self.steering.telemetry
+        if self.is_guarded and self._turns.leave_spoiled(before, telemetry)[0]:
             telemetry = replace(telemetry, diverged=np.array([True]))
         either = (telemetry.validation_loss[0], telemetry.train_loss[0])
         has_loss = not all(map(math.isnan, either))
@@ -306,7 +307,7 @@ class Decider:
             "knows_kind": self.knows_kind,
             "is_harmful": self.is_harmful,
             "has_left_scope": bool(self._turns.has_left[0]),
-            "is_in_scope": bool(self._turns.is_in[0]),
+            "has_decided_in_scope": bool(self._turns.has_decided[0]),
             "is_guarded": self.is_guarded,
             "sight": self.sight,
             "memory": {name: array.tolist() for name, array in memory.items()},
@@ -336,7 +337,7 @@ class Decider:
         self.knows_kind |= bool(state.get("knows_kind", True))
         self.is_harmful = bool(state.get("is_harmful", False))
         self._turns.has_left[:] = state.get("has_left_scope", False)
-        self._turns.is_in[:] = state.get("is_in_scope", False)
+        self._turns.has_decided[:] = state.get("has_decided_in_scope", False)
         self.is_guarded = bool(state["is_guarded"])
         self.sight = state.get("sight", "clear")
         # States that were saved before policies had a memory have no such entry.
