@@ -6,11 +6,9 @@
 Beside each policy run, on the same tasks and from the same starts: what was there, kept; the same
 with other seeds, for the size of chance; the family's learned start, kept from the first update on
 (goto: the start "tuned" begins there); and a learning rate that follows the divergence of updates,
-as in rsl_rl. From random starts, at which policies begin as with `start="user"`, each runs twice
-more: as a run begins where nothing is said of its start, which replaces values that no tuned
-setting has; and as with `start="learned"`, begun at goto. Measured is the share `u` of the way from
-the random to the best known return, 1 at the best: at the end (mean of the last three intervals)
-and over the whole curve (area). Differences are
+as in rsl_rl. From random starts each policy runs once more as with `start="learned"`, begun at
+goto. Measured is the share `u` of the way from the random to the best known return, 1 at the best:
+at the end (mean of the last three intervals) and over the whole curve (area). Differences are
 paired over runs, meaned within a type, and their intervals of 95 % resample types, or the runs
 where there is one type.
 
@@ -41,13 +39,12 @@ from hpo_env.limits import moved_in
 from hpo_env.policy_file import load
 from hpo_env.restriction import restrict
 from hpo_env.seeding import stream
-from hpo_env.starts import unusual
 from hpo_env.tasks.base import Split
 from hpo_env.tasks.reinforcement.environments.registry import types_of
 from hpo_env.tasks.reinforcement.family import ReinforcementFamily, stretches
 from hpo_env.tasks.reinforcement.measures import COLUMN
 from hpo_env.tasks.reinforcement.returns import REGRET_FLOOR
-from hpo_env.tasks.reinforcement.space import CONTROLLED, HYPERPARAMETERS, TUNED
+from hpo_env.tasks.reinforcement.space import CONTROLLED, HYPERPARAMETERS
 from hpo_env.tasks.reinforcement.task import Algorithm, ReinforcementTask
 from hpo_env.tasks.reinforcement.trainer import ReinforcementTrainer
 from hpo_env.vector_env import HPOControlVectorEnv
@@ -197,14 +194,6 @@ def setting_of(values: Mapping[str, float], task: ReinforcementTask) -> Reinforc
     return replace(task, initial=tuple(initial))
 
 
-def as_begun(family: ReinforcementFamily, task: ReinforcementTask) -> ReinforcementTask:
-    """Let a task start where a user's run with its values begins."""
-    better = family.learned_start.values_for(family.problem(task))
-    own = {h.name: v for h, v in zip(HYPERPARAMETERS, task.initial, strict=True)}
-    replaced = unusual({name: own[name] for name in better}, TUNED[task.algorithm], better)
-    return setting_of({name: better[name] for name in replaced}, task)
-
-
 def compared(config: Config) -> pd.DataFrame:
     """Run everybody; a row a run."""
     family, frames = ReinforcementFamily(), []
@@ -226,12 +215,6 @@ def compared(config: Config) -> pd.DataFrame:
             for gate in config.gates
         }
         opponents |= {name: (tasks, act, 0, moved) for name, (act, moved) in named.items()}
-        begun = [as_begun(family, task) for task in tasks]
-        if begun != tasks:
-            opponents |= {
-                f"{name}, as runs begin": (begun, act, 0, moved)
-                for name, (act, moved) in named.items()
-            }
         if start == "random":
             opponents |= {
                 f"{name}, begun there": (there, act, 0, moved)

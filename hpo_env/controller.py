@@ -174,8 +174,7 @@ class Controller:
                 learning rate that follows from the optimiser's kind and the weights' sizes; what
                 the policy does not move stays. None: what was measured to be better; for a policy
                 without a learned start the loop's own values, but for a learning rate whose first
-                update would wreck the weights, and of an agent but for values that no tuned setting
-                has; one warning each names them. Values by name: at those.
+                update would wreck the weights, which one warning names. Values by name: at those.
             problem: What a learned start goes by, where it tells kinds and sizes apart.
             steers_unknown: Whether to steer a run of a kind that the policy's meta-training did not
                 contain, as far as both say what they are. Otherwise such a run is watched and

@@ -285,34 +285,6 @@ def unbearable(initial: Mapping[str, float], highest: Mapping[str, float]) -> di
     return {n: v for n, v in initial.items() if v > highest.get(n, math.inf)}
 
 
-def unusual(
-    initial: Mapping[str, float],
-    tuned: Mapping[str, tuple[float, float]],
-    learned: Mapping[str, float],
-) -> dict[str, float]:
-    """Return those of some values that no tuned setting has.
-
-    Args:
-        initial: The values at the start, by name.
-        tuned: Lowest and highest value among tuned settings, by name, where known.
-        learned: Values of a learned start, which is one more of them.
-
-    Example:
-        >>> tuned = {"learning_rate": (2e-5, 1e-3)}
-        >>> unusual({"learning_rate": 1.5e-3}, tuned, {"learning_rate": 1.7e-3})
-        {}
-        >>> unusual({"learning_rate": 5e-3, "epochs": 1}, tuned, {"learning_rate": 1.7e-3})
-        {'learning_rate': 0.005}
-    """
-
-    def is_known(name: str, value: float) -> bool:
-        low, high = tuned.get(name, (-math.inf, math.inf))
-        other = learned.get(name, low)
-        return min(low, other) <= value <= max(high, other)
-
-    return {name: value for name, value in initial.items() if not is_known(name, value)}
-
-
 def usual_ranges(
     space: HyperparameterSpace, own: Mapping[str, float] | None = None
 ) -> dict[str, tuple[float, float]]:

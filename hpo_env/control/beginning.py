@@ -16,7 +16,7 @@ from hpo_env.errors import ConfigurationError
 from hpo_env.hyperparameters import HyperparameterSpace
 from hpo_env.limits import moved_in
 from hpo_env.policy import Policy
-from hpo_env.starts import Problem, Start, chosen_start, unbearable, unusual
+from hpo_env.starts import Problem, Start, chosen_start, unbearable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +24,7 @@ class Beginning:
     """How a run has begun.
 
     Args:
-        replaced: The host's own values that a training would not have survived, or that no tuned
-            setting has, by name.
+        replaced: The host's own values that a training would not have survived, by name.
         recorders: Note the run for the memory; none without one.
         unknown_kind: The kind of the run where the policy does not know it, and may not steer it.
     """
@@ -80,9 +79,7 @@ def begin_at(
         _check(values, policy.space, there)
     if learned is not None and start is None and not values and is_new:
         better = learned.values_for(own)
-        mine = {n: there[n] for n in better if n in there}
-        tuned = host.tuned() if policy.knows(own) else {}
-        replaced = unbearable(mine, host.bearable()) | unusual(mine, tuned, better)
+        replaced = unbearable({n: there[n] for n in better if n in there}, host.bearable())
         values = {name: better[name] for name in replaced}
         if not replaced and memory is None:  # a memory says itself where to begin
             host.watch_first_step()
@@ -122,7 +119,8 @@ def _check(
         known = space.hyperparameters[space.index(name)]
         if name not in there:
             raise ConfigurationError(
-                f"start must name what can be written here, {sorted(there)}; got {name!r}"
+                "start must name what can be written here and is moved in a run of this length, "
+                f"{sorted(there)}; got {name!r}"
             )
         if not known.low <= value <= known.high:
             raise ConfigurationError(

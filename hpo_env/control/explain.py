@@ -22,8 +22,6 @@ from hpo_env.observation import field_docs
 from hpo_env.policy import Policy, PolicyState, num_outputs
 
 _NUM_REASONS = 3
-_WRECKED = "the first update would have wrecked the weights"
-_UNUSUAL = "no tuned setting has it"
 _NOBODY = ("frozen", "blind", "unknown", "harmful")  # reasons of decisions that nobody takes
 _SMALLEST_INFLUENCE = 0.01  # a hundredth of the largest move is no reason
 
@@ -55,9 +53,8 @@ class Explanation:
         reasons: For each decision, the strongest reasons by hyperparameter, strongest first.
         num_intervals: Decisions in the whole run; None where it has no end yet.
         before: Values in force before the first of them, empty at the start of the run.
-        replaced: The loop's own values that the run did not begin at, by name.
-        unusual: Hyperparameters whose values are replaced where no tuned setting has them; others
-            are where the first update would have wrecked the weights.
+        replaced: The loop's own values that the run did not begin at, as they would have wrecked
+            the weights, by name.
         known_kinds: Kinds of run that the policy knows, where this is another and nobody decided.
         left_alone: What the policy moves in shorter runs alone, by name the most decisions of them.
     """
@@ -68,7 +65,6 @@ class Explanation:
     num_intervals: int | None
     before: dict[str, float]
     replaced: dict[str, float] = field(default_factory=dict)
-    unusual: tuple[str, ...] = ()
     known_kinds: tuple[str, ...] = ()
     left_alone: Mapping[str, int] = field(default_factory=dict)
 
@@ -79,8 +75,8 @@ class Explanation:
         if missing:
             lines[0] += f", without {', '.join(missing)}, which this run cannot write"
         lines += [
-            f"It did not begin at the loop's own {name}, {value:g}: "
-            + (_UNUSUAL if name in self.unusual else _WRECKED)
+            f"It did not begin at the loop's own {name}, {value:g}: the first update would have "
+            "wrecked the weights"
             for name, value in self.replaced.items()
         ]
         lines += [
@@ -111,7 +107,6 @@ def explain(
     hyperparameters: Sequence[str] | None = None,
     earlier: Sequence[Decision] = (),
     replaced: Mapping[str, float] | None = None,
-    unusual: Sequence[str] = (),
     scoped: Policy | None = None,
     left_alone: Mapping[str, int] | None = None,
 ) -> Explanation:
@@ -126,7 +121,6 @@ def explain(
         earlier: All decisions of the run before those, from which a policy with a memory remembers
             something.
         replaced: See `Explanation`.
-        unusual: The same.
         scoped: What decided where a decision says `in_scope`; None: no decision does.
         left_alone: See `Explanation`.
     """
@@ -148,7 +142,6 @@ def explain(
         num_intervals=num_intervals,
         before=dict(before or {}),
         replaced=dict(replaced or {}),
-        unusual=tuple(unusual),
         known_kinds=policy.kinds or () if is_unknown else (),
         left_alone=dict(left_alone or {}),
     )

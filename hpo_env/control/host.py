@@ -88,14 +88,6 @@ class Host(Protocol):
         """Return the highest values to begin at that break nothing, by name, where known."""
         return {}
 
-    def tuned(self) -> Mapping[str, tuple[float, float]]:
-        """Return the lowest and highest value among tuned settings, by name, where known.
-
-        A value beyond is no knowledge of the problem: a run of a kind that the policy knows begins
-        at a learned one in its place, unless somebody says where.
-        """
-        return {}
-
     def start_at(self, values: Mapping[str, float]) -> None:
         """Take other values for the initial ones, before `begin`; those found are given back.
 

@@ -59,7 +59,7 @@ class Run(Generic[HostT]):
         on_roll_back: Called after an interval was rolled back, to put back what the host has no
             copy of: averaged weights, a count of batches.
         replaced: The values that the host had and does not begin at, as the training would not
-            have survived them or no tuned setting has them, by name.
+            have survived them, by name.
         unknown_kind: The kind of the run where the policy does not know it: it is watched and
             guarded, and nothing else moves its values. None: it is steered.
 
@@ -266,7 +266,6 @@ class Run(Generic[HostT]):
             hyperparameters=self._known,
             earlier=earlier,
             replaced=self.replaced,
-            unusual=[*self.host.tuned()],
             scoped=self._decider.scoped,
             left_alone=self._decider.left_alone,
         )
@@ -433,13 +432,11 @@ class Run(Generic[HostT]):
 
     def _say_what_was_replaced(self) -> None:
         for name, found in self.replaced.items():
-            is_unusual = name in self.host.tuned()
-            wrecks = "at which the first update would wreck the weights"
-            why = "which no tuned setting has" if is_unusual else wrecks
             self._announcer.warn(
                 f"replaced {name}",
-                f"{name} was {found:g}, {why}; the run begins at {self.host.initial[name]:.3g}. To "
-                "begin at your own, give start='user'",
+                f"{name} was {found:g}, at which the first update would wreck the weights; the run "
+                f"begins at {self.host.initial[name]:.3g}. To begin at your own, attach with "
+                "start='user'",
             )
 
     @property

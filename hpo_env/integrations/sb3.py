@@ -207,8 +207,7 @@ class HPOControlCallback(Callback, _callbacks.BaseCallback):  # type: ignore[mis
 
     Policies of the reinforcement family steer PPO and A2C, and DQN where they know it or
     `steers_unknown=True` is given, see `Controller.attach`; those that go by a loss, PPO and A2C.
-    A run begins at the agent's own values, and of the reinforcement family but for those that no
-    tuned setting has; `start="learned"` and `start="user"` say otherwise.
+    A run begins at the agent's own values, with `start="learned"` at those of the policy.
 
     Args:
         controller: What decides; a controller, or the name or the folder of a policy.

@@ -27,7 +27,7 @@ from hpo_env.tasks.reinforcement.features import FEATURES
 from hpo_env.tasks.reinforcement.learning_curve import LearningCurve
 from hpo_env.tasks.reinforcement.measures import COLUMN
 from hpo_env.tasks.reinforcement.meter import Meter
-from hpo_env.tasks.reinforcement.space import ENTROPY_FLOOR, HYPERPARAMETERS, NAMES, TUNED
+from hpo_env.tasks.reinforcement.space import ENTROPY_FLOOR, HYPERPARAMETERS, NAMES
 from hpo_env.telemetry import Telemetry
 
 _HIGH = {h.name: h.high for h in HYPERPARAMETERS}
@@ -114,10 +114,6 @@ class LearnerHost(PlainHost):
     def problem(self) -> Problem:
         """Say which algorithm learns, and by what kind of actions."""
         return Problem(kind=self._facts.kind)
-
-    def tuned(self) -> Mapping[str, tuple[float, float]]:
-        """Return what rl-zoo's tuned settings of the algorithm span."""
-        return TUNED.get(self._facts.algorithm, {})
 
     def start_at(self, values: Mapping[str, float]) -> None:
         """See `Host.start_at`; the first rollout counts as collected under these values."""

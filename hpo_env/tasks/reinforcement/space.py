@@ -79,30 +79,6 @@ DQN_CONTROLLED = ("learning_rate", "discount", "target_update_interval")
 """What decides most of what DQN learns; beside them it has the size of minibatches, the limit of
 gradients and the scale of rewards."""
 
-_OF_POLICY_GRADIENTS: Mapping[str, tuple[float, float]] = {
-    "learning_rate": (2.0633e-5, 1e-3),
-    "discount": (0.9, 0.9999),
-    "gae_lambda": (0.8, 0.999),
-    "entropy": (ENTROPY_FLOOR, 0.01),
-    "clip_range": (0.1, 0.4),
-    "epochs": (4.0, 20.0),
-}
-TUNED: Mapping[str, Mapping[str, tuple[float, float]]] = {
-    "ppo": _OF_POLICY_GRADIENTS,
-    "a2c": _OF_POLICY_GRADIENTS,
-    "dqn": {
-        "learning_rate": (1e-4, 4e-3),
-        "discount": (0.98, 0.99),
-        "target_update_interval": (10.0, 1000.0),
-    },
-}
-"""Lowest and highest value among rl-zoo's tuned settings, by algorithm: all entries with an
-`MlpPolicy` in `hyperparams/ppo.yml` (41) and `a2c.yml` (20) together, and all five of `dqn.yml`,
-same commit. What an entry leaves out has Stable-Baselines3's default, of a schedule counts the
-number, and 0 and 1 are taken for the ends of their axes. A value beyond is nobody's, and no
-knowledge of the problem: among them are DQN's 10,000 steps between two copies of the target, which
-is the default that nobody keeps."""
-
 IN_SB3: Mapping[str, str] = {
     "learning_rate": "lr_schedule",
     "discount": "gamma",

@@ -8,6 +8,7 @@ import pytest
 
 sb3 = pytest.importorskip("stable_baselines3")
 
+from hpo_env.errors import ConfigurationError  # noqa: E402
 from hpo_env.integrations.sb3 import HPOControlCallback  # noqa: E402
 
 ROLLOUT = 16
@@ -61,3 +62,14 @@ def test_a_shorter_run_moves_all() -> None:
     callback, notes, _ = trained(50)
     assert len(notes.seen) > 1
     assert set(IN_SHORT_RUNS) <= set(callback.run.decisions[0].values)
+
+
+def test_what_it_leaves_alone_does_not_begin_at_the_learned_start_either() -> None:
+    callback, notes, _ = trained(51, start="learned")
+    assert notes.seen == {(0.95, 0.95, 2)}
+    assert callback.run is not None
+    assert callback.run.host.initial["learning_rate"] == pytest.approx(1.74e-3)
+    told = callback.run.host._in_force  # what observations are made of
+    assert (told["gae_lambda"], told["epochs"]) == (0.95, 2)
+    with pytest.raises(ConfigurationError, match=r"moved in a run of this length.*got 'epochs'"):
+        trained(51, start={"epochs": 5.0})

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from hpo_env.controller import Controller
 from hpo_env.errors import ConfigurationError
 from hpo_env.seeding import stream
 from hpo_env.tasks.reinforcement.columns import COLUMNS
@@ -190,6 +191,31 @@ def test_a_users_agent_is_steered_as_the_reference(shape: tuple[int, int, int]) 
     contract.controlled = (*DQN_CONTROLLED, "batch_size", "max_grad_norm", "reward_scale")
     run = contract.check_parity(contract.random_policy("squashed"), 4)
     assert len({str(decision.values) for decision in run.decisions}) == 4
+
+
+def test_a_policy_that_knows_dqn_may_begin_at_its_learned_start() -> None:
+    pytest.importorskip("stable_baselines3")
+    from hpo_env.integrations.sb3 import HPOControlCallback
+    from hpo_env.integrations.sb3_agents.reference import make_agent
+
+    family = ReinforcementFamily(algorithm="dqn", environment="cart_pole", start="default")
+    contract = ParityContract()
+    contract.family, contract.controlled = "reinforcement", DQN_CONTROLLED
+    assert family.learned_start is not None
+    start = family.learned_start.subset(DQN_CONTROLLED)
+    policy = replace(contract.random_policy("squashed"), learned_start=start, kinds=family.kinds)
+    task = replace(
+        family.sample(np.random.default_rng(0)), num_decisions=2, num_steps=48, num_envs=1
+    )
+    for asked, interval in ((None, 10_000), ("learned", 250)):
+        callback = HPOControlCallback(Controller(policy), num_decisions=2, start=asked)
+        make_agent(task, 0).learn(task.total_steps, callback=callback)
+        assert callback.run is not None
+        assert callback.run.host.initial["target_update_interval"] == interval
+        assert [decision.reason for decision in callback.run.decisions] == ["policy"] * 2
+    stranger = HPOControlCallback(Controller(replace(policy, kinds=("a2c",))), start="learned")
+    with pytest.raises(ConfigurationError, match="not known of DQN"):
+        make_agent(task, 0).learn(task.total_steps, callback=stranger)
 
 
 def test_the_kernel_measures_what_stable_baselines_does() -> None:
