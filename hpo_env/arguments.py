@@ -90,6 +90,21 @@ def instance(name: str, value: Any, kind: type[T], hint: str = "") -> T:
     return value
 
 
+def as_path(name: str, value: Any) -> Path:
+    """Return an argument that is a text or a path as a path, whatever a file can be called.
+
+    Raises:
+        ConfigurationError: It is neither.
+
+    Example:
+        >>> as_path("policy", "supervised").name
+        'supervised'
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise ConfigurationError(f"{name} must be a path, as a text or a Path; got {value!r:.60}")
+    return Path(value)
+
+
 def file_path(name: str, value: Any) -> Path:
     """Return an argument that names a file or a folder as a path.
 
@@ -100,9 +115,10 @@ def file_path(name: str, value: Any) -> Path:
         >>> file_path("memory", "runs.jsonl").suffix
         '.jsonl'
     """
-    if not isinstance(value, str | os.PathLike) or "\0" in str(value):
+    path = as_path(name, value)
+    if "\0" in str(path):
         raise ConfigurationError(f"{name} must be a path, as a text or a Path; got {value!r:.60}")
-    return Path(value)
+    return path
 
 
 def ordered_names(name: str, value: Any) -> tuple[str, ...]:

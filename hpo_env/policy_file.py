@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 from safetensors.numpy import save as save_safetensors
 
-from hpo_env.arguments import file_path
+from hpo_env.arguments import as_path, file_path
 from hpo_env.errors import HPOControlError, PolicyFileError
 from hpo_env.familiarity import Familiarity
 from hpo_env.familiarity import tensor_shapes as familiarity_shapes
@@ -124,7 +124,7 @@ def load(folder: str | Path) -> Policy:
         PolicyFileError: A file is missing, truncated, doctored, of another version or contradicts
             itself. Nothing in it was executed.
     """
-    folder = file_path("the folder of a policy", folder)
+    folder = as_path("the folder of a policy", folder)
     path, document = folder / CONTROLLER_FILE, _read_document(folder)
     space = read_space(path, document)
     sizes = read_sizes(path, document)

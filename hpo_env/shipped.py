@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hpo_env.arguments import file_path, is_folder
+from hpo_env.arguments import as_path, is_folder
 from hpo_env.errors import PolicyFileError
 from hpo_env.policy_file import CONTROLLER_FILE
 
@@ -32,7 +32,7 @@ def policy_folder(name_or_path: str | Path) -> Path:
     ours = shipped()
     if isinstance(name_or_path, str) and name_or_path in ours:
         return ours[name_or_path]
-    folder = file_path("a policy", name_or_path)
+    folder = as_path("a policy", name_or_path)
     if not is_folder(folder):
         raise PolicyFileError(
             f"{str(name_or_path)!r} is neither a folder nor a policy that we ship "
